@@ -1,0 +1,68 @@
+"""The checks of arguments, made once, where the caller enters. They run at trace time."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+
+def check_xs(xs: jax.Array) -> None:
+    """`xs` is `[B, T, D]`."""
+    if xs.ndim != 3:
+        raise ValueError(
+            f"xs must be [B, T, D], got shape {xs.shape}. For one sequence use xs[None], for more "
+            "batch dimensions jax.vmap; token ids are embedded first."
+        )
+
+
+def as_lengths(lengths: ArrayLike | None, *, batch_size: int) -> jax.Array | None:
+    """`lengths`, where given, as an array of `[B]` integers."""
+    if lengths is None:
+        return None
+    lengths = jnp.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise TypeError(
+            f"lengths must be integers, the number of valid steps of each row, got {lengths.dtype}."
+            " From a mask that is True on the left use mask.sum(axis=1)."
+        )
+    if lengths.shape != (batch_size,):
+        raise ValueError(
+            f"lengths must be [B] with B = {batch_size} as in xs, got shape {lengths.shape}."
+        )
+    return lengths
+
+
+def check_features(params: Any, xs: jax.Array) -> None:
+    """The input weights, where the cell keeps them in a field `w_x`, fit the features of `xs`."""
+    w_x = getattr(params, "w_x", None)
+    if w_x is not None and w_x.shape[0] != xs.shape[-1]:
+        raise ValueError(f"xs has {xs.shape[-1]} features but params were made for {w_x.shape[0]}.")
+
+
+def check_carry(carry: Any, expected: Any) -> None:
+    """`carry` has the structure and the shapes of `expected`."""
+    want, got = jax.tree.structure(expected), jax.tree.structure(carry)
+    if want != got:
+        raise ValueError(f"initial_carry must have the structure {want}, got {got}.")
+    for path, leaf in jax.tree.leaves_with_path(carry):
+        _check_carry_leaf(jax.tree_util.keystr(path), jnp.shape(leaf), path, expected)
+
+
+def _check_carry_leaf(name: str, shape: tuple[int, ...], path: Any, expected: Any) -> None:
+    want = dict(jax.tree.leaves_with_path(expected))[path].shape
+    if shape != want:
+        raise ValueError(f"initial_carry{name} must have shape {want}, got {shape}.")
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """`value` is one of `choices`."""
+    if value not in choices:
+        expected = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {expected}, got {value!r}.")
+
+
+def check_rate(name: str, rate: float) -> None:
+    """`rate` is a probability below one."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")

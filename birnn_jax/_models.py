@@ -1,0 +1,220 @@
+"""Models over sequences of features: a label for each step, or a label for each row.
+
+Features are floats `[B, T, D]`: embedded tokens (`embedding[tokens]`), audio frames, a series.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ._checks import check_choice
+from ._readouts import (
+    AttentionPoolParams,
+    attention_pool,
+    final_states,
+    init_attention_pool,
+    max_pool,
+    mean_pool,
+)
+from ._stack import Layer, init_stack, stack
+from ._types import Bi, Carry, Params
+
+Readout = Literal["final", "mean", "max", "attention"]
+
+
+class TaggerParams(NamedTuple):
+    """Parameters of `tagger`."""
+
+    rnn: tuple[Params, ...]
+    w: jax.Array  # [S, K] for outputs of size S
+    b: jax.Array  # [K]
+
+
+class ClassifierParams(NamedTuple):
+    """Parameters of `classifier`."""
+
+    rnn: tuple[Params, ...]
+    attention: AttentionPoolParams | None  # with readout="attention" only
+    w: jax.Array  # [S, K] for a readout of size S
+    b: jax.Array  # [K]
+
+
+def init_tagger(
+    layers: Sequence[Layer],
+    key: jax.Array,
+    *,
+    input_size: int,
+    hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+    num_classes: int,
+) -> TaggerParams:
+    """Makes the parameters of `tagger`.
+
+    Args:
+      layers: of the stack, from the bottom to the top.
+      key: consumed.
+      input_size: features D of each step.
+      hidden_size: as in `init_stack`.
+      num_classes: labels K.
+
+    Example:
+      >>> params = init_tagger(
+      ...     (Layer(LSTM),), jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> params.w.shape
+      (8, 5)
+    """
+    key_rnn, key_w = jax.random.split(key)
+    rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
+    _, ys = _shapes(layers, rnn, input_size)
+    w, b = _init_projection(key_w, ys.shape[-1], num_classes)
+    return TaggerParams(rnn=rnn, w=w, b=b)
+
+
+def tagger(
+    layers: Sequence[Layer],
+    params: TaggerParams,
+    xs: jax.Array,
+    lengths: ArrayLike | None = None,
+    *,
+    dropout: float = 0.0,
+    key: jax.Array | None = None,
+) -> jax.Array:
+    """Scores every label at every step: a stack, then one projection shared by all steps.
+
+    Args:
+      layers: as given to `init_tagger`; static under `jax.jit`, as a tuple.
+      params: from `init_tagger`.
+      xs: `[B, T, D]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      dropout: rate between layers, while there is a `key`.
+      key: consumed; as in `stack`.
+
+    Returns:
+      logits `[B, T, K]`. In padding they are the bias: mask them in the loss.
+
+    Raises:
+      ValueError, TypeError: as `stack`.
+
+    Example:
+      >>> layers = (Layer(GRU),)
+      >>> params = init_tagger(
+      ...     layers, jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
+      (2, 6, 5)
+    """
+    _, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
+    return ys @ params.w + params.b[None, None]
+
+
+def init_classifier(
+    layers: Sequence[Layer],
+    key: jax.Array,
+    *,
+    input_size: int,
+    hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+    num_classes: int,
+    readout: Readout = "final",
+) -> ClassifierParams:
+    """Makes the parameters of `classifier`.
+
+    Args:
+      layers: of the stack, from the bottom to the top.
+      key: consumed.
+      input_size: features D of each step.
+      hidden_size: as in `init_stack`.
+      num_classes: classes K.
+      readout: as in `classifier`; attention gets as many hidden units as its input has features.
+
+    Raises:
+      ValueError: for an unknown readout.
+
+    Example:
+      >>> params = init_classifier(
+      ...     (Layer(LSTM),), jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> params.w.shape
+      (8, 5)
+    """
+    check_choice("readout", readout, _READOUTS)
+    key_rnn, key_attention, key_w = jax.random.split(key, 3)
+    rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
+    carries, ys = _shapes(layers, rnn, input_size)
+    attention = None
+    if readout == "attention":
+        size = ys.shape[-1]
+        attention = init_attention_pool(key_attention, input_size=size, attention_size=size)
+    pooled = jax.eval_shape(
+        lambda attention, carry, ys: _READOUTS[readout](attention, carry, ys, None),
+        *(attention, carries[-1], ys),
+    )
+    w, b = _init_projection(key_w, pooled.shape[-1], num_classes)
+    return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b)
+
+
+def classifier(
+    layers: Sequence[Layer],
+    params: ClassifierParams,
+    xs: jax.Array,
+    lengths: ArrayLike | None = None,
+    *,
+    readout: Readout = "final",
+    dropout: float = 0.0,
+    key: jax.Array | None = None,
+) -> jax.Array:
+    """Scores every class for every row: a stack, a readout under the mask, one projection.
+
+    Args:
+      layers: as given to `init_classifier`; static under `jax.jit`, as a tuple.
+      params: from `init_classifier`.
+      xs: `[B, T, D]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      readout: "final" for `final_states` of the top layer, "mean", "max", or "attention".
+      dropout: rate between layers, while there is a `key`.
+      key: consumed; as in `stack`.
+
+    Returns:
+      logits `[B, K]`.
+
+    Raises:
+      ValueError: for an unknown readout, or attention without its parameters; and as `stack`.
+
+    Example:
+      >>> layers = (Layer(GRU),)
+      >>> params = init_classifier(
+      ...     layers, jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> classifier(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
+      (2, 5)
+    """
+    check_choice("readout", readout, _READOUTS)
+    if (readout == "attention") != (params.attention is not None):
+        raise ValueError(
+            f"readout={readout!r} does not fit the params: give init_classifier the same readout."
+        )
+    carries, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
+    pooled = _READOUTS[readout](params.attention, carries[-1], ys, lengths)
+    return pooled @ params.w + params.b[None]
+
+
+_READOUTS = {
+    "final": lambda attention, carry, ys, lengths: final_states(carry),
+    "mean": lambda attention, carry, ys, lengths: mean_pool(ys, lengths),
+    "max": lambda attention, carry, ys, lengths: max_pool(ys, lengths),
+    "attention": lambda attention, carry, ys, lengths: attention_pool(attention, ys, lengths)[0],
+}
+
+
+def _init_projection(key: jax.Array, size: int, num_classes: int) -> tuple[jax.Array, jax.Array]:
+    w = jax.nn.initializers.glorot_uniform()(key, (size, num_classes))
+    return w, jnp.zeros(num_classes)
+
+
+def _shapes(
+    layers: Sequence[Layer], rnn: tuple[Params, ...], input_size: int
+) -> tuple[tuple[Carry, ...], jax.ShapeDtypeStruct]:
+    xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
+    return jax.eval_shape(lambda rnn, xs: stack(layers, rnn, xs), rnn, xs)

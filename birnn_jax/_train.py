@@ -1,0 +1,201 @@
+"""Training: an optimiser that clips first, and jit-compiled steps over any loss function."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ._losses import Total
+
+LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
+Metrics = dict[str, Any]
+
+
+class TrainState(NamedTuple):
+    """All that a training step changes.
+
+    Example:
+      >>> state = init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3))
+      >>> int(state.step)
+      0
+    """
+
+    step: jax.Array  # [] int32, steps done
+    params: Any
+    opt_state: optax.OptState
+
+
+class ClipState(NamedTuple):
+    """What the clipping of `make_optimizer` saw at the last step."""
+
+    clipped: jax.Array  # [] bool
+
+
+def make_optimizer(
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    method: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = optax.adam,
+) -> optax.GradientTransformation:
+    """Clips the gradient, then applies `method`.
+
+    Args:
+      learning_rate: a number, or an optax schedule from the step to one.
+      clip_norm: the largest norm of the whole gradient; a longer one is scaled down to it.
+      clip_value: the largest absolute value of each entry of the gradient.
+      method: makes the optimiser from the learning rate, for example `optax.sgd`.
+
+    Returns:
+      An optax transformation. Its state knows whether the last gradient was clipped.
+
+    Raises:
+      ValueError: if both ways of clipping are asked for, or a limit is not positive.
+
+    Example:
+      >>> optimizer = make_optimizer(optax.cosine_decay_schedule(1e-3, 100), clip_norm=1.0)
+      >>> optimizer = make_optimizer(0.1, clip_value=0.5, method=optax.sgd)
+
+    References:
+      Pascanu et al., On the difficulty of training recurrent neural networks, 2013.
+    """
+    if clip_norm is not None and clip_value is not None:
+        raise ValueError("Give clip_norm or clip_value, not both.")
+    for name, limit in [("clip_norm", clip_norm), ("clip_value", clip_value)]:
+        if limit is not None and not limit > 0:
+            raise ValueError(f"{name} must be positive, got {limit}; None switches clipping off.")
+    if clip_norm is not None:
+        clip = _record(optax.clip_by_global_norm(clip_norm), optax.tree.norm, clip_norm)
+    elif clip_value is not None:
+        clip = _record(optax.clip(clip_value), _largest_entry, clip_value)
+    else:
+        clip = optax.identity()
+    return optax.chain(clip, method(learning_rate))
+
+
+def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      params: any pytree of arrays. `make_train_step` donates it: keep no other use of it.
+      optimizer: from `make_optimizer`, or any optax transformation.
+
+    Example:
+      >>> init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3)).params["w"].shape
+      (3,)
+    """
+    return TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params))
+
+
+def make_train_step(
+    loss_fn: LossFn, optimizer: optax.GradientTransformation
+) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Metrics]]:
+    """Makes the function that trains by one batch, jit-compiled once for each shape of batch.
+
+    Args:
+      loss_fn: `(params, batch, key) -> {"loss": Total, ...}`; the mean of "loss" is minimised.
+        `key` is `fold_in(key, step)` of the key below, so that a run is a function of its seed.
+      optimizer: from `make_optimizer`, or any optax transformation.
+
+    Returns:
+      `train_step(state, batch, key) -> (state, metrics)`. The state given is donated. The metrics
+      are the totals of `loss_fn`, "grad_norm" before clipping, and "clipped" (False for an
+      optimiser that does not come from `make_optimizer`).
+
+    Example:
+      >>> def loss_fn(params, batch, key):
+      ...     error = jnp.square(batch - params["mean"])
+      ...     return {"loss": Total(error.sum(), jnp.array(error.size, error.dtype))}
+      >>> optimizer = make_optimizer(0.5, clip_norm=10.0, method=optax.sgd)
+      >>> state = init_train_state({"mean": jnp.array(0.0)}, optimizer)
+      >>> step = make_train_step(loss_fn, optimizer)
+      >>> state, metrics = step(state, jnp.array([1.0, 3.0]), jax.random.key(0))
+      >>> float(state.params["mean"]), float(metrics["grad_norm"]), bool(metrics["clipped"])
+      (2.0, 4.0, False)
+    """
+
+    @functools.partial(jax.jit, donate_argnames="state")
+    def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:
+        def mean_loss(params: Any) -> tuple[jax.Array, Mapping[str, Total]]:
+            totals = loss_fn(params, batch, jax.random.fold_in(key, state.step))
+            return totals["loss"].mean, totals
+
+        grads, totals = jax.grad(mean_loss, has_aux=True)(state.params)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = {
+            **totals,
+            "grad_norm": optax.tree.norm(grads),
+            "clipped": jnp.asarray(optax.tree.get(opt_state, "clipped", False)),
+        }
+        return TrainState(state.step + 1, params, opt_state), metrics
+
+    return train_step
+
+
+def make_eval_step(loss_fn: LossFn) -> Callable[[Any, Any], Mapping[str, Total]]:
+    """Makes the function that evaluates one batch, jit-compiled: `loss_fn` with `key=None`.
+
+    Args:
+      loss_fn: as in `make_train_step`.
+
+    Returns:
+      `eval_step(params, batch) -> totals`; add the totals of all batches leaf by leaf.
+
+    Example:
+      >>> step = make_eval_step(lambda params, batch, key: {"loss": Total(batch.sum(), params)})
+      >>> float(step(jnp.array(2.0), jnp.array([1.0, 3.0]))["loss"].mean)
+      2.0
+    """
+    return jax.jit(lambda params, batch: loss_fn(params, batch, None))
+
+
+def require_finite(metrics: Metrics, step: int) -> None:
+    """Stops a run whose loss or gradient is not finite.
+
+    Args:
+      metrics: of one step, from `make_train_step`.
+      step: its number, for the message.
+
+    Raises:
+      FloatingPointError: naming the step and the values.
+
+    Example:
+      >>> totals = {"loss": Total(jnp.array(jnp.nan), jnp.array(1.0)), "grad_norm": jnp.array(1.0)}
+      >>> require_finite(totals, 7)
+      Traceback (most recent call last):
+      FloatingPointError: Step 7 has loss nan and gradient norm 1.0. Lower the learning rate ...
+    """
+    loss, grad_norm = float(metrics["loss"].mean), float(metrics["grad_norm"])
+    if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+        raise FloatingPointError(
+            f"Step {step} has loss {loss} and gradient norm {grad_norm}. Lower the learning rate "
+            "or clip the gradient, and start again from the last checkpoint."
+        )
+
+
+def _record(
+    clip: optax.GradientTransformation, size: Callable[[Any], jax.Array], limit: float
+) -> optax.GradientTransformation:
+    """`clip`, with a state that says whether the size of the gradient was above the limit."""
+
+    def init(params: optax.Params) -> ClipState:
+        del params
+        return ClipState(clipped=jnp.array(False))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ClipState]:
+        del state
+        clipped, _ = clip.update(updates, optax.EmptyState(), params)
+        return clipped, ClipState(clipped=size(updates) > limit)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _largest_entry(grads: Any) -> jax.Array:
+    return jnp.max(jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(grads)]))
