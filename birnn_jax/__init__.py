@@ -37,6 +37,8 @@ from ._train import make_train_step as make_train_step
 from ._train import require_finite as require_finite
 from ._types import Bi as Bi
 from ._types import Cell as Cell
+from ._visits import Mask as Mask
+from ._visits import Segments as Segments
 from .cells import ELMAN as ELMAN
 from .cells import GRU as GRU
 from .cells import LSTM as LSTM

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from ._checks import check_choice
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
+from ._visits import Lengths
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
 
@@ -52,7 +52,7 @@ def bidirectional(
     cell: Cell | Bi[Cell],
     params: Bi[Params],
     xs: jax.Array,
-    lengths: ArrayLike | None = None,
+    lengths: Lengths = None,
     *,
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",

@@ -16,15 +16,13 @@ def check_xs(xs: jax.Array) -> None:
         )
 
 
-def as_lengths(lengths: ArrayLike | None, *, batch_size: int) -> jax.Array | None:
-    """`lengths`, where given, as an array of `[B]` integers."""
-    if lengths is None:
-        return None
+def as_lengths(lengths: ArrayLike, *, batch_size: int) -> jax.Array:
+    """`lengths` as an array of `[B]` integers."""
     lengths = jnp.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(
             f"lengths must be integers, the number of valid steps of each row, got {lengths.dtype}."
-            " From a mask that is True on the left use mask.sum(axis=1)."
+            " A mask is given as birnn_jax.Mask(mask)."
         )
     if lengths.shape != (batch_size,):
         raise ValueError(

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from ._checks import check_choice
 from ._readouts import (
@@ -21,6 +20,7 @@ from ._readouts import (
 )
 from ._stack import Layer, init_stack, stack
 from ._types import Bi, Carry, Params
+from ._visits import Lengths
 
 Readout = Literal["final", "mean", "max", "attention"]
 
@@ -77,7 +77,7 @@ def tagger(
     layers: Sequence[Layer],
     params: TaggerParams,
     xs: jax.Array,
-    lengths: ArrayLike | None = None,
+    lengths: Lengths = None,
     *,
     dropout: float = 0.0,
     key: jax.Array | None = None,
@@ -159,7 +159,7 @@ def classifier(
     layers: Sequence[Layer],
     params: ClassifierParams,
     xs: jax.Array,
-    lengths: ArrayLike | None = None,
+    lengths: Lengths = None,
     *,
     readout: Readout = "final",
     dropout: float = 0.0,

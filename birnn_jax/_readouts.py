@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
-from ._checks import as_lengths, check_xs
+from ._checks import check_xs
 from ._types import Bi, Carry
+from ._visits import Lengths, valid_steps
 
 
 def final_states(carry: Carry) -> jax.Array:
@@ -35,7 +35,7 @@ def final_states(carry: Carry) -> jax.Array:
     return jnp.concatenate([one.h for one in carries], axis=-1)
 
 
-def mean_pool(ys: jax.Array, lengths: ArrayLike | None = None) -> jax.Array:
+def mean_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The mean of the valid steps.
 
     Args:
@@ -58,7 +58,7 @@ def mean_pool(ys: jax.Array, lengths: ArrayLike | None = None) -> jax.Array:
     return jnp.where(mask, ys, 0).sum(axis=1) / count
 
 
-def max_pool(ys: jax.Array, lengths: ArrayLike | None = None) -> jax.Array:
+def max_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The maximum of the valid steps, feature by feature.
 
     Args:
@@ -113,7 +113,7 @@ def init_attention_pool(
 
 
 def attention_pool(
-    params: AttentionPoolParams, ys: jax.Array, lengths: ArrayLike | None = None
+    params: AttentionPoolParams, ys: jax.Array, lengths: Lengths = None
 ) -> tuple[jax.Array, jax.Array]:
     """A weighted mean of the valid steps, with weights that are learned.
 
@@ -150,10 +150,7 @@ def attention_pool(
     return jnp.einsum("bt,bth->bh", weights, ys), weights
 
 
-def _mask(ys: jax.Array, lengths: ArrayLike | None) -> jax.Array:
+def _mask(ys: jax.Array, lengths: Lengths) -> jax.Array:
     """`[B, T, 1]`, True at valid steps."""
     check_xs(ys)
-    lengths = as_lengths(lengths, batch_size=ys.shape[0])
-    if lengths is None:
-        return jnp.ones((*ys.shape[:2], 1), bool)
-    return (jnp.arange(ys.shape[1])[None, :] < lengths[:, None])[..., None]
+    return valid_steps(lengths, ys)[..., None]

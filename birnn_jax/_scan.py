@@ -4,17 +4,17 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
-from ._checks import as_lengths, check_carry, check_features, check_xs
+from ._checks import check_carry, check_features, check_xs
 from ._types import Carry, Cell, Params
+from ._visits import Lengths, Visits, as_visits
 
 
 def scan_cell(
     cell: Cell,
     params: Params,
     xs: jax.Array,
-    lengths: ArrayLike | None = None,
+    lengths: Lengths = None,
     *,
     initial_carry: Carry | None = None,
     reverse: bool = False,
@@ -32,7 +32,8 @@ def scan_cell(
       cell: any `Cell`.
       params: parameters from `cell.init`. The computation is done in their dtype.
       xs: `[B, T, D]`; what stands in padding is never used, NaN included.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers; None means that all T steps are valid. `Mask` and `Segments` say
+        more, here and wherever lengths are taken.
       initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
         kept through the scan. None means `cell.initial_carry(params)` in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
@@ -53,14 +54,14 @@ def scan_cell(
       ((2, 5, 4), True, True)
     """
     check_xs(xs)
-    lengths = as_lengths(lengths, batch_size=xs.shape[0])
+    visits = as_visits(lengths, xs)
     check_features(params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
         carry = initial_carry
     scan_row = functools.partial(_scan_row, cell, params, reverse)
-    return jax.vmap(scan_row)(_as_compute_dtype(xs, params), lengths, carry)
+    return jax.vmap(scan_row)(_as_compute_dtype(xs, params), visits, carry)
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -81,23 +82,35 @@ def _scan_row(
     params: Params,
     reverse: bool,
     xs: jax.Array,
-    length: jax.Array | None,
-    carry: Carry,
+    visits: Visits | None,
+    initial: Carry,
 ) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, `length` a scalar; the only recurrence of the library."""
-    is_valid = None if length is None else jnp.arange(xs.shape[0], dtype=length.dtype) < length
+    """`xs` is `[T, D]`, leaves of `visits` are `[T]`; the only recurrence of the library."""
+    if visits is None:
+        return jax.lax.scan(functools.partial(_step, cell, params), initial, xs, reverse=reverse)
 
-    def select(valid, new, old):
-        return new if valid is None else jnp.where(valid, new, old)
-
-    def body(carry, inputs):
-        x, valid = inputs
+    def body(state, inputs):
+        carry, segment = state
+        x, visit = inputs
+        start = carry
+        if visit.segment is not None:
+            start = _select(visit.segment != segment, initial, carry)
+            segment = jnp.where(visit.valid, visit.segment, segment)
         # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = cell.step(params, carry, select(valid, x, jnp.zeros_like(x)))
-        new_carry = jax.tree.map(
-            lambda new, old: jax.lax.convert_element_type(new, old.dtype), new_carry, carry
-        )
-        carry = jax.tree.map(functools.partial(select, valid), new_carry, carry)
-        return carry, select(valid, y, jnp.zeros_like(y))
+        new_carry, y = _step(cell, params, start, jnp.where(visit.valid, x, 0))
+        return (_select(visit.valid, new_carry, carry), segment), jnp.where(visit.valid, y, 0)
 
-    return jax.lax.scan(body, carry, (xs, is_valid), reverse=reverse)
+    no_segment = None if visits.segment is None else jnp.zeros([], visits.segment.dtype)
+    (carry, _), ys = jax.lax.scan(body, (initial, no_segment), (xs, visits), reverse=reverse)
+    return carry, ys
+
+
+def _step(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+    """`cell.step`, with the dtypes of the carry kept."""
+    new_carry, y = cell.step(params, carry, x)
+    dtypes = jax.tree.map(lambda leaf: leaf.dtype, carry)
+    return jax.tree.map(jax.lax.convert_element_type, new_carry, dtypes), y
+
+
+def _select(condition: jax.Array, new: Carry, old: Carry) -> Carry:
+    return jax.tree.map(functools.partial(jnp.where, condition), new, old)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from ._bidirectional import MERGES, Merge, bidirectional, init_bidirectional
 from ._checks import check_choice, check_rate
@@ -14,6 +13,7 @@ from ._dropout import dropout as apply_dropout
 from ._dropout import row_keys
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
+from ._visits import Lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def stack(
     layers: Sequence[Layer],
     params: Sequence[Params],
     xs: jax.Array,
-    lengths: ArrayLike | None = None,
+    lengths: Lengths = None,
     *,
     initial_carry: Sequence[Carry] | None = None,
     dropout: float = 0.0,
@@ -152,7 +152,7 @@ def _init_layer(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any)
 
 
 def _run_layer(
-    layer: Layer, params: Params, xs: jax.Array, lengths: ArrayLike | None, carry: Carry | None
+    layer: Layer, params: Params, xs: jax.Array, lengths: Lengths, carry: Carry | None
 ) -> tuple[Carry, Any]:
     if layer.direction == "both":
         return bidirectional(

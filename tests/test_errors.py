@@ -13,6 +13,8 @@ from birnn_jax import (
     Bi,
     ClassifierParams,
     Layer,
+    Mask,
+    Segments,
     accuracy,
     attention_pool,
     bidirectional,
@@ -88,7 +90,27 @@ BAD_INPUTS = {
     "mask_for_lengths": (
         lambda: both(XS, jnp.zeros([B, T], bool)),
         TypeError,
-        "got bool. From a mask that is True on the left use mask.sum(axis=1).",
+        "got bool. A mask is given as birnn_jax.Mask(mask).",
+    ),
+    "mask_of_numbers": (
+        lambda: both(XS, Mask(jnp.zeros([B, T]))),
+        TypeError,
+        "Mask.valid must be bool, got float32.",
+    ),
+    "mask_of_another_size": (
+        lambda: both(XS, Mask(jnp.zeros([B, T + 1], bool))),
+        ValueError,
+        "Mask.valid must be [B, T] as in xs, (3, 5), got shape (3, 6).",
+    ),
+    "segments_of_floats": (
+        lambda: both(XS, Segments(jnp.zeros([B, T]))),
+        TypeError,
+        "Segments.ids must be integers, got float32.",
+    ),
+    "segments_without_time": (
+        lambda: both(XS, Segments(jnp.zeros([B], jnp.int32))),
+        ValueError,
+        "Segments.ids must be [B, T] as in xs, (3, 5), got shape (3,).",
     ),
     "too_many_lengths": (
         lambda: both(XS, jnp.array([T, 2, 0, 1])),

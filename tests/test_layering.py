@@ -23,6 +23,7 @@ LAYERS = [
         "cells": set(),
     },
     {
+        "_visits": {"jax"},
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},

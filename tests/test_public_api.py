@@ -15,7 +15,7 @@ FUNCTIONS = """
     make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite scan_cell stack
     stack_states tagger unstack_states
 """.split()
-CLASSES = "Bi Cell Layer Total TrainState".split()
+CLASSES = "Bi Cell Layer Mask Segments Total TrainState".split()
 CELLS = "ELMAN GRU LSTM".split()
 CONTAINERS = """
     AttentionPoolParams ClassifierParams ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry
