@@ -25,7 +25,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
       `[B, T, D]`.
 
     Raises:
-      ValueError: if `rate` is not in [0, 1) or the keys do not fit the batch.
+      ValueError: if `rate` is not in [0, 1), or `xs` or the keys do not have the right shape.
 
     Example:
       >>> xs = dropout(jnp.full([1, 2, 1000], 3.0), 0.25, jax.random.key(0))
@@ -35,6 +35,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     References:
       Zaremba et al., Recurrent Neural Network Regularization, 2014.
     """
+    check_xs(xs)
     check_rate("dropout rate", rate)
     if key is None or rate == 0:
         return xs

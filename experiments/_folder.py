@@ -119,7 +119,7 @@ def environment() -> dict[str, Any]:
 def _read_config(path: pathlib.Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if config.keys() >= {"experiment", "settings", "data"}:
+        if isinstance(config, dict) and config.keys() >= {"experiment", "settings", "data"}:
             return config
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{path} is not a run folder: it has no config.json.") from None

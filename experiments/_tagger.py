@@ -117,8 +117,8 @@ def _keys_of_rows(key: jax.Array | None, rows: jax.Array) -> tuple[jax.Array | N
     """Three keys for each row: for words, for inputs, and for the stack."""
     if key is None:
         return None, None, None
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
-    return tuple(jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys))
+    of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return tuple(of_rows(key_site, rows) for key_site in jax.random.split(key, 3))
 
 
 def _uniform(keys: jax.Array, num_steps: int) -> jax.Array:

@@ -188,9 +188,14 @@ def split_words(lines: Iterable[str]) -> list[list[str]]:
     return sentences
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The command line."""
     run_command(
         Train | Evaluate | Predict | Directions,
         program=f"python -m experiments.{NAME}",
         description="Part-of-speech tagging with a bidirectional recurrent network.",
     )
+
+
+if __name__ == "__main__":
+    main()
