@@ -15,9 +15,7 @@ BUCKETS = (4, 8, 20)
 @pytest.fixture
 def examples():
     rng = np.random.default_rng(0)
-    return [
-        {"xs": rng.normal(size=[n, 2]), "labels": rng.integers(1, 9, size=n)} for n in LENGTHS
-    ]
+    return [{"xs": rng.normal(size=[n, 2]), "labels": rng.integers(1, 9, size=n)} for n in LENGTHS]
 
 
 def make(examples, **options):
