@@ -1,5 +1,6 @@
 """Bidirectional recurrent networks for JAX: exact under padding, pure functions throughout.
 
+`birnn_jax.cells` has more cells and what regularises them. `birnn_jax.heads` (CRF, CTC, attention),
 `birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax) are imported by name.
 """
 

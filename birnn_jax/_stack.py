@@ -14,6 +14,7 @@ from ._dropout import dropout as apply_dropout
 from ._dropout import row_keys
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
+from .cells._noise import draws_noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +146,11 @@ def stack(
             layer, params[index], xs, lengths, carries[index], _fold_in(noise_keys, index)
         )
     return tuple(carries), xs
+
+
+def uses_key(layers: Sequence[Layer], dropout: float) -> bool:
+    """True if `stack` with a key differs from `stack` without."""
+    return dropout != 0 or any(draws_noise(layer.cell) for layer in layers)
 
 
 def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:

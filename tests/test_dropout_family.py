@@ -7,7 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
+import birnn_jax.linen
+import birnn_jax.nnx
 from birnn_jax import (
     ELMAN,
     GRU,
@@ -282,6 +285,36 @@ def test_both_directions_of_a_pair_draw_their_own_noise():
     assert (ys.fwd != ys.bwd[:, ::-1]).any()
     _, ys = run(tied, xs)
     assert_close(ys.fwd, ys.bwd[:, ::-1])
+
+
+@pytest.mark.parametrize("kind", ["linen", "nnx"])
+def test_flax_layers_hand_their_keys_to_the_noise(kind):
+    """Without dropout between layers: the noise alone must be enough to ask for a key."""
+    layers = (Layer(NOISY["recurrent"]),)
+    key, xs = jax.random.key(4), random_xs()
+    if kind == "linen":
+        stacked = birnn_jax.linen.Stack(layers, hidden_size=H)
+        variables = stacked.init(jax.random.key(0), xs, deterministic=True)
+        params = variables["params"]["rnn"]
+        call = functools.partial(stacked.apply, variables, xs)
+        noisy = call(deterministic=False, rngs={"dropout": key})[1]
+        single = birnn_jax.linen.Bidirectional(NOISY["recurrent"], hidden_size=H)
+        one = single.apply({"params": {"rnn": params[0]}}, xs, key=jax.random.key(4))[1]
+    else:
+        stacked = birnn_jax.nnx.Stack(layers, input_size=D, hidden_size=H, rngs=nnx.Rngs(0))
+        params = nnx.as_pure(stacked.rnn)
+        call = functools.partial(stacked, xs)
+        noisy = call(rngs=key)[1]
+        single = birnn_jax.nnx.Bidirectional(
+            NOISY["recurrent"], input_size=D, hidden_size=H, rngs=nnx.Rngs(0)
+        )
+        single.rnn = stacked.rnn[0]
+        one = single(xs, key=jax.random.key(4))[1]
+    quiet = stack(layers, params, xs)[1]
+    assert_close(call(deterministic=True)[1], quiet)
+    assert (noisy != quiet).any()
+    want = bidirectional(NOISY["recurrent"], params[0], xs, key=jax.random.key(4))[1]
+    assert_close(one, want)
 
 
 # Wrappers as values.

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_rate
-from .._types import Carry, Cell, Params, StepFn
+from .._types import Bi, Carry, Cell, Params, StepFn
 from ._gated import GatedStep
 from ._linear import ParallelStep
 
@@ -102,7 +102,8 @@ def zoneout(cell: Cell, *, h: float, c: float = 0.0) -> Cell:
 
     Args:
       cell: any `Cell` whose carry has a field h, and c if its rate is not zero.
-      h, c: rates, 0 up to, not including, 1; they replace those given before.
+      h: rate of the hidden state, 0 up to, not including, 1.
+      c: rate of the cell state. Both replace those given before.
 
     Returns:
       A `Cell` with the same parameters and carry; cells made with the same rates are equal.
@@ -183,9 +184,15 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
     return _with_noise(cell, candidate=rate)
 
 
+def draws_noise(cell: Cell | Bi[Cell]) -> bool:
+    """True if a key makes a difference."""
+    cells = list(cell) if isinstance(cell, Bi) else [cell]
+    return any(isinstance(one.step, NoisyStep) for one in cells)
+
+
 def add_noise(cell: Cell, carry: Carry, keys: jax.Array) -> Carry:
     """`carry`, together with its keys if `cell` draws noise; leaves `[B, ...]`, keys `[B]`."""
-    if not isinstance(cell.step, NoisyStep):
+    if not draws_noise(cell):
         return carry
     data, visited = jax.random.key_data(keys), jnp.zeros(keys.shape, jnp.int32)
     return NoisyCarry(carry, data, visited, jax.random.key_impl(keys))
