@@ -26,10 +26,10 @@ from birnn_jax import (
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
-from experiments._batches import Batches, prefetched
-from experiments._folder import RunFolder
-from experiments._journal import Journal
-from experiments._progress import Display
+from experiments.runner.batches import Batches, prefetched
+from experiments.runner.folder import RunFolder
+from experiments.runner.journal import Journal
+from experiments.runner.progress import Display
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 
