@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._checks import check_xs
 from ._types import Bi, Carry
 from ._visits import Lengths, valid_steps
 
@@ -152,5 +151,4 @@ def attention_pool(
 
 def _mask(ys: jax.Array, lengths: Lengths) -> jax.Array:
     """`[B, T, 1]`, True at valid steps."""
-    check_xs(ys)
-    return valid_steps(lengths, ys)[..., None]
+    return valid_steps(ys, lengths)[..., None]

@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from ._checks import check_carry, check_features, check_xs
+from ._dropout import row_keys
+from ._parallel import scan_row_in_parallel
 from ._types import Carry, Cell, Params
 from ._visits import Lengths, Visits, as_visits
+from .cells._linear import ParallelStep
+from .cells._noise import add_noise, remove_noise
 
 
 def scan_cell(
@@ -18,6 +22,7 @@ def scan_cell(
     *,
     initial_carry: Carry | None = None,
     reverse: bool = False,
+    key: jax.Array | None = None,
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -37,6 +42,9 @@ def scan_cell(
       initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
         kept through the scan. None means `cell.initial_carry(params)` in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
+      key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one
+        key or `[B]` keys as in `birnn_jax.dropout`. The noise of a row is a function of its key,
+        the direction and the count of steps visited. None is evaluation.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
@@ -54,14 +62,18 @@ def scan_cell(
       ((2, 5, 4), True, True)
     """
     check_xs(xs)
-    visits = as_visits(lengths, xs)
+    visits = as_visits(lengths, xs, reverse=reverse)
     check_features(params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
         carry = initial_carry
+    if key is not None:
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
+        carry = add_noise(cell, carry, keys)
     scan_row = functools.partial(_scan_row, cell, params, reverse)
-    return jax.vmap(scan_row)(_as_compute_dtype(xs, params), visits, carry)
+    carry, ys = jax.vmap(scan_row)(_as_compute_dtype(xs, params), visits, carry)
+    return remove_noise(carry), ys
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -85,24 +97,20 @@ def _scan_row(
     visits: Visits | None,
     initial: Carry,
 ) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, leaves of `visits` are `[T]`; the only recurrence of the library."""
+    """`xs` is `[T, D]`, leaves of `visits` are `[T]`; every recurrence goes through here."""
+    if isinstance(cell.step, ParallelStep):
+        return scan_row_in_parallel(cell.step, params, reverse, xs, visits, initial)
     if visits is None:
         return jax.lax.scan(functools.partial(_step, cell, params), initial, xs, reverse=reverse)
 
-    def body(state, inputs):
-        carry, segment = state
+    def body(carry, inputs):
         x, visit = inputs
-        start = carry
-        if visit.segment is not None:
-            start = _select(visit.segment != segment, initial, carry)
-            segment = jnp.where(visit.valid, visit.segment, segment)
+        start = carry if visit.starts is None else _select(visit.starts, initial, carry)
         # The input is masked too: through an unused branch a NaN would still reach the gradient.
         new_carry, y = _step(cell, params, start, jnp.where(visit.valid, x, 0))
-        return (_select(visit.valid, new_carry, carry), segment), jnp.where(visit.valid, y, 0)
+        return _select(visit.valid, new_carry, carry), jnp.where(visit.valid, y, 0)
 
-    no_segment = None if visits.segment is None else jnp.zeros([], visits.segment.dtype)
-    (carry, _), ys = jax.lax.scan(body, (initial, no_segment), (xs, visits), reverse=reverse)
-    return carry, ys
+    return jax.lax.scan(body, initial, (xs, visits), reverse=reverse)
 
 
 def _step(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:

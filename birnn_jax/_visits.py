@@ -1,12 +1,13 @@
 """Which steps of each row are visited: its first `lengths`, or what `Mask` or `Segments` say."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ._checks import as_lengths
+from ._checks import as_lengths, check_xs
 
 
 class Mask(NamedTuple):
@@ -53,31 +54,43 @@ Lengths = ArrayLike | Mask | Segments | None
 
 
 class Visits(NamedTuple):
-    """Which steps are visited, and where the initial carry comes back, in one form for all."""
+    """Which steps one direction visits, and before which of them the initial carry comes back."""
 
     valid: jax.Array  # [B, T] bool
-    segment: jax.Array | None  # [B, T] integers
+    starts: jax.Array | None  # [B, T] bool
 
 
-def as_visits(lengths: Lengths, xs: jax.Array) -> Visits | None:
+def as_visits(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> Visits | None:
     """The visits of `[B, T, D]`; None if every step is visited and nothing comes back."""
     if lengths is None:
         return None
-    if isinstance(lengths, Mask):
-        valid = _as_steps("Mask.valid", lengths.valid, jnp.bool, "bool", xs)
-        return Visits(valid, None)
+    starts = None
     if isinstance(lengths, Segments):
         ids = _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs)
-        return Visits(ids != 0, ids)
+        starts = jax.vmap(functools.partial(_segment_starts, reverse=reverse))(ids)
+    return Visits(valid_steps(xs, lengths), starts)
+
+
+def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
+    """`[B, T]` bool, True at the steps of `xs`, `[B, T, D]`, that are visited."""
+    check_xs(xs)
+    if lengths is None:
+        return jnp.ones(xs.shape[:2], bool)
+    if isinstance(lengths, Mask):
+        return _as_steps("Mask.valid", lengths.valid, jnp.bool, "bool", xs)
+    if isinstance(lengths, Segments):
+        return _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs) != 0
     lengths = as_lengths(lengths, batch_size=xs.shape[0])
-    steps = jnp.arange(xs.shape[1], dtype=lengths.dtype)
-    return Visits(steps[None, :] < lengths[:, None], None)
+    return jnp.arange(xs.shape[1], dtype=lengths.dtype)[None] < lengths[:, None]
 
 
-def valid_steps(lengths: Lengths, xs: jax.Array) -> jax.Array:
-    """`[B, T]` bool, True at the steps of `[B, T, D]` that are visited."""
-    visits = as_visits(lengths, xs)
-    return jnp.ones(xs.shape[:2], bool) if visits is None else visits.valid
+def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
+    """`[T]` bool, True where a step and the one visited before it are of different segments."""
+    if reverse:
+        return _segment_starts(ids[::-1], reverse=False)[::-1]
+    visited = jnp.where(ids != 0, jnp.arange(ids.size), -1)
+    before = jnp.concatenate([jnp.array([-1]), jax.lax.cummax(visited)[:-1]])
+    return (ids != 0) & ((before < 0) | (ids != ids[before]))
 
 
 def _as_steps(name: str, steps: ArrayLike, kind: type, kind_name: str, xs: jax.Array) -> jax.Array:

@@ -16,6 +16,7 @@ from birnn_jax import (
     max_pool,
     mean_pool,
 )
+from birnn_jax.cells import MINGRU, parallel
 from tests._cases import (
     D,
     T,
@@ -99,6 +100,15 @@ def test_segments_equal_the_runs_apart(case):
     for row, want in last.items():
         assert_close(_row(carry, row), want)
     assert_equal(ys[SEGMENTS == 0], jnp.zeros_like(ys[SEGMENTS == 0]))
+
+
+def test_segments_of_a_cell_scanned_in_parallel_equal_the_steps():
+    inputs = random_inputs(MINGRU)
+    got, want = (
+        jit_bidirectional(cell, *inputs[:2], Segments(SEGMENTS), initial_carry=inputs.carry)
+        for cell in (parallel(MINGRU), MINGRU)
+    )
+    assert_close(got, want)
 
 
 def test_segments_do_not_see_each_other():
