@@ -213,6 +213,30 @@ def test_projection_has_the_sizes_of_torch_and_a_closed_form_at_the_first_step()
     assert carry.c.shape == (H,) and carry.h.shape == (P,)
 
 
+def test_projection_computes_what_torch_computes(x64):
+    """Numbers of torch 2.13's nn.LSTM(2, 3, proj_size=2), its five parameters sin(0 1 2 ..) on."""
+
+    def values(first, *shape):
+        return jnp.sin(jnp.arange(first, first + np.prod(shape), dtype=float)).reshape(shape)
+
+    params = cells.ProjectedLSTMParams(
+        w_x=values(0, 12, 2).T,
+        w_h=values(1, 12, 2).T,
+        b=values(2, 12) + values(3, 12),
+        w_p=values(4, 2, 3).T,
+    )
+    xs = jnp.cos(jnp.arange(6.0)).reshape(1, 3, 2)
+    carry = cells.LSTMCarry(c=jnp.array([[0.1, 0.5, -0.4]]), h=jnp.array([[0.3, -0.2]]))
+    carry, ys = jit_scan_cell(PROJECTED_LSTM, params, xs, initial_carry=carry)
+    want = [
+        [-0.5837991275, 0.5726751404],
+        [-0.0330660992, -0.0298280939],
+        [-0.0104024312, -0.0596261357],
+    ]
+    np.testing.assert_allclose(ys[0], want, atol=1e-9)
+    np.testing.assert_allclose(carry.c[0], [0.9130748126, -0.0750289073, -0.5352243898], atol=1e-9)
+
+
 @pytest.mark.parametrize("size", [None, 0, H, H + 1])
 def test_projection_size_must_be_below_hidden_size(size):
     with pytest.raises(ValueError, match=r"projection_size must be from 1 to 6"):
@@ -253,6 +277,15 @@ def test_chunks_of_a_parallel_scan_equal_the_whole(cell):
     end, second = jit_scan_cell(cell, params, xs[:, 2:], initial_carry=middle)
     want = jit_scan_cell(cell, params, xs, initial_carry=carry)
     assert_close((end, jnp.concatenate([first, second], axis=1)), want)
+
+
+def test_a_parallel_scan_has_no_loop_over_time():
+    params, _ = random_cell(MINGRU, 1)
+    stepped, at_once = (
+        str(jax.make_jaxpr(scan_cell, static_argnums=0)(cell, params, random_xs()))
+        for cell in (MINGRU, parallel(MINGRU))
+    )
+    assert "scan[" in stepped and "scan[" not in at_once
 
 
 @pytest.mark.parametrize("reverse", [False, True])
