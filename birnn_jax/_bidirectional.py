@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ._checks import check_choice
-from ._scan import scan_cell
+from ._pass import RESIDUALS, Residuals, run_passes
+from ._scan import make_pass
 from ._types import Bi, Carry, Cell, Params
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
@@ -56,6 +57,7 @@ def bidirectional(
     *,
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",
+    residuals: Residuals = "gates",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -77,6 +79,7 @@ def bidirectional(
         before step n. None, in place of the pair or of one carry, means the cell's own.
       merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
+      residuals: what is kept for the gradient, "gates", "states" or "chunked", as in `scan_cell`.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
@@ -84,7 +87,7 @@ def bidirectional(
       ys: the merged outputs, in the order of the input.
 
     Raises:
-      ValueError: if ranks or sizes do not fit, or `merge` is unknown.
+      ValueError: if ranks or sizes do not fit, or `merge` or `residuals` is unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -98,15 +101,17 @@ def bidirectional(
       Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
     """
     check_choice("merge", merge, MERGES)
+    check_choice("residuals", residuals, RESIDUALS)
     carries = Bi(None, None) if initial_carry is None else initial_carry
     for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
             raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
     cells = _pair(cell)
-    carry_fwd, ys_fwd = scan_cell(cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd)
-    carry_bwd, ys_bwd = scan_cell(
-        cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True
-    )
+    passes = [
+        make_pass(*one, xs, lengths, initial_carry=carry, reverse=reverse)
+        for *one, carry, reverse in zip(cells, params, carries, (False, True), strict=True)
+    ]
+    (carry_fwd, ys_fwd), (carry_bwd, ys_bwd) = run_passes(tuple(passes), residuals)
     if merge not in ("concat", "none") and ys_fwd.shape != ys_bwd.shape:
         raise ValueError(
             f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "

@@ -1,12 +1,11 @@
 """One direction of time over a ragged batch."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ._checks import as_lengths, check_carry, check_features, check_xs
+from ._checks import as_lengths, check_carry, check_choice, check_features, check_xs
+from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
 
 
@@ -18,6 +17,7 @@ def scan_cell(
     *,
     initial_carry: Carry | None = None,
     reverse: bool = False,
+    residuals: Residuals = "gates",
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -36,13 +36,18 @@ def scan_cell(
       initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
         kept through the scan. None means `cell.initial_carry(params)` in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
+      residuals: what is kept for the gradient; changes memory and time, not results. "gates"
+        keeps everything that it reads, "states" the carry of every step, from which the rest is
+        computed again, "chunked" one carry in every sqrt(T) steps, for very long sequences: each
+        chunk is run a second time.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
       ys: `[B, T, H]`.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, or `residuals` is
+        unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -52,6 +57,21 @@ def scan_cell(
       >>> ys.shape, bool((carry.h == ys[:, 0]).all()), bool((ys[1, 2:] == 0).all())
       ((2, 5, 4), True, True)
     """
+    check_choice("residuals", residuals, RESIDUALS)
+    one = make_pass(cell, params, xs, lengths, initial_carry=initial_carry, reverse=reverse)
+    return run_passes((one,), residuals)[0]
+
+
+def make_pass(
+    cell: Cell,
+    params: Params,
+    xs: jax.Array,
+    lengths: ArrayLike | None,
+    *,
+    initial_carry: Carry | None,
+    reverse: bool,
+) -> Pass:
+    """Checks the arguments of one direction and completes them."""
     check_xs(xs)
     lengths = as_lengths(lengths, batch_size=xs.shape[0])
     check_features(params, xs)
@@ -59,8 +79,13 @@ def scan_cell(
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
         carry = initial_carry
-    scan_row = functools.partial(_scan_row, cell, params, reverse)
-    return jax.vmap(scan_row)(_as_compute_dtype(xs, params), lengths, carry)
+    xs = _as_compute_dtype(xs, params)
+    mask = None if lengths is None else _mask(lengths, xs.shape[1])
+    return Pass(cell, params, reverse, carry, xs, mask)
+
+
+def _mask(lengths: jax.Array, num_steps: int) -> jax.Array:
+    return jnp.arange(num_steps, dtype=lengths.dtype)[None] < lengths[:, None]
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -74,30 +99,3 @@ def _as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
     if not floating or not jnp.issubdtype(xs.dtype, jnp.floating):
         return xs
     return xs.astype(jnp.result_type(*floating))
-
-
-def _scan_row(
-    cell: Cell,
-    params: Params,
-    reverse: bool,
-    xs: jax.Array,
-    length: jax.Array | None,
-    carry: Carry,
-) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, `length` a scalar; the only recurrence of the library."""
-    is_valid = None if length is None else jnp.arange(xs.shape[0], dtype=length.dtype) < length
-
-    def select(valid, new, old):
-        return new if valid is None else jnp.where(valid, new, old)
-
-    def body(carry, inputs):
-        x, valid = inputs
-        # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = cell.step(params, carry, select(valid, x, jnp.zeros_like(x)))
-        new_carry = jax.tree.map(
-            lambda new, old: jax.lax.convert_element_type(new, old.dtype), new_carry, carry
-        )
-        carry = jax.tree.map(functools.partial(select, valid), new_carry, carry)
-        return carry, select(valid, y, jnp.zeros_like(y))
-
-    return jax.lax.scan(body, carry, (xs, is_valid), reverse=reverse)

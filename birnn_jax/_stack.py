@@ -12,6 +12,7 @@ from ._bidirectional import MERGES, Merge, bidirectional, init_bidirectional
 from ._checks import check_choice, check_rate
 from ._dropout import dropout as apply_dropout
 from ._dropout import row_keys
+from ._pass import RESIDUALS, Residuals
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
 
@@ -24,6 +25,7 @@ class Layer:
       cell: any `Cell`; with two directions also a `Bi` of cells.
       direction: "both", or one direction of time, "fwd" or "bwd".
       merge: how the outputs of both directions become one array, as in `bidirectional`.
+      residuals: what is kept for the gradient, as in `scan_cell`.
 
     Raises:
       ValueError: for an unknown setting, or one that would have no effect.
@@ -36,10 +38,12 @@ class Layer:
     _: dataclasses.KW_ONLY
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
+    residuals: Residuals = "gates"
 
     def __post_init__(self) -> None:
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
+        check_choice("residuals", self.residuals, RESIDUALS)
         if self.direction != "both" and (isinstance(self.cell, Bi) or self.merge != "concat"):
             raise ValueError(
                 f"A layer with direction={self.direction!r} has one cell and nothing to merge."
@@ -154,13 +158,11 @@ def _init_layer(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any)
 def _run_layer(
     layer: Layer, params: Params, xs: jax.Array, lengths: ArrayLike | None, carry: Carry | None
 ) -> tuple[Carry, Any]:
+    kwargs = {"initial_carry": carry, "residuals": layer.residuals}
     if layer.direction == "both":
-        return bidirectional(
-            layer.cell, params, xs, lengths, initial_carry=carry, merge=layer.merge
-        )
+        return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
     assert isinstance(layer.cell, Cell)
-    reverse = layer.direction == "bwd"
-    return scan_cell(layer.cell, params, xs, lengths, initial_carry=carry, reverse=reverse)
+    return scan_cell(layer.cell, params, xs, lengths, reverse=layer.direction == "bwd", **kwargs)
 
 
 def _output_size(layer: Layer, params: Params, input_size: int) -> int:
