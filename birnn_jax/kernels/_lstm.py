@@ -11,11 +11,14 @@ from ._gates import gate_of_tanh, halve_sigmoids
 
 
 class _Coefficients(NamedTuple):
-    """Of d_c = f d_c + a_i d_i + a_f d_f + a_g d_g and d_h = a_o d_o + c d_c, d_i.. of the sums."""
+    """Of d_c[t] = f d_c[t-1] + i d_i + f_in d_f + g d_g and d_h[t] = o d_o + c d_c[t]."""
 
-    a: jax.Array  # [..., 4H]
-    f: jax.Array  # [..., H]
-    c: jax.Array  # [..., H]
+    i: jax.Array  # [..., H], as all
+    f_in: jax.Array
+    g: jax.Array
+    o: jax.Array
+    f: jax.Array
+    c: jax.Array
 
 
 def _pack(params: LSTMParams) -> tuple[jax.Array, jax.Array]:
@@ -38,22 +41,28 @@ def _update(activations: jax.Array, carry: LSTMCarry) -> LSTMCarry:
 def _coefficients(activations: jax.Array, carry: LSTMCarry) -> _Coefficients:
     i, f, g, o = _gates(activations)
     tanh_c = jnp.tanh(f * carry.c + i * g)
-    a_i, a_f, a_g = i * (1 - i) * g, f * (1 - f) * carry.c, i * (1 - g * g)
-    a = jnp.concatenate([a_i, a_f, a_g, o * (1 - o) * tanh_c], axis=-1)
-    return _Coefficients(a=a, f=f, c=o * (1 - tanh_c * tanh_c))
+    return _Coefficients(
+        i=i * (1 - i) * g,
+        f_in=f * (1 - f) * carry.c,
+        g=i * (1 - g * g),
+        o=o * (1 - o) * tanh_c,
+        f=f,
+        c=o * (1 - tanh_c * tanh_c),
+    )
 
 
-def _inject(coefficients: _Coefficients, d_a_x: jax.Array, d_a_h: jax.Array) -> LSTMCarry:
-    i, f, g, o = jnp.split(coefficients.a * (d_a_x + d_a_h), 4, axis=-1)
-    return LSTMCarry(c=i + f + g, h=o)
+def _inject(coefficients: _Coefficients, d_a_x: jax.Array, d_a_h: jax.Array) -> jax.Array:
+    del coefficients
+    return d_a_x + d_a_h
 
 
 def _advance(
-    coefficients: _Coefficients, d_carry: LSTMCarry, d_u: jax.Array, d_in: LSTMCarry
+    coefficients: _Coefficients, d_carry: LSTMCarry, d_u: jax.Array, d_in: jax.Array
 ) -> LSTMCarry:
-    i, f, g, o = jnp.split(coefficients.a * d_u, 4, axis=-1)
-    c = coefficients.f * d_carry.c + i + f + g + d_in.c
-    return LSTMCarry(c=c, h=coefficients.c * c + o + d_in.h)
+    i, f, g, o = jnp.split(d_in + d_u, 4, axis=-1)
+    c = coefficients.f * d_carry.c
+    c = c + coefficients.i * i + coefficients.f_in * f + coefficients.g * g
+    return LSTMCarry(c=c, h=coefficients.o * o + coefficients.c * c)
 
 
 def _gates(activations: jax.Array) -> tuple[jax.Array, ...]:

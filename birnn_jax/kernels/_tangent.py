@@ -105,29 +105,35 @@ def _advance(
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
     """Derivatives of x w_x + b and of h w_h + b_hn at constant h, `[T, B, G*H]` each."""
-    size = params.w_h.shape
-    zeros = jnp.zeros((*steps.xs.shape[:2], size[1]), steps.xs.dtype)
-    d_a_x = d_a_h = zeros
+    num_steps, batch_size, _ = steps.xs.shape
+    hidden_size, size = params.w_h.shape
+    d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.xs.dtype)
     if steps.d_xs is not None:
-        d_a_x = steps.d_xs @ params.w_x
+        d_a_x += _rows(steps.d_xs) @ params.w_x
     if d_params.w_x is not None:
         d_a_x += _times(steps.xs, d_params.w_x)
     if d_params.b is not None:
-        d_a_x += d_params.b[None, None]
+        d_a_x += d_params.b[None]
     if d_params.w_h is not None:
-        d_a_h = _times(steps.kept.carry.h, d_params.w_h)
+        d_a_h += _times(steps.kept.carry.h, d_params.w_h)
     if getattr(d_params, "b_hn", None) is not None:
-        d_a_h += jnp.pad(d_params.b_hn, (size[1] - size[0], 0))[None, None]
-    return d_a_x, d_a_h
+        d_a_h += jnp.pad(d_params.b_hn, (size - hidden_size, 0))[None]
+    shape = (batch_size, num_steps, size)
+    return d_a_x.reshape(shape).swapaxes(0, 1), d_a_h.reshape(shape).swapaxes(0, 1)
 
 
-def _times(rows: jax.Array, d_w: jax.Array) -> jax.Array:
-    """`rows @ d_w` over `[T, B, .]`, arranged for its transpose, the gradient of the weights.
+def _rows(xs: jax.Array) -> jax.Array:
+    """`[T, B, .]` as `[B*T, .]`: in this order the rows of one device stay together."""
+    return xs.swapaxes(0, 1).reshape(-1, xs.shape[-1])
+
+
+def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
+    """`_rows(xs) @ d_w`, arranged for its transpose, the gradient of the weights.
 
     XLA on CPU is twice as fast at that product when its left side is stored turned, but folds a
     mere transpose back into the product (benchmarks/README.md).
     """
-    turned = jax.lax.optimization_barrier(jnp.moveaxis(rows, -1, 0))
+    turned = jax.lax.optimization_barrier(_rows(xs).T)
     return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))
 
 
