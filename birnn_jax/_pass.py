@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from . import kernels
 from ._chunks import run_in_chunks
 from ._plain import scan_row
 from ._types import Carry, Cell, Params
+from .kernels import Direction, find_form, run_layer
 
 Residuals = Literal["gates", "states", "chunked"]
 RESIDUALS = ("gates", "states", "chunked")
@@ -33,12 +33,12 @@ def run_passes(passes: tuple[Pass, ...], residuals: Residuals) -> Outputs:
     """Runs the directions of one layer, by a kernel where there is one."""
     if residuals == "chunked":
         return _run_chunked(passes)
-    forms = {kernels.find_form(one.cell, (one.params, one.carry, one.xs)) for one in passes}
+    forms = {find_form(one.cell, (one.params, one.carry, one.xs)) for one in passes}
     (form, *others) = forms
     if form is None or others:
         return tuple(_run_plain(one, residuals) for one in passes)
     directions = tuple(_to_direction(one) for one in passes)
-    outputs = kernels.run_layer(form, residuals == "gates", directions)
+    outputs = run_layer(form, residuals == "gates", directions)
     return tuple((carry, _to_ys(one, hs)) for one, (carry, hs) in zip(passes, outputs, strict=True))
 
 
@@ -64,12 +64,12 @@ def _run_chunked(passes: tuple[Pass, ...]) -> Outputs:
     return tuple(zip(*run_in_chunks(run, carries, sequences, reverse), strict=True))
 
 
-def _to_direction(one: Pass) -> kernels.Direction:
+def _to_direction(one: Pass) -> Direction:
     if one.mask is None:
-        return kernels.Direction(one.params, one.carry, _to_visit(one.xs, one.reverse), None)
+        return Direction(one.params, one.carry, _to_visit(one.xs, one.reverse), None)
     mask = one.mask[..., None]
     xs = jnp.where(mask, one.xs, 0)
-    return kernels.Direction(
+    return Direction(
         one.params, one.carry, _to_visit(xs, one.reverse), _to_visit(mask, one.reverse)
     )
 

@@ -49,7 +49,9 @@ def layer_tangent(form: Form, directions: Any, kept: Any, d_directions: Any) -> 
         lambda d_carries, steps: run(params, d_carries, steps),
         d_carries,
         steps,
-        chunk_steps(directions[0].xs.shape[0], directions[0].carry.h),
+        chunk_steps(
+            directions[0].xs.shape[0], directions[0].carry.h, kept[0].activations is not None
+        ),
     )
     return tuple(zip(d_carries, d_hs, strict=True))
 
@@ -79,7 +81,7 @@ def _run_chunk(form: Form, params: Any, d_carries: Any, steps: tuple[_Steps, ...
             activations = form.activate(form.pack(primal), chunk.xs, chunk.kept.carry.h)
         coefficients = form.coefficients(activations, chunk.kept.carry)
         d_in = form.inject(coefficients, *_d_sums(primal, tangent, chunk))
-        inputs.append((coefficients, d_in, chunk.mask))
+        inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
         # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
         recurrent.append(jax.lax.optimization_barrier(primal.w_h.T))
 
@@ -101,6 +103,11 @@ def _advance(
     if valid is None:
         return new
     return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, d_carry)
+
+
+def _broadcast_mask(steps: _Steps) -> jax.Array | None:
+    """`[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop."""
+    return None if steps.mask is None else jnp.broadcast_to(steps.mask, steps.kept.carry.h.shape)
 
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
