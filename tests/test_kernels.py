@@ -85,21 +85,21 @@ def test_other_cells_and_mixed_dtypes_have_none():
 @CELLS
 @RESIDUALS
 @LENGTHS_OR_NONE
-def test_kernel_matches_plain_scan(cell, residuals, lengths):
-    inputs = random_inputs(cell)._replace(lengths=lengths)
+def test_kernel_matches_plain_scan(cell, residuals, lengths, x64):
+    inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
     want = jit_outputs_and_grads(as_plain(cell), inputs)
-    assert_close(jit_outputs_and_grads(cell, inputs, residuals), want)
+    assert_close(jit_outputs_and_grads(cell, inputs, residuals), want, "float64")
 
 
 @CELLS
 @pytest.mark.parametrize("steps", [2, 1], ids=["with_remainder", "one_by_one"])
 @pytest.mark.parametrize("residuals", ["gates", "states"])
-def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, monkeypatch):
-    inputs = random_inputs(cell)
+def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, monkeypatch, x64):
+    inputs = random_inputs(cell, dtype="float64")
     want = jit_outputs_and_grads(cell, inputs, residuals)
     monkeypatch.setattr(_tangent, "chunk_steps", lambda *sizes: steps)
     in_chunks = jax.jit(lambda inputs: outputs_and_grads(cell, inputs, residuals))
-    assert_close(in_chunks(inputs), want)
+    assert_close(in_chunks(inputs), want, "float64")
 
 
 @CELLS
