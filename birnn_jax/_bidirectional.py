@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ._checks import check_choice
-from ._scan import scan_cell
+from ._pass import RESIDUALS, Residuals, run_passes
+from ._scan import make_pass
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 
@@ -57,6 +58,7 @@ def bidirectional(
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",
     key: jax.Array | None = None,
+    residuals: Residuals = "gates",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -79,6 +81,7 @@ def bidirectional(
       merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
       key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
+      residuals: what is kept for the gradient, "gates", "states" or "chunked", as in `scan_cell`.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
@@ -86,7 +89,7 @@ def bidirectional(
       ys: the merged outputs, in the order of the input.
 
     Raises:
-      ValueError: if ranks or sizes do not fit, or `merge` is unknown.
+      ValueError: if ranks or sizes do not fit, or `merge` or `residuals` is unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -100,17 +103,19 @@ def bidirectional(
       Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
     """
     check_choice("merge", merge, MERGES)
+    check_choice("residuals", residuals, RESIDUALS)
     carries = Bi(None, None) if initial_carry is None else initial_carry
     for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
             raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
     cells = _pair(cell)
-    carry_fwd, ys_fwd = scan_cell(
-        cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, key=key
+    fwd = make_pass(
+        cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, reverse=False, key=key
     )
-    carry_bwd, ys_bwd = scan_cell(
+    bwd = make_pass(
         cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
     )
+    (carry_fwd, ys_fwd), (carry_bwd, ys_bwd) = run_passes((fwd, bwd), residuals)
     if merge not in ("concat", "none") and ys_fwd.shape != ys_bwd.shape:
         raise ValueError(
             f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "

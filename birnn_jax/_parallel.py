@@ -15,13 +15,14 @@ def scan_row_in_parallel(
     xs: jax.Array,
     visits: Visits | None,
     carry: LinearCarry,
+    initial: LinearCarry,
 ) -> tuple[LinearCarry, jax.Array]:
     """What stepping through one row gives; `xs` is `[T, D]`, leaves of `visits` are `[T]`."""
     if visits is not None:
         xs = jnp.where(visits.valid[:, None], xs, 0)
     a, b = jax.vmap(step.coefficients, in_axes=(None, 0))(params, xs)
     if visits is not None:
-        a, b = _pass_over_padding(visits, a, b, carry.h)
+        a, b = _pass_over_padding(visits, a, b, initial.h)
 
     # The initial state is one more piece, before the step that is visited first.
     first = (jnp.ones_like(carry.h)[None], carry.h[None])

@@ -1,17 +1,14 @@
 """One direction of time over a ragged batch."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-from ._checks import check_carry, check_features, check_xs
+from ._checks import check_carry, check_choice, check_features, check_xs
 from ._dropout import row_keys
-from ._parallel import scan_row_in_parallel
+from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
-from ._visits import Lengths, Visits, as_visits
-from .cells._linear import ParallelStep
-from .cells._noise import add_noise, remove_noise
+from ._visits import Lengths, as_visits
+from .cells._noise import add_noise
 
 
 def scan_cell(
@@ -23,6 +20,7 @@ def scan_cell(
     initial_carry: Carry | None = None,
     reverse: bool = False,
     key: jax.Array | None = None,
+    residuals: Residuals = "gates",
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -45,13 +43,18 @@ def scan_cell(
       key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one
         key or `[B]` keys as in `birnn_jax.dropout`. The noise of a row is a function of its key,
         the direction and the count of steps visited. None is evaluation.
+      residuals: what is kept for the gradient; changes memory and time, not results. "gates"
+        keeps everything that it reads, "states" the carry of every step, from which the rest is
+        computed again, "chunked" one carry in every sqrt(T) steps, for very long sequences: each
+        chunk is run a second time.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
       ys: `[B, T, H]`.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, or `residuals` is
+        unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -61,6 +64,24 @@ def scan_cell(
       >>> ys.shape, bool((carry.h == ys[:, 0]).all()), bool((ys[1, 2:] == 0).all())
       ((2, 5, 4), True, True)
     """
+    check_choice("residuals", residuals, RESIDUALS)
+    one = make_pass(
+        cell, params, xs, lengths, initial_carry=initial_carry, reverse=reverse, key=key
+    )
+    return run_passes((one,), residuals)[0]
+
+
+def make_pass(
+    cell: Cell,
+    params: Params,
+    xs: jax.Array,
+    lengths: Lengths,
+    *,
+    initial_carry: Carry | None,
+    reverse: bool,
+    key: jax.Array | None,
+) -> Pass:
+    """Checks the arguments of one direction and completes them."""
     check_xs(xs)
     visits = as_visits(lengths, xs, reverse=reverse)
     check_features(params, xs)
@@ -71,9 +92,7 @@ def scan_cell(
     if key is not None:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
         carry = add_noise(cell, carry, keys)
-    scan_row = functools.partial(_scan_row, cell, params, reverse)
-    carry, ys = jax.vmap(scan_row)(_as_compute_dtype(xs, params), visits, carry)
-    return remove_noise(carry), ys
+    return Pass(cell, params, reverse, carry, _as_compute_dtype(xs, params), visits)
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -87,38 +106,3 @@ def _as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
     if not floating or not jnp.issubdtype(xs.dtype, jnp.floating):
         return xs
     return xs.astype(jnp.result_type(*floating))
-
-
-def _scan_row(
-    cell: Cell,
-    params: Params,
-    reverse: bool,
-    xs: jax.Array,
-    visits: Visits | None,
-    initial: Carry,
-) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, leaves of `visits` are `[T]`; every recurrence goes through here."""
-    if isinstance(cell.step, ParallelStep):
-        return scan_row_in_parallel(cell.step, params, reverse, xs, visits, initial)
-    if visits is None:
-        return jax.lax.scan(functools.partial(_step, cell, params), initial, xs, reverse=reverse)
-
-    def body(carry, inputs):
-        x, visit = inputs
-        start = carry if visit.starts is None else _select(visit.starts, initial, carry)
-        # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = _step(cell, params, start, jnp.where(visit.valid, x, 0))
-        return _select(visit.valid, new_carry, carry), jnp.where(visit.valid, y, 0)
-
-    return jax.lax.scan(body, initial, (xs, visits), reverse=reverse)
-
-
-def _step(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
-    """`cell.step`, with the dtypes of the carry kept."""
-    new_carry, y = cell.step(params, carry, x)
-    dtypes = jax.tree.map(lambda leaf: leaf.dtype, carry)
-    return jax.tree.map(jax.lax.convert_element_type, new_carry, dtypes), y
-
-
-def _select(condition: jax.Array, new: Carry, old: Carry) -> Carry:
-    return jax.tree.map(functools.partial(jnp.where, condition), new, old)

@@ -12,6 +12,7 @@ from ._checks import check_choice, check_rate
 from ._dropout import dropout as apply_dropout
 from ._dropout import locked_dropout as apply_locked_dropout
 from ._dropout import row_keys
+from ._pass import RESIDUALS, Residuals
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
@@ -26,6 +27,7 @@ class Layer:
       cell: any `Cell`; with two directions also a `Bi` of cells.
       direction: "both", or one direction of time, "fwd" or "bwd".
       merge: how the outputs of both directions become one array, as in `bidirectional`.
+      residuals: what is kept for the gradient, as in `scan_cell`.
 
     Raises:
       ValueError: for an unknown setting, or one that would have no effect.
@@ -38,10 +40,12 @@ class Layer:
     _: dataclasses.KW_ONLY
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
+    residuals: Residuals = "gates"
 
     def __post_init__(self) -> None:
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
+        check_choice("residuals", self.residuals, RESIDUALS)
         if self.direction != "both" and (isinstance(self.cell, Bi) or self.merge != "concat"):
             raise ValueError(
                 f"A layer with direction={self.direction!r} has one cell and nothing to merge."
@@ -179,13 +183,11 @@ def _run_layer(
     carry: Carry | None,
     key: jax.Array | None,
 ) -> tuple[Carry, Any]:
+    kwargs = {"initial_carry": carry, "residuals": layer.residuals, "key": key}
     if layer.direction == "both":
-        return bidirectional(
-            layer.cell, params, xs, lengths, initial_carry=carry, merge=layer.merge, key=key
-        )
+        return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
     assert isinstance(layer.cell, Cell)
-    reverse = layer.direction == "bwd"
-    return scan_cell(layer.cell, params, xs, lengths, initial_carry=carry, reverse=reverse, key=key)
+    return scan_cell(layer.cell, params, xs, lengths, reverse=layer.direction == "bwd", **kwargs)
 
 
 def _output_size(layer: Layer, params: Params, input_size: int) -> int:

@@ -13,6 +13,7 @@ import jax
 from flax import linen as nn
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._pass import Residuals
 from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
@@ -26,6 +27,7 @@ class RNN(nn.Module):
       cell: any `Cell`.
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
+      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
 
     Example:
       >>> from birnn_jax.linen import RNN
@@ -40,6 +42,7 @@ class RNN(nn.Module):
     cell: Cell
     hidden_size: int
     reverse: bool = False
+    residuals: Residuals = "gates"
 
     @nn.compact
     def __call__(
@@ -59,6 +62,7 @@ class RNN(nn.Module):
             lengths,
             initial_carry=initial_carry,
             reverse=self.reverse,
+            residuals=self.residuals,
             key=key,
         )
 
@@ -70,6 +74,7 @@ class Bidirectional(nn.Module):
       cell: one cell for both directions, or a `Bi` of cells.
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
+      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
 
     Example:
       >>> from birnn_jax.linen import Bidirectional
@@ -84,6 +89,7 @@ class Bidirectional(nn.Module):
     cell: Cell | Bi[Cell]
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
+    residuals: Residuals = "gates"
 
     @nn.compact
     def __call__(
@@ -102,7 +108,14 @@ class Bidirectional(nn.Module):
             ),
         )
         return bidirectional(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge, key=key
+            self.cell,
+            params,
+            xs,
+            lengths,
+            initial_carry=initial_carry,
+            merge=self.merge,
+            residuals=self.residuals,
+            key=key,
         )
 
 

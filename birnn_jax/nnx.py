@@ -13,6 +13,7 @@ import jax
 from flax import nnx
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._pass import Residuals
 from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
@@ -27,6 +28,7 @@ class RNN(nnx.Module):
       input_size: features D of each step.
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
+      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -46,11 +48,13 @@ class RNN(nnx.Module):
         input_size: int,
         hidden_size: int,
         reverse: bool = False,
+        residuals: Residuals = "gates",
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.reverse = reverse
+        self.residuals: Residuals = residuals
         self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size))
 
     def __call__(
@@ -70,6 +74,7 @@ class RNN(nnx.Module):
             lengths,
             initial_carry=initial_carry,
             reverse=self.reverse,
+            residuals=self.residuals,
             key=key,
         )
 
@@ -82,6 +87,7 @@ class Bidirectional(nnx.Module):
       input_size: features D of each step.
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
+      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -101,11 +107,13 @@ class Bidirectional(nnx.Module):
         input_size: int,
         hidden_size: int | Bi[int],
         merge: Merge = "concat",
+        residuals: Residuals = "gates",
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.merge: Merge = merge
+        self.residuals: Residuals = residuals
         self.rnn = _as_variables(
             init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size)
         )
@@ -121,7 +129,14 @@ class Bidirectional(nnx.Module):
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
         params = nnx.as_pure(self.rnn)
         return bidirectional(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge, key=key
+            self.cell,
+            params,
+            xs,
+            lengths,
+            initial_carry=initial_carry,
+            merge=self.merge,
+            residuals=self.residuals,
+            key=key,
         )
 
 

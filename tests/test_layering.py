@@ -14,7 +14,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # Each row may import the rows above it and itself; beside each module what it may import from
 # outside the package and the standard library.
 LAYERS = [
-    {"_types": {"jax"}, "_checks": {"jax"}},
+    {"_types": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
     {
         "cells._init": {"jax"},
         "cells._gated": {"jax"},
@@ -33,8 +33,22 @@ LAYERS = [
         "cells": set(),
     },
     {
+        "kernels._form": {"jax"},
+        "kernels._gates": {"jax"},
+        "kernels._elman": {"jax"},
+        "kernels._gru": {"jax"},
+        "kernels._lstm": {"jax"},
+        "kernels._plan": {"jax"},
+        "kernels._tangent": {"jax"},
+        "kernels._layer": {"jax"},
+        "kernels._select": {"jax"},
+        "kernels": set(),
+    },
+    {
         "_visits": {"jax"},
         "_parallel": {"jax"},
+        "_plain": {"jax"},
+        "_pass": {"jax"},
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},
@@ -79,7 +93,8 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    package = module.split(".")[:1] if module in ("cells", "heads") or "." in module else []
+    inside = module in ("cells", "heads", "kernels") or "." in module
+    package = module.split(".")[:1] if inside else []
     for level, name in _imports(FILES[module]):
         if level > 0:
             yield ".".join([*package[: len(package) + 1 - level], name])

@@ -1,0 +1,10 @@
+"""Fast paths of the built-in cells, behind `scan_cell` and `bidirectional`.
+
+A kernel never defines semantics: `birnn_jax._scan` does, and the tests hold every kernel to it.
+The module to start reading is `_form`.
+"""
+
+from ._form import Form as Form
+from ._layer import Direction as Direction
+from ._layer import run_layer as run_layer
+from ._select import find_form as find_form

@@ -1,0 +1,91 @@
+"""One layer, of one direction or two, with a derivative that keeps weights out of the loop.
+
+`lax.scan` differentiates itself by adding to the gradient of the weights at every step. Here the
+derivative is given, as a linear recurrence (`_tangent`) which JAX transposes by itself: forward
+mode, reverse mode, their compositions and `vmap` all work, which `jax.custom_vjp` would not allow.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._form import Form
+from ._tangent import Kept, layer_tangent
+
+
+class Direction(NamedTuple):
+    """One direction of a layer, in the order of its visit."""
+
+    params: Any
+    carry: Any  # leaves [B, H]
+    xs: jax.Array  # [T, B, D], free of NaN in padding
+    mask: jax.Array | None  # [T, B, 1], True at valid steps
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def run_layer(
+    form: Form, keep_gates: bool, directions: tuple[Direction, ...]
+) -> tuple[tuple[Any, jax.Array], ...]:
+    """For each direction `(carry, hs)`, hs `[T, B, H]` in the order of the visit.
+
+    In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
+    every step, otherwise it computes them again from the states, in one product.
+    """
+    del keep_gates
+    carries, hs = _loop(form, directions, lambda activations, old, new: new.h)
+    return tuple(zip(carries, hs, strict=True))
+
+
+@functools.partial(run_layer.defjvp, symbolic_zeros=True)
+def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) -> Any:
+    (directions,), (d_directions,) = primals, tangents
+
+    def keep(activations, old, new):
+        del new
+        return Kept(old, activations if keep_gates else None)
+
+    carries, kept = _loop(form, directions, keep)
+    out = tuple(
+        (carry, _advance_by_one(before.carry.h, carry.h))
+        for carry, before in zip(carries, kept, strict=True)
+    )
+    return out, layer_tangent(form, directions, kept, d_directions)
+
+
+def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
+    """Carries, and what `keep(activations, old carry, new carry)` keeps of every step.
+
+    All directions advance in one loop: their chains are independent work inside a step.
+    """
+    weights = [form.pack(direction.params) for direction in directions]
+
+    def body(carries, inputs):
+        steps = [
+            _step(form, w, carry, x, valid)
+            for w, carry, (x, valid) in zip(weights, carries, inputs, strict=True)
+        ]
+        kept = [
+            keep(activations, old, new)
+            for old, (activations, new) in zip(carries, steps, strict=True)
+        ]
+        return tuple(new for _, new in steps), tuple(kept)
+
+    carries = tuple(direction.carry for direction in directions)
+    return jax.lax.scan(body, carries, tuple((d.xs, d.mask) for d in directions))
+
+
+def _step(form: Form, weights: Any, carry: Any, x: jax.Array, valid: jax.Array | None) -> Any:
+    activations = form.activate(weights, x, carry.h)
+    new = form.update(activations, carry)
+    if valid is not None:
+        new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)
+    return activations, new
+
+
+def _advance_by_one(before: jax.Array, last: jax.Array) -> jax.Array:
+    """The states after every step from those before; written so that XLA fuses it away."""
+    is_last = jnp.arange(before.shape[0])[:, None, None] == before.shape[0] - 1
+    shifted = jax.lax.pad(before, jnp.zeros([], before.dtype), [(-1, 1, 0), (0, 0, 0), (0, 0, 0)])
+    return jnp.where(is_last, last[None], shifted)

@@ -1,0 +1,156 @@
+"""The derivative of a layer: products over all steps, around a loop that sees no weight gradient.
+
+The loop is cut into chunks of time whose intermediate arrays stay in cache. Each chunk is
+recomputed when it is differentiated (`jax.checkpoint`), so that nothing is kept but what the
+forward pass kept.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+from ._form import Form
+from ._plan import chunk_steps
+
+
+class Kept(NamedTuple):
+    """What the forward pass keeps of every step."""
+
+    carry: Any  # before the step, leaves [T, B, H]
+    activations: Any  # None where they are to be computed again
+
+
+class _Steps(NamedTuple):
+    xs: jax.Array  # [T, B, D]
+    mask: jax.Array | None  # [T, B, 1]
+    kept: Kept
+    d_xs: jax.Array | None  # None is zero
+
+
+def layer_tangent(form: Form, directions: Any, kept: Any, d_directions: Any) -> Any:
+    """`(d_carry, d_hs)` for each direction."""
+    steps = tuple(
+        _Steps(primal.xs, primal.mask, before, _none_if_zero(tangent.xs))
+        for primal, before, tangent in zip(directions, kept, d_directions, strict=True)
+    )
+    params = (
+        tuple(d.params for d in directions),
+        tuple(_none_if_zero(d.params) for d in d_directions),
+    )
+    d_carries = tuple(
+        jax.tree.map(_instantiate, tangent.carry, primal.carry)
+        for primal, tangent in zip(directions, d_directions, strict=True)
+    )
+    run = jax.checkpoint(functools.partial(_run_chunk, form), prevent_cse=False)
+    d_carries, d_hs = _over_chunks(
+        lambda d_carries, steps: run(params, d_carries, steps),
+        d_carries,
+        steps,
+        chunk_steps(
+            directions[0].xs.shape[0], directions[0].carry.h, kept[0].activations is not None
+        ),
+    )
+    return tuple(zip(d_carries, d_hs, strict=True))
+
+
+def _over_chunks(run: Any, carry: Any, steps: Any, size: int) -> Any:
+    """`run(carry, steps) -> (carry, ys)`, `size` steps at a time and once for what remains."""
+    num_steps = jax.tree.leaves(steps)[0].shape[0]
+    count, rest = divmod(num_steps, size)
+    if count * size in (0, size) and rest == 0:
+        return run(carry, steps)
+    whole = jax.tree.map(
+        lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]), steps
+    )
+    carry, ys = jax.lax.scan(run, carry, whole)
+    ys = jax.tree.map(lambda leaf: leaf.reshape(count * size, *leaf.shape[2:]), ys)
+    if rest:
+        carry, more = run(carry, jax.tree.map(lambda leaf: leaf[count * size :], steps))
+        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, more)
+    return carry, ys
+
+
+def _run_chunk(form: Form, params: Any, d_carries: Any, steps: tuple[_Steps, ...]) -> Any:
+    inputs, recurrent = [], []
+    for primal, tangent, chunk in zip(*params, steps, strict=True):
+        activations = chunk.kept.activations
+        if activations is None:
+            activations = form.activate(form.pack(primal), chunk.xs, chunk.kept.carry.h)
+        coefficients = form.coefficients(activations, chunk.kept.carry)
+        d_in = form.inject(coefficients, *_d_sums(primal, tangent, chunk))
+        inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
+        # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
+        recurrent.append(jax.lax.optimization_barrier(primal.w_h.T))
+
+    def body(d_carries, inputs):
+        new = tuple(
+            _advance(form, w_t, d_carry, *one)
+            for w_t, d_carry, one in zip(recurrent, d_carries, inputs, strict=True)
+        )
+        return new, tuple(d_carry.h for d_carry in new)
+
+    return jax.lax.scan(body, d_carries, tuple(inputs))
+
+
+def _advance(
+    form: Form, w_t: jax.Array, d_carry: Any, coefficients: Any, d_in: Any, valid: Any
+) -> Any:
+    d_u = jax.lax.dot_general(d_carry.h, w_t, (((1,), (1,)), ((), ())))
+    new = form.advance(coefficients, d_carry, d_u, d_in)
+    if valid is None:
+        return new
+    return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, d_carry)
+
+
+def _broadcast_mask(steps: _Steps) -> jax.Array | None:
+    """`[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop."""
+    return None if steps.mask is None else jnp.broadcast_to(steps.mask, steps.kept.carry.h.shape)
+
+
+def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
+    """Derivatives of x w_x + b and of h w_h + b_hn at constant h, `[T, B, G*H]` each."""
+    num_steps, batch_size, _ = steps.xs.shape
+    hidden_size, size = params.w_h.shape
+    d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.xs.dtype)
+    if steps.d_xs is not None:
+        d_a_x += _rows(steps.d_xs) @ params.w_x
+    if d_params.w_x is not None:
+        d_a_x += _times(steps.xs, d_params.w_x)
+    if d_params.b is not None:
+        d_a_x += d_params.b[None]
+    if d_params.w_h is not None:
+        d_a_h += _times(steps.kept.carry.h, d_params.w_h)
+    if getattr(d_params, "b_hn", None) is not None:
+        d_a_h += jnp.pad(d_params.b_hn, (size - hidden_size, 0))[None]
+    shape = (batch_size, num_steps, size)
+    return d_a_x.reshape(shape).swapaxes(0, 1), d_a_h.reshape(shape).swapaxes(0, 1)
+
+
+def _rows(xs: jax.Array) -> jax.Array:
+    """`[T, B, .]` as `[B*T, .]`: in this order the rows of one device stay together."""
+    return xs.swapaxes(0, 1).reshape(-1, xs.shape[-1])
+
+
+def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
+    """`_rows(xs) @ d_w`, arranged for its transpose, the gradient of the weights.
+
+    XLA on CPU is twice as fast at that product when its left side is stored turned, but folds a
+    mere transpose back into the product (benchmarks/README.md).
+    """
+    turned = jax.lax.optimization_barrier(_rows(xs).T)
+    return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))
+
+
+def _none_if_zero(tangents: Any) -> Any:
+    return jax.tree.map(
+        lambda leaf: None if isinstance(leaf, SymbolicZero) else leaf,
+        tangents,
+        is_leaf=lambda leaf: isinstance(leaf, SymbolicZero),
+    )
+
+
+def _instantiate(tangent: Any, primal: jax.Array) -> jax.Array:
+    return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent
