@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from birnn_jax import make_train_step
-from experiments import _run, pos_tagging
-from experiments._columns import Sentence, read_sentences
-from experiments._tagger import WordTagger, score, tagging_totals
-from experiments._tagging_config import TaggingConfig, init_params
-from experiments._vocabulary import Encoder, build_vocabulary
+from experiments import pos_tagging
+from experiments.runner import loop
+from experiments.tagging.columns import Sentence, read_sentences
+from experiments.tagging.config import TaggingConfig, init_params
+from experiments.tagging.model import WordTagger, score, tagging_totals
+from experiments.tagging.vocabulary import Encoder, build_vocabulary
 from tests import _small_tagging
 
 CHANGES = {
@@ -56,7 +57,7 @@ def make_training(config):
 def computed(config):
     """All that a run computes, but for the numbers: its batches, and the text of its step."""
     training = make_training(config)
-    state = jax.eval_shape(lambda: _run.initial_state(training))
+    state = jax.eval_shape(lambda: loop.initial_state(training))
     batches = [training.train[i] for i in range(len(training.train))]
     step = make_train_step(training.loss_fn, training.optimizer)
     text = step.lower(state, batches[0], jax.random.key(0)).as_text()

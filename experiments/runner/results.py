@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments._folder import RunFolder, write_json
-from experiments._journal import read_journal
+from experiments.runner.folder import RunFolder, write_json
+from experiments.runner.journal import read_journal
 
 MINIMUM_RUNS = 3  # a single seed is never a result
 _NOT_OF_THE_RESULT = ("--run", "--seed")
