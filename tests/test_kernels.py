@@ -103,6 +103,16 @@ def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, monkeypatc
 
 
 @CELLS
+@LENGTHS_OR_NONE
+def test_plan_of_another_platform_changes_no_result(cell, lengths, monkeypatch, x64):
+    inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
+    want = jit_outputs_and_grads(cell, inputs)
+    monkeypatch.setitem(_plan.PLANS, "cpu", _plan.PLANS["gpu"])
+    elsewhere = jax.jit(lambda inputs: outputs_and_grads(cell, inputs))
+    assert_close(elsewhere(inputs), want, "float64")
+
+
+@CELLS
 def test_kernel_matches_loop_in_float64(cell, x64):
     params, xs, lengths, carry = inputs = random_inputs(cell, dtype="float64")
     carries, ys = jit_outputs_and_grads(cell, inputs)[0]

@@ -35,6 +35,7 @@ LAYERS = [
     {
         "kernels._form": {"jax"},
         "kernels._gates": {"jax"},
+        "kernels._joint": {"jax"},
         "kernels._elman": {"jax"},
         "kernels._gru": {"jax"},
         "kernels._lstm": {"jax"},

@@ -5,15 +5,11 @@ import jax.numpy as jnp
 
 from ..cells import ElmanCarry, ElmanParams
 from ._form import Form
+from ._joint import JointWeights, activate, finish, project
 
 
-def _pack(params: ElmanParams) -> tuple[jax.Array, jax.Array]:
-    return jnp.concatenate([params.w_x, params.w_h]), params.b
-
-
-def _activate(weights: tuple[jax.Array, jax.Array], x: jax.Array, h: jax.Array) -> jax.Array:
-    w, b = weights
-    return jnp.tanh(jnp.concatenate([x, h], axis=-1) @ w + jnp.expand_dims(b, range(x.ndim - 1)))
+def _pack(params: ElmanParams) -> JointWeights:
+    return JointWeights(w=jnp.concatenate([params.w_x, params.w_h]), b=params.b)
 
 
 def _update(activations: jax.Array, carry: ElmanCarry) -> ElmanCarry:
@@ -37,4 +33,4 @@ def _advance(
     return ElmanCarry(h=coefficients * d_u + d_in.h)
 
 
-ELMAN_FORM = Form(_pack, _activate, _update, _coefficients, _inject, _advance)
+ELMAN_FORM = Form(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)

@@ -5,6 +5,8 @@ With u = h[t-1] w_h, the only product that must wait for the step before, a cell
     activations = activate(x, h)          two projections and the nonlinearities
     carry       = update(activations, carry)
 
+where the projection of the input may be done before, activate(x, h) = finish(project(x), h),
+
 and its derivative is a linear recurrence in the tangents of the carry, whose coefficients are
 functions of the activations alone, known for all steps at once:
 
@@ -25,6 +27,8 @@ class Form(NamedTuple):
     """A built-in cell as the kernels see it. Leading axes are free: one step or all steps."""
 
     pack: Callable[[Any], Any]  # params -> weights, once a call
+    project: Callable[[Any, jax.Array], jax.Array]  # (weights, x) -> a_x
+    finish: Callable[[Any, jax.Array, jax.Array], Any]  # (weights, a_x, h) -> activations
     activate: Callable[[Any, jax.Array, jax.Array], Any]  # (weights, x, h) -> activations
     update: Callable[[Any, Any], Any]  # (activations, carry) -> carry
     coefficients: Callable[[Any, Any], Any]  # (activations, carry before) -> coefficients

@@ -29,15 +29,21 @@ def _pack(params: GRUParams) -> GRUParams:
     return GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=params.b_hn)
 
 
-def _activate(weights: GRUParams, x: jax.Array, h: jax.Array) -> _Activations:
-    leading = range(x.ndim - 1)
+def _project(weights: GRUParams, x: jax.Array) -> jax.Array:
+    return x @ weights.w_x + jnp.expand_dims(weights.b, range(x.ndim - 1))
+
+
+def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> _Activations:
     size = h.shape[-1]
-    a_x = x @ weights.w_x + jnp.expand_dims(weights.b, leading)
     a_h = h @ weights.w_h
     tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_h[..., : 2 * size])
-    h_n = a_h[..., 2 * size :] + jnp.expand_dims(weights.b_hn, leading)
+    h_n = a_h[..., 2 * size :] + jnp.expand_dims(weights.b_hn, range(h.ndim - 1))
     n = jnp.tanh(a_x[..., 2 * size :] + gate_of_tanh(tanh_rz[..., :size]) * h_n)
     return _Activations(tanh_rz=tanh_rz, n=n, h_n=h_n)
+
+
+def _activate(weights: GRUParams, x: jax.Array, h: jax.Array) -> _Activations:
+    return _finish(weights, _project(weights, x), h)
 
 
 def _update(activations: _Activations, carry: GRUCarry) -> GRUCarry:
@@ -71,4 +77,4 @@ def _advance(
     return GRUCarry(h=coefficients.z * d_carry.h + r + z + n + d_in.h)
 
 
-GRU_FORM = Form(_pack, _activate, _update, _coefficients, _inject, _advance)
+GRU_FORM = Form(_pack, _project, _finish, _activate, _update, _coefficients, _inject, _advance)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ._form import Form
+from ._plan import get_plan
 from ._tangent import Kept, layer_tangent
 
 
@@ -24,7 +25,6 @@ class Direction(NamedTuple):
     mask: jax.Array | None  # [T, B, 1], True at valid steps
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def run_layer(
     form: Form, keep_gates: bool, directions: tuple[Direction, ...]
 ) -> tuple[tuple[Any, jax.Array], ...]:
@@ -33,12 +33,24 @@ def run_layer(
     In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
     every step, otherwise it computes them again from the states, in one product.
     """
+    shapes = [jax.tree.map(jnp.shape, direction) for direction in directions]
+    if not get_plan().stacked or shapes[1:] != shapes[:-1]:
+        return _run_layer(form, keep_gates, directions)
+    run_one = lambda direction: _run_layer(form, keep_gates, (direction,))[0]  # noqa: E731
+    outs = jax.vmap(run_one)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *directions))
+    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], outs) for i in range(len(directions)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _run_layer(
+    form: Form, keep_gates: bool, directions: tuple[Direction, ...]
+) -> tuple[tuple[Any, jax.Array], ...]:
     del keep_gates
     carries, hs = _loop(form, directions, lambda activations, old, new: new.h)
     return tuple(zip(carries, hs, strict=True))
 
 
-@functools.partial(run_layer.defjvp, symbolic_zeros=True)
+@functools.partial(_run_layer.defjvp, symbolic_zeros=True)
 def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
 
@@ -59,11 +71,16 @@ def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any
 
     All directions advance in one loop: their chains are independent work inside a step.
     """
+    plan = get_plan()
     weights = [form.pack(direction.params) for direction in directions]
+    xs = tuple(direction.xs for direction in directions)
+    if plan.hoisted:
+        xs = tuple(form.project(w, x) for w, x in zip(weights, xs, strict=True))
+    activate = form.finish if plan.hoisted else form.activate
 
     def body(carries, inputs):
         steps = [
-            _step(form, w, carry, x, valid)
+            _step(form, activate, w, carry, x, valid)
             for w, carry, (x, valid) in zip(weights, carries, inputs, strict=True)
         ]
         kept = [
@@ -73,11 +90,14 @@ def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any
         return tuple(new for _, new in steps), tuple(kept)
 
     carries = tuple(direction.carry for direction in directions)
-    return jax.lax.scan(body, carries, tuple((d.xs, d.mask) for d in directions))
+    inputs = tuple(zip(xs, (direction.mask for direction in directions), strict=True))
+    return jax.lax.scan(body, carries, inputs, unroll=plan.unroll)
 
 
-def _step(form: Form, weights: Any, carry: Any, x: jax.Array, valid: jax.Array | None) -> Any:
-    activations = form.activate(weights, x, carry.h)
+def _step(
+    form: Form, activate: Any, weights: Any, carry: Any, x: jax.Array, valid: jax.Array | None
+) -> tuple[Any, Any]:
+    activations = activate(weights, x, carry.h)
     new = form.update(activations, carry)
     if valid is not None:
         new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)

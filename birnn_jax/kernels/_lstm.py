@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..cells import LSTMCarry, LSTMParams
 from ._form import Form
 from ._gates import gate_of_tanh, halve_sigmoids
+from ._joint import JointWeights, activate, finish, project
 
 
 class _Coefficients(NamedTuple):
@@ -21,15 +22,9 @@ class _Coefficients(NamedTuple):
     c: jax.Array
 
 
-def _pack(params: LSTMParams) -> tuple[jax.Array, jax.Array]:
+def _pack(params: LSTMParams) -> JointWeights:
     w = jnp.concatenate([params.w_x, params.w_h])
-    return halve_sigmoids(w, "ssts"), halve_sigmoids(params.b, "ssts")
-
-
-def _activate(weights: tuple[jax.Array, jax.Array], x: jax.Array, h: jax.Array) -> jax.Array:
-    """`[..., 4H]`, the tanh of everything: one product and one pass."""
-    w, b = weights
-    return jnp.tanh(jnp.concatenate([x, h], axis=-1) @ w + jnp.expand_dims(b, range(x.ndim - 1)))
+    return JointWeights(w=halve_sigmoids(w, "ssts"), b=halve_sigmoids(params.b, "ssts"))
 
 
 def _update(activations: jax.Array, carry: LSTMCarry) -> LSTMCarry:
@@ -70,4 +65,4 @@ def _gates(activations: jax.Array) -> tuple[jax.Array, ...]:
     return gate_of_tanh(i), gate_of_tanh(f), g, gate_of_tanh(o)
 
 
-LSTM_FORM = Form(_pack, _activate, _update, _coefficients, _inject, _advance)
+LSTM_FORM = Form(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)

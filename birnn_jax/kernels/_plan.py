@@ -1,28 +1,54 @@
-"""The decisions that only a measurement can make, each with the measurement that made it.
+"""The decisions that only a measurement can make, in one place, with what made them.
 
-The shapes are those of benchmarks/README.md, which says how to repeat them. What is not decided
-here is decided once for all platforms: both directions in one loop, projection in the step.
+benchmarks/README.md has the measurements and how to repeat them. The backend is asked when a
+function is traced: compiled for another device it is as right, and perhaps not as fast.
 """
+
+from typing import NamedTuple
 
 import jax
 
 from .._chunks import near_divisor
 
-# CPU: all of time at once overflows the cache, small chunks make thin products. LSTM, train, CPU
-# time at 32,128,128,256 in milliseconds, for 256, 512, 1024, 4096 rows: 188, 172, 183, 183 with
-# states kept; at 16,100,64,64 with gates kept, for 512 rows and all 1600: 7.9, 6.0.
-_BYTES = 2**21  # of the gates of one chunk in one direction
-_MIN_ROWS = 512
 
-# CPU, with states kept: what a chunk needs counts in the peak memory, so it is an eighth of all.
-_PARTS = 8
-_MIN_ROWS_OF_PART = 128
+class Plan(NamedTuple):
+    """How a layer runs on one platform. No setting changes what it computes."""
+
+    stacked: bool  # both directions in one batch of products, or two chains in one loop
+    hoisted: bool  # x w_x of all steps before the loop, or [x, h] [w_x; w_h] in the step
+    unroll: int  # steps in one iteration of the loop
+    chunked: bool  # the derivative in chunks of time, or all of time at once
+
+
+PLANS = {
+    # JAX 0.10.2, 2 cores with AVX-512. Two-dimensional products use both cores and take half the
+    # time of a batch of two. Hoisting lost at every shape but B = 1 (0.7 to 0.4 of the speed).
+    # All of time at once overflows the cache, LSTM at 32,128,128,256: 183 against 172 ms of CPU.
+    "cpu": Plan(stacked=False, hoisted=False, unroll=1, chunked=True),
+    # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
+    # body of five kernels or more becomes a CUDA graph.
+    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False),
+    # Unmeasured.
+    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False),
+}
+
+# With gates kept: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
+# at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
+# 7.9, 6.0 (milliseconds of CPU, train).
+_BYTES, _MIN_ROWS = 2**21, 512
+# With states kept the arrays of a chunk count in the peak memory: an eighth of all rows.
+_PARTS, _MIN_ROWS_OF_PART = 8, 128
+
+
+def get_plan() -> Plan:
+    """The plan of the default backend."""
+    return PLANS.get(jax.default_backend(), PLANS["gpu"])
 
 
 def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
     """Steps of time that the derivative works on at once, for states `h` `[B, H]`."""
-    if jax.default_backend() != "cpu" or num_steps == 0 or h.size == 0:
-        return max(num_steps, 1)  # unmeasured: fewer and larger products suit GPU and TPU
+    if not get_plan().chunked or num_steps == 0 or h.size == 0:
+        return max(num_steps, 1)
     batch_size, hidden_size = h.shape
     if keep_gates:
         rows = max(_MIN_ROWS, _BYTES // (4 * hidden_size * h.dtype.itemsize))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
-from ._plan import chunk_steps
+from ._plan import chunk_steps, get_plan
 
 
 class Kept(NamedTuple):
@@ -92,7 +92,7 @@ def _run_chunk(form: Form, params: Any, d_carries: Any, steps: tuple[_Steps, ...
         )
         return new, tuple(d_carry.h for d_carry in new)
 
-    return jax.lax.scan(body, d_carries, tuple(inputs))
+    return jax.lax.scan(body, d_carries, tuple(inputs), unroll=get_plan().unroll)
 
 
 def _advance(
