@@ -1,0 +1,250 @@
+"""`torch.nn.RNN`, `torch.nn.GRU` and `torch.nn.LSTM`: parameters, states, files.
+
+PyTorch packs gates as here, i f g o and r z n, but stores rows for columns, and has two biases,
+of input and of state. They add up to one, except in the candidate gate of a GRU, whose state bias
+is behind the reset gate. After export both are trained, so their sum moves twice as fast.
+"""
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._stack import Layer
+from .._states import stack_states, unstack_states
+from .._types import Bi, Carry, Params
+from ..cells import ELMAN, GRU, LSTM, ElmanParams, GRUParams, LSTMParams
+from ._errors import check_keys, check_shapes, framework
+from ._layers import CellParams, Imported, as_numpy, cell_name, from_stack, make_carry, to_stack
+
+_CELLS = {1: ELMAN, 3: GRU, 4: LSTM}
+_MODULES = {"ELMAN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}
+
+
+def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None) -> Imported:
+    """Layers and parameters of a recurrent module of `torch.nn`.
+
+    Outputs are equal where no dropout acts. `batch_first` is not in the weights: here it is always
+    batch first.
+
+    Args:
+      source: the module, its `state_dict()` (tensors or arrays), or the path of a state dict in a
+        .safetensors or .pt file. Pickled code is never run: a .pt file is loaded as weights only.
+      prefix: what stands before "weight_ih_l0" in the names, for example "encoder.rnn.".
+      nonlinearity: of an `RNN`, "tanh" or "relu": a state dict does not say. A module does.
+
+    Returns:
+      layers: all of one cell; two directions where there are weights of "_reverse".
+      params: biases that are absent (`bias=False`) are zero.
+
+    Raises:
+      ValueError: if keys are missing or surplus, shapes do not fit, or there is no such cell here.
+
+    Example:
+      >>> state_dict = {
+      ...     "weight_ih_l0": jnp.zeros([12, 3]), "weight_hh_l0": jnp.zeros([12, 4]),
+      ...     "bias_ih_l0": jnp.arange(12.0), "bias_hh_l0": jnp.arange(12.0),
+      ... }
+      >>> from birnn_jax.interop.torch import from_torch
+      >>> layers, params = from_torch(state_dict)
+      >>> layers == (Layer(GRU, direction="fwd"),), params[0].b.shape, params[0].b_hn.tolist()
+      (True, (12,), [8.0, 9.0, 10.0, 11.0])
+    """
+    if hasattr(source, "get_submodule"):
+        source, prefix = source.get_submodule(prefix.removesuffix(".")), ""
+        nonlinearity = getattr(source, "nonlinearity", nonlinearity)
+    weights = _weights(source, prefix)
+    layers = 1 + max(_layer_of(key) for key in weights)
+    suffixes = ["", "_reverse"] if any(key.endswith("_reverse") for key in weights) else [""]
+    kinds = ["weight_ih", "weight_hh"]
+    kinds += ["bias_ih", "bias_hh"] if any(key.startswith("bias") for key in weights) else []
+    kinds += ["weight_hr"] if any(key.startswith("weight_hr") for key in weights) else []
+    names = [[f"_l{index}{suffix}" for suffix in suffixes] for index in range(layers)]
+    check_keys("state_dict", weights, [k + end for ends in names for end in ends for k in kinds])
+    if "weight_hr" in kinds:
+        raise ValueError(
+            "weight_hr_l0 is the projection of an LSTM with proj_size, which has no cell here yet."
+        )
+    rows, hidden_size = _check_recurrent(weights["weight_hh_l0"])
+    if rows == hidden_size and nonlinearity not in (None, "tanh"):
+        raise ValueError("An RNN with nonlinearity='relu' has no cell here yet; tanh has: ELMAN.")
+    converted = []
+    input_size = weights["weight_ih_l0"].shape[-1]
+    for ends in names:
+        cells = [_import_cell(weights, end, rows, hidden_size, input_size) for end in ends]
+        converted.append(Bi(*cells) if len(cells) == 2 else cells[0])
+        input_size = hidden_size * len(ends)
+    return to_stack(converted)
+
+
+def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.ndarray]:
+    """The state dict of the `torch.nn` module that computes the same, as numpy arrays.
+
+    Args:
+      layers: all of one cell and one size, forward or of two directions merged by "concat", which
+        is all that `torch.nn` has.
+      params: of the layers.
+
+    Returns:
+      Names and arrays; `torch.from_numpy` makes tensors of them, `to_torch_module` a module. The
+      bias is in "bias_ih", and "bias_hh" is zero but for the candidate gate of a GRU.
+
+    Raises:
+      ValueError: for a stack that is no module of `torch.nn`, with the reason.
+
+    Example:
+      >>> from birnn_jax.interop.torch import to_torch
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> to_torch(layers, params)["weight_ih_l0_reverse"].shape
+      (16, 3)
+    """
+    _check_uniform(layers, params)
+    state_dict = {}
+    for index, (_, directions) in enumerate(from_stack(layers, params)):
+        for suffix, (cell, one) in zip(["", "_reverse"], directions, strict=False):
+            bias_hh = np.zeros_like(one.b)
+            if cell_name(cell, "torch.nn") == "GRU":
+                bias_hh[-one.b_hn.size :] = one.b_hn
+            end = f"_l{index}{suffix}"
+            state_dict |= {
+                f"weight_ih{end}": np.ascontiguousarray(one.w_x.T),
+                f"weight_hh{end}": np.ascontiguousarray(one.w_h.T),
+                f"bias_ih{end}": one.b.copy(),
+                f"bias_hh{end}": bias_hh,
+            }
+    return state_dict
+
+
+def to_torch_module(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
+    """The `torch.nn` module that computes the same, batch first, in the dtype of the parameters.
+
+    Args and errors as in `to_torch`.
+    """
+    torch = framework("torch", "torch", "to_torch_module")
+    arrays = to_torch(layers, params)
+    state_dict = {key: _as_tensor(torch, array) for key, array in arrays.items()}
+    cell = layers[0].cell
+    name = _MODULES[cell_name(cell[0] if isinstance(cell, Bi) else cell, "torch.nn")]
+    module = getattr(torch.nn, name)(
+        input_size=arrays["weight_ih_l0"].shape[1],
+        hidden_size=arrays["weight_hh_l0"].shape[1],
+        num_layers=len(layers),
+        bidirectional=layers[0].direction == "both",
+        batch_first=True,
+        dtype=state_dict["weight_ih_l0"].dtype,
+    )
+    module.load_state_dict(state_dict)
+    return module
+
+
+def states_from_torch(layers: Sequence[Layer], states: Any) -> tuple[Carry, ...]:
+    """Carries for `stack` from `h_0` or `h_n`, or from the pair `(h, c)` of an LSTM.
+
+    Args:
+      layers: from `from_torch`.
+      states: `[layers * directions, B, H]`, one array or tensor or two.
+
+    Raises:
+      ValueError: if the states are not those of the layers.
+    """
+    h, c = states if isinstance(states, tuple | list) else (states, None)
+    cell = layers[0].cell
+    return unstack_states(layers, make_carry(cell[0] if isinstance(cell, Bi) else cell, h, c))
+
+
+def states_to_torch(carries: Sequence[Carry]) -> Any:
+    """`h_n`, or `(h_n, c_n)` of an LSTM, as numpy arrays `[layers * directions, B, H]`."""
+    states = stack_states(carries)
+    h = as_numpy(states.h)
+    return (h, as_numpy(states.c)) if hasattr(states, "c") else h
+
+
+def _weights(source: Any, prefix: str) -> dict[str, np.ndarray]:
+    if isinstance(source, str | os.PathLike):
+        source = _load(os.fspath(source))
+    elif hasattr(source, "state_dict"):
+        source = source.state_dict()
+    found = [key for key in source if key.startswith(prefix)]
+    weights = {key.removeprefix(prefix): as_numpy(source[key]) for key in found}
+    if "weight_ih_l0" not in weights:
+        prefixes = sorted({k[: -len("weight_ih_l0")] for k in source if k.endswith("weight_ih_l0")})
+        hint = f"Give prefix as one of {prefixes}." if prefixes else f"Keys are {list(source)[:8]}."
+        raise ValueError(f"state_dict has no key {prefix + 'weight_ih_l0'!r}. {hint}")
+    return weights
+
+
+def _load(path: str) -> Mapping[str, Any]:
+    if path.endswith(".safetensors"):
+        return framework("safetensors.numpy", "safetensors", "A .safetensors file").load_file(path)
+    torch = framework("torch", "torch", "A .pt file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than weights, which would mean running its code. Save "
+            "module.state_dict() instead of the module."
+        ) from error
+
+
+def _layer_of(key: str) -> int:
+    """The layer that a key names; 0 for a key of another form, which is reported as surplus."""
+    number = key.removesuffix("_reverse").rpartition("_l")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _check_recurrent(weight_hh: np.ndarray) -> tuple[int, int]:
+    rows, columns = weight_hh.shape
+    if rows not in [gates * columns for gates in _CELLS]:
+        cause = "it is transposed, as in Keras or Flax" if columns > rows else "another cell"
+        raise ValueError(
+            "state_dict: 'weight_hh_l0' must be [H, H] in an RNN, [3 H, H] in a GRU, [4 H, H] in "
+            f"an LSTM, got {weight_hh.shape}. Likely cause: {cause}."
+        )
+    return rows, columns
+
+
+def _import_cell(
+    weights: Mapping[str, np.ndarray], end: str, rows: int, hidden_size: int, input_size: int
+) -> CellParams:
+    shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    present = {kind + end: shape for kind, shape in shapes.items() if kind + end in weights}
+    check_shapes("state_dict", weights, present)
+    zeros = np.zeros(rows, weights[f"weight_ih{end}"].dtype)
+    b_x, b_h = (weights.get(kind + end, zeros) for kind in ["bias_ih", "bias_hh"])
+    w_x, w_h = weights[f"weight_ih{end}"].T, weights[f"weight_hh{end}"].T
+    cell = _CELLS[rows // hidden_size]
+    if cell == GRU:
+        b = b_x + np.where(np.arange(rows) < 2 * hidden_size, b_h, 0).astype(b_h.dtype)
+        return GRU, GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=b_h[2 * hidden_size :])
+    make = LSTMParams if cell == LSTM else ElmanParams
+    return cell, make(w_x=w_x, w_h=w_h, b=b_x + b_h)
+
+
+def _check_uniform(layers: Sequence[Layer], params: Sequence[Params]) -> None:
+    found = {
+        (layer.direction, layer.merge, cell_name(cell, "torch.nn"), one.w_h.shape[0])
+        for layer, directions in from_stack(layers, params)
+        for cell, one in directions
+    }
+    if len(found) != 1:
+        raise ValueError(
+            "A module of torch.nn has one cell, size, direction and merge in all its layers, got "
+            f"{sorted(found)}. Export the layers one by one."
+        )
+    direction, merge, *_ = found.pop()
+    if direction == "bwd" or merge != "concat":
+        raise ValueError(
+            f"torch.nn has no layer with direction={direction!r} and merge={merge!r}: it runs "
+            "forward, or both ways and concatenates."
+        )
+
+
+def _as_tensor(torch: Any, array: np.ndarray) -> Any:
+    if array.dtype == jnp.bfloat16:
+        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
+    return torch.from_numpy(array)
