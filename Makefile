@@ -1,0 +1,37 @@
+# Every target makes its own environment first. Another interpreter: PYTHON=python3.12 make test
+
+PYTHON ?= python3
+VENV   := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN    := $(VENV)/bin
+RUN    ?= runs/pos_tagging
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lint clean
+
+help:  ## Says what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+train: $(VENV)/.experiments  ## Trains a tagger on the bundled text and tags a sentence (under three minutes)
+	$(BIN)/python -m experiments.pos_tagging train --run $(RUN)
+	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
+
+test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint  ## Checks style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+clean:  ## Removes the environments; trained models in runs/ stay
+	rm -rf .venv* build *.egg-info .pytest_cache .ruff_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"birnn_jax needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}. Name another: PYTHON=python3.12 make ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# One stamp an extra: installed again when the dependencies change.
+$(VENV)/.%: pyproject.toml | $(VENV)/.python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@

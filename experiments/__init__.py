@@ -1,0 +1,1 @@
+"""Experiments: `python -m experiments.NAME --help` says what each one does."""

@@ -1,0 +1,214 @@
+"""Training runs that can be killed at any moment and go on bit for bit where they were.
+
+A run is a function of its seed: the key of step n is `fold_in(key, n)`, batch n is a function of
+(seed, n), and whatever else a step changes is in the checkpoint. Metrics of a step are fetched
+after the next step has been dispatched, so that the device does not wait for the host.
+"""
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from rich.console import Console
+
+from birnn_jax import (
+    Total,
+    TrainState,
+    init_train_state,
+    make_eval_step,
+    make_train_step,
+    require_finite,
+)
+from birnn_jax.checkpoint import Checkpoints
+from experiments._batches import Batches, prefetched
+from experiments._folder import RunFolder
+from experiments._journal import Journal
+from experiments._progress import Display
+
+LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the runner has to know of an experiment."""
+
+    loss_fn: LossFn
+    optimizer: optax.GradientTransformation
+    init_params: Callable[[jax.Array], Any]
+    train: Batches  # one batch a step; its length is the length of the run
+    dev: Batches
+    steps_per_evaluation: int
+    patience: int  # evaluations without a new best before the run stops early
+    seed: int
+    score: Callable[[Mapping[str, float]], float]  # of the metrics on dev; bigger is better
+    evaluated_params: Callable[[TrainState], Any] = lambda state: state.params
+
+
+def fit(folder: RunFolder, training: Training, console: Console) -> None:
+    """Trains to the end, from the newest checkpoint in the folder if there is one.
+
+    Raises:
+      FloatingPointError: if the loss is not finite; names the step.
+      KeyboardInterrupt: after an interruption, once everything is saved; says how to go on.
+      OSError: if something cannot be written; what was saved before is kept.
+      ValueError: if the checkpoint is damaged or of another model.
+    """
+    state = initial_state(training)
+    with (
+        Checkpoints(folder.path / "checkpoints") as checkpoints,
+        _Interruption(console) as interruption,
+    ):
+        restored = checkpoints.restore_latest(state)
+        batches = prefetched(training.train)
+        if restored is not None:
+            state = restored.state
+            batches.set_state(restored.position["batches"])
+        step = int(state.step)
+        with (
+            Journal(folder.path / "metrics.jsonl", step) as metrics,
+            Journal(folder.path / "clock.jsonl", step) as clock,
+            Display(console, done=step, total=len(training.train)) as display,
+        ):
+            if step:
+                console.print(f"Going on after step {step}.", highlight=False)
+            loop = _Loop(training, checkpoints, metrics, clock, display, interruption)
+            try:
+                loop.run(state, batches)
+            except OSError as error:
+                raise OSError(
+                    f"{error} Saved checkpoints are kept: make room, and give the same command "
+                    "to go on."
+                ) from error
+
+
+def initial_state(training: Training) -> TrainState:
+    """The state before the first step."""
+    key_init, _ = _keys(training)
+    return init_train_state(training.init_params(key_init), training.optimizer)
+
+
+def best_state(folder: RunFolder, like: TrainState) -> TrainState:
+    """The state that did best on dev.
+
+    Raises:
+      ValueError: if the run has not come to its first evaluation, or is of another model.
+    """
+    with Checkpoints(folder.path / "checkpoints") as checkpoints:
+        best = checkpoints.restore_best(like)
+    if best is None:
+        raise ValueError(f"{folder.path} has no checkpoint yet: let its training go on first.")
+    return best.state
+
+
+class _Loop(NamedTuple):
+    training: Training
+    checkpoints: Checkpoints
+    metrics: Journal
+    clock: Journal
+    display: Display
+    interruption: "_Interruption"
+
+    def run(self, state: TrainState, batches: Any) -> None:
+        training = self.training
+        train_step = make_train_step(training.loss_fn, training.optimizer)
+        eval_step = make_eval_step(training.loss_fn)
+        _, key = _keys(training)
+        step, total = int(state.step), len(training.train)
+        started = time.monotonic()
+        unread = None
+        while step < total and not _out_of_patience(self.metrics.records, training):
+            batch = jax.device_put(next(batches))
+            with jax.transfer_guard("disallow"):
+                state, totals = train_step(state, batch, key)
+            step += 1
+            if unread is not None:
+                self._record(*unread)
+            unread = (step, totals)
+            evaluating = step % training.steps_per_evaluation == 0 or step == total
+            if not evaluating and not self.interruption.requested:
+                continue
+            self._record(*unread)
+            unread = None
+            score = self._evaluate(step, eval_step, state) if evaluating else None
+            self.clock.write({"step": step, "seconds": round(time.monotonic() - started, 3)})
+            started = time.monotonic()
+            self._save(state, batches, score)
+            if self.interruption.requested and step < total:
+                raise KeyboardInterrupt(
+                    f"Interrupted after step {step} and saved; give the same command to go on."
+                )
+
+    def _record(self, step: int, totals: dict[str, Any]) -> None:
+        totals = jax.device_get(totals)
+        require_finite(totals, step)
+        means = _means(totals)
+        self.metrics.write({"step": step, "split": "train", **means})
+        self.display.step(means, float(totals["loss"].count))
+
+    def _evaluate(self, step: int, eval_step: Callable, state: TrainState) -> float:
+        params = self.training.evaluated_params(state)
+        means = evaluate(eval_step, params, self.training.dev)
+        self.metrics.write({"step": step, "split": "dev", **means})
+        self.display.line(f"step {step}, dev", means)
+        return self.training.score(means)
+
+    def _save(self, state: TrainState, batches: Any, score: float | None) -> None:
+        self.metrics.sync()
+        self.clock.sync()
+        self.checkpoints.save(state, position={"batches": batches.get_state()}, score=score)
+
+
+def evaluate(eval_step: Callable, params: Any, batches: Batches) -> dict[str, float]:
+    """The means of all totals over all batches."""
+    sums: Any = None
+    for i in range(len(batches)):
+        totals = eval_step(params, jax.device_put(batches[i]))
+        sums = totals if sums is None else jax.tree.map(jnp.add, sums, totals)
+    return _means(jax.device_get(sums))
+
+
+def _means(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Totals as their means, other values as they are, all as JSON knows them."""
+    means = {name: t.mean if isinstance(t, Total) else t for name, t in totals.items()}
+    return {name: np.asarray(value).item() for name, value in means.items()}
+
+
+def _keys(training: Training) -> tuple[jax.Array, jax.Array]:
+    key_init, key_steps = jax.random.split(jax.random.key(training.seed))
+    return key_init, key_steps
+
+
+def _out_of_patience(records: list[dict[str, Any]], training: Training) -> bool:
+    """Whether the last `patience` evaluations brought no new best: a function of the journal."""
+    scores = [training.score(record) for record in records if record["split"] == "dev"]
+    return len(scores) - scores.index(max(scores)) > training.patience if scores else False
+
+
+class _Interruption:
+    """Turns the first Ctrl-C, or the first polite kill, into a request that the loop looks at."""
+
+    def __init__(self, console: Console):
+        self.requested = False
+        self._console = console
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Interruption":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, frame: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt("Stopped at once; the same command goes on from what is saved.")
+        self.requested = True
+        self._console.print("Finishing the step and saving; once more to stop at once.")

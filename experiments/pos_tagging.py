@@ -1,0 +1,201 @@
+"""Part-of-speech tagging of real text, with a bidirectional LSTM over words and characters.
+
+    python -m experiments.pos_tagging train
+    python -m experiments.pos_tagging predict "I know that man ."
+
+Question: how well does a plain bidirectional tagger do without pretrained vectors, and what does
+the second direction give? The results are in experiments/README.md.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import jax
+import tyro
+from rich.console import Console
+
+from birnn_jax import init_train_state
+from experiments import _run
+from experiments._aligned import aligned
+from experiments._averaging import average_of
+from experiments._batches import Batches, bucket_lengths
+from experiments._columns import Sentence, read_sentences
+from experiments._command import run_command
+from experiments._folder import RunFolder
+from experiments._results import read_result
+from experiments._tagging_config import (
+    TaggingConfig,
+    init_params,
+    make_loss,
+    make_tagging_optimizer,
+)
+from experiments._tagging_report import finish, print_summary, tag_all
+from experiments._trained_tagger import TrainedTagger
+from experiments._vocabulary import Encoder, Vocabulary, build_vocabulary
+
+NAME = "pos_tagging"
+VOCABULARY = "vocabulary.json"
+DATA = ("train", "dev", "test")
+RUN = pathlib.Path("runs") / NAME
+
+
+def make_training(
+    config: TaggingConfig, vocabulary: Vocabulary, train: list[Sentence], dev: list[Sentence]
+) -> _run.Training:
+    """Says to the runner what to train."""
+    buckets = bucket_lengths([len(sentence.words) for sentence in train], config.buckets)
+    encoder = Encoder(vocabulary, config.word_width)
+    make_batches = functools.partial(
+        Batches, buckets=buckets, tokens_per_batch=config.tokens_per_batch
+    )
+    batches = make_batches(encoder.encode_all(train), epochs=config.epochs, seed=config.seed)
+    return _run.Training(
+        loss_fn=make_loss(config.model),
+        optimizer=make_tagging_optimizer(config, num_steps=len(batches)),
+        init_params=functools.partial(init_params, config, vocabulary),
+        train=batches,
+        dev=make_batches(encoder.encode_all(dev)),
+        steps_per_evaluation=batches.per_epoch,
+        patience=config.patience,
+        seed=config.seed,
+        score=lambda means: means["accuracy"],
+        evaluated_params=average_of,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a tagger, or go on with a training that was stopped, and look at what it learned.
+
+    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
+    the test data with predicted tags, mistakes.txt, curves.png and confusion.png. A training that
+    was killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+    """
+
+    config: tyro.conf.OmitArgPrefixes[TaggingConfig]
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
+
+    def run(self) -> None:
+        """Trains and reports."""
+        config, console = self.config, Console()
+        paths = {name: getattr(config, name) for name in DATA}
+        sentences = {name: read_sentences(paths[name], config.tags, name) for name in DATA}
+        vocabulary = build_vocabulary(sentences["train"])
+        settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
+        folder = RunFolder.start(self.run_folder, experiment=NAME, settings=settings, data=paths)
+        vocabulary.save(folder.path / VOCABULARY)
+        training = make_training(config, vocabulary, sentences["train"], sentences["dev"])
+        _run.fit(folder, training, console)
+        finish(folder, load_tagger(folder), sentences["test"], console)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a trained tagger on a file of tagged sentences."""
+
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the tagger."""
+    test: pathlib.Path | None = None
+    """Tagged sentences, in the formats of train; the test data of the run if not given."""
+
+    def run(self) -> None:
+        """Evaluates and prints."""
+        folder = RunFolder.open(self.run_folder, experiment=NAME)
+        path = self.test or pathlib.Path(folder.config["data"]["test"]["path"])
+        sentences = read_sentences(path, folder.settings["tags"], "test")
+        tagger = load_tagger(folder)
+        print_summary(tag_all(tagger, sentences), tagger, Console())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Tag sentences, from the command line or, without any, from standard input, one a line.
+
+    Words are what stands between spaces: write "that man ." and not "that man.".
+    """
+
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the tagger. Nothing else is read."""
+    sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Sentences, each in quotes."""
+
+    def run(self) -> None:
+        """Tags and prints."""
+        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        sentences = split_words(self.sentences or sys.stdin)
+        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            print(aligned([words, tags]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Directions:
+    """Show what the second direction is for, with taggers trained in one direction and in both.
+
+    Two sentences that begin alike are tagged by each run. A tagger that reads forwards only must
+    give the words of the common beginning the same tags in both; one that reads both ways need not.
+    Train the second tagger with: train --direction fwd --run runs/pos_tagging_fwd
+    """
+
+    runs: tuple[pathlib.Path, ...] = (
+        RUN,
+        pathlib.Path("runs") / f"{NAME}_fwd",
+    )
+    """Run folders of taggers to compare."""
+    pair: tuple[str, str] = ("I know that man .", "I know that he left .")
+    """Two sentences that begin alike."""
+
+    def run(self) -> None:
+        """Tags the pair with each run and prints."""
+        pair = split_words(self.pair)
+        for path in self.runs:
+            folder = RunFolder.open(path, experiment=NAME)
+            result = read_result(folder)
+            accuracy = result["metrics"]["accuracy"]
+            print(f"{path}: direction {folder.settings['direction']}, test accuracy {accuracy:.2%}")
+            for words, tags in zip(pair, load_tagger(folder).tag(pair), strict=True):
+                print(f"\n{aligned([words, tags])}")
+            print()
+
+
+def load_tagger(folder: RunFolder) -> TrainedTagger:
+    """The best checkpoint of a run, from its folder alone."""
+    config = TaggingConfig(**folder.settings)
+    vocabulary = Vocabulary.load(folder.path / VOCABULARY)
+    optimizer = make_tagging_optimizer(config, num_steps=1)
+    like = jax.eval_shape(
+        lambda key: init_train_state(init_params(config, vocabulary, key), optimizer),
+        jax.random.key(0),
+    )
+    params = average_of(_run.best_state(folder, like))
+    return TrainedTagger(
+        config.model, params, vocabulary, config.word_width, config.tokens_per_batch
+    )
+
+
+def split_words(lines: Iterable[str]) -> list[list[str]]:
+    """Splits sentences at spaces."""
+    sentences = [line.split() for line in lines]
+    for number, words in enumerate(sentences, start=1):
+        if not words:
+            raise ValueError(f"Sentence {number} is empty: there is no word to tag.")
+    if not sentences:
+        raise ValueError("There is no sentence to tag.")
+    return sentences
+
+
+def main() -> None:
+    """The command line."""
+    run_command(
+        Train | Evaluate | Predict | Directions,
+        program=f"python -m experiments.{NAME}",
+        description="Part-of-speech tagging with a bidirectional recurrent network.",
+    )
+
+
+if __name__ == "__main__":
+    main()

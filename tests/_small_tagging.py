@@ -1,0 +1,56 @@
+"""A part-of-speech experiment that takes seconds: a few bundled sentences, a tiny model."""
+
+import pathlib
+import sys
+
+from experiments import pos_tagging
+from experiments._columns import read_sentences
+from experiments._tagging_config import BUNDLED, TaggingConfig
+
+SIZES = {"train": 12, "dev": 4, "test": 5}
+OPTIONS = {
+    "cell": "elman",
+    "hidden_size": 5,
+    "word_size": 3,
+    "character_size": 2,
+    "speller_size": 4,
+    "word_width": 6,
+    "epochs": 3,
+    "tokens_per_batch": 100,
+    "buckets": 1,
+}
+
+
+def write_data(folder: pathlib.Path) -> pathlib.Path:
+    """Writes the first bundled sentences of each part into one file."""
+    path = folder / "small.tsv"
+    parts = []
+    for split, size in SIZES.items():
+        sentences = read_sentences(BUNDLED, "upos", split)[:size]
+        lines = [line for one in sentences for line in [*one.lines, ""]]
+        parts += [f"# split = {split}", *(line for line in lines if "# split" not in line)]
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def config(data: pathlib.Path, **changes) -> TaggingConfig:
+    """The settings, with changes."""
+    files = {"train": data, "dev": data, "test": data}
+    return TaggingConfig(**{**files, **OPTIONS, **changes})
+
+
+def arguments(data: pathlib.Path, run: pathlib.Path, **changes) -> list[str]:
+    """The settings as a command line."""
+    options = {"train": data, "dev": data, "test": data, **OPTIONS, **changes, "run": run}
+    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
+    return ["train", *(word for pair in pairs for word in pair)]
+
+
+def command(monkeypatch, *words) -> int:
+    """Runs `python -m experiments.pos_tagging` in this process; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", ["pos_tagging", *map(str, words)])
+    try:
+        pos_tagging.main()
+    except SystemExit as leaving:
+        return leaving.code
+    return 0

@@ -1,0 +1,240 @@
+"""The runner: killed, interrupted, out of space, diverging, taken up again."""
+
+import dataclasses
+import errno
+import json
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+import pytest
+from rich.console import Console
+
+from birnn_jax import Total, make_optimizer
+from experiments import _run, pos_tagging
+from experiments._batches import Batches
+from experiments._folder import RunFolder
+from experiments._journal import Journal, read_journal
+from tests import _small_tagging
+
+QUIET = Console(quiet=True)
+
+
+def loss_fn(params, batch, key):
+    """Distance to the labels, of inputs with noise, so that keys and batches matter."""
+    xs = batch["xs"] + (0 if key is None else 0.1 * jax.random.normal(key, batch["xs"].shape))
+    error = jax.numpy.square(xs @ params["w"] - batch["labels"])
+    return {"loss": Total(error.sum(), jax.numpy.array(error.size, error.dtype))}
+
+
+@pytest.fixture(scope="module")
+def training():
+    rng = np.random.default_rng(0)
+    examples = [
+        {"xs": rng.normal(size=[4, 3]).astype("f"), "labels": rng.normal(size=[4]).astype("f")}
+        for _ in range(6)
+    ]
+    return _run.Training(
+        loss_fn=loss_fn,
+        optimizer=make_optimizer(0.1, clip_norm=1.0),
+        init_params=lambda key: {"w": jax.random.normal(key, [3])},
+        train=Batches(examples, buckets=(4,), tokens_per_batch=8, epochs=4, seed=0),
+        dev=Batches(examples, buckets=(4,), tokens_per_batch=8),
+        steps_per_evaluation=3,
+        patience=9,
+        seed=0,
+        score=lambda means: -means["loss"],
+    )
+
+
+def start(path):
+    return RunFolder.start(path, experiment="line", settings={"seed": 0}, data={})
+
+
+def outcome(folder, training):
+    """Everything that must not depend on interruptions."""
+    state = _run.best_state(folder, _run.initial_state(training))
+    leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+    return (folder.path / "metrics.jsonl").read_bytes(), leaves
+
+
+@pytest.fixture(scope="module")
+def unbroken(training, tmp_path_factory):
+    folder = start(tmp_path_factory.mktemp("unbroken"))
+    _run.fit(folder, training, QUIET)
+    return outcome(folder, training)
+
+
+def interrupt_at(monkeypatch, step, split="train"):
+    """Sends Ctrl-C to this process when the journal gets the record of a step."""
+    write = Journal.write
+
+    def write_and_interrupt(self, record):
+        write(self, record)
+        if record["step"] == step and record.get("split") == split:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Journal, "write", write_and_interrupt)
+
+
+def test_run_evaluates_at_its_steps_and_at_the_end(training, tmp_path):
+    folder = start(tmp_path / "run")
+    training = dataclasses.replace(training, steps_per_evaluation=5)
+    _run.fit(folder, training, QUIET)
+    records = read_journal(folder.path / "metrics.jsonl")
+    assert len(training.train) == 12
+    assert [r["step"] for r in records if r["split"] == "train"] == list(range(1, 13))
+    assert [r["step"] for r in records if r["split"] == "dev"] == [5, 10, 12]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 10])
+def test_interrupted_run_saves_and_goes_on_as_if_it_had_not_been(
+    training, unbroken, tmp_path, monkeypatch, step
+):
+    folder = start(tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
+        interrupt_at(patch, step)
+        _run.fit(folder, training, QUIET)
+    _run.fit(start(tmp_path / "run"), training, QUIET)
+    assert outcome(folder, training) == unbroken
+
+
+def test_interruption_in_the_last_evaluation_lets_the_run_end(
+    training, unbroken, tmp_path, monkeypatch
+):
+    folder = start(tmp_path / "run")
+    interrupt_at(monkeypatch, 12, split="dev")
+    _run.fit(folder, training, QUIET)
+    assert outcome(folder, training) == unbroken
+
+
+def test_signals_are_left_as_they_were(training, tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    _run.fit(start(tmp_path / "run"), training, QUIET)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_ended_run_is_not_trained_again(training, unbroken, tmp_path, monkeypatch):
+    folder = start(tmp_path / "run")
+    _run.fit(folder, training, QUIET)
+    monkeypatch.setattr(_run._Loop, "_record", None)
+    _run.fit(folder, training, QUIET)
+    assert outcome(folder, training) == unbroken
+
+
+def test_run_without_progress_stops_early(training, tmp_path):
+    folder = start(tmp_path / "run")
+    training = dataclasses.replace(training, score=lambda means: 0.0, patience=2)
+    _run.fit(folder, training, QUIET)
+    _run.fit(folder, training, QUIET)
+    records = read_journal(folder.path / "metrics.jsonl")
+    assert [r["step"] for r in records if r["split"] == "dev"] == [3, 6, 9]
+
+
+def test_best_state_is_the_one_with_the_best_score_on_dev(training, tmp_path):
+    folder = start(tmp_path / "run")
+    worse = dataclasses.replace(training, score=lambda means: means["loss"])
+    _run.fit(folder, worse, QUIET)
+    records = read_journal(folder.path / "metrics.jsonl")
+    losses = {r["step"]: r["loss"] for r in records if r["split"] == "dev"}
+    best = _run.best_state(folder, _run.initial_state(worse))
+    assert int(best.step) == max(losses, key=losses.get) != 12
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(training, tmp_path):
+    training = dataclasses.replace(training, optimizer=optax.sgd(1e30))
+    with pytest.raises(FloatingPointError, match="Step 2 "):
+        _run.fit(start(tmp_path / "run"), training, QUIET)
+
+
+def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(
+    training, unbroken, tmp_path, monkeypatch
+):
+    folder = start(tmp_path / "run")
+    sync, calls = Journal.sync, []
+
+    def sync_until_full(self):
+        calls.append(self)
+        if len(calls) == 4:  # metrics and clock, at the second checkpoint
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(self)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="same command") as failure:
+        patch.setattr(Journal, "sync", sync_until_full)
+        _run.fit(folder, training, QUIET)
+    assert "No space left" in str(failure.value)
+    _run.fit(folder, training, QUIET)
+    assert outcome(folder, training) == unbroken
+
+
+def test_step_is_given_nothing_that_lies_on_the_host(training, tmp_path):
+    offender = np.ones([3], "f")
+
+    def make_train_step(loss_fn, optimizer):
+        return lambda state, batch, key: (state, jax.jit(lambda x: x)(offender))
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="Disallowed"):
+        patch.setattr(_run, "make_train_step", make_train_step)
+        _run.fit(start(tmp_path / "run"), training, QUIET)
+
+
+def test_folder_of_other_settings_is_refused_naming_the_differences(tmp_path):
+    start(tmp_path / "run")
+    with pytest.raises(ValueError, match="with seed 0, not seed 1"):
+        RunFolder.start(tmp_path / "run", experiment="line", settings={"seed": 1}, data={})
+
+
+def test_folder_of_another_experiment_is_refused(tmp_path):
+    start(tmp_path / "run")
+    with pytest.raises(ValueError, match="is a run of line, not of pos_tagging"):
+        RunFolder.open(tmp_path / "run", experiment="pos_tagging")
+
+
+def test_data_counts_by_its_content_and_not_by_its_place(tmp_path):
+    def run(name, content):
+        (tmp_path / name).write_text(content)
+        RunFolder.start(
+            tmp_path / "run", experiment="line", settings={}, data={"train": tmp_path / name}
+        )
+
+    run("here", "a")
+    run("there", "a")
+    with pytest.raises(ValueError, match="content of --train"):
+        run("here", "b")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_unreadable_configuration_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config.json is not the configuration of a run"):
+        RunFolder.open(tmp_path, experiment="line")
+
+
+def test_environment_names_versions_and_hardware(tmp_path):
+    environment = json.loads((start(tmp_path / "run").path / "environment.json").read_text())
+    assert environment["packages"]["jax"] == jax.__version__
+    assert environment["devices"] and environment["cores"] >= 1
+
+
+def test_killed_tagger_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    data = _small_tagging.write_data(tmp_path)
+
+    def arguments(name):
+        return _small_tagging.arguments(data, tmp_path / name)
+
+    for moment in ["train 5", "saving 6"]:
+        command = [sys.executable, "-m", "tests._killed", moment, *arguments("killed")]
+        assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert _small_tagging.command(monkeypatch, *arguments("killed")) == 0
+    assert _small_tagging.command(monkeypatch, *arguments("unbroken")) == 0
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    for name in ["metrics.jsonl", "predictions.tsv", "mistakes.txt"]:
+        assert (killed / name).read_bytes() == (unbroken / name).read_bytes()
+    taggers = [
+        pos_tagging.load_tagger(RunFolder.open(path, experiment="pos_tagging"))
+        for path in [killed, unbroken]
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *[tagger.params for tagger in taggers])
