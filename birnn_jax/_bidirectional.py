@@ -56,6 +56,7 @@ def bidirectional(
     *,
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",
+    key: jax.Array | None = None,
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -77,6 +78,7 @@ def bidirectional(
         before step n. None, in place of the pair or of one carry, means the cell's own.
       merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
+      key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
@@ -102,9 +104,11 @@ def bidirectional(
         if not isinstance(value, Bi):
             raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
     cells, carries = _pair(cell), initial_carry or Bi(None, None)
-    carry_fwd, ys_fwd = scan_cell(cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd)
+    carry_fwd, ys_fwd = scan_cell(
+        cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, key=key
+    )
     carry_bwd, ys_bwd = scan_cell(
-        cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True
+        cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
     )
     if merge not in ("concat", "none") and ys_fwd.shape != ys_bwd.shape:
         raise ValueError(

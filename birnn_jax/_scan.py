@@ -7,7 +7,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ._checks import as_lengths, check_carry, check_features, check_xs
+from ._dropout import row_keys
+from ._parallel import scan_row_in_parallel
 from ._types import Carry, Cell, Params
+from .cells._linear import ParallelStep
+from .cells._noise import add_noise, remove_noise
 
 
 def scan_cell(
@@ -18,6 +22,7 @@ def scan_cell(
     *,
     initial_carry: Carry | None = None,
     reverse: bool = False,
+    key: jax.Array | None = None,
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -36,6 +41,9 @@ def scan_cell(
       initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
         kept through the scan. None means `cell.initial_carry(params)` in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
+      key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one
+        key or `[B]` keys as in `birnn_jax.dropout`. The noise of a row is a function of its key,
+        the direction and the count of steps visited. None is evaluation.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
@@ -59,8 +67,12 @@ def scan_cell(
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
         carry = initial_carry
+    if key is not None:
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
+        carry = add_noise(cell, carry, keys)
     scan_row = functools.partial(_scan_row, cell, params, reverse)
-    return jax.vmap(scan_row)(_as_compute_dtype(xs, params), lengths, carry)
+    carry, ys = jax.vmap(scan_row)(_as_compute_dtype(xs, params), lengths, carry)
+    return remove_noise(carry), ys
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -84,8 +96,10 @@ def _scan_row(
     length: jax.Array | None,
     carry: Carry,
 ) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, `length` a scalar; the only recurrence of the library."""
+    """`xs` is `[T, D]`, `length` a scalar; every recurrence goes through here."""
     is_valid = None if length is None else jnp.arange(xs.shape[0], dtype=length.dtype) < length
+    if isinstance(cell.step, ParallelStep):
+        return scan_row_in_parallel(cell.step, params, reverse, xs, is_valid, carry)
 
     def select(valid, new, old):
         return new if valid is None else jnp.where(valid, new, old)

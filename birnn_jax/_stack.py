@@ -110,7 +110,8 @@ def stack(
       initial_carry: one for each layer, in the form of the carries returned; None for all or for
         one layer means the cell's own.
       dropout: rate applied to the outputs of every layer but the last, while there is a `key`.
-      key: consumed; one key or `[B]` keys as in `birnn_jax.dropout`. None is evaluation.
+      key: consumed by dropout and by cells that draw noise; one key or `[B]` keys as in
+        `birnn_jax.dropout`. None is evaluation.
 
     Returns:
       carries: for each layer a `Bi` of carries, or a carry if it has one direction.
@@ -135,12 +136,19 @@ def stack(
             f"and {len(carries)}."
         )
     keys = None if key is None else row_keys(key, xs.shape[0])
+    noise_keys = _fold_in(keys, 0)  # no layer's dropout has number 0
     for index, layer in enumerate(layers):
-        if index > 0 and keys is not None:
-            layer_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
-            xs = apply_dropout(xs, dropout, layer_keys)
-        carries[index], xs = _run_layer(layer, params[index], xs, lengths, carries[index])
+        if index > 0:
+            xs = apply_dropout(xs, dropout, _fold_in(keys, index))
+        carries[index], xs = _run_layer(
+            layer, params[index], xs, lengths, carries[index], _fold_in(noise_keys, index)
+        )
     return tuple(carries), xs
+
+
+def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:
+    """`[B]` keys from `[B]` keys."""
+    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def _init_layer(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any) -> Params:
@@ -151,18 +159,23 @@ def _init_layer(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any)
 
 
 def _run_layer(
-    layer: Layer, params: Params, xs: jax.Array, lengths: ArrayLike | None, carry: Carry | None
+    layer: Layer,
+    params: Params,
+    xs: jax.Array,
+    lengths: ArrayLike | None,
+    carry: Carry | None,
+    key: jax.Array | None,
 ) -> tuple[Carry, Any]:
     if layer.direction == "both":
         return bidirectional(
-            layer.cell, params, xs, lengths, initial_carry=carry, merge=layer.merge
+            layer.cell, params, xs, lengths, initial_carry=carry, merge=layer.merge, key=key
         )
     assert isinstance(layer.cell, Cell)
     reverse = layer.direction == "bwd"
-    return scan_cell(layer.cell, params, xs, lengths, initial_carry=carry, reverse=reverse)
+    return scan_cell(layer.cell, params, xs, lengths, initial_carry=carry, reverse=reverse, key=key)
 
 
 def _output_size(layer: Layer, params: Params, input_size: int) -> int:
     xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
-    _, ys = jax.eval_shape(lambda p, xs: _run_layer(layer, p, xs, None, None), params, xs)
+    _, ys = jax.eval_shape(lambda p, xs: _run_layer(layer, p, xs, None, None, None), params, xs)
     return ys.shape[-1]

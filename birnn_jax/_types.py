@@ -14,6 +14,8 @@
 | `key` | a `jax.random.key`, consumed by the function that receives it |
 """
 
+import dataclasses
+import inspect
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -25,7 +27,10 @@ T = TypeVar("T")
 
 
 class InitFn(Protocol):
-    """Makes the parameters of a cell."""
+    """Makes the parameters of a cell.
+
+    Options of initialisation are keyword-only arguments with defaults; see `Cell.with_init`.
+    """
 
     def __call__(self, key: jax.Array, input_size: int, hidden_size: int) -> Params:
         """Consumes `key`. Every size the cell needs must be readable from what is returned."""
@@ -74,6 +79,57 @@ class Cell(NamedTuple):
     init: InitFn
     initial_carry: InitialCarryFn
     step: StepFn
+
+    def with_init(self, **options: Any) -> "Cell":
+        """This cell with other options of `init`; cells made with the same options are equal.
+
+        Args:
+          **options: keyword arguments of `init`, hashable. They add to those given before.
+
+        Raises:
+          ValueError: if `init` has no such option.
+          TypeError: if an option is not hashable: the cell could not be static under `jax.jit`.
+
+        Example:
+          >>> cell = LSTM.with_init(forget_bias=2.0)
+          >>> params = init_bidirectional(cell, jax.random.key(0), input_size=3, hidden_size=1)
+          >>> params.bwd.b.tolist(), cell == LSTM.with_init(forget_bias=2.0)
+          ([0.0, 2.0, 0.0, 0.0], True)
+        """
+        init, before = self.init, {}
+        if isinstance(init, InitWithOptions):
+            init, before = init.init, dict(init.options)
+        _check_options(init, options)
+        merged = tuple(sorted((before | options).items()))
+        return self._replace(init=InitWithOptions(init, merged))
+
+
+@dataclasses.dataclass(frozen=True)
+class InitWithOptions:
+    """An `InitFn` with options filled in: a `functools.partial` that compares by its contents."""
+
+    init: InitFn
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self, key: jax.Array, input_size: int, hidden_size: int) -> Params:
+        """Makes the parameters with the options."""
+        return self.init(key, input_size, hidden_size, **dict(self.options))
+
+
+def _check_options(init: InitFn, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(init).parameters.values()
+    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    for name, value in options.items():
+        if name not in known:
+            expected = ", ".join(known) or "none"
+            raise ValueError(f"{name!r} is no option of this cell's init; it has {expected}.")
+        try:
+            hash(value)
+        except TypeError as error:
+            raise TypeError(
+                f"{name} must be hashable, such as a number, a name or a function defined once, "
+                f"got {type(value).__name__}."
+            ) from error
 
 
 class Bi(NamedTuple, Generic[T]):

@@ -1,16 +1,19 @@
 """The Elman cell: one hidden state, one nonlinearity."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .._types import Cell
-from ._init import per_gate
+from ._gated import GatedStep
+from ._init import Bias, Initializer, init_gate_bias, init_weights
 
 
 class ElmanParams(NamedTuple):
-    """Parameters of `ELMAN`."""
+    """Parameters of `ELMAN` and of `elman(activation)`."""
 
     w_x: jax.Array  # [D, H]
     w_h: jax.Array  # [H, H]
@@ -23,32 +26,83 @@ class ElmanCarry(NamedTuple):
     h: jax.Array  # [H]
 
 
-def _elman_init(key: jax.Array, input_size: int, hidden_size: int) -> ElmanParams:
-    key_x, key_h = jax.random.split(key)
+class ElmanGates(NamedTuple):
+    """The new state, which nothing gates."""
+
+    h: jax.Array  # [H]
+
+
+def elman(activation: Callable[[jax.Array], jax.Array]) -> Cell:
+    """The Elman cell with any nonlinearity, for example `jax.nn.relu`.
+
+        h[t] = activation(x[t] w_x + h[t-1] w_h + b)
+
+    Args:
+      activation: elementwise, made once: cells of the same function are equal.
+
+    Returns:
+      A `Cell` with the parameters, the carry and the options of `birnn_jax.ELMAN`.
+      `with_init(w_h="identity")` starts a ReLU cell as the IRNN of Le et al.
+
+    Example:
+      >>> from birnn_jax.cells import elman
+      >>> elman(jax.nn.relu) == elman(jax.nn.relu), elman(jax.nn.relu) == ELMAN
+      (True, False)
+
+    References:
+      Le, Jaitly and Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear
+      Units, 2015.
+    """
+    return Cell(_init, _initial_carry, GatedStep(_GatesFn(activation), elman_update))
+
+
+def elman_update(
+    params: ElmanParams, carry: ElmanCarry, gates: ElmanGates
+) -> tuple[ElmanCarry, jax.Array]:
+    """Takes the new state as it is."""
+    return ElmanCarry(gates.h), gates.h
+
+
+@dataclasses.dataclass(frozen=True)
+class _GatesFn:
+    activation: Callable[[jax.Array], jax.Array]
+
+    def __call__(self, params: ElmanParams, carry: ElmanCarry, x: jax.Array) -> ElmanGates:
+        return ElmanGates(self.activation(x @ params.w_x + carry.h @ params.w_h + params.b))
+
+
+def _init(
+    key: jax.Array,
+    input_size: int,
+    hidden_size: int,
+    *,
+    w_x: Initializer = "glorot_uniform",
+    w_h: Initializer = "orthogonal",
+    b: Bias = "zeros",
+) -> ElmanParams:
+    key_x, key_h, key_b = jax.random.split(key, 3)
     return ElmanParams(
-        w_x=per_gate(jax.nn.initializers.glorot_uniform(), key_x, input_size, hidden_size, 1),
-        w_h=per_gate(jax.nn.initializers.orthogonal(), key_h, hidden_size, hidden_size, 1),
-        b=jnp.zeros(hidden_size),
+        w_x=init_weights(key_x, input_size, 1, hidden_size, w_x),
+        w_h=init_weights(key_h, hidden_size, 1, hidden_size, w_h),
+        b=init_gate_bias(key_b, "n", hidden_size, b=b),
     )
 
 
-def _elman_initial_carry(params: ElmanParams) -> ElmanCarry:
+def _initial_carry(params: ElmanParams) -> ElmanCarry:
     return ElmanCarry(h=jnp.zeros(params.w_h.shape[0], params.w_h.dtype))
 
 
-def _elman_step(
-    params: ElmanParams, carry: ElmanCarry, x: jax.Array
-) -> tuple[ElmanCarry, jax.Array]:
-    h = jnp.tanh(x @ params.w_x + carry.h @ params.w_h + params.b)
-    return ElmanCarry(h), h
+def _tanh(a: jax.Array) -> jax.Array:
+    return jnp.tanh(a)  # by a name of its own, so that the cell can be pickled
 
 
-ELMAN = Cell(_elman_init, _elman_initial_carry, _elman_step)
+ELMAN = elman(_tanh)
 """The Elman cell.
 
     h[t] = tanh(x[t] w_x + h[t-1] w_h + b)
 
-Input weights start Glorot-uniform, recurrent weights orthogonal, the bias at zero.
+Input weights start Glorot-uniform, recurrent weights orthogonal, the bias at zero; options of
+`with_init`: w_x, w_h, b.
 
 References:
   Elman, Finding Structure in Time, 1990.

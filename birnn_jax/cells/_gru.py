@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Cell
-from ._init import per_gate
+from .._types import Cell, Params
+from ._gated import GatedStep
+from ._init import Bias, Initializer, init_bias, init_gate_bias, init_weights
 
 
 class GRUParams(NamedTuple):
@@ -22,36 +23,60 @@ class GRUParams(NamedTuple):
 
 
 class GRUCarry(NamedTuple):
-    """Carry of `GRU`: the hidden state."""
+    """Carry of `GRU` and its variants: the hidden state."""
 
     h: jax.Array  # [H]
 
 
-def _gru_init(key: jax.Array, input_size: int, hidden_size: int) -> GRUParams:
-    key_x, key_h = jax.random.split(key)
-    return GRUParams(
-        w_x=per_gate(jax.nn.initializers.glorot_uniform(), key_x, input_size, hidden_size, 3),
-        w_h=per_gate(jax.nn.initializers.orthogonal(), key_h, hidden_size, hidden_size, 3),
-        b=jnp.zeros(3 * hidden_size),
-        b_hn=jnp.zeros(hidden_size),
-    )
+class GRUGates(NamedTuple):
+    """Reset gate, update gate and candidate of `GRU` and its variants."""
+
+    r: jax.Array  # [H]
+    z: jax.Array  # [H]
+    n: jax.Array  # [H]
 
 
-def _gru_initial_carry(params: GRUParams) -> GRUCarry:
+def gru_initial_carry(params: Params) -> GRUCarry:
+    """Zeros, by the rows of `w_h`."""
     return GRUCarry(h=jnp.zeros(params.w_h.shape[0], params.w_h.dtype))
 
 
-def _gru_step(params: GRUParams, carry: GRUCarry, x: jax.Array) -> tuple[GRUCarry, jax.Array]:
+def gru_update(params: Params, carry: GRUCarry, gates: GRUGates) -> tuple[GRUCarry, jax.Array]:
+    """Between the old state and the candidate; z keeps the old one."""
+    h = (1 - gates.z) * gates.n + gates.z * carry.h
+    return GRUCarry(h), h
+
+
+def _gru_init(
+    key: jax.Array,
+    input_size: int,
+    hidden_size: int,
+    *,
+    w_x: Initializer = "glorot_uniform",
+    w_h: Initializer = "orthogonal",
+    b: Bias = "zeros",
+    time_span: int | None = None,
+) -> GRUParams:
+    key_x, key_h, key_rz, key_n, key_hn = jax.random.split(key, 5)
+    b_rz = init_gate_bias(key_rz, "rz", hidden_size, b=b, time_span=time_span)
+    return GRUParams(
+        w_x=init_weights(key_x, input_size, 3, hidden_size, w_x),
+        w_h=init_weights(key_h, hidden_size, 3, hidden_size, w_h),
+        b=jnp.concatenate([b_rz, init_bias(key_n, 1, hidden_size, b)]),
+        b_hn=init_bias(key_hn, 1, hidden_size, b),
+    )
+
+
+def _gru_gates(params: GRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
     x_r, x_z, x_n = jnp.split(x @ params.w_x + params.b, 3)
     h_r, h_z, h_n = jnp.split(carry.h @ params.w_h, 3)
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
     n = jnp.tanh(x_n + r * (h_n + params.b_hn))
-    h = (1 - z) * n + z * carry.h
-    return GRUCarry(h), h
+    return GRUGates(r=r, z=z, n=n)
 
 
-GRU = Cell(_gru_init, _gru_initial_carry, _gru_step)
+GRU = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))
 """The gated recurrent unit, reset after the product.
 
     r = sigmoid(x[t] w_xr + h[t-1] w_hr + b_r)
@@ -59,7 +84,8 @@ GRU = Cell(_gru_init, _gru_initial_carry, _gru_step)
     n = tanh(x[t] w_xn + b_n + r * (h[t-1] w_hn + b_hn))
     h[t] = (1 - z) * n + z * h[t-1]
 
-Input weights start Glorot-uniform, recurrent weights orthogonal gate by gate, biases at zero.
+Input weights start Glorot-uniform, recurrent weights orthogonal gate by gate, biases at zero;
+options of `with_init`: w_x, w_h, b, time_span.
 
 References:
   Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the unit);

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Cell
-from ._init import per_gate
+from .._types import Cell, Params
+from ._gated import GatedStep
+from ._init import Bias, Initializer, init_gate_bias, init_weights
 
 
 class LSTMParams(NamedTuple):
@@ -18,38 +19,70 @@ class LSTMParams(NamedTuple):
 
 
 class LSTMCarry(NamedTuple):
-    """Carry of `LSTM`: cell state and hidden state. Read it by field name."""
+    """Carry of `LSTM` and its variants: cell state and hidden state. Read it by field name."""
 
     c: jax.Array  # [H]
     h: jax.Array  # [H]
 
 
-def _lstm_init(
-    key: jax.Array, input_size: int, hidden_size: int, *, forget_bias: float = 1.0
+class LSTMGates(NamedTuple):
+    """Input gate, forget gate, candidate and output gate of `LSTM` and its variants."""
+
+    i: jax.Array  # [H]
+    f: jax.Array  # [H]
+    g: jax.Array  # [H]
+    o: jax.Array  # [H]
+
+
+def lstm_init(
+    key: jax.Array,
+    input_size: int,
+    hidden_size: int,
+    *,
+    w_x: Initializer = "glorot_uniform",
+    w_h: Initializer = "orthogonal",
+    b: Bias = "zeros",
+    forget_bias: float | None = None,
+    time_span: int | None = None,
 ) -> LSTMParams:
-    key_x, key_h = jax.random.split(key)
-    b = jnp.zeros(4 * hidden_size).at[hidden_size : 2 * hidden_size].set(forget_bias)
+    """Makes the parameters; `forget_bias` is one unless another option sets the bias."""
+    key_x, key_h, key_b = jax.random.split(key, 3)
     return LSTMParams(
-        w_x=per_gate(jax.nn.initializers.glorot_uniform(), key_x, input_size, hidden_size, 4),
-        w_h=per_gate(jax.nn.initializers.orthogonal(), key_h, hidden_size, hidden_size, 4),
-        b=b,
+        w_x=init_weights(key_x, input_size, 4, hidden_size, w_x),
+        w_h=init_weights(key_h, hidden_size, 4, hidden_size, w_h),
+        b=init_gate_bias(
+            key_b, "ifgo", hidden_size, b=b, forget_bias=forget_bias, time_span=time_span
+        ),
     )
 
 
-def _lstm_initial_carry(params: LSTMParams) -> LSTMCarry:
+def lstm_initial_carry(params: Params) -> LSTMCarry:
+    """Zeros, by the rows of `w_h`."""
     zeros = jnp.zeros(params.w_h.shape[0], params.w_h.dtype)
     return LSTMCarry(c=zeros, h=zeros)
 
 
-def _lstm_step(params: LSTMParams, carry: LSTMCarry, x: jax.Array) -> tuple[LSTMCarry, jax.Array]:
-    a = x @ params.w_x + carry.h @ params.w_h + params.b
+def lstm_gates(params: Params, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
+    """The four gates."""
+    return activate(x @ params.w_x + carry.h @ params.w_h + params.b)
+
+
+def activate(a: jax.Array) -> LSTMGates:
+    """From the pre-activation of all gates, `[4H]`."""
     a_i, a_f, a_g, a_o = jnp.split(a, 4)
-    c = jax.nn.sigmoid(a_f) * carry.c + jax.nn.sigmoid(a_i) * jnp.tanh(a_g)
-    h = jax.nn.sigmoid(a_o) * jnp.tanh(c)
+    return LSTMGates(
+        i=jax.nn.sigmoid(a_i), f=jax.nn.sigmoid(a_f), g=jnp.tanh(a_g), o=jax.nn.sigmoid(a_o)
+    )
+
+
+def lstm_update(params: Params, carry: LSTMCarry, gates: LSTMGates) -> tuple[LSTMCarry, jax.Array]:
+    """The new cell state, and what the output gate lets out of it."""
+    c = gates.f * carry.c + gates.i * gates.g
+    h = gates.o * jnp.tanh(c)
     return LSTMCarry(c=c, h=h), h
 
 
-LSTM = Cell(_lstm_init, _lstm_initial_carry, _lstm_step)
+LSTM = Cell(lstm_init, lstm_initial_carry, GatedStep(lstm_gates, lstm_update))
 """The long short-term memory cell.
 
     i = sigmoid(x[t] w_xi + h[t-1] w_hi + b_i)
@@ -60,7 +93,7 @@ LSTM = Cell(_lstm_init, _lstm_initial_carry, _lstm_step)
     h[t] = o * tanh(c[t])
 
 Input weights start Glorot-uniform, recurrent weights orthogonal gate by gate, the bias of the
-forget gate at one (`LSTM.init(..., forget_bias=...)`), the others at zero.
+forget gate at one, the others at zero; options of `with_init`: w_x, w_h, b, forget_bias, time_span.
 
 References:
   Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Gers et al., Learning to Forget, 2000;

@@ -1,0 +1,72 @@
+"""LSTM whose gates also see the cell state."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Cell
+from ._gated import GatedStep
+from ._lstm import LSTMCarry, lstm_init, lstm_initial_carry
+
+
+class PeepholeLSTMParams(NamedTuple):
+    """Parameters of `PEEPHOLE_LSTM`; gates are packed in the order i, f, g, o."""
+
+    w_x: jax.Array  # [D, 4H]
+    w_h: jax.Array  # [H, 4H]
+    b: jax.Array  # [4H]
+    w_c: jax.Array  # [3H], one weight a unit, in the order i, f, o
+
+
+class PeepholeLSTMGates(NamedTuple):
+    """The gates of `LSTM`, except that the output gate waits for the new cell state."""
+
+    i: jax.Array  # [H]
+    f: jax.Array  # [H]
+    g: jax.Array  # [H]
+    a_o: jax.Array  # [H], before the peephole and the sigmoid
+
+
+@functools.wraps(lstm_init, assigned=())  # takes its options
+def _init(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> PeepholeLSTMParams:
+    params = lstm_init(key, input_size, hidden_size, **options)
+    return PeepholeLSTMParams(*params, w_c=jnp.zeros(3 * hidden_size))
+
+
+def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> PeepholeLSTMGates:
+    a_i, a_f, a_g, a_o = jnp.split(x @ params.w_x + carry.h @ params.w_h + params.b, 4)
+    w_ci, w_cf, _ = jnp.split(params.w_c, 3)
+    i = jax.nn.sigmoid(a_i + w_ci * carry.c)
+    f = jax.nn.sigmoid(a_f + w_cf * carry.c)
+    return PeepholeLSTMGates(i=i, f=f, g=jnp.tanh(a_g), a_o=a_o)
+
+
+def _update(
+    params: PeepholeLSTMParams, carry: LSTMCarry, gates: PeepholeLSTMGates
+) -> tuple[LSTMCarry, jax.Array]:
+    _, _, w_co = jnp.split(params.w_c, 3)
+    c = gates.f * carry.c + gates.i * gates.g
+    h = jax.nn.sigmoid(gates.a_o + w_co * c) * jnp.tanh(c)
+    return LSTMCarry(c=c, h=h), h
+
+
+PEEPHOLE_LSTM = Cell(_init, lstm_initial_carry, GatedStep(_gates, _update))
+"""LSTM with peepholes: one weight a unit from the cell state to each gate.
+
+    i = sigmoid(x[t] w_xi + h[t-1] w_hi + w_ci * c[t-1] + b_i)
+    f = sigmoid(x[t] w_xf + h[t-1] w_hf + w_cf * c[t-1] + b_f)
+    g = tanh(x[t] w_xg + h[t-1] w_hg + b_g)
+    c[t] = f * c[t-1] + i * g
+    o = sigmoid(x[t] w_xo + h[t-1] w_ho + w_co * c[t] + b_o)
+    h[t] = o * tanh(c[t])
+
+The output gate sees the new cell state, the others the old one. Peepholes start at zero, the rest
+as in `LSTM`, with its options of `with_init`.
+
+References:
+  Gers and Schmidhuber, Recurrent Nets that Time and Count, 2000;
+  Sak et al., Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale
+  Acoustic Modeling, 2014 (diagonal peepholes in this form).
+"""

@@ -1,0 +1,93 @@
+"""minGRU and minLSTM: gates that see the input only."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Cell
+from ._init import Initializer, init_weights
+from ._linear import LinearCarry, LinearStep
+
+
+class MinGRUParams(NamedTuple):
+    """Parameters of `MINGRU`; packed in the order z, h."""
+
+    w_x: jax.Array  # [D, 2H]
+    b: jax.Array  # [2H]
+
+
+class MinLSTMParams(NamedTuple):
+    """Parameters of `MINLSTM`; packed in the order i, f, h."""
+
+    w_x: jax.Array  # [D, 3H]
+    b: jax.Array  # [3H]
+
+
+def _mingru_init(
+    key: jax.Array, input_size: int, hidden_size: int, *, w_x: Initializer = "glorot_uniform"
+) -> MinGRUParams:
+    weights = init_weights(key, input_size, 2, hidden_size, w_x)
+    return MinGRUParams(w_x=weights, b=jnp.zeros(2 * hidden_size))
+
+
+def _mingru_initial_carry(params: MinGRUParams) -> LinearCarry:
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, params.b.dtype))
+
+
+def _mingru_coefficients(params: MinGRUParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    a_z, a_h = jnp.split(x @ params.w_x + params.b, 2)
+    z = jax.nn.sigmoid(a_z)
+    return 1 - z, z * _positive(a_h)
+
+
+def _minlstm_init(
+    key: jax.Array, input_size: int, hidden_size: int, *, w_x: Initializer = "glorot_uniform"
+) -> MinLSTMParams:
+    weights = init_weights(key, input_size, 3, hidden_size, w_x)
+    return MinLSTMParams(w_x=weights, b=jnp.zeros(3 * hidden_size))
+
+
+def _minlstm_initial_carry(params: MinLSTMParams) -> LinearCarry:
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, params.b.dtype))
+
+
+def _minlstm_coefficients(params: MinLSTMParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    a_i, a_f, a_h = jnp.split(x @ params.w_x + params.b, 3)
+    # f / (f + i) without the quotient, which is 0/0 where both gates are closed.
+    log_ratio = jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i)
+    return jax.nn.sigmoid(log_ratio), jax.nn.sigmoid(-log_ratio) * _positive(a_h)
+
+
+def _positive(a: jax.Array) -> jax.Array:
+    """The paper's g: a + 1/2 above zero, sigmoid(a) below."""
+    return jnp.where(a >= 0, a + 0.5, jax.nn.sigmoid(a))
+
+
+MINGRU = Cell(_mingru_init, _mingru_initial_carry, LinearStep(_mingru_coefficients))
+"""minGRU: a GRU whose gate and candidate do not see the state.
+
+    z = sigmoid(x[t] w_xz + b_z)
+    h[t] = (1 - z) * h[t-1] + z * g(x[t] w_xh + b_h)     g(a) = a + 1/2 if a >= 0 else sigmoid(a)
+
+Here z = 1 takes the candidate; in `birnn_jax.GRU` it keeps the state. The state starts at zero and
+may have any sign: nothing is computed in log space, so that `parallel(MINGRU)` equals it from any
+carry. (The paper's log-space program applies g to the initial state; to begin as it does, give
+`initial_carry` 1/2.) Options of `with_init`: w_x.
+
+References:
+  Feng et al., Were RNNs All We Needed?, 2024, in the form with g.
+"""
+
+MINLSTM = Cell(_minlstm_init, _minlstm_initial_carry, LinearStep(_minlstm_coefficients))
+"""minLSTM: an LSTM whose gates and candidate do not see the state; the gates add up to one.
+
+    i, f = sigmoid(x[t] w_xi + b_i), sigmoid(x[t] w_xf + b_f)
+    h[t] = f / (f + i) * h[t-1] + i / (f + i) * g(x[t] w_xh + b_h)     g as in `MINGRU`
+
+The state starts at zero, and `parallel(MINLSTM)` equals it from any carry. Options of `with_init`:
+w_x.
+
+References:
+  Feng et al., Were RNNs All We Needed?, 2024, in the form with g.
+"""
