@@ -38,8 +38,8 @@ def read_layers(
     unknown = [name for name in chosen if name not in configs or name not in weights]
     if unknown or (names is None and len(chosen) != 1):
         raise ValueError(
-            f"{path} has the recurrent layers {list(configs)}, got names={names}. Give the names of "
-            "the layers to convert, from the bottom to the top."
+            f"{path} has the recurrent layers {list(configs)}, got names={names}. Give the names "
+            "of the layers to convert, from the bottom to the top."
         )
     return [(configs[name], weights[name]) for name in chosen]
 

@@ -1,7 +1,7 @@
 """What all converters share: numpy arrays, blocks of gates, and layers of one or two directions."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,24 @@ import numpy as np
 
 from .._stack import Layer
 from .._types import Bi, Carry, Cell, Params
-from ..cells import ELMAN, GRU, LSTM, ElmanCarry, GRUCarry, LSTMCarry
+from ..cells import (
+    ELMAN,
+    GRU,
+    GRU_RESET_BEFORE,
+    LSTM,
+    PEEPHOLE_LSTM,
+    PROJECTED_LSTM,
+    ElmanCarry,
+    ElmanParams,
+    GRUCarry,
+    GRUParams,
+    GRUResetBeforeParams,
+    LSTMCarry,
+    LSTMParams,
+    PeepholeLSTMParams,
+    ProjectedLSTMParams,
+    elman,
+)
 
 Imported = tuple[tuple[Layer, ...], tuple[Params, ...]]
 CellParams = tuple[Cell, Params]
@@ -17,19 +34,45 @@ CellParams = tuple[Cell, Params]
 LSTM_GATES = "ifgo"
 GRU_GATES = "rzn"
 
-_NAMES = {ELMAN.step: "ELMAN", GRU.step: "GRU", LSTM.step: "LSTM"}
+RELU = elman(jax.nn.relu)
 
 
-def cell_name(cell: Cell, framework: str) -> str:
-    """ "ELMAN", "GRU" or "LSTM", told by the step: options of `init` make no difference here."""
-    name = _NAMES.get(cell.step)
-    if name is None:
-        step = getattr(cell.step, "__qualname__", cell.step)
+class _Kind(NamedTuple):
+    name: str
+    params: type
+    carry: type
+
+
+_KINDS = {
+    ELMAN.step: _Kind("ELMAN", ElmanParams, ElmanCarry),
+    elman(jnp.tanh).step: _Kind("ELMAN", ElmanParams, ElmanCarry),
+    RELU.step: _Kind("RELU", ElmanParams, ElmanCarry),
+    GRU.step: _Kind("GRU", GRUParams, GRUCarry),
+    GRU_RESET_BEFORE.step: _Kind("GRU_RESET_BEFORE", GRUResetBeforeParams, GRUCarry),
+    LSTM.step: _Kind("LSTM", LSTMParams, LSTMCarry),
+    PROJECTED_LSTM.step: _Kind("PROJECTED_LSTM", ProjectedLSTMParams, LSTMCarry),
+    PEEPHOLE_LSTM.step: _Kind("PEEPHOLE_LSTM", PeepholeLSTMParams, LSTMCarry),
+}
+
+
+def cell_name(cell: Cell, framework: str, known: Collection[str]) -> str:
+    """The name of the cell, one of those `known` to the framework.
+
+    It is told by the step: options of `init` make no difference here.
+    """
+    kind = _KINDS.get(cell.step)
+    name = kind.name if kind else getattr(cell.step, "__qualname__", repr(cell.step))
+    if kind and name in known:
+        return name
+    if name in ("GRU", "GRU_RESET_BEFORE") and {"GRU", "GRU_RESET_BEFORE"} & {*known}:
+        here, there = ("after", "before") if name == "GRU" else ("before", "after")
         raise ValueError(
-            f"{framework} has no counterpart that computes the same as a cell with the step {step}."
-            f" Can be converted: {', '.join(_NAMES.values())}."
+            f"{name} applies the reset gate {here} the product with w_h, the GRU of {framework} "
+            f"{there} it. No weights make them equal."
         )
-    return name
+    raise ValueError(
+        f"{framework} has no cell that computes the same as {name}. It has {', '.join(known)}."
+    )
 
 
 def as_numpy(value: Any) -> np.ndarray:
@@ -64,12 +107,12 @@ def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return tree
 
 
-def blocks(array: np.ndarray, gates: str, axis: int = -1) -> dict[str, np.ndarray]:
+def blocks(array: Any, gates: str, axis: int = -1) -> dict[str, np.ndarray]:
     """The blocks of `array` along `axis` by the letters of `gates`."""
     return dict(zip(gates, np.split(array, len(gates), axis), strict=True))
 
 
-def reorder(array: np.ndarray, source: str, target: str, axis: int = -1) -> np.ndarray:
+def reorder(array: Any, source: str, target: str, axis: int = -1) -> np.ndarray:
     """`array` with its blocks of gates along `axis` in another order."""
     named = blocks(array, source, axis)
     return np.concatenate([named[gate] for gate in target], axis)
@@ -86,7 +129,7 @@ def to_stack(converted: Iterable[CellParams | Bi[CellParams]]) -> Imported:
         else:
             layers.append(Layer(one[0], direction="fwd"))
             params.append(one[1])
-    return tuple(layers), jax.tree.map(jnp.asarray, tuple(params))
+    return tuple(layers), tuple(params)
 
 
 def from_stack(
@@ -106,18 +149,19 @@ def in_pair(values: Sequence[Any]) -> Any:
     return Bi(*values) if len(values) == 2 else values[0]
 
 
+def make_params(cell: Cell, **arrays: np.ndarray) -> CellParams:
+    """`cell` with its parameters."""
+    return cell, _KINDS[cell.step].params(**jax.tree.map(jnp.asarray, arrays))
+
+
 def make_carry(cell: Cell, h: Any, c: Any | None = None) -> Carry:
     """The carry of `cell` from its hidden state and, in an LSTM, its cell state."""
-    name = cell_name(cell, "this framework")
-    if (c is not None) != (name == "LSTM"):
-        raise ValueError(
-            f"The states of {name} are {'h and c' if name == 'LSTM' else 'h alone'}, got "
-            f"{'h alone' if c is None else 'h and c'}. Likely cause: the states of another cell."
-        )
-    h = jnp.asarray(as_numpy(h))
-    if c is not None:
-        return LSTMCarry(c=jnp.asarray(as_numpy(c)), h=h)
-    return ElmanCarry(h) if name == "ELMAN" else GRUCarry(h)
+    name, _, carry = _KINDS[cell.step]
+    if (c is None) == (carry is LSTMCarry):
+        want, got = ("h and c", "h alone") if c is None else ("h alone", "h and c")
+        raise ValueError(f"The states of {name} are {want}, got {got}. Likely cause: another cell.")
+    fields = {"h": h} | ({} if c is None else {"c": c})
+    return carry(**{key: jnp.asarray(as_numpy(value)) for key, value in fields.items()})
 
 
 def import_states(

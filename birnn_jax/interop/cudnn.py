@@ -65,7 +65,7 @@ def to_cudnn(layers: Sequence[Layer], params: Sequence[Params]) -> jax.Array:
     """
     state_dict = to_torch(layers, params)
     rows, hidden_size = state_dict["weight_hh_l0"].shape
-    if rows != 4 * hidden_size:
+    if rows != 4 * hidden_size or "weight_hr_l0" in state_dict:
         raise ValueError(
             "jax.experimental.rnn has the LSTM of cuDNN only: GRU and ELMAN have none."
         )

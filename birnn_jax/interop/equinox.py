@@ -12,7 +12,7 @@ import numpy as np
 
 from .._stack import Layer
 from .._types import Bi, Carry, Params
-from ..cells import GRU, LSTM, GRUParams, LSTMParams
+from ..cells import GRU, LSTM
 from ._errors import check_shapes, framework
 from ._layers import (
     CellParams,
@@ -23,6 +23,7 @@ from ._layers import (
     from_stack,
     import_states,
     in_pair,
+    make_params,
     to_stack,
 )
 
@@ -94,16 +95,14 @@ def _import_cell(module: Any) -> CellParams:
     check_shapes(name, arrays, shapes)
     w_x, w_h, b = arrays["weight_ih"].T, arrays["weight_hh"].T, arrays["bias"]
     if gates == 4:
-        return LSTM, LSTMParams(w_x=w_x, w_h=w_h, b=b)
+        return make_params(LSTM, w_x=w_x, w_h=w_h, b=b)
     b_hn = zeros[:hidden_size] if module.bias_n is None else as_numpy(module.bias_n)
     check_shapes(name, {"bias_n": b_hn}, {"bias_n": (hidden_size,)})
-    return GRU, GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=b_hn)
+    return make_params(GRU, w_x=w_x, w_h=w_h, b=b, b_hn=b_hn)
 
 
 def _export_cell(cell: Any, one: Any) -> Any:
-    name = cell_name(cell, "Equinox")
-    if name == "ELMAN":
-        raise ValueError("Equinox has no Elman cell, so ELMAN cannot be exported.")
+    name = cell_name(cell, "Equinox", ["GRU", "LSTM"])
     equinox = framework("equinox", "equinox", "to_equinox")
     make = getattr(equinox.nn, f"{name}Cell")
     module = make(*one.w_x.shape[:1], one.w_h.shape[0], dtype=one.b.dtype, key=jax.random.key(0))

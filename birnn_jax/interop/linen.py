@@ -15,7 +15,7 @@ import numpy as np
 
 from .._stack import Layer
 from .._types import Bi, Carry, Params
-from ..cells import ELMAN, GRU, LSTM, ElmanParams, GRUParams, LSTMParams
+from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import (
     GRU_GATES,
@@ -28,6 +28,7 @@ from ._layers import (
     flatten,
     from_stack,
     import_states,
+    make_params,
     to_stack,
     unflatten,
 )
@@ -82,7 +83,7 @@ def states_from_linen(layers: Sequence[Layer], carries: Sequence[Any]) -> tuple[
 
     Args:
       layers: of the stack.
-      carries: `h`, `(c, h)` of an LSTM, or the pair of both directions that `Bidirectional` returns.
+      carries: `h`, `(c, h)` of an LSTM, or the pair for both directions of a `Bidirectional`.
 
     Raises:
       ValueError: if they are not those of the layers.
@@ -100,25 +101,28 @@ def _hidden_and_cell(carry: Any) -> tuple[Any, Any]:
 
 
 def import_layer(tree: Any, convert: Any) -> CellParams | Bi[CellParams]:
+    """One layer of linen or nnx; `convert` takes the flat weights of one cell."""
     if isinstance(tree, Bi):
-        return Bi(*(convert(cell_tree(one)) for one in tree))
+        return Bi(*(convert(_cell_tree(one)) for one in tree))
     tree = tree.get("params", tree)
     if "forward_rnn" in tree and "backward_rnn" in tree:
-        return Bi(*(convert(cell_tree(tree[k])) for k in ["forward_rnn", "backward_rnn"]))
-    return convert(cell_tree(tree))
+        return Bi(*(convert(_cell_tree(tree[k])) for k in ["forward_rnn", "backward_rnn"]))
+    return convert(_cell_tree(tree))
 
 
-def cell_tree(tree: Any) -> dict[str, np.ndarray]:
+def _cell_tree(tree: Any) -> dict[str, np.ndarray]:
     tree = tree.get("params", tree)
     return flatten(tree.get("cell", tree))
 
 
 def export_layer(directions: list[CellParams], convert: Any) -> dict[str, Any]:
+    """The inverse of `import_layer`; `convert` gives the flat weights of one cell."""
     rnns = [{"cell": unflatten(convert(cell, one))} for cell, one in directions]
     return dict(zip(["forward_rnn", "backward_rnn"], rnns, strict=True)) if rnns[1:] else rnns[0]
 
 
 def from_linen_cell(flat: dict[str, np.ndarray]) -> CellParams:
+    """A cell whose gates have names of their own; `nnx.LSTMCell` is another."""
     if "hi.kernel" in flat or "ii.kernel" in flat:
         return _from_named_gates(flat, LSTM, _LINEN_LSTM, [f"h{gate}" for gate in LSTM_GATES])
     if "hn.kernel" in flat or "in.kernel" in flat:
@@ -150,13 +154,12 @@ def _from_named_gates(
     w_x, w_h = joined(in_names, "kernel"), joined(out_names, "kernel")
     if cell == GRU:
         b = joined(biases[:3], "bias")
-        return GRU, GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=flat["hn.bias"])
-    make = LSTMParams if cell == LSTM else ElmanParams
-    return cell, make(w_x=w_x, w_h=w_h, b=joined(biases, "bias"))
+        return make_params(cell, w_x=w_x, w_h=w_h, b=b, b_hn=flat["hn.bias"])
+    return make_params(cell, w_x=w_x, w_h=w_h, b=joined(biases, "bias"))
 
 
 def _to_linen_cell(cell: Any, one: Any) -> dict[str, np.ndarray]:
-    name = cell_name(cell, "flax.linen")
+    name = cell_name(cell, "flax.linen", ["ELMAN", "GRU", "LSTM"])
     if name == "ELMAN":
         return {"i.kernel": one.w_x, "i.bias": one.b, "h.kernel": one.w_h}
     gates, bias_side = (LSTM_GATES, "h") if name == "LSTM" else (GRU_GATES, "i")

@@ -14,9 +14,9 @@ import numpy as np
 
 from .._stack import Layer
 from .._types import Bi, Params
-from ..cells import ELMAN, GRU, LSTM, ElmanParams, GRUParams, LSTMParams
+from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
-from ._layers import CellParams, Imported, cell_name, from_stack, to_stack
+from ._layers import CellParams, Imported, cell_name, from_stack, make_params, to_stack
 from .linen import export_layer, from_linen_cell, import_layer
 from .linen import states_from_linen as states_from_nnx
 from .linen import states_to_linen as states_to_nnx
@@ -109,13 +109,12 @@ def _from_cell(flat: dict[str, np.ndarray]) -> CellParams:
     columns = columns if columns in cells else hidden_size
     shapes = {"dense_h.kernel": (hidden_size, columns), "dense_i.kernel": (len(w_x), columns)}
     check_shapes("params of the cell", flat, shapes | {bias: (columns,)})
-    if cell == GRU:
-        return GRU, GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=np.zeros(hidden_size, b.dtype))
-    return cell, (LSTMParams if cell == LSTM else ElmanParams)(w_x=w_x, w_h=w_h, b=b)
+    b_hn = {"b_hn": np.zeros(hidden_size, b.dtype)} if cell == GRU else {}
+    return make_params(cell, w_x=w_x, w_h=w_h, b=b, **b_hn)
 
 
 def _to_cell(cell: Any, one: Any) -> dict[str, np.ndarray]:
-    name = cell_name(cell, "flax.nnx")
+    name = cell_name(cell, "flax.nnx", ["ELMAN", "GRU", "LSTM"])
     if name == "GRU" and np.any(one.b_hn != 0):
         raise ValueError(
             "nnx.GRUCell has no bias inside the reset gate, so b_hn cannot be exported: it is not "

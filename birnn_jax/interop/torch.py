@@ -5,8 +5,6 @@ of input and of state. They add up to one, except in the candidate gate of a GRU
 is behind the reset gate. After export both are trained, so their sum moves twice as fast.
 """
 
-import os
-import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,16 +13,30 @@ import numpy as np
 
 from .._stack import Layer
 from .._states import stack_states, unstack_states
-from .._types import Bi, Carry, Params
-from ..cells import ELMAN, GRU, LSTM, ElmanParams, GRUParams, LSTMParams
+from .._types import Bi, Carry, Cell, Params
+from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
 from ._errors import check_keys, check_shapes, framework
-from ._layers import CellParams, Imported, as_numpy, cell_name, from_stack, make_carry, to_stack
+from ._layers import (
+    RELU,
+    CellParams,
+    Imported,
+    as_numpy,
+    cell_name,
+    from_stack,
+    in_pair,
+    make_carry,
+    make_params,
+    to_stack,
+)
+from ._torch_files import read_weights
 
-_CELLS = {1: ELMAN, 3: GRU, 4: LSTM}
-_MODULES = {"ELMAN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}
+_NAME = "torch.nn"
+_MODULES = {"ELMAN": "RNN", "RELU": "RNN", "GRU": "GRU", "LSTM": "LSTM", "PROJECTED_LSTM": "LSTM"}
+_GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+_NONLINEARITIES = {"tanh": ELMAN, "relu": RELU}
 
 
-def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None) -> Imported:
+def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> Imported:
     """Layers and parameters of a recurrent module of `torch.nn`.
 
     Outputs are equal where no dropout acts. `batch_first` is not in the weights: here it is always
@@ -56,27 +68,24 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None
     if hasattr(source, "get_submodule"):
         source, prefix = source.get_submodule(prefix.removesuffix(".")), ""
         nonlinearity = getattr(source, "nonlinearity", nonlinearity)
-    weights = _weights(source, prefix)
-    layers = 1 + max(_layer_of(key) for key in weights)
+    if nonlinearity not in _NONLINEARITIES:
+        raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}.")
+    weights = read_weights(source, prefix)
     suffixes = ["", "_reverse"] if any(key.endswith("_reverse") for key in weights) else [""]
     kinds = ["weight_ih", "weight_hh"]
     kinds += ["bias_ih", "bias_hh"] if any(key.startswith("bias") for key in weights) else []
     kinds += ["weight_hr"] if any(key.startswith("weight_hr") for key in weights) else []
-    names = [[f"_l{index}{suffix}" for suffix in suffixes] for index in range(layers)]
+    num_layers = 1 + max(_layer_of(key) for key in weights)
+    names = [[f"_l{index}{suffix}" for suffix in suffixes] for index in range(num_layers)]
     check_keys("state_dict", weights, [k + end for ends in names for end in ends for k in kinds])
-    if "weight_hr" in kinds:
-        raise ValueError(
-            "weight_hr_l0 is the projection of an LSTM with proj_size, which has no cell here yet."
-        )
-    rows, hidden_size = _check_recurrent(weights["weight_hh_l0"])
-    if rows == hidden_size and nonlinearity not in (None, "tanh"):
-        raise ValueError("An RNN with nonlinearity='relu' has no cell here yet; tanh has: ELMAN.")
+    cell = _cell(weights, nonlinearity)
+    state_size = weights["weight_hh_l0"].shape[1]
+    input_size = weights["weight_ih_l0"].shape[1]
     converted = []
-    input_size = weights["weight_ih_l0"].shape[-1]
     for ends in names:
-        cells = [_import_cell(weights, end, rows, hidden_size, input_size) for end in ends]
-        converted.append(Bi(*cells) if len(cells) == 2 else cells[0])
-        input_size = hidden_size * len(ends)
+        _check_shapes(weights, ends, input_size)
+        converted.append(in_pair([_import_cell(weights, end, cell) for end in ends]))
+        input_size = state_size * len(ends)
     return to_stack(converted)
 
 
@@ -107,7 +116,7 @@ def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.
     for index, (_, directions) in enumerate(from_stack(layers, params)):
         for suffix, (cell, one) in zip(["", "_reverse"], directions, strict=False):
             bias_hh = np.zeros_like(one.b)
-            if cell_name(cell, "torch.nn") == "GRU":
+            if cell_name(cell, _NAME, _MODULES) == "GRU":
                 bias_hh[-one.b_hn.size :] = one.b_hn
             end = f"_l{index}{suffix}"
             state_dict |= {
@@ -116,6 +125,8 @@ def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.
                 f"bias_ih{end}": one.b.copy(),
                 f"bias_hh{end}": bias_hh,
             }
+            if isinstance(one, ProjectedLSTMParams):
+                state_dict[f"weight_hr{end}"] = np.ascontiguousarray(one.w_p.T)
     return state_dict
 
 
@@ -127,15 +138,18 @@ def to_torch_module(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
     torch = framework("torch", "torch", "to_torch_module")
     arrays = to_torch(layers, params)
     state_dict = {key: _as_tensor(torch, array) for key, array in arrays.items()}
-    cell = layers[0].cell
-    name = _MODULES[cell_name(cell[0] if isinstance(cell, Bi) else cell, "torch.nn")]
-    module = getattr(torch.nn, name)(
+    name = cell_name(_one_cell(layers), _NAME, _MODULES)
+    options = {"nonlinearity": "relu"} if name == "RELU" else {}
+    if name == "PROJECTED_LSTM":
+        options = {"proj_size": arrays["weight_hr_l0"].shape[0]}
+    module = getattr(torch.nn, _MODULES[name])(
         input_size=arrays["weight_ih_l0"].shape[1],
-        hidden_size=arrays["weight_hh_l0"].shape[1],
+        hidden_size=arrays["bias_ih_l0"].size // _GATES[_MODULES[name]],
         num_layers=len(layers),
         bidirectional=layers[0].direction == "both",
         batch_first=True,
         dtype=state_dict["weight_ih_l0"].dtype,
+        **options,
     )
     module.load_state_dict(state_dict)
     return module
@@ -152,8 +166,7 @@ def states_from_torch(layers: Sequence[Layer], states: Any) -> tuple[Carry, ...]
       ValueError: if the states are not those of the layers.
     """
     h, c = states if isinstance(states, tuple | list) else (states, None)
-    cell = layers[0].cell
-    return unstack_states(layers, make_carry(cell[0] if isinstance(cell, Bi) else cell, h, c))
+    return unstack_states(layers, make_carry(_one_cell(layers), h, c))
 
 
 def states_to_torch(carries: Sequence[Carry]) -> Any:
@@ -163,31 +176,10 @@ def states_to_torch(carries: Sequence[Carry]) -> Any:
     return (h, as_numpy(states.c)) if hasattr(states, "c") else h
 
 
-def _weights(source: Any, prefix: str) -> dict[str, np.ndarray]:
-    if isinstance(source, str | os.PathLike):
-        source = _load(os.fspath(source))
-    elif hasattr(source, "state_dict"):
-        source = source.state_dict()
-    found = [key for key in source if key.startswith(prefix)]
-    weights = {key.removeprefix(prefix): as_numpy(source[key]) for key in found}
-    if "weight_ih_l0" not in weights:
-        prefixes = sorted({k[: -len("weight_ih_l0")] for k in source if k.endswith("weight_ih_l0")})
-        hint = f"Give prefix as one of {prefixes}." if prefixes else f"Keys are {list(source)[:8]}."
-        raise ValueError(f"state_dict has no key {prefix + 'weight_ih_l0'!r}. {hint}")
-    return weights
-
-
-def _load(path: str) -> Mapping[str, Any]:
-    if path.endswith(".safetensors"):
-        return framework("safetensors.numpy", "safetensors", "A .safetensors file").load_file(path)
-    torch = framework("torch", "torch", "A .pt file")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than weights, which would mean running its code. Save "
-            "module.state_dict() instead of the module."
-        ) from error
+def _one_cell(layers: Sequence[Layer]) -> Cell:
+    """The cell of a stack whose cells have been checked to be the same."""
+    cell = layers[0].cell
+    return cell.fwd if isinstance(cell, Bi) else cell
 
 
 def _layer_of(key: str) -> int:
@@ -196,38 +188,44 @@ def _layer_of(key: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _check_recurrent(weight_hh: np.ndarray) -> tuple[int, int]:
-    rows, columns = weight_hh.shape
-    if rows not in [gates * columns for gates in _CELLS]:
+def _cell(weights: Mapping[str, np.ndarray], nonlinearity: str) -> Cell:
+    rows, columns = weights["weight_hh_l0"].shape
+    if "weight_hr_l0" in weights:
+        return PROJECTED_LSTM
+    cells = {columns: _NONLINEARITIES[nonlinearity], 3 * columns: GRU, 4 * columns: LSTM}
+    if rows not in cells:
         cause = "it is transposed, as in Keras or Flax" if columns > rows else "another cell"
         raise ValueError(
             "state_dict: 'weight_hh_l0' must be [H, H] in an RNN, [3 H, H] in a GRU, [4 H, H] in "
-            f"an LSTM, got {weight_hh.shape}. Likely cause: {cause}."
+            f"an LSTM, got {(rows, columns)}. Likely cause: {cause}."
         )
-    return rows, columns
+    return cells[rows]
 
 
-def _import_cell(
-    weights: Mapping[str, np.ndarray], end: str, rows: int, hidden_size: int, input_size: int
-) -> CellParams:
-    shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
-    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-    present = {kind + end: shape for kind, shape in shapes.items() if kind + end in weights}
+def _check_shapes(weights: Mapping[str, np.ndarray], ends: list[str], input_size: int) -> None:
+    rows, state_size = weights["weight_hh_l0"].shape
+    shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, state_size)}
+    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,), "weight_hr": (state_size, rows // 4)}
+    expected = {kind + end: shape for end in ends for kind, shape in shapes.items()}
+    present = {key: shape for key, shape in expected.items() if key in weights}
     check_shapes("state_dict", weights, present)
-    zeros = np.zeros(rows, weights[f"weight_ih{end}"].dtype)
-    b_x, b_h = (weights.get(kind + end, zeros) for kind in ["bias_ih", "bias_hh"])
+
+
+def _import_cell(weights: Mapping[str, np.ndarray], end: str, cell: Cell) -> CellParams:
     w_x, w_h = weights[f"weight_ih{end}"].T, weights[f"weight_hh{end}"].T
-    cell = _CELLS[rows // hidden_size]
+    zeros = np.zeros(w_x.shape[1], w_x.dtype)
+    b_x, b_h = (weights.get(kind + end, zeros) for kind in ["bias_ih", "bias_hh"])
     if cell == GRU:
-        b = b_x + np.where(np.arange(rows) < 2 * hidden_size, b_h, 0).astype(b_h.dtype)
-        return GRU, GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=b_h[2 * hidden_size :])
-    make = LSTMParams if cell == LSTM else ElmanParams
-    return cell, make(w_x=w_x, w_h=w_h, b=b_x + b_h)
+        start = 2 * w_h.shape[0]
+        b = b_x + np.where(np.arange(b_h.size) < start, b_h, 0).astype(b_h.dtype)
+        return make_params(cell, w_x=w_x, w_h=w_h, b=b, b_hn=b_h[start:])
+    projection = {"w_p": weights[f"weight_hr{end}"].T} if cell == PROJECTED_LSTM else {}
+    return make_params(cell, w_x=w_x, w_h=w_h, b=b_x + b_h, **projection)
 
 
 def _check_uniform(layers: Sequence[Layer], params: Sequence[Params]) -> None:
     found = {
-        (layer.direction, layer.merge, cell_name(cell, "torch.nn"), one.w_h.shape[0])
+        (layer.direction, layer.merge, cell_name(cell, _NAME, _MODULES), one.w_h.shape)
         for layer, directions in from_stack(layers, params)
         for cell, one in directions
     }

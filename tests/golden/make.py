@@ -1,6 +1,6 @@
 """Makes the golden vectors of this folder by running the frameworks themselves.
 
-    python tests/golden/make.py [NAME ...]
+    python -m tests.golden.make [NAME ...]
 
 needs the `peers` extra. Values are float64 and come from a fixed seed for each file.
 """
@@ -12,7 +12,8 @@ import zlib
 
 import jax
 import numpy as np
-import peers
+
+from tests.golden import peers
 
 MODULES = ["torch_nn", "keras_layers", "flax_linen", "flax_nnx", "haiku_cores", "equinox_cells",
            "onnx_operators"]  # fmt: skip
@@ -22,7 +23,7 @@ FOLDER = pathlib.Path(__file__).parent
 def all_peers() -> dict[str, peers.Peer]:
     found = {}
     for module in MODULES:
-        found |= importlib.import_module(f"peers.{module}").PEERS
+        found |= importlib.import_module(f"tests.golden.peers.{module}").PEERS
     return found
 
 

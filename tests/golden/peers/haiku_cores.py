@@ -15,7 +15,11 @@ def _peer(core, shapes, *names):
             def unroll(xs, states):
                 state = hk.LSTMState(states["h"], states["c"]) if "c" in states else states["h"]
                 return hk.dynamic_unroll(
-                    core(_H, name=direction), xs, state, time_major=False, reverse=direction == "bwd"
+                    core(_H, name=direction),
+                    xs,
+                    state,
+                    time_major=False,
+                    reverse=direction == "bwd",
                 )
 
             params = nest(weights)
