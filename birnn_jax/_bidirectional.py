@@ -100,10 +100,11 @@ def bidirectional(
       Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
     """
     check_choice("merge", merge, MERGES)
-    for name, value in [("params", params), ("initial_carry", initial_carry or Bi(None, None))]:
+    carries = Bi(None, None) if initial_carry is None else initial_carry
+    for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
             raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
-    cells, carries = _pair(cell), initial_carry or Bi(None, None)
+    cells = _pair(cell)
     carry_fwd, ys_fwd = scan_cell(
         cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, key=key
     )

@@ -30,7 +30,8 @@ def as_lengths(lengths: ArrayLike | None, *, batch_size: int) -> jax.Array | Non
         raise ValueError(
             f"lengths must be [B] with B = {batch_size} as in xs, got shape {lengths.shape}."
         )
-    return lengths
+    # In a narrow type the number of a step could overflow.
+    return lengths.astype(jnp.int32)
 
 
 def check_features(params: Any, xs: jax.Array) -> None:

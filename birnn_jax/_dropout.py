@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._checks import check_rate
+from ._checks import check_rate, check_xs
 
 
 def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
@@ -22,7 +22,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
       `[B, T, D]`.
 
     Raises:
-      ValueError: if `rate` is not in [0, 1) or the keys do not fit the batch.
+      ValueError: if `rate` is not in [0, 1), or `xs` or the keys do not have the right shape.
 
     Example:
       >>> xs = dropout(jnp.full([1, 2, 1000], 3.0), 0.25, jax.random.key(0))
@@ -32,6 +32,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     References:
       Zaremba et al., Recurrent Neural Network Regularization, 2014.
     """
+    check_xs(xs)
     check_rate("dropout rate", rate)
     if key is None or rate == 0:
         return xs

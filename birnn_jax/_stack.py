@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ._bidirectional import MERGES, Merge, bidirectional, init_bidirectional
-from ._checks import check_choice
+from ._checks import check_choice, check_rate
 from ._dropout import dropout as apply_dropout
 from ._dropout import row_keys
 from ._scan import scan_cell
@@ -118,7 +118,7 @@ def stack(
       ys: the outputs of the top layer, `[B, T, 2H]`, or what its directions and merge give.
 
     Raises:
-      ValueError: if sizes or counts do not fit.
+      ValueError: if sizes or counts do not fit, or `dropout` is not in [0, 1).
       TypeError: if `lengths` are not integers, or `key` is not from `jax.random.key`.
 
     Example:
@@ -129,6 +129,7 @@ def stack(
       >>> len(carries), ys.shape
       (2, (2, 5, 8))
     """
+    check_rate("dropout", dropout)
     carries = [None] * len(layers) if initial_carry is None else list(initial_carry)
     if not len(layers) == len(params) == len(carries):
         raise ValueError(

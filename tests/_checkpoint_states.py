@@ -1,5 +1,8 @@
 """States to save and restore, and what the tests of checkpoints ask of a folder."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -40,3 +43,15 @@ def contents(directory):
 
 def names(directory):
     return sorted(path.name for path in directory.iterdir())
+
+
+def run_child(code, *arguments):
+    """Runs code in a process of its own, with `arguments` in its `sys.argv`."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

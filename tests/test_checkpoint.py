@@ -9,7 +9,7 @@ import pytest
 import birnn_jax
 from birnn_jax import TrainState, make_optimizer, make_train_step
 from birnn_jax.checkpoint import Checkpoints
-from tests._checkpoint_states import assert_same_bits, contents, make_state, names
+from tests._checkpoint_states import assert_same_bits, contents, make_state, names, run_child
 
 
 @pytest.fixture
@@ -68,6 +68,25 @@ def test_restores_onto_the_sharding_of_like(saved):
     with Checkpoints(saved) as checkpoints:
         state = checkpoints.restore_latest(like).state
     assert {leaf.sharding for leaf in jax.tree.leaves(state)} == {sharding}
+
+
+SAVED_ON_A_DEVICE_OF_ITS_OWN = """
+import sys
+import jax
+from birnn_jax.checkpoint import Checkpoints
+from tests._checkpoint_states import make_state
+
+jax.config.update("jax_num_cpu_devices", 2)
+state = jax.device_put(make_state(1), jax.devices()[1])
+Checkpoints(sys.argv[1]).save(state, position={})
+"""
+
+
+def test_restores_where_the_device_of_the_saved_arrays_is_missing(tmp_path):
+    child = run_child(SAVED_ON_A_DEVICE_OF_ITS_OWN, tmp_path)
+    assert child.returncode == 0, child.stderr
+    shapes = jax.eval_shape(lambda: make_state(0))
+    assert_same_bits(Checkpoints(tmp_path).restore_latest(shapes).state, make_state(1))
 
 
 def test_gives_none_where_there_is_nothing(tmp_path):

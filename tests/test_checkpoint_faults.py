@@ -4,15 +4,13 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import orbax.checkpoint as ocp
 import pytest
 
 from birnn_jax.checkpoint import Checkpoints
-from tests._checkpoint_states import assert_same_bits, contents, make_state, names
+from tests._checkpoint_states import assert_same_bits, contents, make_state, names, run_child
 
 
 @pytest.fixture
@@ -81,21 +79,9 @@ def test_survives_a_disk_that_is_full_after_the_arrays(saved, monkeypatch):
     assert_recovers(checkpoints, saved, before)
 
 
-def run_child(code, *arguments):
-    """Runs code in a process of its own, which may use the names of this file."""
-    code = "from tests.test_checkpoint_faults import *\n" + code
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 FULL_WHILE_ORBAX_WRITES = """
-import resource
+import resource, sys
+from tests.test_checkpoint_faults import *
 directory = Path(sys.argv[1])
 before, checkpoints = contents(directory), Checkpoints(directory)
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -134,8 +120,9 @@ def test_interrupted_save_leaves_the_earlier_checkpoints(saved, monkeypatch):
 
 
 KILLED_WHILE_SAVING = """
-import threading, time
+import sys, threading, time
 from birnn_jax import _checkpoint_folder, checkpoint
+from tests.test_checkpoint_faults import *
 
 directory, moment = Path(sys.argv[1]), sys.argv[2]
 
@@ -156,6 +143,7 @@ checkpoints = Checkpoints(directory, keep=1)
 checkpoints.save(make_state(1, size=1_000_000), position={"row": 1})
 if moment == "arrays":
     threading.Thread(target=kill_when_arrays_appear, daemon=True).start()
+    _checkpoint_folder._sums = lambda folder: time.sleep(60)  # never as far as the rename
 if moment == "sums":
     _checkpoint_folder._sums = kill
 if moment == "renamed":

@@ -1,0 +1,1 @@
+"""Tests. Read `_cases.py` (sizes, cells, tolerances) and `_oracles.py` (the equations) first."""

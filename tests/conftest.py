@@ -1,0 +1,39 @@
+"""Fixtures shared by the tests."""
+
+import jax
+import pytest
+
+from tests._cases import CASES
+
+# Nearly everything here is compiled to be run once, on tiny arrays.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+def _eager(function, **_):
+    return function
+
+
+@pytest.fixture(params=[jax.jit, _eager], ids=["jit", "eager"])
+def jit_or_eager(request):
+    """`jax.jit`, and a stand-in that takes the same arguments and does nothing."""
+    return request.param
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def case(request):
+    """Every row of the table of cells in turn."""
+    return request.param
+
+
+@pytest.fixture
+def x64():
+    """Float64 in the test and nowhere else."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def strict_dtypes():
+    """No silent promotion between dtypes."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield

@@ -1,0 +1,94 @@
+"""Imports point downwards, and `import birnn_jax` stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import birnn_jax
+
+PACKAGE = Path(birnn_jax.__file__).parent
+
+# Each row may import the rows above it and itself; beside each module what it may import from
+# outside the package and the standard library.
+LAYERS = [
+    {"_types": {"jax"}, "_checks": {"jax"}},
+    {
+        "cells._init": {"jax"},
+        "cells._elman": {"jax"},
+        "cells._gru": {"jax"},
+        "cells._lstm": {"jax"},
+        "cells": set(),
+    },
+    {
+        "_scan": {"jax"},
+        "_bidirectional": {"jax"},
+        "_dropout": {"jax"},
+        "_stack": {"jax"},
+        "_states": {"jax"},
+        "_readouts": {"jax"},
+    },
+    {"_models": {"jax"}, "_losses": {"jax", "optax"}},
+    {
+        "_train": {"jax", "numpy", "optax"},
+        "_checkpoint_folder": {"jax", "orbax"},
+        "checkpoint": {"orbax"},
+    },
+    {"linen": {"jax", "flax"}, "nnx": {"jax", "flax"}, "": set()},
+]
+LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
+ALLOWED = {module: outside for layer in LAYERS for module, outside in layer.items()}
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    .removesuffix("__init__")
+    .strip("."): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def _imports(path):
+    """`(level, module)` of every import, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module
+
+
+def _inside(module):
+    """The modules of the package that a module imports, by their names in the table."""
+    package = ["cells"] * module.startswith("cells")
+    for level, name in _imports(FILES[module]):
+        if level > 0:
+            yield ".".join([*package[: len(package) + 1 - level], name])
+
+
+def test_every_module_has_a_layer():
+    assert FILES.keys() == LAYER_OF.keys()
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_module_imports_its_own_layer_and_those_above(module):
+    assert [name for name in _inside(module) if LAYER_OF[name] > LAYER_OF[module]] == []
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_module_imports_only_its_libraries(module):
+    outside = {name.split(".")[0] for level, name in _imports(FILES[module]) if level == 0}
+    assert outside - sys.stdlib_module_names <= ALLOWED[module]
+
+
+def test_training_knows_losses_but_no_models():
+    assert set(_inside("_train")) == {"_losses"}
+
+
+def test_import_brings_in_neither_flax_nor_orbax():
+    code = "import sys, birnn_jax; print(*{name.split('.')[0] for name in sys.modules})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    loaded = result.stdout.split()
+    assert "jax" in loaded
+    assert not {"flax", "orbax", "chex", "pytest"}.intersection(loaded)
