@@ -5,7 +5,7 @@ holds two biases, of input and of state; P the peepholes i o f.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,7 +38,11 @@ OPERATORS = {
 }
 _GATES = {"RNN": "h", "GRU": "zrn", "LSTM": "iofg"}
 _OURS = {"RNN": "h", "GRU": GRU_GATES, "LSTM": LSTM_GATES}
-_DIRECTIONS = {"forward": "fwd", "reverse": "bwd", "bidirectional": "both"}
+_DIRECTIONS: dict[str, Literal["both", "fwd", "bwd"]] = {
+    "forward": "fwd",
+    "reverse": "bwd",
+    "bidirectional": "both",
+}
 
 
 def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Imported:
@@ -51,7 +55,7 @@ def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Im
         is as ONNX has it by default. hidden_size may be given, and is in the weights.
 
     Raises:
-      ValueError: if inputs are missing or surplus, shapes do not fit, or there is no such cell here.
+      ValueError: if inputs are missing or surplus, shapes do not fit, or it has no cell here.
 
     Example:
       >>> from birnn_jax.interop.onnx import from_onnx
