@@ -82,7 +82,7 @@ def _tree(module: Any) -> Any:
 
 
 def _check_options(module: Any) -> None:
-    known = inspect.signature(type(module)).parameters
+    known = inspect.signature(type(module).__init__).parameters
     for option in _OPTIONS:
         if option in known and getattr(module, option) != known[option].default:
             raise ValueError(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from . import HIDDEN_SIZE, INPUT_SIZE, Peer
 from .flax_linen import states_of
-from .jax_based import differentiate, run_rows
+from .jax_based import compiled, differentiate, run_rows
 
 _D, _H = INPUT_SIZE, HIDDEN_SIZE
 
@@ -37,7 +37,7 @@ def _peer(cell, shapes, *names):
         return run_rows(scan, xs, lengths, initial)
 
     weights = {f"{d}.{key}": one for d in ["fwd", "bwd"] for key, one in shapes.items()}
-    return Peer(weights, states_of(*names), run, differentiate)
+    return Peer(weights, states_of(*names), compiled(run), differentiate)
 
 
 _GRU = {"weight_ih": (3 * _H, _D), "weight_hh": (3 * _H, _H), "bias": (3 * _H,), "bias_n": (_H,)}

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from . import HIDDEN_SIZE, INPUT_SIZE, Peer
-from .jax_based import differentiate, nest
+from .jax_based import compiled, differentiate, nest
 
 _D, _H = INPUT_SIZE, HIDDEN_SIZE
 
@@ -50,7 +50,7 @@ def _peer(cell, shapes, *names):
         )
         return linen_outputs(carries, ys, lengths)
 
-    return Peer(two_directions(shapes), states_of(*names), run, differentiate)
+    return Peer(two_directions(shapes), states_of(*names), compiled(run), differentiate)
 
 
 def _kernels(gates):

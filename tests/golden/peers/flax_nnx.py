@@ -5,7 +5,7 @@ from flax import nnx
 
 from . import HIDDEN_SIZE, INPUT_SIZE, Peer
 from .flax_linen import linen_carry, linen_outputs, states_of, two_directions
-from .jax_based import differentiate, nest
+from .jax_based import compiled, differentiate, nest
 
 _D, _H = INPUT_SIZE, HIDDEN_SIZE
 
@@ -28,7 +28,7 @@ def _peer(cell, shapes, *names):
         )
         return linen_outputs(carries, ys, lengths)
 
-    return Peer(two_directions(shapes), states_of(*names), run, differentiate)
+    return Peer(two_directions(shapes), states_of(*names), compiled(run), differentiate)
 
 
 def _packed(gates, bias_at):

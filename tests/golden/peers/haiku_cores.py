@@ -4,7 +4,7 @@ import haiku as hk
 
 from . import HIDDEN_SIZE, INPUT_SIZE, Peer
 from .flax_linen import states_of
-from .jax_based import differentiate, nest, run_rows
+from .jax_based import compiled, differentiate, nest, run_rows
 
 _D, _H = INPUT_SIZE, HIDDEN_SIZE
 
@@ -30,7 +30,7 @@ def _peer(core, shapes, *names):
         return run_rows(scan, xs, lengths, initial)
 
     weights = {f"{d}{key}": one for d in ["fwd", "bwd"] for key, one in shapes.items()}
-    return Peer(weights, states_of(*names), run, differentiate)
+    return Peer(weights, states_of(*names), compiled(run), differentiate)
 
 
 _LSTM = {"/linear.w": (_D + _H, 4 * _H), "/linear.b": (4 * _H,)}

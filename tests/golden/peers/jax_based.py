@@ -5,12 +5,27 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def differentiate(run, weights, xs, lengths, initial, cotangents):
-    def of_arrays(weights, xs, initial):
-        return run(weights, xs, lengths, initial)
+def compiled(run):
+    """`run`, compiled anew for each call: lengths are not traced."""
 
-    _, pull_back = jax.vjp(of_arrays, *jax.tree.map(jnp.asarray, (weights, xs, initial)))
-    grads_weights, grads_xs, grads_initial = pull_back(jax.tree.map(jnp.asarray, cotangents))
+    def call(weights, xs, lengths, initial):
+        return jax.jit(lambda *arrays: run(arrays[0], arrays[1], lengths, arrays[2]))(
+            weights, xs, initial
+        )
+
+    return call
+
+
+def differentiate(run, weights, xs, lengths, initial, cotangents):
+    @jax.jit
+    def grads(*arrays):
+        def of_arrays(weights, xs, initial):
+            return run(weights, xs, lengths, initial)
+
+        return jax.vjp(of_arrays, *arrays)[1](jax.tree.map(jnp.asarray, cotangents))
+
+    arrays = jax.tree.map(jnp.asarray, (weights, xs, initial))
+    grads_weights, grads_xs, grads_initial = grads(*arrays)
     return (
         {"xs": np.asarray(grads_xs)}
         | {f"weights.{key}": np.asarray(one) for key, one in grads_weights.items()}

@@ -11,7 +11,7 @@ from keras.src.backend.common import dtypes
 
 from . import HIDDEN_SIZE, INPUT_SIZE, Peer
 from .flax_linen import states_of
-from .jax_based import differentiate
+from .jax_based import compiled, differentiate
 
 _D, _H = INPUT_SIZE, HIDDEN_SIZE
 # Keras brings every 64-bit result on JAX down to 32 bits, whatever the dtype of the layer.
@@ -43,7 +43,7 @@ def _peer(name, shapes, *names, **options):
         )
         return {"ys": ys} | {f"final.{key}": one for key, one in zip(states, final, strict=True)}
 
-    return Peer(sizes, states, run, differentiate)
+    return Peer(sizes, states, compiled(run), differentiate)
 
 
 def _shapes(gates, bias_rows=()):
