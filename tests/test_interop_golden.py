@@ -15,7 +15,7 @@ from birnn_jax.interop.haiku import from_haiku, to_haiku
 from birnn_jax.interop.linen import from_linen, to_linen
 from birnn_jax.interop.nnx import from_nnx, to_nnx
 from birnn_jax.interop.onnx import from_onnx, to_onnx
-from birnn_jax.interop.torch import from_torch, to_torch
+from birnn_jax.interop.torch import to_torch
 from tests._golden import NAMES, carries, import_weights, load, part, results
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-10}  # float64; sums in another order

@@ -66,9 +66,7 @@ def to_cudnn(layers: Sequence[Layer], params: Sequence[Params]) -> jax.Array:
     state_dict = to_torch(layers, params)
     rows, hidden_size = state_dict["weight_hh_l0"].shape
     if rows != 4 * hidden_size or "weight_hr_l0" in state_dict:
-        raise ValueError(
-            "jax.experimental.rnn has the LSTM of cuDNN only: GRU and ELMAN have none."
-        )
+        raise ValueError("jax.experimental.rnn has the LSTM of cuDNN and no other cell.")
     input_size = state_dict["weight_ih_l0"].shape[1]
     keys = _shapes(input_size, hidden_size, len(layers), layers[0].direction == "both")
     return jnp.asarray(np.concatenate([state_dict[key].ravel() for key in keys]))
