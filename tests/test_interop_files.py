@@ -67,7 +67,7 @@ def test_any_tree_comes_back(tmp_path):
         rest: dict
 
     rest = {"a": [jnp.zeros([2, 3], jnp.bfloat16), ()], "b": jnp.int32(4), "c": None}
-    tree = Model(jnp.arange(6.0).reshape(2, 3).T, rest)
+    tree = Model(np.arange(6, dtype=np.float32).reshape(2, 3).T, rest)
     save(tmp_path / "m.safetensors", tree, {})
     with pytest.raises(ValueError, match=r"has a Model .*none of that name. Give it in `types`"):
         load(tmp_path / "m.safetensors")

@@ -1,16 +1,13 @@
-"""Haiku, Equinox and the reference of `jax.experimental.rnn`."""
+"""Haiku and Equinox: cells both ways, forward and in reverse."""
 
 import equinox as eqx
 import haiku as hk
 import jax
-import jax.experimental.rnn as cudnn
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from birnn_jax import GRU, LSTM, Bi, Layer
 from birnn_jax.cells import GRU_RESET_BEFORE, elman
-from birnn_jax.interop.cudnn import from_cudnn, to_cudnn
 from birnn_jax.interop.equinox import (
     from_equinox,
     states_from_equinox,
@@ -18,9 +15,8 @@ from birnn_jax.interop.equinox import (
     to_equinox,
 )
 from birnn_jax.interop.haiku import from_haiku, states_from_haiku, states_to_haiku, to_haiku
-from birnn_jax.interop.torch import states_from_torch, states_to_torch
 
-from ._stacks import LENGTHS, B, D, H, T, assert_close, random_batch, random_params, run
+from ._stacks import B, D, H, T, assert_close, random_batch, random_params, run
 
 HAIKU = [(hk.LSTM, LSTM), (hk.GRU, GRU_RESET_BEFORE), (hk.VanillaRNN, elman(jax.nn.relu))]
 
@@ -98,36 +94,3 @@ def test_equinox_cells_without_bias_come_in(rng):
     want = jax.vmap(cell)(x[None], jnp.zeros([1, H]))
     assert_close(final.h, want)
     assert h.shape == (H,)
-
-
-@pytest.mark.parametrize("direction", ["both", "fwd"])
-def test_cudnn_weights_compute_the_same_in_its_reference(direction, rng):
-    layers = (Layer(LSTM, direction=direction),) * 2
-    params = random_params(layers, rng)
-    xs, initial = random_batch(layers, params, rng)
-    final, ys = run(layers, params, xs, initial)
-
-    sizes = {
-        "input_size": D,
-        "hidden_size": H,
-        "num_layers": 2,
-        "bidirectional": direction == "both",
-    }
-    weights = to_cudnn(layers, params)
-    assert weights.shape == (cudnn.get_num_params_in_lstm(**sizes),)
-    h_0, c_0 = map(jnp.asarray, states_to_torch(initial))
-    ys_ref, h_n, c_n = cudnn.lstm_ref(
-        xs,
-        h_0,
-        c_0,
-        *cudnn.unpack_lstm_weights(weights, **sizes),
-        seq_lengths=jnp.asarray(LENGTHS, jnp.int32),
-        dropout=0.0,
-        **sizes,
-    )
-    valid = np.arange(T)[None, :, None] < LENGTHS[:, None, None]
-    assert_close(np.where(valid, ys_ref, 0), ys)
-    assert_close(states_from_torch(layers, (h_n, c_n)), final)
-    again_layers, again = from_cudnn(weights, **sizes)
-    assert again_layers == layers
-    assert_close(again, params)

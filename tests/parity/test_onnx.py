@@ -23,7 +23,7 @@ from birnn_jax.interop.onnx import Graph, classifier_to_onnx, stack_to_onnx, tag
 
 from ._stacks import TOLERANCE_FLOAT32, D, H, T, assert_close, random_params, randomised
 
-LENGTHS = np.array([T, 2, 0, 5, T + 9], np.int32)
+LENGTHS = np.array([T, 2, 0, 5, 1, T + 9], np.int32)
 CELLS = {
     "elman": ELMAN,
     "relu": elman(jax.nn.relu),
@@ -106,6 +106,15 @@ def test_batch_and_time_are_free(num_rows, num_steps, rng):
     made = session(stack_to_onnx(layers, params))
     ys, *_ = made.run(None, {"xs": xs, "lengths": lengths})
     assert_close(ys, stack(layers, params, jnp.asarray(xs), lengths)[1], TOLERANCE_FLOAT32)
+
+
+def test_operators_never_see_padding(rng):
+    """`sequence_lens` guards outputs; a runtime that multiplies by a mask would still spread NaN."""
+    layers = (Layer(LSTM),)
+    model = stack_to_onnx(layers, random_params(layers, rng))
+    (inputs,) = [node.input[0] for node in model.graph.node if node.op_type == "LSTM"]
+    (source,) = [node.op_type for node in model.graph.node if inputs in node.output]
+    assert source == "Where"
 
 
 def test_runtime_drops_the_initial_state_of_rows_without_steps(rng):
