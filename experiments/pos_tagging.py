@@ -19,23 +19,23 @@ import tyro
 from rich.console import Console
 
 from birnn_jax import init_train_state
-from experiments import _run
-from experiments._aligned import aligned
-from experiments._averaging import average_of
-from experiments._batches import Batches, bucket_lengths
-from experiments._columns import Sentence, read_sentences
-from experiments._command import run_command
-from experiments._folder import RunFolder
-from experiments._results import read_result
-from experiments._tagging_config import (
+from experiments.runner import loop
+from experiments.runner.averaging import average_of
+from experiments.runner.batches import Batches, bucket_lengths
+from experiments.runner.command import run_command
+from experiments.runner.folder import RunFolder
+from experiments.runner.results import read_result
+from experiments.tagging.aligned import aligned
+from experiments.tagging.columns import Sentence, read_sentences
+from experiments.tagging.config import (
     TaggingConfig,
     init_params,
     make_loss,
     make_tagging_optimizer,
 )
-from experiments._tagging_report import finish, print_summary, tag_all
-from experiments._trained_tagger import TrainedTagger
-from experiments._vocabulary import Encoder, Vocabulary, build_vocabulary
+from experiments.tagging.findings import finish, print_summary, tag_all
+from experiments.tagging.trained import TrainedTagger
+from experiments.tagging.vocabulary import Encoder, Vocabulary, build_vocabulary
 
 NAME = "pos_tagging"
 VOCABULARY = "vocabulary.json"
@@ -45,7 +45,7 @@ RUN = pathlib.Path("runs") / NAME
 
 def make_training(
     config: TaggingConfig, vocabulary: Vocabulary, train: list[Sentence], dev: list[Sentence]
-) -> _run.Training:
+) -> loop.Training:
     """Says to the runner what to train."""
     buckets = bucket_lengths([len(sentence.words) for sentence in train], config.buckets)
     encoder = Encoder(vocabulary, config.word_width)
@@ -53,7 +53,7 @@ def make_training(
         Batches, buckets=buckets, tokens_per_batch=config.tokens_per_batch
     )
     batches = make_batches(encoder.encode_all(train), epochs=config.epochs, seed=config.seed)
-    return _run.Training(
+    return loop.Training(
         loss_fn=make_loss(config.model),
         optimizer=make_tagging_optimizer(config, num_steps=len(batches)),
         init_params=functools.partial(init_params, config, vocabulary),
@@ -90,7 +90,7 @@ class Train:
         folder = RunFolder.start(self.run_folder, experiment=NAME, settings=settings, data=paths)
         vocabulary.save(folder.path / VOCABULARY)
         training = make_training(config, vocabulary, sentences["train"], sentences["dev"])
-        _run.fit(folder, training, console)
+        loop.fit(folder, training, console)
         finish(folder, load_tagger(folder), sentences["test"], console)
 
 
@@ -171,7 +171,7 @@ def load_tagger(folder: RunFolder) -> TrainedTagger:
         lambda key: init_train_state(init_params(config, vocabulary, key), optimizer),
         jax.random.key(0),
     )
-    params = average_of(_run.best_state(folder, like))
+    params = average_of(loop.best_state(folder, like))
     return TrainedTagger(
         config.model, params, vocabulary, config.word_width, config.tokens_per_batch
     )

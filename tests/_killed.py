@@ -10,7 +10,7 @@ import sys
 import jax
 
 from experiments import pos_tagging
-from experiments._journal import Journal
+from experiments.runner.journal import Journal
 
 # The settings of the tests, which are part of what is compiled.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -4,8 +4,8 @@ import pathlib
 import sys
 
 from experiments import pos_tagging
-from experiments._columns import read_sentences
-from experiments._tagging_config import BUNDLED, TaggingConfig
+from experiments.tagging.columns import read_sentences
+from experiments.tagging.config import BUNDLED, TaggingConfig
 
 SIZES = {"train": 12, "dev": 4, "test": 5}
 OPTIONS = {

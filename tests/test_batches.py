@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments._batches import Batches, bucket_lengths, bucket_of, prefetched
+from experiments.runner.batches import Batches, bucket_lengths, bucket_of, prefetched
 
 LENGTHS = [3, 9, 1, 4, 4, 17, 2, 8, 5, 11, 6, 3, 13]
 BUCKETS = (4, 8, 20)
@@ -15,9 +15,7 @@ BUCKETS = (4, 8, 20)
 @pytest.fixture
 def examples():
     rng = np.random.default_rng(0)
-    return [
-        {"xs": rng.normal(size=[n, 2]), "labels": rng.integers(1, 9, size=n)} for n in LENGTHS
-    ]
+    return [{"xs": rng.normal(size=[n, 2]), "labels": rng.integers(1, 9, size=n)} for n in LENGTHS]
 
 
 def make(examples, **options):

@@ -167,6 +167,16 @@ def test_row_alone_equals_row_of_batch(cell, weight_of_ys):
     assert_close(sums, by_params)
 
 
+@pytest.mark.parametrize("weight_of_ys", [1.0, 0.0], ids=["all", "final_states"])
+def test_row_that_ended_early_equals_the_row_without_its_padding(weight_of_ys):
+    run = functools.partial(outputs_and_grads, LSTM, weight_of_ys=weight_of_ys)
+    inputs, row, end = random_inputs(LSTM), slice(1, 2), LENGTHS[1]
+    alone = Inputs(inputs.params, inputs.xs[row, :end], None, _rows(inputs.carry, row))
+    (carry, ys), (_, by_xs, by_carry) = run(*inputs)
+    want = (_rows(carry, row), ys[row, :end]), [by_xs[row, :end], _rows(by_carry, row)]
+    assert_close(_without_params([run(*alone)])[0], want)
+
+
 def test_order_of_rows_is_irrelevant(case):
     inputs, order = random_inputs(case.cell), np.array([2, 0, 1])
     outputs, (by_params, *by_rows) = outputs_and_grads(case.cell, *inputs)

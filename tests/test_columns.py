@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from experiments._columns import read_sentences, retag
+from experiments.tagging.columns import read_sentences, retag
 
 TWO_COLUMNS = "I\tPRON\nknow\tVERB\n\n#\tSYM\n1\tNUM\n"
 THREE_COLUMNS = "# a comment\nI\tPRON\tPRP\nknow\tVERB\tVBP\n\n#\tSYM\tNN\n1\tNUM\tCD\n\n"
@@ -104,7 +104,7 @@ def test_reader_refuses_with_file_and_line(tmp_path, content, sentence):
 
 
 def test_reader_refuses_xpos_of_a_file_without(tmp_path):
-    with pytest.raises(ValueError, match="2 tab-separated column.* xpos takes 3"):
+    with pytest.raises(ValueError, match=r"2 tab-separated column.* xpos takes 3"):
         read_sentences(write(tmp_path, TWO_COLUMNS), "xpos", "test")
 
 

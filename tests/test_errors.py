@@ -43,187 +43,131 @@ drop = functools.partial(dropout, XS)
 run_stack = functools.partial(stack, LAYERS[:1], (PARAMS,))
 pool = functools.partial(attention_pool, None)
 
-BAD_INPUTS = {
+BAD_VALUES = {
     # Inputs of the wrong shape.
     "one_sequence": (
         lambda: scan(XS[0]),
-        ValueError,
         "xs must be [B, T, D], got shape (5, 2). For one sequence use xs[None]",
     ),
     "more_batch_dimensions": (
         lambda: both(XS[None]),
-        ValueError,
         "xs must be [B, T, D], got shape (1, 3, 5, 2). For one sequence use xs[None], for more "
         "batch dimensions jax.vmap",
     ),
-    "tokens": (
-        lambda: run_stack(jnp.zeros([B, T], int)),
-        ValueError,
-        "token ids are embedded first",
-    ),
+    "tokens": (lambda: run_stack(jnp.zeros([B, T], int)), "token ids are embedded first"),
     "features": (
         lambda: scan(random_xs(0, B, T, D + 1)),
-        ValueError,
         "xs has 3 features but params were made for 2.",
     ),
     "features_of_both": (
         lambda: both(random_xs(0, B, T, D + 1)),
-        ValueError,
         "xs has 3 features but params were made for 2.",
     ),
-    "pool_of_one_sequence": (lambda: mean_pool(XS[0]), ValueError, "got shape (5, 2)"),
-    "max_pool_of_one_sequence": (lambda: max_pool(XS[0]), ValueError, "got shape (5, 2)"),
-    "attention_pool_of_one_sequence": (lambda: pool(XS[0]), ValueError, "got shape (5, 2)"),
-    "dropout_of_one_sequence": (
-        lambda: dropout(XS[0], 0.5, jax.random.key(0)),
-        ValueError,
-        "got shape (5, 2)",
-    ),
+    "pool_of_one_sequence": (lambda: mean_pool(XS[0]), "got shape (5, 2)"),
+    "max_pool_of_one_sequence": (lambda: max_pool(XS[0]), "got shape (5, 2)"),
+    "attention_pool_of_one_sequence": (lambda: pool(XS[0]), "got shape (5, 2)"),
+    "dropout_of_one_sequence": (lambda: dropout(XS[0], 0.5, jax.random.key(0)), "got shape (5, 2)"),
     # Lengths.
-    "float_lengths": (
-        lambda: scan(XS, LENGTHS.astype(float)),
-        TypeError,
-        "lengths must be integers, the number of valid steps of each row, got float32.",
-    ),
-    "mask_for_lengths": (
-        lambda: both(XS, jnp.zeros([B, T], bool)),
-        TypeError,
-        "got bool. From a mask that is True on the left use mask.sum(axis=1).",
-    ),
     "too_many_lengths": (
         lambda: both(XS, jnp.array([T, 2, 0, 1])),
-        ValueError,
         "lengths must be [B] with B = 3 as in xs, got shape (4,).",
     ),
-    "one_length_for_all": (lambda: scan(XS, T), ValueError, "with B = 3 as in xs, got shape ()."),
-    "float_lengths_of_pool": (
-        lambda: mean_pool(XS, LENGTHS.astype(float)),
-        TypeError,
-        "lengths must be integers",
-    ),
+    "one_length_for_all": (lambda: scan(XS, T), "with B = 3 as in xs, got shape ()."),
     # Carries and parameters.
     "carry_of_another_cell": (
         lambda: scan(XS, initial_carry=random_cell(GRU, 1)[1]),
-        ValueError,
         "initial_carry must have the structure PyTreeDef(CustomNode(namedtuple[LSTMCarry]",
     ),
     "carry_of_another_size": (
         lambda: scan(XS, initial_carry=OTHER_SIZE[0][1]),
-        ValueError,
         "initial_carry.c must have shape (3, 7), got (3, 8).",
     ),
     "carry_without_batch": (
         lambda: scan(XS, initial_carry=LSTM.initial_carry(PARAMS.fwd)),
-        ValueError,
         "initial_carry.c must have shape (3, 7), got (7,).",
     ),
     "one_carry_for_both": (
         lambda: both(XS, initial_carry=CARRY.fwd),
-        ValueError,
         "initial_carry must be a Bi, one for each direction, got <class",
     ),
     "an_array_for_both_carries": (
         lambda: both(XS, initial_carry=XS),
-        ValueError,
         "initial_carry must be a Bi, one for each direction, got <class",
     ),
     "nothing_for_both_carries": (
         lambda: both(XS, initial_carry=()),
-        ValueError,
         "initial_carry must be a Bi, one for each direction, got <class 'tuple'>.",
     ),
     "one_params_for_both": (
         lambda: bidirectional(LSTM, PARAMS.fwd, XS),
-        ValueError,
         "params must be a Bi, one for each direction, got <class",
     ),
     "final_states_without_h": (
         lambda: final_states(random_cell(CLOCKED, 1)[1]),
-        ValueError,
         "final_states reads a field h of the carry, got <class 'dict'>.",
     ),
     # Merges and layers.
     "unknown_merge": (
         lambda: both(XS, merge="average"),
-        ValueError,
         "merge must be one of 'concat', 'sum', 'mul', 'mean', 'none', got 'average'.",
     ),
     "sum_of_different_sizes": (
         lambda: bidirectional(LSTM, Bi(PARAMS.fwd, OTHER_SIZE[0][0]), XS, merge="sum"),
-        ValueError,
         "merge='sum' needs outputs of one size, got 7 and 8. Use 'concat' or 'none'.",
     ),
-    "layer_merge_none": (lambda: Layer(LSTM, merge="none"), ValueError, "got 'none'."),
+    "layer_merge_none": (lambda: Layer(LSTM, merge="none"), "got 'none'."),
     "unknown_direction": (
         lambda: Layer(LSTM, direction="backward"),
-        ValueError,
         "direction must be one of 'both', 'fwd', 'bwd', got 'backward'.",
     ),
     "merge_of_one_direction": (
         lambda: Layer(LSTM, direction="fwd", merge="sum"),
-        ValueError,
         "A layer with direction='fwd' has one cell and nothing to merge.",
     ),
     "two_cells_in_one_direction": (
         lambda: Layer(Bi(LSTM, GRU), direction="bwd"),
-        ValueError,
         "A layer with direction='bwd' has one cell and nothing to merge.",
     ),
     "no_layers": (
         lambda: make_stack((), hidden_size=H),
-        ValueError,
         "A stack needs at least one layer, got none.",
     ),
     "too_few_sizes": (
         lambda: make_stack(LAYERS, hidden_size=[H]),
-        ValueError,
         "hidden_size has 1 sizes for 2 layers.",
     ),
     "params_of_fewer_layers": (
         lambda: stack(LAYERS, (PARAMS,), XS),
-        ValueError,
         "layers, params and initial_carry must be as many, got 2, 1 and 2.",
     ),
     "carries_of_more_layers": (
         lambda: run_stack(XS, initial_carry=(CARRY, CARRY)),
-        ValueError,
         "layers, params and initial_carry must be as many, got 1, 1 and 2.",
     ),
     "states_of_different_cells": (
         lambda: stack_states((CARRY, random_inputs(GRU).carry)),
-        ValueError,
         "All layers and directions must have one cell and one size, got carries of shapes",
     ),
     "states_of_different_sizes": (
         lambda: stack_states((CARRY, Bi(OTHER_SIZE[0][1], OTHER_SIZE[1][1]))),
-        ValueError,
         "All layers and directions must have one cell and one size, got carries of shapes",
     ),
     "states_of_fewer_layers": (
         lambda: unstack_states(LAYERS, stack_states((CARRY,))),
-        ValueError,
         "states must have a leading axis of 4, one for each layer and direction, got [2].",
     ),
     # Dropout.
     "rate_of_one": (
         lambda: drop(1.0, jax.random.key(0)),
-        ValueError,
         "dropout rate must be at least 0 and below 1, got 1.0.",
     ),
-    "negative_rate": (lambda: drop(-0.1, None), ValueError, "below 1, got -0.1."),
-    "old_key": (
-        lambda: drop(0.5, jax.random.PRNGKey(0)),
-        TypeError,
-        "key must come from jax.random.key, got an array of uint32.",
-    ),
+    "negative_rate": (lambda: drop(-0.1, None), "below 1, got -0.1."),
     "too_few_keys": (
         lambda: drop(0.5, jax.random.split(jax.random.key(0), 2)),
-        ValueError,
         "key must be one key or [B] keys with B = 3, got shape (2,).",
     ),
     "rate_of_a_stack_that_drops_nothing": (
         lambda: run_stack(XS, dropout=2.0),
-        ValueError,
         "dropout must be at least 0 and below 1, got 2.0.",
     ),
     # Models, losses, training.
@@ -231,48 +175,69 @@ BAD_INPUTS = {
         lambda: init_classifier(
             LAYERS, jax.random.key(0), input_size=D, hidden_size=H, num_classes=4, readout="last"
         ),
-        ValueError,
         "readout must be one of 'final', 'mean', 'max', 'attention', got 'last'.",
     ),
     "readout_of_other_params": (
         lambda: classifier(LAYERS, NO_ATTENTION, XS, readout="attention"),
-        ValueError,
         "readout='attention' does not fit the params: give init_classifier the same readout.",
     ),
     "labels_of_another_shape": (
         lambda: cross_entropy(XS, jnp.zeros([B, T - 1], int), jnp.zeros([B, T], bool)),
-        ValueError,
         "logits must be [..., K], labels and mask [...], got shapes (3, 5, 2), (3, 4) and (3, 5).",
     ),
     "mask_of_another_shape": (
         lambda: accuracy(XS, jnp.zeros([B, T], int), jnp.zeros([B], bool)),
-        ValueError,
         "got shapes (3, 5, 2), (3, 5) and (3,).",
     ),
     "both_ways_of_clipping": (
         lambda: make_optimizer(0.1, clip_norm=1.0, clip_value=1.0),
-        ValueError,
         "Give clip_norm or clip_value, not both.",
     ),
     "clip_norm_of_zero": (
         lambda: make_optimizer(0.1, clip_norm=0.0),
-        ValueError,
         "clip_norm must be positive, got 0.0; None switches clipping off.",
     ),
     "clip_value_of_nan": (
         lambda: make_optimizer(0.1, clip_value=float("nan")),
-        ValueError,
         "clip_value must be positive, got nan; None switches clipping off.",
     ),
 }
 
+BAD_TYPES = {
+    "float_lengths": (
+        lambda: scan(XS, LENGTHS.astype(float)),
+        "lengths must be integers, the number of valid steps of each row, got float32.",
+    ),
+    "mask_for_lengths": (
+        lambda: both(XS, jnp.zeros([B, T], bool)),
+        "got bool. From a mask that is True on the left use mask.sum(axis=1).",
+    ),
+    "float_lengths_of_pool": (
+        lambda: mean_pool(XS, LENGTHS.astype(float)),
+        "lengths must be integers",
+    ),
+    "old_key": (
+        lambda: drop(0.5, jax.random.PRNGKey(0)),
+        "key must come from jax.random.key, got an array of uint32.",
+    ),
+}
 
-@pytest.mark.parametrize(("call", "error", "text"), BAD_INPUTS.values(), ids=BAD_INPUTS.keys())
-def test_bad_input_gets_one_clear_sentence(call, error, text):
+
+def _assert_raises(error, call, text):
     with pytest.raises(error, match=re.escape(text)) as raised:
         call()
-    assert "\n" not in str(raised.value)
     assert type(raised.value) is error
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("call", "text"), BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_bad_value_gets_one_clear_sentence(call, text):
+    _assert_raises(ValueError, call, text)
+
+
+@pytest.mark.parametrize(("call", "text"), BAD_TYPES.values(), ids=BAD_TYPES.keys())
+def test_bad_type_gets_one_clear_sentence(call, text):
+    _assert_raises(TypeError, call, text)
 
 
 @pytest.mark.parametrize("call", [scan, both])

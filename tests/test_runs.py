@@ -14,10 +14,11 @@ import pytest
 from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
-from experiments import _run, pos_tagging
-from experiments._batches import Batches
-from experiments._folder import RunFolder
-from experiments._journal import Journal, read_journal
+from experiments import pos_tagging
+from experiments.runner import loop
+from experiments.runner.batches import Batches
+from experiments.runner.folder import RunFolder
+from experiments.runner.journal import Journal, read_journal
 from tests import _small_tagging
 
 QUIET = Console(quiet=True)
@@ -37,7 +38,7 @@ def training():
         {"xs": rng.normal(size=[4, 3]).astype("f"), "labels": rng.normal(size=[4]).astype("f")}
         for _ in range(6)
     ]
-    return _run.Training(
+    return loop.Training(
         loss_fn=loss_fn,
         optimizer=make_optimizer(0.1, clip_norm=1.0),
         init_params=lambda key: {"w": jax.random.normal(key, [3])},
@@ -56,7 +57,7 @@ def start(path):
 
 def outcome(folder, training):
     """Everything that must not depend on interruptions."""
-    state = _run.best_state(folder, _run.initial_state(training))
+    state = loop.best_state(folder, loop.initial_state(training))
     leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
     return (folder.path / "metrics.jsonl").read_bytes(), leaves
 
@@ -64,7 +65,7 @@ def outcome(folder, training):
 @pytest.fixture(scope="module")
 def unbroken(training, tmp_path_factory):
     folder = start(tmp_path_factory.mktemp("unbroken"))
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
     return outcome(folder, training)
 
 
@@ -83,7 +84,7 @@ def interrupt_at(monkeypatch, step, split="train"):
 def test_run_evaluates_at_its_steps_and_at_the_end(training, tmp_path):
     folder = start(tmp_path / "run")
     training = dataclasses.replace(training, steps_per_evaluation=5)
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
     records = read_journal(folder.path / "metrics.jsonl")
     assert len(training.train) == 12
     assert [r["step"] for r in records if r["split"] == "train"] == list(range(1, 13))
@@ -97,8 +98,8 @@ def test_interrupted_run_saves_and_goes_on_as_if_it_had_not_been(
     folder = start(tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
         interrupt_at(patch, step)
-        _run.fit(folder, training, QUIET)
-    _run.fit(start(tmp_path / "run"), training, QUIET)
+        loop.fit(folder, training, QUIET)
+    loop.fit(start(tmp_path / "run"), training, QUIET)
     assert outcome(folder, training) == unbroken
 
 
@@ -107,29 +108,29 @@ def test_interruption_in_the_last_evaluation_lets_the_run_end(
 ):
     folder = start(tmp_path / "run")
     interrupt_at(monkeypatch, 12, split="dev")
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
     assert outcome(folder, training) == unbroken
 
 
 def test_signals_are_left_as_they_were(training, tmp_path):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    _run.fit(start(tmp_path / "run"), training, QUIET)
+    loop.fit(start(tmp_path / "run"), training, QUIET)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_ended_run_is_not_trained_again(training, unbroken, tmp_path, monkeypatch):
     folder = start(tmp_path / "run")
-    _run.fit(folder, training, QUIET)
-    monkeypatch.setattr(_run._Loop, "_record", None)
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
+    monkeypatch.setattr(loop._Loop, "_record", None)
+    loop.fit(folder, training, QUIET)
     assert outcome(folder, training) == unbroken
 
 
 def test_run_without_progress_stops_early(training, tmp_path):
     folder = start(tmp_path / "run")
     training = dataclasses.replace(training, score=lambda means: 0.0, patience=2)
-    _run.fit(folder, training, QUIET)
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
     records = read_journal(folder.path / "metrics.jsonl")
     assert [r["step"] for r in records if r["split"] == "dev"] == [3, 6, 9]
 
@@ -137,17 +138,17 @@ def test_run_without_progress_stops_early(training, tmp_path):
 def test_best_state_is_the_one_with_the_best_score_on_dev(training, tmp_path):
     folder = start(tmp_path / "run")
     worse = dataclasses.replace(training, score=lambda means: means["loss"])
-    _run.fit(folder, worse, QUIET)
+    loop.fit(folder, worse, QUIET)
     records = read_journal(folder.path / "metrics.jsonl")
     losses = {r["step"]: r["loss"] for r in records if r["split"] == "dev"}
-    best = _run.best_state(folder, _run.initial_state(worse))
+    best = loop.best_state(folder, loop.initial_state(worse))
     assert int(best.step) == max(losses, key=losses.get) != 12
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(training, tmp_path):
     training = dataclasses.replace(training, optimizer=optax.sgd(1e30))
     with pytest.raises(FloatingPointError, match="Step 2 "):
-        _run.fit(start(tmp_path / "run"), training, QUIET)
+        loop.fit(start(tmp_path / "run"), training, QUIET)
 
 
 def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(
@@ -164,9 +165,9 @@ def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="same command") as failure:
         patch.setattr(Journal, "sync", sync_until_full)
-        _run.fit(folder, training, QUIET)
+        loop.fit(folder, training, QUIET)
     assert "No space left" in str(failure.value)
-    _run.fit(folder, training, QUIET)
+    loop.fit(folder, training, QUIET)
     assert outcome(folder, training) == unbroken
 
 
@@ -177,8 +178,8 @@ def test_step_is_given_nothing_that_lies_on_the_host(training, tmp_path):
         return lambda state, batch, key: (state, jax.jit(lambda x: x)(offender))
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="Disallowed"):
-        patch.setattr(_run, "make_train_step", make_train_step)
-        _run.fit(start(tmp_path / "run"), training, QUIET)
+        patch.setattr(loop, "make_train_step", make_train_step)
+        loop.fit(start(tmp_path / "run"), training, QUIET)
 
 
 def test_folder_of_other_settings_is_refused_naming_the_differences(tmp_path):

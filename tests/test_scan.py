@@ -49,6 +49,24 @@ def test_initial_carry_of_a_cell_need_not_be_zero():
     assert_close(scan_cell(starting, params, random_xs(), LENGTHS), want)
 
 
+@DIRECTIONS
+def test_sequence_of_one_step_is_one_step_of_the_cell(reverse):
+    params, carry = random_cell(LSTM, 1)
+    xs = random_xs(0, B, 1, D)
+    got, ys = jit_scan_cell(LSTM, params, xs, initial_carry=carry, reverse=reverse)
+    want, y = jax.vmap(LSTM.step, in_axes=(None, 0, 0))(params, carry, xs[:, 0])
+    assert_close((got, ys[:, 0]), (want, y))
+
+
+def test_sequence_in_two_parts_equals_the_whole():
+    params, carry = random_cell(GRU, 1)
+    run = functools.partial(jit_scan_cell, GRU, params)
+    middle, first = run(random_xs()[:, :2], LENGTHS, initial_carry=carry)
+    end, rest = run(random_xs()[:, 2:], LENGTHS - 2, initial_carry=middle)
+    want = run(random_xs(), LENGTHS, initial_carry=carry)
+    assert_close((end, jnp.concatenate([first, rest], axis=1)), want)
+
+
 def test_lengths_none_means_all_steps():
     params, _ = random_cell(LSTM, 1)
     got = jit_scan_cell(LSTM, params, random_xs())

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments._batches import Batches
-from experiments._tagger import WordTagger, score
-from experiments._vocabulary import Encoder, Vocabulary
+from experiments.runner.batches import Batches
+from experiments.tagging.model import WordTagger, score
+from experiments.tagging.vocabulary import Encoder, Vocabulary
 
 _BUCKETS = (8, 16, 32, 64, 128)
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 import birnn_jax
 from birnn_jax import Bi, Cell, Layer, TaggerParams, Total
-from experiments._vocabulary import NO_CHARACTER, UNKNOWN_WORD
+from experiments.tagging.vocabulary import NO_CHARACTER, UNKNOWN_WORD
 
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 

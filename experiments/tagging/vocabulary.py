@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments._columns import Sentence
+from experiments.tagging.columns import Sentence
 
 UNKNOWN_WORD = 0
 NO_CHARACTER, UNKNOWN_CHARACTER = 0, 1

@@ -36,7 +36,7 @@ def _average(decay: float) -> optax.GradientTransformation:
     def init(params: Any) -> AverageState:
         return AverageState(jnp.zeros([], jnp.int32), jax.tree.map(jnp.array, params))
 
-    def update(updates: Any, state: AverageState, params: Any) -> tuple[Any, AverageState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, AverageState]:
         n = state.num_averaged
         d = jnp.minimum(decay, (1 + n) / (10 + n))
         new_params = optax.apply_updates(params, updates)

@@ -26,10 +26,10 @@ from birnn_jax import (
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
-from experiments._batches import Batches, prefetched
-from experiments._folder import RunFolder
-from experiments._journal import Journal
-from experiments._progress import Display
+from experiments.runner.batches import Batches, prefetched
+from experiments.runner.folder import RunFolder
+from experiments.runner.journal import Journal
+from experiments.runner.progress import Display
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 
@@ -76,15 +76,12 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
             Display(console, done=step, total=len(training.train)) as display,
         ):
             if step:
-                console.print(f"Going on after step {step}.", highlight=False)
+                console.print(f"{step} of {len(training.train)} steps are done.", highlight=False)
             loop = _Loop(training, checkpoints, metrics, clock, display, interruption)
             try:
                 loop.run(state, batches)
             except OSError as error:
-                raise OSError(
-                    f"{error} Saved checkpoints are kept: make room, and give the same command "
-                    "to go on."
-                ) from error
+                raise OSError(f"{error} Make room, and give the same command to go on.") from error
 
 
 def initial_state(training: Training) -> TrainState:

@@ -56,7 +56,7 @@ class RunFolder:
         }
         if (path / "config.json").exists():
             folder = cls.open(path, experiment=experiment)
-            _refuse_differences(path, _identity(folder.config), _identity(config))
+            _refuse_differences(path, folder.identity, cls(path, config).identity)
             return folder
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "environment.json", environment())
@@ -64,14 +64,14 @@ class RunFolder:
         return cls(path, config)
 
     @classmethod
-    def open(cls, path: pathlib.Path, *, experiment: str) -> "RunFolder":
-        """Opens a folder that `start` made.
+    def open(cls, path: pathlib.Path, *, experiment: str | None = None) -> "RunFolder":
+        """Opens a folder that `start` made; None stands for any experiment.
 
         Raises:
           ValueError: if there is no run of this experiment in the folder.
         """
         config = _read_config(path)
-        if config["experiment"] != experiment:
+        if experiment is not None and config["experiment"] != experiment:
             raise ValueError(
                 f"{path} is a run of {config['experiment']}, not of {experiment}; give another "
                 "--run."
@@ -82,6 +82,13 @@ class RunFolder:
     def settings(self) -> dict[str, Any]:
         """The settings of the run, as JSON has them."""
         return self.config["settings"]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes a run this run: a data file counts by its content, wherever it lies."""
+        data = self.config["data"]
+        digests = {f"content of --{name}": data[name]["sha256"][:8] for name in data}
+        return self.settings | digests
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
@@ -126,12 +133,6 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
     except ValueError:
         pass
     raise ValueError(f"{path / 'config.json'} is not the configuration of a run.")
-
-
-def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run this run: a data file counts by its content, wherever it lies."""
-    contents = {f"content of --{name}": file["sha256"][:8] for name, file in config["data"].items()}
-    return config["settings"] | contents
 
 
 def _refuse_differences(path: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -47,7 +47,9 @@ def bucket_of(length: int, buckets: Sequence[int]) -> int:
     return fitting[0] if fitting else -(-length // buckets[-1]) * buckets[-1]
 
 
-def pad(examples: Sequence[Example], rows: Sequence[int], *, size: int, length: int) -> Batch:
+def pad(
+    examples: Sequence[Example], rows: Sequence[int] | np.ndarray, *, size: int, length: int
+) -> Batch:
     """Stacks the examples `rows` into a batch of `size` rows of `length` steps.
 
     Rows beyond the examples are sequences of length 0. `batch["rows"]` says which example a row is.

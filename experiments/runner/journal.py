@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import Any
 
-from experiments._folder import write_text
+from experiments.runner.folder import write_text
 
 
 class Journal:

@@ -8,12 +8,12 @@ import jax
 import optax
 
 from birnn_jax import Layer, make_optimizer
-from experiments._averaging import with_average
-from experiments._run import LossFn
-from experiments._tagger import CELLS, WordTagger, init_word_tagger, score, tagging_totals
-from experiments._vocabulary import Vocabulary
+from experiments.runner.averaging import with_average
+from experiments.runner.loop import LossFn
+from experiments.tagging.model import CELLS, WordTagger, init_word_tagger, score, tagging_totals
+from experiments.tagging.vocabulary import Vocabulary
 
-BUNDLED = pathlib.Path(__file__).parent / "data" / "pos_ewt_tiny.tsv.gz"
+BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "pos_ewt_tiny.tsv.gz"
 _POSITIVE = (
     *("layers", "hidden_size", "word_size", "character_size", "speller_size", "epochs"),
     *("tokens_per_batch", "buckets", "learning_rate", "clip_norm", "patience"),

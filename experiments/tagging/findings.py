@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from experiments._aligned import aligned
-from experiments._columns import Sentence, retag
-from experiments._folder import RunFolder, write_text
-from experiments._journal import read_journal
-from experiments._plots import plot_confusion, plot_curves
-from experiments._results import write_result
-from experiments._trained_tagger import TrainedTagger
+from experiments.runner.folder import RunFolder, write_text
+from experiments.runner.journal import read_journal
+from experiments.runner.plots import plot_confusion, plot_curves
+from experiments.runner.results import write_result
+from experiments.tagging.aligned import aligned
+from experiments.tagging.columns import Sentence, retag
+from experiments.tagging.trained import TrainedTagger
 
 
 class Tagged(NamedTuple):

@@ -1,0 +1,169 @@
+"""Layers for `flax.linen`: the functions of birnn_jax as modules, nothing computed twice.
+
+Every layer keeps its parameters as one tree of NamedTuples under the name "rnn":
+`variables["params"]["rnn"].fwd.w_x` is an array. Restore them with a target, as in
+`flax.serialization.from_bytes(variables, data)`, so that the NamedTuples come back. Parameters
+made elsewhere enter as `{"params": {"rnn": params}}`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jax.typing import ArrayLike
+
+from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._scan import scan_cell
+from ._stack import Layer, init_stack, stack
+from ._types import Bi, Carry, Cell, Params
+
+
+class RNN(nn.Module):
+    """`birnn_jax.scan_cell` as a layer: one direction of time.
+
+    Args:
+      cell: any `Cell`.
+      hidden_size: hidden units H.
+      reverse: from the last valid step to the first. Outputs stay in the order of the input.
+
+    Example:
+      >>> from birnn_jax.linen import RNN
+      >>> xs = jax.random.normal(jax.random.key(0), [2, 5, 3])
+      >>> layer = RNN(GRU, hidden_size=4, reverse=True)
+      >>> variables = layer.init(jax.random.key(1), xs)
+      >>> carry, ys = layer.apply(variables, xs, jnp.array([5, 2]))
+      >>> carry.h.shape, ys.shape
+      ((2, 4), (2, 5, 4))
+    """
+
+    cell: Cell
+    hidden_size: int
+    reverse: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        xs: jax.Array,
+        lengths: ArrayLike | None = None,
+        *,
+        initial_carry: Carry | None = None,
+    ) -> tuple[Carry, jax.Array]:
+        """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
+        params = _declare(self, lambda key: self.cell.init(key, xs.shape[-1], self.hidden_size))
+        return scan_cell(
+            self.cell, params, xs, lengths, initial_carry=initial_carry, reverse=self.reverse
+        )
+
+
+class Bidirectional(nn.Module):
+    """`birnn_jax.bidirectional` as a layer, in place of `nn.Bidirectional(nn.RNN(...), ...)`.
+
+    Args:
+      cell: one cell for both directions, or a `Bi` of cells.
+      hidden_size: hidden units H of each direction, or a `Bi` of sizes.
+      merge: how the outputs of both directions become one array, as in `bidirectional`.
+
+    Example:
+      >>> from birnn_jax.linen import Bidirectional
+      >>> xs = jax.random.normal(jax.random.key(0), [2, 5, 3])
+      >>> layer = Bidirectional(LSTM, hidden_size=4)
+      >>> variables = layer.init(jax.random.key(1), xs)
+      >>> carry, ys = layer.apply(variables, xs, jnp.array([5, 2]))
+      >>> carry.bwd.c.shape, ys.shape
+      ((2, 4), (2, 5, 8))
+    """
+
+    cell: Cell | Bi[Cell]
+    hidden_size: int | Bi[int]
+    merge: Merge = "concat"
+
+    @nn.compact
+    def __call__(
+        self,
+        xs: jax.Array,
+        lengths: ArrayLike | None = None,
+        *,
+        initial_carry: Bi[Carry] | None = None,
+    ) -> tuple[Bi[Carry], Any]:
+        """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
+        params = _declare(
+            self,
+            lambda key: init_bidirectional(
+                self.cell, key, input_size=xs.shape[-1], hidden_size=self.hidden_size
+            ),
+        )
+        return bidirectional(
+            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge
+        )
+
+
+class Stack(nn.Module):
+    """`birnn_jax.stack` as a layer: several layers with dropout between them.
+
+    Args:
+      layers: from the bottom to the top.
+      hidden_size: hidden units H of each direction, one for all layers or one a layer.
+      dropout: rate applied to the outputs of every layer but the last; its key comes from the
+        random collection "dropout".
+      deterministic: True switches dropout off. As in `nn.Dropout` it is given here or in the
+        call; without dropout it need not be given.
+
+    Example:
+      >>> from birnn_jax.linen import Stack
+      >>> xs = jax.random.normal(jax.random.key(0), [2, 5, 3])
+      >>> layer = Stack([Layer(LSTM), Layer(GRU)], hidden_size=[4, 6], dropout=0.5)
+      >>> variables = layer.init(jax.random.key(1), xs, deterministic=True)
+      >>> carries, ys = layer.apply(
+      ...     variables, xs, deterministic=False, rngs={"dropout": jax.random.key(2)}
+      ... )
+      >>> len(carries), ys.shape
+      (2, (2, 5, 12))
+    """
+
+    layers: Sequence[Layer]
+    hidden_size: int | Bi[int] | Sequence[int | Bi[int]]
+    dropout: float = 0.0
+    deterministic: bool | None = None
+
+    @nn.compact
+    def __call__(
+        self,
+        xs: jax.Array,
+        lengths: ArrayLike | None = None,
+        *,
+        initial_carry: Sequence[Carry] | None = None,
+        deterministic: bool | None = None,
+    ) -> tuple[tuple[Carry, ...], jax.Array]:
+        """Returns `(carries, ys)`; `xs`, `lengths`, `initial_carry` as in `birnn_jax.stack`."""
+        params = _declare(
+            self,
+            lambda key: init_stack(
+                self.layers, key, input_size=xs.shape[-1], hidden_size=self.hidden_size
+            ),
+        )
+        return stack(
+            self.layers,
+            params,
+            xs,
+            lengths,
+            initial_carry=initial_carry,
+            dropout=self.dropout,
+            key=_dropout_key(self, deterministic),
+        )
+
+
+def _declare(module: nn.Module, init: Callable[[jax.Array], Params]) -> Params:
+    return module.param("rnn", lambda key: init(_new_style(key)))
+
+
+def _dropout_key(module: Stack, deterministic: bool | None) -> jax.Array | None:
+    """The one argument of `stack` that Flax splits in two, a flag and a collection of keys."""
+    if module.dropout == 0 or nn.merge_param("deterministic", module.deterministic, deterministic):
+        return None
+    return _new_style(module.make_rng("dropout"))
+
+
+def _new_style(key: jax.Array) -> jax.Array:
+    """Flax hands on what it was given, which may be a `jax.random.PRNGKey`."""
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=jax.random.key_impl(key))

@@ -1,0 +1,152 @@
+"""Keeps experiments/results.json, and the tables made from it in the README files.
+
+python -m experiments.report add runs/a runs/b runs/c --metric accuracy --label "UPOS accuracy"
+python -m experiments.report tables
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from experiments.runner.command import run_command
+from experiments.runner.folder import write_json, write_text
+from experiments.runner.results import summarise_runs
+
+HERE = pathlib.Path(__file__).parent
+RESULTS = HERE / "results.json"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+_KEY = ("experiment", "data", "label")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Add:
+    """Record the mean and spread of a metric over runs that differ in their seed only.
+
+    It takes at least three runs, of one commit without uncommitted changes. A result of the same
+    experiment, data and label is replaced, and the tables are made again.
+    """
+
+    runs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """Run folders."""
+    metric: str
+    """Name of the metric in the result.json of each run."""
+    label: str
+    """What the metric is called in the tables."""
+    data: str
+    """What the data is called in the tables."""
+    unit: Literal["percent", "plain"] = "percent"
+    """How numbers are written."""
+    baseline: str = ""
+    """Name of a metric in result.json that is the baseline."""
+    baseline_label: str = ""
+    """What the baseline is called in the tables."""
+    reference: str = ""
+    """The published number to compare with, and whose it is."""
+    source: str = ""
+    """Where that number was published."""
+
+    def run(self) -> None:
+        """Records and makes the tables."""
+        result = summarise_runs(self.runs, self.metric) | {
+            name: getattr(self, name) for name in ("data", "label", "unit", "reference", "source")
+        }
+        if self.baseline:
+            value = summarise_runs(self.runs, self.baseline)["mean"]
+            result |= {"baseline": value, "baseline_label": self.baseline_label or self.baseline}
+        others = [r for r in read_results() if any(r[name] != result[name] for name in _KEY)]
+        ordered = sorted([*others, result], key=lambda r: [r[name] for name in _KEY])
+        write_json(RESULTS, ordered)
+        Tables().run()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Write the tables of README.md and experiments/README.md from experiments/results.json."""
+
+    def run(self) -> None:
+        """Writes what lies between the two markers in each file."""
+        results = read_results()
+        for path, table in tables(results).items():
+            write_text(path, replaced(path.read_text(encoding="utf-8"), table, path))
+
+
+def read_results() -> list[dict[str, Any]]:
+    """The results recorded so far."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
+    """The table for each file: what came out, and, beside the experiments, how to repeat it."""
+    short = _table(
+        ("experiment", "data", "measure", "result", "baseline", "published"),
+        [
+            (f"`{r['experiment']}`", r["data"], r["label"], _result(r), _baseline(r), _reference(r))
+            for r in results
+        ],
+    )
+    long = _table(
+        ("experiment", "measure", "result", "seeds", "time a run", "hardware", "commit", "command"),
+        [
+            (
+                f"`{r['experiment']}`, {r['data']}",
+                r["label"],
+                _result(r),
+                ", ".join(map(str, r["seeds"])),
+                f"{r['seconds'] / 60:.0f} min",
+                f"{r['hardware']}, JAX {r['jax']}",
+                r["commit"][:8],
+                f"`{r['command']}`",
+            )
+            for r in results
+        ],
+    )
+    return {HERE.parent / "README.md": short, HERE / "README.md": long}
+
+
+def replaced(text: str, table: str, path: pathlib.Path) -> str:
+    """`text` with `table` between its markers.
+
+    Raises:
+      ValueError: if a marker is missing.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{path} lacks the markers {BEGIN} and {END} around its table.")
+    return f"{before}{BEGIN}\n{table}{END}{after}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows] if rows else []
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _result(result: dict[str, Any]) -> str:
+    mean, std = (_number(result[name], result) for name in ("mean", "std"))
+    return f"{mean} ± {std} ({len(result['values'])} seeds)"
+
+
+def _baseline(result: dict[str, Any]) -> str:
+    if "baseline" not in result:
+        return ""
+    return f"{_number(result['baseline'], result)}, {result['baseline_label']}"
+
+
+def _reference(result: dict[str, Any]) -> str:
+    return f"{result['reference']} ({result['source']})" if result["source"] else ""
+
+
+def _number(value: float, result: dict[str, Any]) -> str:
+    return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    run_command(
+        Annotated[Add, tyro.conf.subcommand("add")]
+        | Annotated[Tables, tyro.conf.subcommand("tables")],
+        program="python -m experiments.report",
+        description="Records results of at least three seeds, and writes their tables.",
+    )

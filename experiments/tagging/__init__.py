@@ -1,0 +1,1 @@
+"""Labels for words in their sentence: reading, encoding, the model, what it found."""

@@ -1,0 +1,40 @@
+"""Every command runs once, as a newcomer would start it, at its smallest size."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import _small_tagging
+
+MODULES = ["experiments.pos_tagging", "experiments.report"]
+FILES = {
+    *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
+    *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),
+}
+
+
+def start(*words):
+    """Runs `python -m` in a new process; returns its standard output."""
+    command = [sys.executable, "-m", *map(str, words)]
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_names_every_command(module):
+    assert "subcommands" in start(module, "--help")
+
+
+def test_tagger_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
+    data, run = _small_tagging.write_data(tmp_path), tmp_path / "run"
+    trained = start("experiments.pos_tagging", *_small_tagging.arguments(data, run, epochs=1))
+    assert {path.name for path in run.iterdir()} == FILES | {"checkpoints"}
+    assert _small_tagging.command(monkeypatch, "evaluate", "--run", run) == 0
+    evaluated = capsys.readouterr().out
+    assert "all words" in evaluated and evaluated.strip() in trained
+    assert _small_tagging.command(monkeypatch, "predict", "--run", run, "I know .") == 0
+    assert capsys.readouterr().out.split()[:3] == ["I", "know", "."]

@@ -1,0 +1,116 @@
+"""The record of results: what counts as one, and the tables made from it."""
+
+import json
+
+import pytest
+
+from experiments import report
+from experiments.runner.folder import RunFolder
+from experiments.runner.results import summarise_runs
+
+
+def make_run(path, seed, accuracy, *, size=5, commit="abc", dirty=False):
+    settings = {"seed": seed, "size": size}
+    folder = RunFolder.start(path, experiment="copy", settings=settings, data={})
+    environment = {
+        "command": ["/somewhere/copy.py", "train", "--train", "/data/x.tsv", "--seed", str(seed)],
+        "commit": commit,
+        "uncommitted_changes": dirty,
+        "cores": 2,
+        "processor": "CPU",
+        "devices": ["cpu"],
+        "packages": {"jax": "1.2"},
+    }
+    (path / "environment.json").write_text(json.dumps(environment))
+    metrics = {"accuracy": accuracy, "usual": 0.5}
+    result = {"metrics": metrics, "seed": seed, "steps": 9, "seconds": 100 + seed}
+    (path / "result.json").write_text(json.dumps(result))
+    return folder.path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [make_run(tmp_path / str(seed), seed, 0.9 + 0.01 * seed) for seed in range(3)]
+
+
+def test_result_is_the_mean_and_spread_of_its_runs(runs):
+    result = summarise_runs(runs, "accuracy")
+    assert (result["mean"], result["std"]) == pytest.approx((0.91, 0.01))
+    assert (result["seeds"], result["seconds"], result["commit"]) == ([0, 1, 2], 101, "abc")
+    assert result["command"] == "python -m experiments.copy train --train x.tsv"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seed": 1}, "same seed"),
+        ({"size": 6}, "other settings"),
+        ({"commit": "abd"}, "another commit"),
+        ({"dirty": True}, "not trained by the code of a commit"),
+        ({"commit": None}, "not trained by the code of a commit"),
+    ],
+)
+def test_runs_that_are_not_repetitions_are_refused(runs, tmp_path, changes, sentence):
+    odd = make_run(tmp_path / "odd", **{"seed": 7, "accuracy": 0.9, **changes})
+    with pytest.raises(ValueError, match=sentence):
+        summarise_runs([*runs, odd], "accuracy")
+
+
+def test_two_runs_are_not_a_result(runs):
+    with pytest.raises(ValueError, match="needs 3 runs"):
+        summarise_runs(runs[:2], "accuracy")
+
+
+def test_run_without_a_result_and_unknown_metric_are_refused(runs):
+    with pytest.raises(ValueError, match="no metric f1; there are accuracy, usual"):
+        summarise_runs(runs, "f1")
+    (runs[1] / "result.json").unlink()
+    with pytest.raises(ValueError, match="no result yet"):
+        summarise_runs(runs, "accuracy")
+
+
+@pytest.fixture
+def readme(tmp_path, monkeypatch):
+    """A repository with two README files."""
+    here = tmp_path / "experiments"
+    here.mkdir()
+    monkeypatch.setattr(report, "HERE", here)
+    monkeypatch.setattr(report, "RESULTS", here / "results.json")
+    for path in (tmp_path, here):
+        (path / "README.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    return tmp_path / "README.md"
+
+
+def test_added_result_stands_in_the_tables_once(runs, readme):
+    add = report.Add(
+        runs=tuple(runs),
+        metric="accuracy",
+        label="words right",
+        data="small",
+        baseline="usual",
+        baseline_label="guess",
+        reference="95.40 %",
+        source="a paper",
+    )
+    add.run()
+    add.run()
+    text = readme.read_text()
+    cells = [
+        *("`copy`", "small", "words right", "91.00 % ± 1.00 % (3 seeds)"),
+        *("50.00 %, guess", "95.40 % (a paper)"),
+    ]
+    row = f"| {' | '.join(cells)} |"
+    assert text.count(row) == 1 and "old" not in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+
+
+def test_file_without_markers_is_refused(readme):
+    readme.write_text("no table here")
+    with pytest.raises(ValueError, match="lacks the markers"):
+        report.Tables().run()
+
+
+def test_tables_of_this_repository_are_those_of_its_results():
+    for path, table in report.tables(report.read_results()).items():
+        text = path.read_text(encoding="utf-8")
+        assert report.replaced(text, table, path) == text
