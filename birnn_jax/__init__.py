@@ -1,5 +1,6 @@
 """Bidirectional recurrent networks for JAX: exact under padding, pure functions throughout.
 
+`birnn_jax.cells` has more cells and what regularises them. `birnn_jax.heads` (CRF, CTC, attention),
 `birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax) are imported by name.
 """
 
@@ -7,7 +8,10 @@ from importlib.metadata import version as _version
 
 from ._bidirectional import bidirectional as bidirectional
 from ._bidirectional import init_bidirectional as init_bidirectional
+from ._dropout import drop_connect as drop_connect
 from ._dropout import dropout as dropout
+from ._dropout import locked_dropout as locked_dropout
+from ._dropout import word_dropout as word_dropout
 from ._losses import Total as Total
 from ._losses import accuracy as accuracy
 from ._losses import cross_entropy as cross_entropy

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ._checks import as_lengths, check_xs
+from ._masks import valid_steps
 from ._types import Bi, Carry
 
 
@@ -152,8 +152,4 @@ def attention_pool(
 
 def _mask(ys: jax.Array, lengths: ArrayLike | None) -> jax.Array:
     """`[B, T, 1]`, True at valid steps."""
-    check_xs(ys)
-    lengths = as_lengths(lengths, batch_size=ys.shape[0])
-    if lengths is None:
-        return jnp.ones((*ys.shape[:2], 1), bool)
-    return (jnp.arange(ys.shape[1])[None, :] < lengths[:, None])[..., None]
+    return valid_steps(ys, lengths)[..., None]

@@ -11,9 +11,11 @@ from jax.typing import ArrayLike
 from ._bidirectional import MERGES, Merge, bidirectional, init_bidirectional
 from ._checks import check_choice, check_rate
 from ._dropout import dropout as apply_dropout
+from ._dropout import locked_dropout as apply_locked_dropout
 from ._dropout import row_keys
 from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
+from .cells._noise import draws_noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,7 @@ def stack(
     *,
     initial_carry: Sequence[Carry] | None = None,
     dropout: float = 0.0,
+    locked_dropout: float = 0.0,
     key: jax.Array | None = None,
 ) -> tuple[tuple[Carry, ...], jax.Array]:
     """Runs `layers` from the bottom to the top, with dropout between them.
@@ -110,6 +113,7 @@ def stack(
       initial_carry: one for each layer, in the form of the carries returned; None for all or for
         one layer means the cell's own.
       dropout: rate applied to the outputs of every layer but the last, while there is a `key`.
+      locked_dropout: the same with one mask for all steps of a row.
       key: consumed by dropout and by cells that draw noise; one key or `[B]` keys as in
         `birnn_jax.dropout`. None is evaluation.
 
@@ -118,7 +122,7 @@ def stack(
       ys: the outputs of the top layer, `[B, T, 2H]`, or what its directions and merge give.
 
     Raises:
-      ValueError: if sizes or counts do not fit, or `dropout` is not in [0, 1).
+      ValueError: if sizes or counts do not fit, or a rate is not in [0, 1).
       TypeError: if `lengths` are not integers, or `key` is not from `jax.random.key`.
 
     Example:
@@ -130,6 +134,7 @@ def stack(
       (2, (2, 5, 8))
     """
     check_rate("dropout", dropout)
+    check_rate("locked_dropout", locked_dropout)
     carries = [None] * len(layers) if initial_carry is None else list(initial_carry)
     if not len(layers) == len(params) == len(carries):
         raise ValueError(
@@ -140,11 +145,18 @@ def stack(
     noise_keys = _fold_in(keys, 0)  # no layer's dropout has number 0
     for index, layer in enumerate(layers):
         if index > 0:
-            xs = apply_dropout(xs, dropout, _fold_in(keys, index))
+            layer_keys = _fold_in(keys, index)
+            xs = apply_dropout(xs, dropout, layer_keys)
+            xs = apply_locked_dropout(xs, locked_dropout, layer_keys)
         carries[index], xs = _run_layer(
             layer, params[index], xs, lengths, carries[index], _fold_in(noise_keys, index)
         )
     return tuple(carries), xs
+
+
+def uses_key(layers: Sequence[Layer], dropout: float) -> bool:
+    """True if `stack` would draw from a key."""
+    return dropout != 0 or any(draws_noise(layer.cell) for layer in layers)
 
 
 def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:

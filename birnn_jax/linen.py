@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack
+from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 
 
@@ -48,11 +48,18 @@ class RNN(nn.Module):
         lengths: ArrayLike | None = None,
         *,
         initial_carry: Carry | None = None,
+        key: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
         params = _declare(self, lambda key: self.cell.init(key, xs.shape[-1], self.hidden_size))
         return scan_cell(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, reverse=self.reverse
+            self.cell,
+            params,
+            xs,
+            lengths,
+            initial_carry=initial_carry,
+            reverse=self.reverse,
+            key=key,
         )
 
 
@@ -85,6 +92,7 @@ class Bidirectional(nn.Module):
         lengths: ArrayLike | None = None,
         *,
         initial_carry: Bi[Carry] | None = None,
+        key: jax.Array | None = None,
     ) -> tuple[Bi[Carry], Any]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
         params = _declare(
@@ -94,7 +102,7 @@ class Bidirectional(nn.Module):
             ),
         )
         return bidirectional(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge
+            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge, key=key
         )
 
 
@@ -104,10 +112,10 @@ class Stack(nn.Module):
     Args:
       layers: from the bottom to the top.
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
-      dropout: rate applied to the outputs of every layer but the last; its key comes from the
-        random collection "dropout".
-      deterministic: True switches dropout off. As in `nn.Dropout` it is given here or in the
-        call; without dropout it need not be given.
+      dropout: rate applied to the outputs of every layer but the last; its key, and that of cells
+        that draw noise, comes from the random collection "dropout".
+      deterministic: True switches dropout and noise off. As in `nn.Dropout` it is given here or in
+        the call; where nothing is random it need not be given.
 
     Example:
       >>> from birnn_jax.linen import Stack
@@ -159,7 +167,9 @@ def _declare(module: nn.Module, init: Callable[[jax.Array], Params]) -> Params:
 
 def _dropout_key(module: Stack, deterministic: bool | None) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a collection of keys."""
-    if module.dropout == 0 or nn.merge_param("deterministic", module.deterministic, deterministic):
+    if not uses_key(module.layers, module.dropout):
+        return None
+    if nn.merge_param("deterministic", module.deterministic, deterministic):
         return None
     return _new_style(module.make_rng("dropout"))
 

@@ -3,7 +3,7 @@
 Every layer keeps its parameters as one tree of NamedTuples, `layer.rnn`, with an `nnx.Param` for
 each array: `layer.rnn.fwd.w_x`. Parameters made elsewhere enter by
 `layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state, except
-`Stack` with dropout.
+`Stack` with dropout or with cells that draw noise.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack
+from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 
 
@@ -59,11 +59,18 @@ class RNN(nnx.Module):
         lengths: ArrayLike | None = None,
         *,
         initial_carry: Carry | None = None,
+        key: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
         params = nnx.as_pure(self.rnn)
         return scan_cell(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, reverse=self.reverse
+            self.cell,
+            params,
+            xs,
+            lengths,
+            initial_carry=initial_carry,
+            reverse=self.reverse,
+            key=key,
         )
 
 
@@ -109,11 +116,12 @@ class Bidirectional(nnx.Module):
         lengths: ArrayLike | None = None,
         *,
         initial_carry: Bi[Carry] | None = None,
+        key: jax.Array | None = None,
     ) -> tuple[Bi[Carry], Any]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
         params = nnx.as_pure(self.rnn)
         return bidirectional(
-            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge
+            self.cell, params, xs, lengths, initial_carry=initial_carry, merge=self.merge, key=key
         )
 
 
@@ -125,9 +133,10 @@ class Stack(nnx.Module):
       input_size: features D of each step.
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
       dropout: rate applied to the outputs of every layer but the last.
-      deterministic: True switches dropout off, as `layer.eval()` does later.
-      rngs: its stream "params" draws the parameters; where there is dropout, a fork of its stream
-        "dropout" is kept and advanced by each call.
+      deterministic: True switches dropout off, and the noise of cells that draw any, as
+        `layer.eval()` does later.
+      rngs: its stream "params" draws the parameters; where there is dropout or noise, a fork of its
+        stream "dropout" is kept and advanced by each call.
 
     Example:
       >>> from flax import nnx
@@ -158,7 +167,9 @@ class Stack(nnx.Module):
         # Never called: it holds rate, mode and stream where `train`, `eval`, `nnx.view` and
         # `nnx.reseed` find them. The masks come from the core, which keeps rows independent.
         self.dropout = nnx.Dropout(
-            dropout, deterministic=deterministic, rngs=rngs if dropout else None
+            dropout,
+            deterministic=deterministic,
+            rngs=rngs if uses_key(self.layers, dropout) else None,
         )
 
     def __call__(
@@ -182,7 +193,7 @@ class Stack(nnx.Module):
             lengths,
             initial_carry=initial_carry,
             dropout=self.dropout.rate,
-            key=_dropout_key(self.dropout, deterministic, rngs),
+            key=_dropout_key(self, deterministic, rngs),
         )
 
 
@@ -193,12 +204,15 @@ def _as_variables(params: Params) -> Params:
 
 
 def _dropout_key(
-    dropout: nnx.Dropout,
+    layer: Stack,
     deterministic: bool | None,
     rngs: nnx.Rngs | nnx.RngStream | jax.Array | None,
 ) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a source of keys."""
-    if dropout.rate == 0 or (dropout.deterministic if deterministic is None else deterministic):
+    dropout = layer.dropout
+    if not uses_key(layer.layers, dropout.rate):
+        return None
+    if dropout.deterministic if deterministic is None else deterministic:
         return None
     source = dropout.rngs if rngs is None else rngs
     match source:

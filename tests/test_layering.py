@@ -14,15 +14,26 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # Each row may import the rows above it and itself; beside each module what it may import from
 # outside the package and the standard library.
 LAYERS = [
-    {"_types": {"jax"}, "_checks": {"jax"}},
+    {"_types": {"jax"}, "_checks": {"jax"}, "_masks": {"jax"}},
     {
         "cells._init": {"jax"},
+        "cells._gated": {"jax"},
+        "cells._linear": {"jax"},
+        "cells._noise": {"jax"},
         "cells._elman": {"jax"},
         "cells._gru": {"jax"},
+        "cells._gru_reset_before": {"jax"},
+        "cells._indrnn": {"jax"},
+        "cells._layer_norm": {"jax"},
         "cells._lstm": {"jax"},
+        "cells._lstm_coupled": {"jax"},
+        "cells._lstm_peephole": {"jax"},
+        "cells._lstm_projected": {"jax"},
+        "cells._minimal": {"jax"},
         "cells": set(),
     },
     {
+        "_parallel": {"jax"},
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},
@@ -30,7 +41,15 @@ LAYERS = [
         "_states": {"jax"},
         "_readouts": {"jax"},
     },
-    {"_models": {"jax"}, "_losses": {"jax", "optax"}},
+    {
+        "_models": {"jax"},
+        "_losses": {"jax", "optax"},
+        "heads._attention": {"jax"},
+        "heads._crf": {"jax"},
+        "heads._ctc": {"jax", "optax"},
+        "heads._tags": {"jax", "numpy"},
+        "heads": set(),
+    },
     {
         "_train": {"jax", "numpy", "optax"},
         "_checkpoint_folder": {"jax", "orbax"},
@@ -59,7 +78,7 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    package = ["cells"] * module.startswith("cells")
+    package = module.split(".")[:1] if module in ("cells", "heads") or "." in module else []
     for level, name in _imports(FILES[module]):
         if level > 0:
             yield ".".join([*package[: len(package) + 1 - level], name])

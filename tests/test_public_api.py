@@ -1,7 +1,9 @@
 """The public names are those agreed on, and every one of them explains itself."""
 
 import ast
+import importlib
 import inspect
+import itertools
 from importlib import metadata
 from pathlib import Path
 
@@ -10,10 +12,10 @@ import pytest
 import birnn_jax
 
 FUNCTIONS = """
-    accuracy attention_pool bidirectional classifier cross_entropy dropout final_states
+    accuracy attention_pool bidirectional classifier cross_entropy drop_connect dropout final_states
     init_attention_pool init_bidirectional init_classifier init_stack init_tagger init_train_state
-    make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite scan_cell stack
-    stack_states tagger unstack_states
+    locked_dropout make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite
+    scan_cell stack stack_states tagger unstack_states word_dropout
 """.split()
 CLASSES = "Bi Cell Layer Total TrainState".split()
 CELLS = "ELMAN GRU LSTM".split()
@@ -21,6 +23,21 @@ CONTAINERS = """
     AttentionPoolParams ClassifierParams ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry
     LSTMParams TaggerParams
 """.split()
+MORE_FUNCTIONS = {
+    "cells": "candidate_dropout elman indrnn parallel recurrent_dropout zoneout",
+    "heads": """
+        additive_attention constrain_crf crf_decode crf_decode_n_best crf_loss crf_marginals
+        ctc_beam_decode ctc_greedy_decode ctc_loss dot_attention general_attention
+        init_additive_attention init_crf init_general_attention tag_constraints
+    """,
+}
+MORE_CELLS = """
+    COUPLED_LSTM ELMAN GRU GRU_RESET_BEFORE INDRNN LAYER_NORM_GRU_BA LAYER_NORM_LSTM_BA
+    LAYER_NORM_LSTM_TFA LSTM MINGRU MINLSTM PEEPHOLE_LSTM PROJECTED_LSTM
+""".split()
+EVERY_FUNCTION = [("", name) for name in FUNCTIONS] + [
+    (module, name) for module, names in MORE_FUNCTIONS.items() for name in names.split()
+]
 OPTIONAL = {
     "checkpoint": {"Checkpoints", "Restored"},
     "linen": {"RNN", "Bidirectional", "Stack"},
@@ -28,6 +45,10 @@ OPTIONAL = {
 }
 
 PACKAGE = Path(birnn_jax.__file__).parent
+
+
+def _get(module, name):
+    return getattr(importlib.import_module(f"birnn_jax.{module}".rstrip(".")), name)
 
 
 def _definitions(path):
@@ -48,15 +69,40 @@ def test_modules_imported_by_name_define_the_agreed_names(module):
     assert _definitions(PACKAGE / f"{module}.py") == OPTIONAL[module]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS + CLASSES)
-def test_docstring_has_an_example(name):
-    doc = inspect.getdoc(vars(birnn_jax)[name])
+@pytest.mark.parametrize("module", MORE_FUNCTIONS)
+def test_packages_imported_by_name_export_the_agreed_functions_and_cells(module):
+    public = vars(importlib.import_module(f"birnn_jax.{module}"))
+    public = {name: value for name, value in public.items() if not name.startswith("_")}
+    functions = {name for name, value in public.items() if inspect.isfunction(value)}
+    assert functions == set(MORE_FUNCTIONS[module].split())
+    cells = {name for name, value in public.items() if isinstance(value, birnn_jax.Cell)}
+    assert cells == {"cells": set(MORE_CELLS), "heads": set()}[module]
+    assert all(value.__doc__ for value in public.values())
+
+
+@pytest.mark.parametrize("name", MORE_CELLS)
+def test_cell_of_the_package_has_its_equations_and_its_source_below_it(name):
+    sources = (PACKAGE / "cells").glob("_[a-z]*.py")
+    bodies = [ast.parse(path.read_text()).body for path in sources]
+    below = [
+        after.value.value
+        for body in bodies
+        for node, after in itertools.pairwise(body)
+        if ast.unparse(node).startswith(f"{name} = ")
+    ]
+    (text,) = below
+    assert "h[t] = " in text and "References:" in text
+
+
+@pytest.mark.parametrize(("module", "name"), [*EVERY_FUNCTION, *[("", name) for name in CLASSES]])
+def test_docstring_has_an_example(module, name):
+    doc = inspect.getdoc(_get(module, name))
     assert "Example:" in doc and ">>> " in doc.split("Example:")[1]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_docstring_explains_every_argument(name):
-    function = vars(birnn_jax)[name]
+@pytest.mark.parametrize(("module", "name"), EVERY_FUNCTION)
+def test_docstring_explains_every_argument(module, name):
+    function = _get(module, name)
     section = inspect.getdoc(function).partition("Args:\n")[2]
     explained = {line.partition(":")[0].strip() for line in section.splitlines()}
     assert inspect.signature(function).parameters.keys() <= explained
@@ -77,9 +123,9 @@ def test_cell_is_described_below_its_definition(name):
     assert "h[t] = " in body[index + 1].value.value
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_arguments_after_the_fourth_go_by_name(name):
-    parameters = inspect.signature(vars(birnn_jax)[name]).parameters.values()
+@pytest.mark.parametrize(("module", "name"), EVERY_FUNCTION)
+def test_arguments_after_the_fourth_go_by_name(module, name):
+    parameters = inspect.signature(_get(module, name)).parameters.values()
     positional = [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     assert len(positional) <= 4
 

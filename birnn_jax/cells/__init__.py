@@ -46,7 +46,6 @@ from ._minimal import MINGRU as MINGRU
 from ._minimal import MINLSTM as MINLSTM
 from ._minimal import MinGRUParams as MinGRUParams
 from ._minimal import MinLSTMParams as MinLSTMParams
-from ._noise import NoisyCarry as NoisyCarry
 from ._noise import candidate_dropout as candidate_dropout
 from ._noise import recurrent_dropout as recurrent_dropout
 from ._noise import zoneout as zoneout

@@ -6,23 +6,37 @@ its step is the evaluation step. Randomness enters as data: `scan_cell` with a k
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Hashable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .._checks import check_rate
-from .._types import Carry, Cell, Params, StepFn
+from .._types import Bi, Carry, Cell, Params, StepFn
 from ._gated import GatedStep
 from ._linear import ParallelStep
 
 
-class NoisyCarry(NamedTuple):
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["carry", "key_data", "visited"],
+    meta_fields=["key_impl"],
+)
+@dataclasses.dataclass(frozen=True)
+class NoisyCarry:
     """A carry with what its noise is drawn from."""
 
     carry: Carry
-    key: jax.Array  # [], the same at every step
+    key_data: jax.Array  # bare, since a scan may not select among keys; the same at every step
     visited: jax.Array  # [] int32, steps so far: padding neither draws noise nor moves it
+    key_impl: Hashable
+
+    @property
+    def key(self) -> jax.Array:
+        """The key of the row."""
+        return jax.random.wrap_key_data(self.key_data, impl=self.key_impl)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +65,10 @@ class NoisyStep:
         """One step, with noise if the carry is a `NoisyCarry`."""
         if not isinstance(carry, NoisyCarry):
             return self._advance(params, carry, x, key_row=None, key_step=None)
-        new, y = self._advance(
-            params,
-            carry.carry,
-            x,
-            key_row=jax.random.fold_in(carry.key, 0),
-            key_step=jax.random.fold_in(carry.key, carry.visited + 1),
-        )
-        return NoisyCarry(new, carry.key, carry.visited + 1), y
+        visited = carry.visited + 1
+        key_row, key_step = (jax.random.fold_in(carry.key, number) for number in (0, visited))
+        new, y = self._advance(params, carry.carry, x, key_row=key_row, key_step=key_step)
+        return dataclasses.replace(carry, carry=new, visited=visited), y
 
     def _advance(
         self,
@@ -92,7 +102,8 @@ def zoneout(cell: Cell, *, h: float, c: float = 0.0) -> Cell:
 
     Args:
       cell: any `Cell` whose carry has a field h, and c if its rate is not zero.
-      h, c: rates, 0 up to, not including, 1; they replace those given before.
+      h: rate of the hidden state, 0 up to, not including, 1.
+      c: rate of the cell state. Both replace those given before.
 
     Returns:
       A `Cell` with the same parameters and carry; cells made with the same rates are equal.
@@ -173,11 +184,18 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
     return _with_noise(cell, candidate=rate)
 
 
+def draws_noise(cell: Cell | Bi[Cell]) -> bool:
+    """True if a key makes a difference."""
+    cells = list(cell) if isinstance(cell, Bi) else [cell]
+    return any(isinstance(one.step, NoisyStep) for one in cells)
+
+
 def add_noise(cell: Cell, carry: Carry, keys: jax.Array) -> Carry:
-    """`carry`, with leaves `[B, ...]`, together with `[B]` keys if `cell` draws noise."""
-    if not isinstance(cell.step, NoisyStep):
+    """`carry`, together with its keys if `cell` draws noise; leaves `[B, ...]`, keys `[B]`."""
+    if not draws_noise(cell):
         return carry
-    return NoisyCarry(carry, keys, jnp.zeros(keys.shape, jnp.int32))
+    data, visited = jax.random.key_data(keys), jnp.zeros(keys.shape, jnp.int32)
+    return NoisyCarry(carry, data, visited, jax.random.key_impl(keys))
 
 
 def remove_noise(carry: Carry) -> Carry:

@@ -1,0 +1,235 @@
+"""Connectionist temporal classification: labels without their times."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from .._losses import Total
+from .._masks import valid_steps
+
+
+def ctc_loss(
+    logits: jax.Array,
+    lengths: ArrayLike | None,
+    labels: jax.Array,
+    label_lengths: ArrayLike | None = None,
+    *,
+    blank: int = 0,
+) -> Total:
+    """The negative log-likelihood of rows of labels, summed over where in time they could stand.
+
+    Computed by `optax.ctc_loss`.
+
+    Args:
+      logits: `[B, T, K]`, for example from `birnn_jax.tagger`; K counts the blank.
+      lengths: `[B]` integers, of the logits; None means that all T steps are valid.
+      labels: `[B, N]` integers, none of them the blank; padding is never used.
+      label_lengths: `[B]` integers; None means that all N labels are valid.
+      blank: the class that stands for no label.
+
+    Returns:
+      `Total` of nats over the rows with at least one step. Labels that do not fit in their steps,
+      one each and one more between equal neighbours, are not an infinite but a huge loss, about
+      100,000 nats: leave out such rows.
+
+    Raises:
+      ValueError: if the shapes do not fit, or `blank` is not a class.
+      TypeError: if lengths are not integers.
+
+    Example:
+      >>> from birnn_jax.heads import ctc_loss
+      >>> total = ctc_loss(jnp.zeros([1, 2, 3]), None, jnp.array([[1]]))
+      >>> round(float(jnp.exp(-total.sum)), 4)  # "1-", "-1" and "11", of nine
+      0.3333
+
+    References:
+      Graves et al., Connectionist Temporal Classification, 2006.
+    """
+    logits, mask = _prepare(logits, lengths, blank)
+    if labels.ndim != 2 or labels.shape[0] != logits.shape[0]:
+        raise ValueError(
+            f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
+        )
+    label_mask = valid_steps(labels[..., None], label_lengths)
+    nats = optax.ctc_loss(
+        logits,
+        (~mask).astype(logits.dtype),
+        jnp.where(label_mask, labels, 0),
+        (~label_mask).astype(logits.dtype),
+        blank_id=blank,
+    )
+    counted = mask.any(axis=1)
+    return Total(jnp.where(counted, nats, 0).sum(), counted.sum(dtype=nats.dtype))
+
+
+def ctc_greedy_decode(
+    logits: jax.Array, lengths: ArrayLike | None = None, *, blank: int = 0
+) -> tuple[jax.Array, jax.Array]:
+    """The labels of the single most probable path: repetitions merged, then blanks removed.
+
+    Args:
+      logits: `[B, T, K]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      blank: the class that stands for no label.
+
+    Returns:
+      labels: `[B, T]` int32, from the left, -1 behind them.
+      label_lengths: `[B]` int32.
+
+    Raises:
+      ValueError, TypeError: as `ctc_loss`.
+
+    Example:
+      >>> from birnn_jax.heads import ctc_greedy_decode
+      >>> path = jnp.array([[1, 1, 0, 1, 2]])
+      >>> labels, label_lengths = ctc_greedy_decode(jax.nn.one_hot(path, 3))
+      >>> labels.tolist(), label_lengths.tolist()
+      ([[1, 1, 2, -1, -1]], [3])
+    """
+    logits, mask = _prepare(logits, lengths, blank)
+    path = jnp.where(mask, logits.argmax(axis=-1), blank)
+    before = jnp.pad(path, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
+    kept = (path != blank) & (path != before)
+    # Labels move to the left by a stable sort of what is kept and what is not.
+    order = jnp.argsort(~kept, axis=1, stable=True)
+    labels = jnp.take_along_axis(jnp.where(kept, path, -1), order, axis=1)
+    return labels.astype(jnp.int32), kept.sum(axis=1, dtype=jnp.int32)
+
+
+def ctc_beam_decode(
+    logits: jax.Array, lengths: ArrayLike | None = None, *, width: int, blank: int = 0
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The most probable rows of labels, over all their paths, by prefix beam search.
+
+    After every step the `width` most probable beginnings are kept; with a width of all beginnings
+    there are, the result is exact.
+
+    Args:
+      logits: `[B, T, K]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      width: how many beginnings are kept, W; at least 1.
+      blank: the class that stands for no label.
+
+    Returns:
+      labels: `[B, W, T]` int32, best first, from the left, -1 behind them.
+      label_lengths: `[B, W]` int32.
+      log_probs: `[B, W]`, of the labels, as far as the beam has seen their paths; minus infinity
+        where there are fewer than W.
+
+    Raises:
+      ValueError, TypeError: as `ctc_loss`; also if `width` is below 1.
+
+    Example:
+      >>> from birnn_jax.heads import ctc_beam_decode
+      >>> labels, label_lengths, log_probs = ctc_beam_decode(jnp.zeros([1, 2, 2]), width=3)
+      >>> labels[0].tolist(), jnp.exp(log_probs[0]).round(2).tolist()
+      ([[1, -1], [-1, -1], [-1, -1]], [0.75, 0.25, 0.0])
+
+    References:
+      Graves, Supervised Sequence Labelling with Recurrent Neural Networks, 2012, section 7.5;
+      Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
+      Recurrent DNNs, 2014.
+    """
+    if width < 1:
+        raise ValueError(f"width must be at least 1, got {width}.")
+    logits, mask = _prepare(logits, lengths, blank)
+    num_steps = logits.shape[1]
+
+    def row(log_probs, mask):
+        def body(beam, inputs):
+            scores, valid = inputs
+            new = _advance(beam, scores, blank)
+            return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, beam), None
+
+        beam, _ = jax.lax.scan(body, _empty_beam(width, num_steps, log_probs), (log_probs, mask))
+        return beam
+
+    beam = jax.vmap(row)(jax.nn.log_softmax(logits), mask)
+    return beam.labels, beam.lengths, jnp.logaddexp(beam.blank, beam.label)
+
+
+class _Beam(NamedTuple):
+    """Different beginnings, the most probable first, with the probability of their paths."""
+
+    labels: jax.Array  # [W, T], -1 behind
+    lengths: jax.Array  # [W]
+    blank: jax.Array  # [W], log-probability of the paths that end in a blank
+    label: jax.Array  # [W], of those that end in the last label
+
+
+def _empty_beam(width: int, num_steps: int, log_probs: jax.Array) -> _Beam:
+    """One empty beginning; the other places are dead: of probability zero."""
+    none = jnp.full(width, -jnp.inf, log_probs.dtype)
+    return _Beam(
+        labels=jnp.full([width, num_steps], -1, jnp.int32),
+        lengths=jnp.zeros(width, jnp.int32),
+        blank=none.at[0].set(0),
+        label=none,
+    )
+
+
+def _advance(beam: _Beam, scores: jax.Array, blank: int) -> _Beam:
+    """By one step with `[K]` log-probabilities."""
+    width, num_classes = len(beam.lengths), len(scores)
+    last = beam.labels[jnp.arange(width), beam.lengths - 1]  # -1 where there is none
+    total = jnp.logaddexp(beam.blank, beam.label)
+
+    # A beginning stays itself by a blank, or by its last label once more.
+    stay_blank = total + scores[blank]
+    stay_label = jnp.where(last >= 0, beam.label + scores[last], -jnp.inf)
+
+    # Or it grows by a label; by its last one only across a blank.
+    repeats = last[:, None] == jnp.arange(num_classes)[None]
+    grown = jnp.where(repeats, beam.blank[:, None], total[:, None]) + scores[None]
+    grown = grown.at[:, blank].set(-jnp.inf)
+
+    # What grows into a beginning that is kept already belongs to it.
+    into = _is_grown_from(beam) & (total > -jnp.inf)[:, None]  # [child, parent]
+    gained = jnp.where(into, grown[:, last].T, -jnp.inf)
+    stay_label = jnp.logaddexp(stay_label, jax.nn.logsumexp(gained, axis=1))
+    taken = (into[:, :, None] & repeats[:, None]).any(axis=0)  # [parent, label]
+    grown = jnp.where(taken, -jnp.inf, grown)
+
+    stay = jnp.logaddexp(stay_blank, stay_label)
+    _, places = jax.lax.top_k(jnp.concatenate([stay, grown.reshape(-1)]), width)
+    return _select(beam, stay_blank, stay_label, grown, places)
+
+
+def _is_grown_from(beam: _Beam) -> jax.Array:
+    """`[W, W]`, True where the row's beginning is the column's and one label more."""
+    longer = beam.lengths[:, None] == beam.lengths[None] + 1
+    at_end = jnp.arange(beam.labels.shape[1])[None] == beam.lengths[:, None] - 1
+    shortened = jnp.where(at_end, -1, beam.labels)
+    return longer & (shortened[:, None] == beam.labels[None]).all(axis=-1)
+
+
+def _select(
+    beam: _Beam, stay_blank: jax.Array, stay_label: jax.Array, grown: jax.Array, places: jax.Array
+) -> _Beam:
+    """The beginnings at `places` among those that stay and those that grow."""
+    width, num_classes = grown.shape
+    stays = places < width
+    parent = jnp.where(stays, places, (places - width) // num_classes)
+    label = (places - width) % num_classes
+    labels, lengths = beam.labels[parent], beam.lengths[parent]
+    here = jnp.arange(labels.shape[1])[None] == lengths[:, None]
+    return _Beam(
+        labels=jnp.where(here & ~stays[:, None], label[:, None], labels).astype(jnp.int32),
+        lengths=lengths + ~stays,
+        blank=jnp.where(stays, stay_blank[parent], -jnp.inf),
+        label=jnp.where(stays, stay_label[parent], grown[parent, label]),
+    )
+
+
+def _prepare(
+    logits: jax.Array, lengths: ArrayLike | None, blank: int
+) -> tuple[jax.Array, jax.Array]:
+    """At least float32, and zeros in padding."""
+    mask = valid_steps(logits, lengths)
+    if not 0 <= blank < logits.shape[-1]:
+        raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    return jnp.where(mask[..., None], logits, 0).astype(dtype), mask

@@ -1,0 +1,177 @@
+"""CTC against the enumeration of all paths."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from birnn_jax.heads import ctc_beam_decode, ctc_greedy_decode, ctc_loss
+from tests._cases import assert_close, random_like
+
+B, T, K, N = 4, 4, 3, 3
+LENGTHS = np.array([4, 2, 0, 3])
+MASK = np.arange(T) < LENGTHS[:, None]
+
+loss = jax.jit(ctc_loss, static_argnames="blank")
+greedy = jax.jit(ctc_greedy_decode, static_argnames="blank")
+beam = jax.jit(ctc_beam_decode, static_argnames=("width", "blank"))
+
+every_blank = pytest.mark.parametrize("blank", [0, 2])
+
+
+@pytest.fixture
+def logits():
+    return 2 * random_like(jnp.zeros([B, T, K]), 2)
+
+
+def _collapse(path, blank):
+    merged = [label for label, _ in itertools.groupby(path)]
+    return tuple(label for label in merged if label != blank)
+
+
+def _log_probs(logits, length, blank):
+    """Of every row of labels that the steps can make."""
+    paths = list(itertools.product(range(K), repeat=int(length)))
+    labels, steps = np.array(paths, int).reshape(len(paths), -1), jax.nn.log_softmax(logits)
+    scores = sum((steps[t][labels[:, t]] for t in range(length)), jnp.zeros(len(paths)))
+    places = {}
+    for place, path in enumerate(paths):
+        places.setdefault(_collapse(path, blank), []).append(place)
+    return {row: jax.nn.logsumexp(scores[np.array(of)]) for row, of in places.items()}
+
+
+def _rows(labels, lengths):
+    """Checks what stands behind the labels, too."""
+    behind = np.arange(labels.shape[-1]) >= np.asarray(lengths)[:, None]
+    assert (np.asarray(labels)[behind] == -1).all()
+    return [tuple(row[:n]) for row, n in zip(labels.tolist(), lengths.tolist(), strict=True)]
+
+
+@every_blank
+def test_loss_and_gradients_equal_those_of_enumeration(logits, blank):
+    a, b = [label for label in range(K) if label != blank]
+    labels = jnp.array([[a, a, b], [b, 9, 9], [9, 9, 9], [9, 9, 9]])
+    label_lengths = np.array([2, 1, 0, 0])
+
+    def brute_force(logits):
+        rows = [(a, a), (b,), (), ()]
+        scores = [_log_probs(logits[i], LENGTHS[i], blank)[row] for i, row in enumerate(rows)]
+        return -sum(scores)
+
+    def of_library(logits):
+        return ctc_loss(logits, LENGTHS, labels, label_lengths, blank=blank).sum
+
+    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
+    want = jax.value_and_grad(brute_force)(logits)
+    assert_close(jax.jit(jax.value_and_grad(of_library))(dirty), want)
+
+
+def test_loss_counts_rows_that_have_steps(logits):
+    assert float(loss(logits, LENGTHS, jnp.ones([B, 1], int), None).count) == 3
+    assert float(loss(logits, None, jnp.ones([B, 1], int), None).count) == B
+
+
+def test_loss_without_lengths_takes_all_labels_and_steps(logits):
+    labels = jnp.array([[1, 2]] * B)
+    full = loss(logits, np.full(B, T), labels, np.full(B, 2))
+    assert_close(loss(logits, None, labels, None), full)
+    assert loss(logits, LENGTHS, labels, None).sum != full.sum
+    assert loss(logits, None, labels, np.full(B, 1)).sum != full.sum
+
+
+def test_labels_that_do_not_fit_have_a_huge_finite_loss(logits):
+    nats = loss(logits[:1], np.array([2]), jnp.array([[1, 1]]), None).sum
+    assert 9e4 < nats < 2e5
+
+
+@every_blank
+def test_greedy_takes_the_best_path(logits, blank):
+    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
+    labels, lengths = greedy(dirty, LENGTHS, blank=blank)
+    best = np.asarray(logits.argmax(axis=-1))
+    want = [_collapse(best[b, :length], blank) for b, length in enumerate(LENGTHS)]
+    assert _rows(labels, lengths) == want
+    assert labels.shape == (B, T) and labels.dtype == lengths.dtype == jnp.int32
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [([1, 1, 0, 1], [1, 1]), ([0, 0, 0, 0], []), ([1, 2, 1, 2], [1, 2, 1, 2]), ([2] * 4, [2])],
+)
+def test_greedy_merges_before_it_removes(path, labels):
+    got, length = greedy(jax.nn.one_hot(jnp.array([path]), K))
+    assert got[0, : int(length[0])].tolist() == labels and length[0] == len(labels)
+
+
+@every_blank
+def test_a_wide_beam_is_exact(logits, blank):
+    width = 40  # more than the 31 rows of up to four of two labels
+    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
+    labels, lengths, log_probs = beam(dirty, LENGTHS, width=width, blank=blank)
+    assert labels.shape == (B, width, T) and lengths.shape == (B, width)
+    for b, length in enumerate(LENGTHS):
+        want = _log_probs(logits[b], length, blank)
+        order = sorted(want, key=want.get, reverse=True)
+        assert _rows(labels[b], lengths[b])[: len(order)] == order
+        scores = jnp.stack([want[row] for row in order])
+        assert_close(log_probs[b, : len(order)], scores)
+        assert np.isneginf(log_probs[b, len(order) :]).all()
+
+
+def _slow_beam(log_probs, width, blank):
+    """Prefix beam search over dictionaries."""
+    kept = {(): (0.0, -np.inf)}
+    for scores in np.asarray(log_probs, np.float64):
+        new = {}
+
+        def add(row, end, score, new=new):
+            pair = list(new.get(row, (-np.inf, -np.inf)))
+            pair[end] = np.logaddexp(pair[end], score)
+            new[row] = tuple(pair)
+
+        for row, (in_blank, in_label) in kept.items():
+            add(row, 0, np.logaddexp(in_blank, in_label) + scores[blank])
+            for label, score in enumerate(scores):
+                if label != blank and row[-1:] == (label,):
+                    add(row, 1, in_label + score)
+                    add((*row, label), 1, in_blank + score)
+                elif label != blank:
+                    add((*row, label), 1, np.logaddexp(in_blank, in_label) + score)
+        kept = dict(sorted(new.items(), key=lambda item: -np.logaddexp(*item[1]))[:width])
+    return {row: np.logaddexp(*pair) for row, pair in kept.items()}
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_a_narrow_beam_keeps_what_a_dictionary_would(width):
+    logits = 1.5 * random_like(jnp.zeros([3, 12, 5]), 4)
+    labels, lengths, log_probs = beam(logits, width=width, blank=1)
+    for b in range(3):
+        want = _slow_beam(jax.nn.log_softmax(logits[b]), width, 1)
+        assert _rows(labels[b], lengths[b]) == list(want)
+        np.testing.assert_allclose(log_probs[b], list(want.values()), rtol=1e-5)
+
+
+def test_a_beam_finds_labels_that_no_single_path_shows():
+    """Two paths of 0.3 against one of 0.4, from Graves's example."""
+    steps = jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]]))
+    assert greedy(steps)[1].tolist() == [0]
+    labels, lengths, log_probs = beam(steps, width=2)
+    assert _rows(labels[0], lengths[0])[0] == (1,)
+    assert jnp.exp(log_probs[0]).round(4).tolist() == pytest.approx([0.64, 0.36])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: ctc_loss(x, None, jnp.zeros([3, 1], int)), "labels must be"),
+        (lambda x: ctc_loss(x, None, jnp.zeros([2, 1], int), blank=3), "blank must be one of 3"),
+        (lambda x: ctc_greedy_decode(x, blank=-1), "blank must be one of 3"),
+        (lambda x: ctc_beam_decode(x, width=0), "width must be at least 1"),
+        (lambda x: ctc_greedy_decode(x[0]), r"must be \[B, T, D\]"),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(jnp.zeros([2, 4, 3]))
