@@ -86,6 +86,10 @@ def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Im
 def to_onnx(layer: Layer, params: Params) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
     """The operator of a layer: its type, the inputs W, R, B and P, and its attributes.
 
+    Args:
+      layer: of one direction or two.
+      params: of the layer.
+
     Raises:
       ValueError: for a cell that ONNX has not, or directions that differ.
 

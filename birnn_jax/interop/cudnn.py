@@ -24,7 +24,14 @@ def from_cudnn(
     num_layers: int,
     bidirectional: bool,
 ) -> Imported:
-    """Layers and parameters of `LSTM` from the vector; its sizes are those given to `lstm`.
+    """Layers and parameters of `LSTM` from the vector.
+
+    Args:
+      weights: the vector; on ROCm, as it was before `swap_lstm_gates`.
+      input_size: as given to `lstm`.
+      hidden_size: as given to `lstm`.
+      num_layers: as given to `lstm`.
+      bidirectional: as given to `lstm`.
 
     Raises:
       ValueError: if the vector has not the length that the sizes need.
@@ -62,6 +69,13 @@ def to_cudnn(layers: Sequence[Layer], params: Sequence[Params]) -> jax.Array:
 
     Raises:
       ValueError: for another cell, or a stack that is no module of `torch.nn`.
+
+    Example:
+      >>> from birnn_jax.interop.cudnn import to_cudnn
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> to_cudnn(layers, params).shape
+      (288,)
     """
     state_dict = to_torch(layers, params)
     rows, hidden_size = state_dict["weight_hh_l0"].shape

@@ -51,6 +51,10 @@ def from_equinox(cells: Sequence[Any]) -> Imported:
 def to_equinox(layers: Sequence[Layer], params: Sequence[Params]) -> list[Any]:
     """The cells of Equinox that compute the same: one for each layer, or a `Bi` of two.
 
+    Args:
+      layers: of the stack; `merge` and the direction "bwd" are for the caller's loop to say.
+      params: of the layers.
+
     Raises:
       ValueError: for a cell that Equinox has not.
     """
@@ -66,12 +70,28 @@ def states_from_equinox(layers: Sequence[Layer], states: Sequence[Any]) -> tuple
     Args:
       layers: of the stack.
       states: `h` of a GRU, `(h, c)` of an LSTM, with leaves `[B, H]`.
+
+    Raises:
+      ValueError: if they are not those of the layers.
+
+    Example:
+      >>> from birnn_jax.interop.equinox import states_from_equinox, states_to_equinox
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carries, _ = stack(layers, params, jnp.zeros([2, 5, 3]))
+      >>> again = states_from_equinox(layers, states_to_equinox(carries))
+      >>> again[0].bwd.c.shape
+      (2, 4)
     """
     return import_states(layers, states, lambda s: tuple(s) if isinstance(s, tuple) else (s, None))
 
 
 def states_to_equinox(carries: Sequence[Carry]) -> list[Any]:
-    """`h` or `(h, c)` for each layer, a pair for two directions."""
+    """`h` or `(h, c)` for each layer, a pair for two directions.
+
+    Args:
+      carries: from `stack`.
+    """
     return export_states(carries, lambda h, c: h if c is None else (h, c))
 
 

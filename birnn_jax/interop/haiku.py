@@ -97,14 +97,26 @@ def to_haiku(
 
 
 def states_from_haiku(layers: Sequence[Layer], states: Sequence[Any]) -> tuple[Carry, ...]:
-    """Carries for `stack` from an `LSTMState` or `h` for each layer, a pair for two directions."""
+    """Carries for `stack` from the states of cores.
+
+    Args:
+      layers: of the stack.
+      states: an `LSTMState` or `h` for each layer, a pair of them for two directions.
+
+    Raises:
+      ValueError: if they are not those of the layers.
+    """
     return import_states(
         layers, states, lambda s: (s.hidden, s.cell) if hasattr(s, "cell") else (s, None)
     )
 
 
 def states_to_haiku(carries: Sequence[Carry]) -> list[Any]:
-    """A `haiku.LSTMState` or `h` for each layer, a pair for two directions."""
+    """A `haiku.LSTMState` or `h` for each layer, a pair of them for two directions.
+
+    Args:
+      carries: from `stack`.
+    """
     haiku = framework("haiku", "dm-haiku", "states_to_haiku")
     return export_states(
         carries, lambda h, c: h if c is None else haiku.LSTMState(hidden=h, cell=c)

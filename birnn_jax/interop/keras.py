@@ -18,13 +18,12 @@ from .._stack import Layer
 from .._types import Bi, Carry, Cell, Params
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
-from ._keras_files import read_layers
+from ._keras_sources import read_layers
 from ._layers import (
     GRU_GATES,
     RELU,
     CellParams,
     Imported,
-    as_numpy,
     cell_name,
     export_states,
     from_stack,
@@ -66,11 +65,7 @@ def from_keras(source: Any, *, names: Sequence[str] | None = None) -> Imported:
     Raises:
       ValueError: if a layer is unknown or unbuilt, shapes do not fit, or it has no cell here.
     """
-    if isinstance(source, str) or hasattr(source, "__fspath__"):
-        found = read_layers(source, names)
-    else:
-        built = source if isinstance(source, list | tuple) else [source]
-        found = [(_class_and_config(layer), _weights(layer)) for layer in built]
+    found = read_layers(source, names)
     layers, params = to_stack(
         Bi(*(_import_cell(*one) for one in _directions(config, weights)))
         if config["class_name"] == "Bidirectional"
@@ -88,6 +83,10 @@ def to_keras(layers: Sequence[Layer], params: Sequence[Params]) -> list[Any]:
 
     They take a mask `[B, T]` and give zero in padding. One with direction "bwd" returns its steps
     in the order of its visits, so it is refused below another layer.
+
+    Args:
+      layers: of the stack.
+      params: of the layers.
 
     Raises:
       ValueError: for a cell that Keras has not.
@@ -135,6 +134,18 @@ def states_from_keras(
       layers: of the stack.
       states: for each layer `[h]`, or `[h, c]` of an LSTM; of two directions first all states of
         the forward one, then all of the backward one.
+
+    Raises:
+      ValueError: if they are not those of the layers.
+
+    Example:
+      >>> from birnn_jax.interop.keras import states_from_keras, states_to_keras
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carries, _ = stack(layers, params, jnp.zeros([2, 5, 3]))
+      >>> again = states_from_keras(layers, states_to_keras(carries))
+      >>> again[0].bwd.c.shape
+      (2, 4)
     """
     halves = [
         (state[: len(state) // 2], state[len(state) // 2 :]) if layer.direction == "both" else state
@@ -144,7 +155,11 @@ def states_from_keras(
 
 
 def states_to_keras(carries: Sequence[Carry]) -> list[list[np.ndarray]]:
-    """The states of each layer as Keras takes them for `initial_state`."""
+    """The states of each layer as Keras takes them for `initial_state`.
+
+    Args:
+      carries: from `stack`.
+    """
     states = export_states(carries, lambda h, c: [h] if c is None else [h, c])
     return [[*one[0], *one[1]] if isinstance(one, tuple) else one for one in states]
 
@@ -153,17 +168,6 @@ _ORDER = (
     "A layer with go_backwards=True hands its steps to the layer above in reversed order, which no "
     "direction of a Layer does; it can be converted as the last layer only."
 )
-
-
-def _class_and_config(layer: Any) -> dict[str, Any]:
-    config = {"class_name": type(layer).__name__, "config": layer.get_config()}
-    if not layer.built:
-        raise ValueError(f"The layer {layer.name!r} has no weights yet: call or build it first.")
-    return config
-
-
-def _weights(layer: Any) -> list[np.ndarray]:
-    return [as_numpy(array) for array in layer.get_weights()]
 
 
 def _directions(config: dict[str, Any], weights: list[np.ndarray]) -> list[Any]:

@@ -65,6 +65,10 @@ def from_linen(trees: Sequence[Any]) -> Imported:
 def to_linen(layers: Sequence[Layer], params: Sequence[Params]) -> list[dict[str, Any]]:
     """The parameters of an `RNN` for each layer of one direction, of a `Bidirectional` for two.
 
+    Args:
+      layers: of the stack; `merge` and the direction "bwd" are for the modules to say.
+      params: of the layers.
+
     Raises:
       ValueError: for a cell that linen has not.
 
@@ -87,12 +91,25 @@ def states_from_linen(layers: Sequence[Layer], carries: Sequence[Any]) -> tuple[
 
     Raises:
       ValueError: if they are not those of the layers.
+
+    Example:
+      >>> from birnn_jax.interop.linen import states_from_linen, states_to_linen
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carries, _ = stack(layers, params, jnp.zeros([2, 5, 3]))
+      >>> again = states_from_linen(layers, states_to_linen(carries))
+      >>> again[0].bwd.c.shape
+      (2, 4)
     """
     return import_states(layers, carries, _hidden_and_cell)
 
 
 def states_to_linen(carries: Sequence[Carry]) -> list[Any]:
-    """Carries of linen and nnx, one for each layer: `h`, or `(c, h)`; a pair for two directions."""
+    """Carries of linen and nnx, one for each layer: `h`, or `(c, h)`; a pair for two directions.
+
+    Args:
+      carries: from `stack`.
+    """
     return export_states(carries, lambda h, c: h if c is None else (c, h))
 
 

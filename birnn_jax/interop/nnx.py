@@ -58,6 +58,10 @@ def to_nnx(layers: Sequence[Layer], params: Sequence[Params]) -> list[dict[str, 
 
     An LSTM is that of `OptimizedLSTMCell`. Each layer is an `RNN` or a `Bidirectional`.
 
+    Args:
+      layers: of the stack; `merge` and the direction "bwd" are for the modules to say.
+      params: of the layers.
+
     Raises:
       ValueError: for a cell that nnx has not, and for a GRU with a `b_hn` other than zero.
 

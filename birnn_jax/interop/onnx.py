@@ -31,6 +31,10 @@ def stack_to_onnx(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
     Its outputs are `ys` and, for each layer, the final states `h_LAYER` and, in an LSTM,
     `c_LAYER`, `[B, directions, H]`.
 
+    Args:
+      layers: of the stack.
+      params: of the layers.
+
     Raises:
       ValueError: for a cell that ONNX has not, or directions that differ in cell or size.
     """
@@ -44,7 +48,15 @@ def stack_to_onnx(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
 
 
 def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
-    """The model of `tagger`, with the output `logits` `[B, T, K]`; errors as in `stack_to_onnx`."""
+    """The model of `tagger`, with the output `logits` `[B, T, K]`.
+
+    Args:
+      layers: of the stack.
+      params: of the tagger.
+
+    Raises:
+      ValueError: as `stack_to_onnx`.
+    """
     graph, xs, lengths = _start(_input_size(params.rnn))
     _, ys = add_stack(graph, layers, params.rnn, xs, lengths)
     graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
@@ -54,12 +66,15 @@ def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
 def classifier_to_onnx(
     layers: Sequence[Layer], params: ClassifierParams, *, readout: Readout = "final"
 ) -> Any:
-    """The model of `classifier`, with the output `logits` `[B, K]`; errors as in `stack_to_onnx`.
+    """The model of `classifier`, with the output `logits` `[B, K]`.
 
     Args:
       layers: of the stack.
       params: from `init_classifier`, with the same `readout`.
       readout: as in `classifier`.
+
+    Raises:
+      ValueError: as `stack_to_onnx`, and if the readout does not fit the params.
     """
     if (readout == "attention") != (params.attention is not None):
         raise ValueError(
@@ -115,18 +130,36 @@ def add_stack(
 
 
 def add_final_states(graph: Graph, carry: OnnxCarry) -> str:
-    """Adds `final_states` of a carry from `add_stack`: `[B, directions * H]`."""
+    """Adds `final_states`: `[B, directions * H]`.
+
+    Args:
+      graph: to add to.
+      carry: of one layer, from `add_stack`.
+    """
     return graph.op("Flatten", carry["h"], axis=1)
 
 
 def add_projection(graph: Graph, ys: str, w: Any, b: Any) -> str:
-    """Adds `ys @ w + b`."""
+    """Adds `ys @ w + b`.
+
+    Args:
+      graph: to add to.
+      ys: the name of a value `[..., S]`.
+      w: `[S, K]`.
+      b: `[K]`.
+    """
     product = graph.op("MatMul", ys, graph.constant(as_numpy(w)))
     return graph.op("Add", product, graph.constant(as_numpy(b)))
 
 
 def add_mask(graph: Graph, xs: str, lengths: str) -> str:
-    """Adds the mask `[B, T, 1]` of the valid steps of `xs` `[B, T, D]`."""
+    """Adds the mask `[B, T, 1]`, True at valid steps.
+
+    Args:
+      graph: to add to.
+      xs: the name of a value `[B, T, D]`.
+      lengths: the name of a value `[B]`, int32.
+    """
     zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
     num_steps = graph.op("Squeeze", graph.op("Shape", xs, start=1, end=2))
     steps = graph.op("Cast", graph.op("Range", zero, num_steps, one), to=_INT32)

@@ -8,14 +8,13 @@ is behind the reset gate. After export both are trained, so their sum moves twic
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._stack import Layer
 from .._states import stack_states, unstack_states
 from .._types import Bi, Carry, Cell, Params
 from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
-from ._errors import check_keys, check_shapes, framework
+from ._errors import check_shapes, framework
 from ._layers import (
     RELU,
     CellParams,
@@ -28,7 +27,7 @@ from ._layers import (
     make_params,
     to_stack,
 )
-from ._torch_files import read_weights
+from ._torch_weights import as_tensor, layer_names, read_weights
 
 _NAME = "torch.nn"
 _MODULES = {"ELMAN": "RNN", "RELU": "RNN", "GRU": "GRU", "LSTM": "LSTM", "PROJECTED_LSTM": "LSTM"}
@@ -71,13 +70,7 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> 
     if nonlinearity not in _NONLINEARITIES:
         raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}.")
     weights = read_weights(source, prefix)
-    suffixes = ["", "_reverse"] if any(key.endswith("_reverse") for key in weights) else [""]
-    kinds = ["weight_ih", "weight_hh"]
-    kinds += ["bias_ih", "bias_hh"] if any(key.startswith("bias") for key in weights) else []
-    kinds += ["weight_hr"] if any(key.startswith("weight_hr") for key in weights) else []
-    num_layers = 1 + max(_layer_of(key) for key in weights)
-    names = [[f"_l{index}{suffix}" for suffix in suffixes] for index in range(num_layers)]
-    check_keys("state_dict", weights, [k + end for ends in names for end in ends for k in kinds])
+    names = layer_names(weights)
     cell = _cell(weights, nonlinearity)
     state_size = weights["weight_hh_l0"].shape[1]
     input_size = weights["weight_ih_l0"].shape[1]
@@ -133,11 +126,16 @@ def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.
 def to_torch_module(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
     """The `torch.nn` module that computes the same, batch first, in the dtype of the parameters.
 
-    Args and errors as in `to_torch`.
+    Args:
+      layers: as in `to_torch`.
+      params: of the layers.
+
+    Raises:
+      ValueError: as `to_torch`.
     """
     torch = framework("torch", "torch", "to_torch_module")
     arrays = to_torch(layers, params)
-    state_dict = {key: _as_tensor(torch, array) for key, array in arrays.items()}
+    state_dict = {key: as_tensor(torch, array) for key, array in arrays.items()}
     name = cell_name(_one_cell(layers), _NAME, _MODULES)
     options = {"nonlinearity": "relu"} if name == "RELU" else {}
     if name == "PROJECTED_LSTM":
@@ -164,13 +162,29 @@ def states_from_torch(layers: Sequence[Layer], states: Any) -> tuple[Carry, ...]
 
     Raises:
       ValueError: if the states are not those of the layers.
+
+    Example:
+      >>> from birnn_jax.interop.torch import states_from_torch, states_to_torch
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carries, _ = stack(layers, params, jnp.zeros([2, 5, 3]))
+      >>> again = states_from_torch(layers, states_to_torch(carries))
+      >>> again[0].bwd.c.shape
+      (2, 4)
     """
     h, c = states if isinstance(states, tuple | list) else (states, None)
     return unstack_states(layers, make_carry(_one_cell(layers), h, c))
 
 
 def states_to_torch(carries: Sequence[Carry]) -> Any:
-    """`h_n`, or `(h_n, c_n)` of an LSTM, as numpy arrays `[layers * directions, B, H]`."""
+    """`h_n`, or `(h_n, c_n)` of an LSTM, as numpy arrays `[layers * directions, B, H]`.
+
+    Args:
+      carries: from `stack`, of one cell and one size.
+
+    Raises:
+      ValueError: if cells or sizes differ between layers or directions.
+    """
     states = stack_states(carries)
     h = as_numpy(states.h)
     return (h, as_numpy(states.c)) if hasattr(states, "c") else h
@@ -180,12 +194,6 @@ def _one_cell(layers: Sequence[Layer]) -> Cell:
     """The cell of a stack whose cells have been checked to be the same."""
     cell = layers[0].cell
     return cell.fwd if isinstance(cell, Bi) else cell
-
-
-def _layer_of(key: str) -> int:
-    """The layer that a key names; 0 for a key of another form, which is reported as surplus."""
-    number = key.removesuffix("_reverse").rpartition("_l")[2]
-    return int(number) if number.isdecimal() else 0
 
 
 def _cell(weights: Mapping[str, np.ndarray], nonlinearity: str) -> Cell:
@@ -240,9 +248,3 @@ def _check_uniform(layers: Sequence[Layer], params: Sequence[Params]) -> None:
             f"torch.nn has no layer with direction={direction!r} and merge={merge!r}: it runs "
             "forward, or both ways and concatenates."
         )
-
-
-def _as_tensor(torch: Any, array: np.ndarray) -> Any:
-    if array.dtype == jnp.bfloat16:
-        return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
-    return torch.from_numpy(array)

@@ -1,4 +1,4 @@
-"""Reads .keras and .weights.h5 files by h5py, without Keras and without running anything."""
+"""The layers of Keras in memory, and in files read by h5py, without Keras or any code of theirs."""
 
 import io
 import json
@@ -10,16 +10,32 @@ from typing import Any
 import numpy as np
 
 from ._errors import framework
+from ._layers import as_numpy
 
 _DIRECTIONS = ["forward_layer", "backward_layer"]
 _RECURRENT = {"SimpleRNN", "GRU", "LSTM", "Bidirectional"}
 _BY_GATES = {1: "SimpleRNN", 3: "GRU", 4: "LSTM"}
 
 
-def read_layers(
-    path: str | os.PathLike[str], names: Sequence[str] | None
-) -> list[tuple[dict[str, Any], list[np.ndarray]]]:
-    """The configuration and the weights of the named recurrent layers, or of the only one."""
+Found = tuple[dict[str, Any], list[np.ndarray]]
+
+
+def read_layers(source: Any, names: Sequence[str] | None) -> list[Found]:
+    """Configuration and weights of layers: those given, or those named in a file."""
+    if isinstance(source, str | os.PathLike):
+        return _read_file(source, names)
+    layers = source if isinstance(source, list | tuple) else [source]
+    return [_read_layer(layer) for layer in layers]
+
+
+def _read_layer(layer: Any) -> Found:
+    if not layer.built:
+        raise ValueError(f"The layer {layer.name!r} has no weights yet: call or build it first.")
+    config = {"class_name": type(layer).__name__, "config": layer.get_config()}
+    return config, [as_numpy(array) for array in layer.get_weights()]
+
+
+def _read_file(path: str | os.PathLike[str], names: Sequence[str] | None) -> list[Found]:
     path = os.fspath(path)
     if not path.endswith((".keras", ".h5")):
         raise ValueError(f"Keras saves models as .keras and weights as .weights.h5, got {path!r}.")
