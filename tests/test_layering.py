@@ -72,6 +72,26 @@ LAYERS = [
         "checkpoint": {"orbax"},
     },
     {"linen": {"jax", "flax"}, "nnx": {"jax", "flax"}, "": set()},
+    # Frameworks are imported by name when a function needs one.
+    {
+        "interop": set(),
+        "interop._errors": {"numpy"},
+        "interop._keras_sources": {"numpy"},
+        "interop._layers": {"jax", "numpy"},
+        "interop._onnx_graph": {"numpy"},
+        "interop._onnx_weights": {"numpy"},
+        "interop._torch_weights": {"jax", "numpy"},
+        "interop.cudnn": {"jax", "numpy"},
+        "interop.equinox": {"jax", "numpy"},
+        "interop.haiku": {"numpy"},
+        "interop.keras": {"numpy"},
+        "interop.linen": {"numpy"},
+        "interop.nnx": {"numpy"},
+        "interop.onnx": {"numpy"},
+        "interop.safetensors": {"jax", "numpy"},
+        "interop.stablehlo": {"jax"},
+        "interop.torch": {"numpy"},
+    },
 ]
 LAYER_OF = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 ALLOWED = {module: outside for layer in LAYERS for module, outside in layer.items()}
@@ -89,14 +109,14 @@ def _imports(path):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((node.level, name) for name in names)
+            # `from .. import cells` names no module but what it takes from the package.
+            yield from ((node.level, node.module or alias.name) for alias in node.names)
 
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    inside = module in ("cells", "heads", "kernels") or "." in module
-    package = module.split(".")[:1] if inside else []
+    packages = ("cells", "heads", "interop", "kernels")
+    package = module.split(".")[:1] if module in packages or "." in module else []
     for level, name in _imports(FILES[module]):
         if level > 0:
             yield ".".join([*package[: len(package) + 1 - level], name])

@@ -1,0 +1,191 @@
+"""What all converters share: numpy arrays, blocks of gates, and layers of one or two directions."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._stack import Layer
+from .._types import Bi, Carry, Cell, Params
+from ..cells import (
+    ELMAN,
+    GRU,
+    GRU_RESET_BEFORE,
+    LSTM,
+    PEEPHOLE_LSTM,
+    PROJECTED_LSTM,
+    ElmanCarry,
+    ElmanParams,
+    GRUCarry,
+    GRUParams,
+    GRUResetBeforeParams,
+    LSTMCarry,
+    LSTMParams,
+    PeepholeLSTMParams,
+    ProjectedLSTMParams,
+    elman,
+)
+
+Imported = tuple[tuple[Layer, ...], tuple[Params, ...]]
+CellParams = tuple[Cell, Params]
+
+LSTM_GATES = "ifgo"
+GRU_GATES = "rzn"
+
+RELU = elman(jax.nn.relu)
+
+
+class _Kind(NamedTuple):
+    name: str
+    params: type
+    carry: type
+
+
+_KINDS = {
+    ELMAN.step: _Kind("ELMAN", ElmanParams, ElmanCarry),
+    elman(jnp.tanh).step: _Kind("ELMAN", ElmanParams, ElmanCarry),
+    RELU.step: _Kind("RELU", ElmanParams, ElmanCarry),
+    GRU.step: _Kind("GRU", GRUParams, GRUCarry),
+    GRU_RESET_BEFORE.step: _Kind("GRU_RESET_BEFORE", GRUResetBeforeParams, GRUCarry),
+    LSTM.step: _Kind("LSTM", LSTMParams, LSTMCarry),
+    PROJECTED_LSTM.step: _Kind("PROJECTED_LSTM", ProjectedLSTMParams, LSTMCarry),
+    PEEPHOLE_LSTM.step: _Kind("PEEPHOLE_LSTM", PeepholeLSTMParams, LSTMCarry),
+}
+
+
+def cell_name(cell: Cell, framework: str, known: Collection[str]) -> str:
+    """The name of the cell, one of those `known` to the framework.
+
+    It is told by the step: options of `init` make no difference here.
+    """
+    kind = _KINDS.get(cell.step)
+    name = kind.name if kind else getattr(cell.step, "__qualname__", repr(cell.step))
+    if kind and name in known:
+        return name
+    if name in ("GRU", "GRU_RESET_BEFORE") and {"GRU", "GRU_RESET_BEFORE"} & {*known}:
+        here, there = ("after", "before") if name == "GRU" else ("before", "after")
+        raise ValueError(
+            f"{name} applies the reset gate {here} the product with w_h, the GRU of {framework} "
+            f"{there} it. No weights make them equal."
+        )
+    raise ValueError(
+        f"{framework} has no cell that computes the same as {name}. It has {', '.join(known)}."
+    )
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """A JAX array, a tensor of PyTorch or anything numpy understands, bfloat16 included."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            return np.asarray(value.float()).astype(jnp.bfloat16)
+    return np.asarray(value)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    """Nested mappings as one, keys joined by dots."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = as_numpy(value)
+    return flat
+
+
+def unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
+
+
+def blocks(array: Any, gates: str, axis: int = -1) -> dict[str, np.ndarray]:
+    """The blocks of `array` along `axis` by the letters of `gates`."""
+    return dict(zip(gates, np.split(array, len(gates), axis), strict=True))
+
+
+def reorder(array: Any, source: str, target: str, axis: int = -1) -> np.ndarray:
+    """`array` with its blocks of gates along `axis` in another order."""
+    named = blocks(array, source, axis)
+    return np.concatenate([named[gate] for gate in target], axis)
+
+
+def to_stack(converted: Iterable[CellParams | Bi[CellParams]]) -> Imported:
+    """Layers and parameters of converted cells, one or a `Bi` for each layer."""
+    layers, params = [], []
+    for one in converted:
+        if isinstance(one, Bi):
+            (cell_fwd, params_fwd), (cell_bwd, params_bwd) = one
+            layers.append(Layer(cell_fwd if cell_fwd == cell_bwd else Bi(cell_fwd, cell_bwd)))
+            params.append(Bi(params_fwd, params_bwd))
+        else:
+            layers.append(Layer(one[0], direction="fwd"))
+            params.append(one[1])
+    return tuple(layers), tuple(params)
+
+
+def from_stack(
+    layers: Sequence[Layer], params: Sequence[Params]
+) -> Iterator[tuple[Layer, list[CellParams]]]:
+    """Each layer with the cell and the numpy parameters of its directions, forward first."""
+    if len(layers) != len(params):
+        raise ValueError(f"layers and params must be as many, got {len(layers)} and {len(params)}.")
+    for layer, one in zip(layers, jax.tree.map(as_numpy, tuple(params)), strict=True):
+        cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
+        both = layer.direction == "both"
+        yield layer, list(zip(cells, one, strict=True)) if both else [(cells[0], one)]
+
+
+def in_pair(values: Sequence[Any]) -> Any:
+    """One value for each direction: a `Bi` of two, or the only one."""
+    return Bi(*values) if len(values) == 2 else values[0]
+
+
+def make_params(cell: Cell, **arrays: np.ndarray) -> CellParams:
+    """`cell` with its parameters."""
+    return cell, _KINDS[cell.step].params(**jax.tree.map(jnp.asarray, arrays))
+
+
+def make_carry(cell: Cell, h: Any, c: Any | None = None) -> Carry:
+    """The carry of `cell` from its hidden state and, in an LSTM, its cell state."""
+    name, _, carry = _KINDS[cell.step]
+    if (c is None) == (carry is LSTMCarry):
+        want, got = ("h and c", "h alone") if c is None else ("h alone", "h and c")
+        raise ValueError(f"The states of {name} are {want}, got {got}. Likely cause: another cell.")
+    fields = {"h": h} | ({} if c is None else {"c": c})
+    return carry(**{key: jnp.asarray(as_numpy(value)) for key, value in fields.items()})
+
+
+def import_states(
+    layers: Sequence[Layer], states: Sequence[Any], split: Callable[[Any], tuple[Any, Any]]
+) -> tuple[Carry, ...]:
+    """Carries for `stack`; `split` gives h and c (or None) of one direction's states."""
+    if len(layers) != len(states):
+        raise ValueError(f"states must be one for each layer, got {len(states)} for {len(layers)}.")
+    carries = []
+    for layer, state in zip(layers, states, strict=True):
+        cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
+        if layer.direction == "both":
+            fwd, bwd = state
+            carries.append(Bi(make_carry(cells[0], *split(fwd)), make_carry(cells[1], *split(bwd))))
+        else:
+            carries.append(make_carry(cells[0], *split(state)))
+    return tuple(carries)
+
+
+def export_states(carries: Sequence[Carry], join: Callable[[Any, Any], Any]) -> list[Any]:
+    """The states of each layer, a tuple of two for two directions; `join` takes h and c or None."""
+
+    def one(carry):
+        c = getattr(carry, "c", None)
+        return join(as_numpy(carry.h), None if c is None else as_numpy(c))
+
+    return [(one(x.fwd), one(x.bwd)) if isinstance(x, Bi) else one(x) for x in carries]

@@ -1,0 +1,242 @@
+"""`SimpleRNN`, `GRU`, `LSTM` and `Bidirectional` of Keras 3: parameters, states, files.
+
+Columns are gates, i f c o in an LSTM and z r h in a GRU. With `reset_after=True` a GRU has two rows
+of bias, of input and of state. A file is read without Keras, by h5py.
+
+Keras holds the last output in padding unless `zero_output_for_mask=True`, which `Bidirectional`
+sets; here it is zero. A backward layer of its own (`go_backwards=True`) returns steps in the order
+in which it visits them; here a layer with direction "bwd" returns them in the order of the input.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._bidirectional import Merge
+from .._stack import Layer
+from .._types import Bi, Carry, Cell, Params
+from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
+from ._errors import check_keys, check_shapes, framework
+from ._keras_sources import read_layers
+from ._layers import (
+    GRU_GATES,
+    RELU,
+    CellParams,
+    Imported,
+    cell_name,
+    export_states,
+    from_stack,
+    import_states,
+    make_params,
+    reorder,
+    to_stack,
+)
+
+_GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
+_CLASSES = {
+    "ELMAN": ("SimpleRNN", {}),
+    "RELU": ("SimpleRNN", {"activation": "relu"}),
+    "GRU": ("GRU", {}),
+    "GRU_RESET_BEFORE": ("GRU", {"reset_after": False}),
+    "LSTM": ("LSTM", {}),
+}
+_MERGES: dict[str, Merge] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "mean"}
+_GRU_GATES = "zrn"  # those of the LSTM are packed as here
+_KEYS = ["kernel", "recurrent_kernel", "bias"]
+
+
+def from_keras(source: Any, *, names: Sequence[str] | None = None) -> Imported:
+    """Layers and parameters of recurrent layers of Keras.
+
+    Outputs are equal where no dropout acts.
+
+    Args:
+      source: a built layer, a sequence of them from the bottom to the top, or the path of a .keras
+        or a .weights.h5 file. The latter has no configuration: activations, merges and directions
+        are taken to be those that Keras has by default.
+      names: for a file, of the layers to take, from the bottom to the top. None is for a file with
+        one recurrent layer.
+
+    Returns:
+      layers: with the merges and directions of the source.
+      params: biases that are absent (`use_bias=False`) are zero.
+
+    Raises:
+      ValueError: if a layer is unknown or unbuilt, shapes do not fit, or it has no cell here.
+    """
+    found = read_layers(source, names)
+    layers, params = to_stack(
+        Bi(*(_import_cell(*one) for one in _directions(config, weights)))
+        if config["class_name"] == "Bidirectional"
+        else _import_cell(config, weights)
+        for config, weights in found
+    )
+    return tuple(
+        _with_settings(layer, config["config"], last=index == len(layers) - 1)
+        for index, (layer, (config, _)) in enumerate(zip(layers, found, strict=True))
+    ), params
+
+
+def to_keras(layers: Sequence[Layer], params: Sequence[Params]) -> list[Any]:
+    """Built layers of Keras that compute the same, returning sequences and states.
+
+    They take a mask `[B, T]` and give zero in padding. One with direction "bwd" returns its steps
+    in the order of its visits, so it is refused below another layer.
+
+    Args:
+      layers: of the stack.
+      params: of the layers.
+
+    Raises:
+      ValueError: for a cell that Keras has not.
+    """
+    keras = framework("keras", "keras", "to_keras")
+    exported = []
+    for layer, directions in from_stack(layers, params):
+        if layer.direction == "bwd" and len(exported) < len(layers) - 1:
+            raise ValueError(_ORDER)
+        inner = [
+            _make_layer(keras, cell, one, go_backwards=layer.direction == "bwd" or index == 1)
+            for index, (cell, one) in enumerate(directions)
+        ]
+        made = inner[0]
+        if len(inner) == 2:
+            merge = {ours: theirs for theirs, ours in _MERGES.items()}[layer.merge]
+            made = keras.layers.Bidirectional(
+                inner[0], backward_layer=inner[1], merge_mode=merge, dtype=inner[0].dtype
+            )
+        made.build((None, None, directions[0][1].w_x.shape[0]))
+        made.set_weights([array for _, one in directions for array in _export_cell(one)])
+        exported.append(made)
+    return exported
+
+
+def _make_layer(keras: Any, cell: Cell, one: Any, *, go_backwards: bool) -> Any:
+    class_name, options = _CLASSES[cell_name(cell, "Keras", _CLASSES)]
+    return getattr(keras.layers, class_name)(
+        one.w_h.shape[0],
+        return_sequences=True,
+        return_state=True,
+        zero_output_for_mask=True,
+        go_backwards=go_backwards,
+        dtype=str(one.b.dtype),
+        **options,
+    )
+
+
+def states_from_keras(
+    layers: Sequence[Layer], states: Sequence[Sequence[Any]]
+) -> tuple[Carry, ...]:
+    """Carries for `stack` from the states that each layer of Keras returns after its output.
+
+    Args:
+      layers: of the stack.
+      states: for each layer `[h]`, or `[h, c]` of an LSTM; of two directions first all states of
+        the forward one, then all of the backward one.
+
+    Raises:
+      ValueError: if they are not those of the layers.
+
+    Example:
+      >>> from birnn_jax.interop.keras import states_from_keras, states_to_keras
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carries, _ = stack(layers, params, jnp.zeros([2, 5, 3]))
+      >>> again = states_from_keras(layers, states_to_keras(carries))
+      >>> again[0].bwd.c.shape
+      (2, 4)
+    """
+    halves = [
+        (state[: len(state) // 2], state[len(state) // 2 :]) if layer.direction == "both" else state
+        for layer, state in zip(layers, states, strict=True)
+    ]
+    return import_states(layers, halves, lambda s: (s[0], s[1] if len(s) == 2 else None))
+
+
+def states_to_keras(carries: Sequence[Carry]) -> list[list[np.ndarray]]:
+    """The states of each layer as Keras takes them for `initial_state`.
+
+    Args:
+      carries: from `stack`.
+    """
+    states = export_states(carries, lambda h, c: [h] if c is None else [h, c])
+    return [[*one[0], *one[1]] if isinstance(one, tuple) else one for one in states]
+
+
+_ORDER = (
+    "A layer with go_backwards=True hands its steps to the layer above in reversed order, which no "
+    "direction of a Layer does; it can be converted as the last layer only."
+)
+
+
+def _directions(config: dict[str, Any], weights: list[np.ndarray]) -> list[Any]:
+    half = len(weights) // 2
+    inner = config["config"]
+    return [(inner["layer"], weights[:half]), (inner["backward_layer"], weights[half:])]
+
+
+def _with_settings(layer: Layer, config: Mapping[str, Any], *, last: bool) -> Layer:
+    if layer.direction == "both":
+        merge, forward = config.get("merge_mode", "concat"), config["layer"]["config"]
+        if merge not in _MERGES or forward.get("go_backwards", False):
+            raise ValueError(
+                f"A Bidirectional with {merge=} and go_backwards="
+                f"{forward.get('go_backwards', False)} of its forward layer is no Layer: merges are"
+                f" {', '.join(map(repr, _MERGES))}, and the forward layer goes forward."
+            )
+        return Layer(layer.cell, merge=_MERGES[merge])
+    if config.get("go_backwards", False):
+        if not last:
+            raise ValueError(_ORDER)
+        return Layer(layer.cell, direction="bwd")
+    return layer
+
+
+def _import_cell(config: dict[str, Any], weights: list[np.ndarray]) -> CellParams:
+    kind, settings = config["class_name"], config["config"]
+    where = f"{kind} {settings.get('name', '')!r}"
+    if kind not in _GATES:
+        raise ValueError(f"{where} cannot be converted; {', '.join(_GATES)}, Bidirectional can.")
+    cell = _cell(where, kind, settings)
+    arrays = dict(zip(_KEYS, weights, strict=False))
+    check_keys(where, arrays, _KEYS if settings.get("use_bias", True) else _KEYS[:2])
+    input_size, hidden_size = arrays["kernel"].shape[0], arrays["recurrent_kernel"].shape[0]
+    columns = _GATES[kind] * hidden_size
+    bias_shape = (2, columns) if cell == GRU else (columns,)
+    arrays.setdefault("bias", np.zeros(bias_shape, arrays["kernel"].dtype))
+    shapes = {"kernel": (input_size, columns), "recurrent_kernel": (hidden_size, columns)}
+    check_shapes(where, arrays, shapes | {"bias": bias_shape})
+    w_x, w_h, b = (arrays[key] for key in _KEYS)
+    if kind == "GRU":
+        w_x, w_h, b = (reorder(array, _GRU_GATES, GRU_GATES) for array in (w_x, w_h, b))
+    if cell == GRU:
+        start = 2 * hidden_size
+        b_hn, b = b[1, start:], np.concatenate([b.sum(axis=0)[:start], b[0, start:]])
+        return make_params(cell, w_x=w_x, w_h=w_h, b=b, b_hn=b_hn)
+    return make_params(cell, w_x=w_x, w_h=w_h, b=b)
+
+
+def _cell(where: str, kind: str, settings: Mapping[str, Any]) -> Cell:
+    activation = settings.get("activation", "tanh")
+    recurrent = settings.get("recurrent_activation", "sigmoid")
+    if kind == "SimpleRNN" and activation == "relu":
+        return RELU
+    if (activation, recurrent) != ("tanh", "sigmoid"):
+        raise ValueError(
+            f"{where} has {activation=} and recurrent_activation={recurrent!r}; the cells here have"
+            " 'tanh' and 'sigmoid', or 'relu' in a SimpleRNN."
+        )
+    if kind == "GRU":
+        return GRU if settings.get("reset_after", True) else GRU_RESET_BEFORE
+    return LSTM if kind == "LSTM" else ELMAN
+
+
+def _export_cell(one: Any) -> list[np.ndarray]:
+    if isinstance(one, GRUResetBeforeParams):
+        return [reorder(array, GRU_GATES, _GRU_GATES) for array in (one.w_x, one.w_h, one.b)]
+    if isinstance(one, GRUParams):
+        b_h = np.concatenate([np.zeros_like(one.b)[one.b_hn.size :], one.b_hn])
+        arrays = [one.w_x, one.w_h, np.stack([one.b, b_h])]
+        return [reorder(array, GRU_GATES, _GRU_GATES) for array in arrays]
+    return [one.w_x, one.w_h, one.b]

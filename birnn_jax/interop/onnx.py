@@ -1,0 +1,230 @@
+"""ONNX: stacks, taggers and classifiers as models for any runtime, and single operators both ways.
+
+A model takes `xs` `[B, T, D]` float32 and `lengths` `[B]` int32, with B and T free, and keeps the
+contract of `birnn_jax.stack`: what stands in padding is never used, outputs there are zero, a row
+of length 0 keeps the initial states, a length above T counts as T. The operators promise none of
+this beyond `sequence_lens`, so the graph masks their inputs, outputs and final states itself.
+
+It computes in float32 whatever the parameters are, for evaluation: there is no dropout in it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._models import ClassifierParams, Readout, TaggerParams
+from .._stack import Layer
+from .._types import Params
+from ._layers import as_numpy
+from ._onnx_graph import Graph as Graph
+from ._onnx_weights import from_onnx as from_onnx
+from ._onnx_weights import to_onnx as to_onnx
+
+_REDUCTIONS = {"sum": "ReduceSum", "mul": "ReduceProd", "mean": "ReduceMean"}
+OnnxCarry = dict[str, str]
+
+
+def stack_to_onnx(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
+    """The model of `stack`: an `onnx.ModelProto`, which `onnx.save` writes to a file.
+
+    Its outputs are `ys` and, for each layer, the final states `h_LAYER` and, in an LSTM,
+    `c_LAYER`, `[B, directions, H]`.
+
+    Args:
+      layers: of the stack.
+      params: of the layers.
+
+    Raises:
+      ValueError: for a cell that ONNX has not, or directions that differ in cell or size.
+    """
+    graph, xs, lengths = _start(_input_size(params))
+    carries, ys = add_stack(graph, layers, params, xs, lengths)
+    graph.output("ys", ys, rank=3)
+    for index, carry in enumerate(carries):
+        for name, value in carry.items():
+            graph.output(f"{name}_{index}", value, rank=3)
+    return graph.model()
+
+
+def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
+    """The model of `tagger`, with the output `logits` `[B, T, K]`.
+
+    Args:
+      layers: of the stack.
+      params: of the tagger.
+
+    Raises:
+      ValueError: as `stack_to_onnx`.
+    """
+    graph, xs, lengths = _start(_input_size(params.rnn))
+    _, ys = add_stack(graph, layers, params.rnn, xs, lengths)
+    graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
+    return graph.model()
+
+
+def classifier_to_onnx(
+    layers: Sequence[Layer], params: ClassifierParams, *, readout: Readout = "final"
+) -> Any:
+    """The model of `classifier`, with the output `logits` `[B, K]`.
+
+    Args:
+      layers: of the stack.
+      params: from `init_classifier`, with the same `readout`.
+      readout: as in `classifier`.
+
+    Raises:
+      ValueError: as `stack_to_onnx`, and if the readout does not fit the params.
+    """
+    if (readout == "attention") != (params.attention is not None):
+        raise ValueError(
+            f"readout={readout!r} does not fit the params: give init_classifier the same readout."
+        )
+    graph, xs, lengths = _start(_input_size(params.rnn))
+    carries, ys = add_stack(graph, layers, params.rnn, xs, lengths)
+    if readout == "final":
+        pooled = add_final_states(graph, carries[-1])
+    else:
+        mask = add_mask(graph, ys, lengths)
+        pooled = _POOLS[readout](graph, ys, mask, params.attention)
+    graph.output("logits", add_projection(graph, pooled, params.w, params.b), rank=2)
+    return graph.model()
+
+
+def add_stack(
+    graph: Graph, layers: Sequence[Layer], params: Sequence[Params], xs: str, lengths: str
+) -> tuple[list[OnnxCarry], str]:
+    """Adds `stack` to a graph.
+
+    Args:
+      graph: to add to.
+      layers: of the stack.
+      params: of the layers.
+      xs: the name of a value `[B, T, D]`.
+      lengths: the name of a value `[B]`, int32.
+
+    Returns:
+      carries: for each layer the names of the final states, `h` and perhaps `c`,
+        `[B, directions, H]`.
+      ys: the name of the outputs `[B, T, S]`.
+    """
+    mask = add_mask(graph, xs, lengths)
+    zero = graph.constant(np.float32(0))
+    num_steps = graph.op("Cast", graph.op("Shape", xs, start=1, end=2), to=_INT32)
+    lengths = graph.op("Min", lengths, num_steps)
+    has_steps = graph.op("Greater", lengths, graph.constant(np.int32(0)))
+    has_steps = graph.op("Unsqueeze", has_steps, graph.constant(np.array([0, 2])))  # [1, B, 1]
+    mask = graph.op("Transpose", mask, perm=[1, 0, 2])
+    ys = graph.op("Where", mask, graph.op("Transpose", xs, perm=[1, 0, 2]), zero)
+    carries = []
+    for layer, one in zip(layers, params, strict=True):
+        carry, ys = _add_layer(graph, layer, one, ys, lengths)
+        ys = graph.op("Where", mask, ys, zero)
+        carries.append(
+            {
+                name: graph.op("Transpose", graph.op("Where", has_steps, x, zero), perm=[1, 0, 2])
+                for name, x in carry.items()
+            }
+        )
+    return carries, graph.op("Transpose", ys, perm=[1, 0, 2])
+
+
+def add_final_states(graph: Graph, carry: OnnxCarry) -> str:
+    """Adds `final_states`: `[B, directions * H]`.
+
+    Args:
+      graph: to add to.
+      carry: of one layer, from `add_stack`.
+    """
+    return graph.op("Flatten", carry["h"], axis=1)
+
+
+def add_projection(graph: Graph, ys: str, w: Any, b: Any) -> str:
+    """Adds `ys @ w + b`.
+
+    Args:
+      graph: to add to.
+      ys: the name of a value `[..., S]`.
+      w: `[S, K]`.
+      b: `[K]`.
+    """
+    product = graph.op("MatMul", ys, graph.constant(as_numpy(w)))
+    return graph.op("Add", product, graph.constant(as_numpy(b)))
+
+
+def add_mask(graph: Graph, xs: str, lengths: str) -> str:
+    """Adds the mask `[B, T, 1]`, True at valid steps.
+
+    Args:
+      graph: to add to.
+      xs: the name of a value `[B, T, D]`.
+      lengths: the name of a value `[B]`, int32.
+    """
+    zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
+    num_steps = graph.op("Squeeze", graph.op("Shape", xs, start=1, end=2))
+    steps = graph.op("Cast", graph.op("Range", zero, num_steps, one), to=_INT32)
+    below = graph.op("Unsqueeze", lengths, graph.constant(np.array([1])))
+    mask = graph.op("Less", steps, below)
+    return graph.op("Unsqueeze", mask, graph.constant(np.array([2])))
+
+
+_INT32 = 6  # TensorProto.INT32
+
+
+def _start(input_size: int) -> tuple[Graph, str, str]:
+    graph = Graph()
+    xs = graph.input("xs", np.float32, ["batch", "time", input_size])
+    return graph, xs, graph.input("lengths", np.int32, ["batch"])
+
+
+def _input_size(params: Sequence[Params]) -> int:
+    first = params[0]
+    return getattr(first, "fwd", first).w_x.shape[0]
+
+
+def _add_layer(
+    graph: Graph, layer: Layer, params: Params, xs: str, lengths: str
+) -> tuple[OnnxCarry, str]:
+    """The final states `[directions, B, H]` and the outputs `[T, B, S]` of one operator."""
+    op_type, weights, attributes = to_onnx(layer, params)
+    inputs = [xs, *(graph.constant(weights[key]) for key in "WRB"), lengths]
+    if "P" in weights:
+        inputs += ["", "", graph.constant(weights["P"])]
+    names = ["h", "c"] if op_type == "LSTM" else ["h"]
+    ys, *finals = graph.ops(op_type, 1 + len(names), *inputs, **attributes)  # [T, directions, B, H]
+    if layer.merge in _REDUCTIONS:
+        axis = graph.constant(np.array([1]))
+        ys = graph.op(_REDUCTIONS[layer.merge], ys, axis, keepdims=0)
+    else:
+        ys = graph.op("Transpose", ys, perm=[0, 2, 1, 3])
+        size = weights["R"].shape[0] * weights["R"].shape[2]
+        ys = graph.op("Reshape", ys, graph.constant(np.array([0, 0, size])))
+    return dict(zip(names, finals, strict=True)), ys
+
+
+def _add_mean_pool(graph: Graph, ys: str, mask: str, _: Any) -> str:
+    axis = graph.constant(np.array([1]))
+    total = graph.op("ReduceSum", ys, axis, keepdims=0)
+    count = graph.op("ReduceSum", graph.op("Cast", mask, to=1), axis, keepdims=0)
+    return graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1))))
+
+
+def _add_max_pool(graph: Graph, ys: str, mask: str, _: Any) -> str:
+    axis, lowest = graph.constant(np.array([1])), graph.constant(np.float32(-np.inf))
+    highest = graph.op("ReduceMax", graph.op("Where", mask, ys, lowest), axis, keepdims=0)
+    count = graph.op("ReduceSum", graph.op("Cast", mask, to=1), axis, keepdims=0)
+    zero = graph.constant(np.float32(0))
+    return graph.op("Where", graph.op("Greater", count, zero), highest, zero)
+
+
+def _add_attention_pool(graph: Graph, ys: str, mask: str, params: Any) -> str:
+    hidden = graph.op("Tanh", add_projection(graph, ys, params.w, params.b))
+    scores = graph.op("MatMul", hidden, graph.constant(as_numpy(params.v)[:, None]))
+    # Not infinity: a row without any step would become NaN. Its weights meet zeros only.
+    lowest = graph.constant(np.finfo(np.float32).min)
+    weights = graph.op("Softmax", graph.op("Where", mask, scores, lowest), axis=1)
+    axis = graph.constant(np.array([1]))
+    return graph.op("ReduceSum", graph.op("Mul", weights, ys), axis, keepdims=0)
+
+
+_POOLS = {"mean": _add_mean_pool, "max": _add_max_pool, "attention": _add_attention_pool}

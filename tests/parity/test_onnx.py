@@ -1,0 +1,186 @@
+"""Exported models in ONNX Runtime keep the contract, where the operators do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import pytest
+
+from birnn_jax import (
+    ELMAN,
+    GRU,
+    LSTM,
+    Bi,
+    Layer,
+    classifier,
+    final_states,
+    init_classifier,
+    init_tagger,
+    stack,
+    tagger,
+)
+from birnn_jax.cells import GRU_RESET_BEFORE, PEEPHOLE_LSTM, elman
+from birnn_jax.interop.onnx import (
+    Graph,
+    add_final_states,
+    add_projection,
+    add_stack,
+    classifier_to_onnx,
+    stack_to_onnx,
+    tagger_to_onnx,
+    to_onnx,
+)
+
+from ._stacks import TOLERANCE_FLOAT32, D, H, T, assert_close, random_params, randomised
+
+LENGTHS = np.array([T, 2, 0, 5, 1, T + 9], np.int32)
+CELLS = {
+    "elman": ELMAN,
+    "relu": elman(jax.nn.relu),
+    "gru": GRU,
+    "reset before": GRU_RESET_BEFORE,
+    "lstm": LSTM,
+    "peephole": PEEPHOLE_LSTM,
+}
+
+
+def session(model):
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+
+
+def batch(rng):
+    """Ragged rows with NaN and large numbers in padding."""
+    xs = rng.normal(size=(len(LENGTHS), T, D)).astype(np.float32)
+    xs[1, 2:] = np.nan
+    xs[2] = 1e6
+    return xs
+
+
+@pytest.mark.parametrize("direction", ["both", "fwd", "bwd"])
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+def test_stack_keeps_the_contract(cell, direction, rng):
+    layers = (Layer(cell, direction=direction), Layer(cell))
+    params = random_params(layers, rng, hidden_size=[H, 4], dtype=jnp.float32)
+    xs = batch(rng)
+    made = session(stack_to_onnx(layers, params))
+    outputs = dict(
+        zip(
+            [one.name for one in made.get_outputs()],
+            made.run(None, {"xs": xs, "lengths": LENGTHS}),
+            strict=True,
+        )
+    )
+    final, ys = stack(layers, params, jnp.asarray(xs), LENGTHS)
+    assert_close(outputs.pop("ys"), ys, TOLERANCE_FLOAT32)
+    want = {
+        f"{name}_{index}": np.stack([getattr(one, name) for one in directions], axis=1)
+        for index, carry in enumerate(final)
+        for directions in [carry if isinstance(carry, Bi) else [carry]]
+        for name in directions[0]._fields
+    }
+    assert_close(outputs, want, TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "mean"])
+def test_tagger_with_every_merge(merge, rng):
+    layers = (Layer(LSTM, merge=merge), Layer(GRU, merge=merge))
+    params = init_tagger(layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=6)
+    params = randomised(params, rng, jnp.float32)
+    xs = batch(rng)
+    (logits,) = session(tagger_to_onnx(layers, params)).run(None, {"xs": xs, "lengths": LENGTHS})
+    assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize("readout", ["final", "mean", "max", "attention"])
+def test_classifier_with_every_readout(readout, rng):
+    layers = (Layer(GRU),)
+    params = init_classifier(
+        layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=6, readout=readout
+    )
+    params = randomised(params, rng, jnp.float32)
+    xs = batch(rng)
+    model = classifier_to_onnx(layers, params, readout=readout)
+    (logits,) = session(model).run(None, {"xs": xs, "lengths": LENGTHS})
+    want = classifier(layers, params, jnp.asarray(xs), LENGTHS, readout=readout)
+    assert_close(logits, want, TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize(("num_rows", "num_steps"), [(1, 1), (3, 11), (2, 0)])
+def test_batch_and_time_are_free(num_rows, num_steps, rng):
+    layers = (Layer(LSTM),)
+    params = random_params(layers, rng, dtype=jnp.float32)
+    xs = rng.normal(size=(num_rows, num_steps, D)).astype(np.float32)
+    lengths = np.full(num_rows, num_steps, np.int32)
+    made = session(stack_to_onnx(layers, params))
+    ys, *_ = made.run(None, {"xs": xs, "lengths": lengths})
+    assert_close(ys, stack(layers, params, jnp.asarray(xs), lengths)[1], TOLERANCE_FLOAT32)
+
+
+def test_operators_never_see_padding(rng):
+    """`sequence_lens` guards outputs; a runtime that masks by a product would still spread NaN."""
+    layers = (Layer(LSTM),)
+    model = stack_to_onnx(layers, random_params(layers, rng))
+    (inputs,) = [node.input[0] for node in model.graph.node if node.op_type == "LSTM"]
+    (source,) = [node.op_type for node in model.graph.node if inputs in node.output]
+    assert source == "Where"
+
+
+def test_graph_of_words_and_their_characters(rng):
+    """A model put together by hand: a recurrence over the letters of each word, below another."""
+    words = randomised(jnp.zeros([9, 4]), rng, jnp.float32)
+    letters = randomised(jnp.zeros([11, D]), rng, jnp.float32)
+    layers = (Layer(GRU),)
+    speller = random_params(layers, rng, dtype=jnp.float32)
+    params = init_tagger(
+        layers, jax.random.key(0), input_size=4 + 2 * H, hidden_size=H, num_classes=6
+    )
+    params = randomised(params, rng, jnp.float32)
+    word_ids = rng.integers(9, size=(2, 5))
+    word_lengths = rng.permutation(10).reshape(2, 5, 1)  # one of them is 0
+    letter_ids = rng.integers(1, 11, size=(2, 5, 9)) * (np.arange(9) < word_lengths)
+    lengths = np.array([5, 3], np.int32)
+
+    graph = Graph()
+    word_input = graph.input("words", np.int64, ["batch", "time"])
+    letter_input = graph.input("letters", np.int64, ["batch", "time", "letters"])
+    length_input = graph.input("lengths", np.int32, ["batch"])
+    flat = graph.op("Flatten", letter_input, axis=2)
+    some = graph.op("Cast", graph.op("Greater", flat, graph.constant(np.int64(0))), to=6)
+    counts = graph.op("ReduceSum", some, graph.constant(np.array([1])), keepdims=0)
+    spelled = graph.op("Gather", graph.constant(letters), flat)
+    carries, _ = add_stack(graph, layers, speller, spelled, counts)
+    rest = graph.constant(np.array([-1]))
+    shape = graph.op("Concat", graph.op("Shape", word_input), rest, axis=0)
+    spelled = graph.op("Reshape", add_final_states(graph, carries[0]), shape)
+    xs = graph.op("Concat", graph.op("Gather", graph.constant(words), word_input), spelled, axis=2)
+    _, ys = add_stack(graph, layers, params.rnn, xs, length_input)
+    graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
+    feeds = {"words": word_ids, "letters": letter_ids, "lengths": lengths}
+    (got,) = session(graph.model()).run(None, feeds)
+
+    flat_ids = letter_ids.reshape(10, 9)
+    (carry,), _ = stack(layers, speller, letters[flat_ids], (flat_ids > 0).sum(axis=1))
+    xs = jnp.concatenate([words[word_ids], final_states(carry).reshape(2, 5, -1)], axis=-1)
+    assert_close(got, tagger(layers, params, xs, lengths), TOLERANCE_FLOAT32)
+
+
+def test_runtime_drops_the_initial_state_of_rows_without_steps(rng):
+    """What the operator gives by itself: zero where the contract keeps the initial state."""
+    params = random_params((Layer(GRU),), rng, dtype=jnp.float32)[0]
+    op_type, weights, attributes = to_onnx(Layer(GRU), params)
+    graph = Graph()
+    xs = graph.input("xs", np.float32, ["time", "batch", D])
+    lengths = graph.input("lengths", np.int32, ["batch"])
+    initial = graph.input("initial", np.float32, [2, "batch", H])
+    inputs = [xs, *(graph.constant(weights[key]) for key in "WRB"), lengths, initial]
+    _, final = graph.ops(op_type, 2, *inputs, **attributes)
+    graph.output("final", final, rank=3)
+    feeds = {
+        "xs": np.ones((3, 2, D), np.float32),
+        "lengths": np.array([3, 0], np.int32),
+        "initial": np.ones((2, 2, H), np.float32),
+    }
+    (got,) = session(graph.model()).run(None, feeds)
+    assert (got[:, 1] == 0).all()

@@ -1,0 +1,128 @@
+"""One file for a model: safetensors with its configuration, and StableHLO by jax.export."""
+
+import json
+import struct
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import birnn_jax
+from birnn_jax import GRU, LSTM, Bi, Layer
+from birnn_jax.cells import PROJECTED_LSTM, elman
+from birnn_jax.interop.safetensors import load, save
+from birnn_jax.interop.stablehlo import deserialize, serialize
+from birnn_jax.interop.torch import from_torch, to_torch
+
+B, T, D, H, K = 4, 6, 3, 5, 7
+LENGTHS = jnp.array([T, 2, 0, T + 3])
+RELU = elman(jax.nn.relu)
+
+
+def random_like(tree):
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), tree)
+
+
+def make_tagger(*layers):
+    params = birnn_jax.init_tagger(
+        layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=K
+    )
+    return layers, random_like(params)
+
+
+def assert_equal(got, want):
+    assert jax.tree.structure(got) == jax.tree.structure(want)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def test_model_comes_back_from_its_file_with_its_layers(tmp_path):
+    layers, params = make_tagger(
+        Layer(Bi(LSTM, GRU)),
+        Layer(PROJECTED_LSTM.with_init(projection_size=2), merge="sum"),
+        Layer(LSTM, direction="bwd"),
+    )
+    save(tmp_path / "m.safetensors", params, {"layers": layers, "tags": ["NOUN", "VERB"]})
+    loaded = load(tmp_path / "m.safetensors")
+    assert_equal(loaded.params, params)
+    assert loaded.config == {"layers": list(layers), "tags": ["NOUN", "VERB"]}
+
+
+def test_classifier_comes_back_with_what_it_has_not(tmp_path):
+    params = birnn_jax.init_classifier(
+        (Layer(GRU),), jax.random.key(0), input_size=D, hidden_size=H, num_classes=K
+    )
+    save(tmp_path / "m.safetensors", params, {})
+    assert load(tmp_path / "m.safetensors").params.attention is None
+
+
+def test_any_tree_comes_back(tmp_path):
+    class Model(NamedTuple):
+        words: jax.Array
+        rest: dict
+
+    rest = {"a": [jnp.zeros([2, 3], jnp.bfloat16), ()], "b": jnp.int32(4), "c": None}
+    tree = Model(np.arange(6, dtype=np.float32).reshape(2, 3).T, rest)
+    save(tmp_path / "m.safetensors", tree, {})
+    with pytest.raises(ValueError, match=r"has a Model .*none of that name. Give it in `types`"):
+        load(tmp_path / "m.safetensors")
+    assert_equal(load(tmp_path / "m.safetensors", types=[Model]).params, tree)
+
+
+def test_cells_of_ones_own_are_given_names(tmp_path):
+    config = {"layers": [Layer(RELU)]}
+    with pytest.raises(TypeError, match="has no name"):
+        save(tmp_path / "m.safetensors", {}, config)
+    save(tmp_path / "m.safetensors", {}, config, cells={"relu": RELU})
+    with pytest.raises(ValueError, match="needs the cell 'relu'"):
+        load(tmp_path / "m.safetensors")
+    assert load(tmp_path / "m.safetensors", cells={"relu": RELU}).config == config
+
+
+def test_file_is_read_without_the_library(tmp_path):
+    layers, params = make_tagger(Layer(LSTM))
+    save(tmp_path / "m.safetensors", params, {"layers": layers})
+    data = (tmp_path / "m.safetensors").read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    begin, end = header["rnn.0.bwd.w_h"]["data_offsets"]
+    w_h = np.frombuffer(data[8 + size :][begin:end], np.float32).reshape(H, 4 * H)
+    np.testing.assert_array_equal(w_h, params.rnn[0].bwd.w_h)
+    config = json.loads(header["__metadata__"]["config"])
+    assert config["layers"][0]["birnn_jax.Layer"]["cell"] == {"name": "LSTM", "init": {}}
+
+
+def test_trees_and_configurations_that_cannot_be_told_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"a dot, got 'a.b'"):
+        save(tmp_path / "m.safetensors", {"a.b": jnp.zeros(1)}, {})
+    with pytest.raises(TypeError, match="JSON and Layers"):
+        save(tmp_path / "m.safetensors", {}, {"optimizer": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_pytorch_are_read_by_their_converter(tmp_path):
+    layers, params = make_tagger(Layer(LSTM))
+    safetensors.numpy.save_file(to_torch(layers, params.rnn), tmp_path / "torch.safetensors")
+    with pytest.raises(ValueError, match=r"from_torch"):
+        load(tmp_path / "torch.safetensors")
+    again_layers, again = from_torch(tmp_path / "torch.safetensors")
+    assert again_layers == layers
+    assert_equal(again, params.rnn)
+
+
+def test_serialised_prediction_is_free_in_batch_and_time():
+    layers, params = make_tagger(Layer(LSTM), Layer(GRU, merge="mean"))
+
+    def predict(xs, lengths):
+        return birnn_jax.tagger(layers, params, xs, lengths)
+
+    again = deserialize(serialize(predict, input_size=D))
+    for num_rows, num_steps in [(B, T), (1, 1), (2, 11)]:
+        xs = jax.random.normal(jax.random.key(1), [num_rows, num_steps, D])
+        lengths = LENGTHS[:num_rows]
+        np.testing.assert_allclose(again(xs, lengths), predict(xs, lengths), rtol=1e-5, atol=1e-5)
