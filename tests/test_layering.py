@@ -109,8 +109,8 @@ def _imports(path):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            # `from .. import cells` names no module but what it takes from the package.
-            yield from ((node.level, node.module or alias.name) for alias in node.names)
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.level, name) for name in names)
 
 
 def _inside(module):

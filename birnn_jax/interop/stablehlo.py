@@ -2,6 +2,7 @@
 
 What is written holds the parameters and needs JAX to run, but neither this library nor the code
 that made it. JAX promises to read it for six months, on the platforms named when it was written.
+`jax.export` writes and reads by the package flatbuffers.
 """
 
 from collections.abc import Callable, Sequence
