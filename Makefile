@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint clean
+.PHONY: help train test parity lint clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -17,6 +17,9 @@ train: $(VENV)/.experiments  ## Trains a tagger on the bundled text and tags a s
 
 test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
 	$(BIN)/python -m pytest -n auto
+
+parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
+	$(BIN)/python -m pytest -n auto tests/parity
 
 lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff check .
