@@ -16,12 +16,14 @@ train: $(VENV)/.experiments  ## Trains a tagger on the bundled text and tags a s
 	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
 
 test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+include benchmarks/bench.mk
 
 clean:  ## Removes the environments; trained models in runs/ stay
 	rm -rf .venv* build *.egg-info .pytest_cache .ruff_cache
