@@ -26,6 +26,8 @@ lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+include benchmarks/bench.mk
+
 clean:  ## Removes the environments; trained models in runs/ stay
 	rm -rf .venv* build *.egg-info .pytest_cache .ruff_cache
 

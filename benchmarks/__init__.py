@@ -1,0 +1,1 @@
+"""Speed and memory beside the other frameworks; start with README.md."""

@@ -1,0 +1,121 @@
+"""What can be measured: points, and the suites made of them."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+GATES = {"elman": 1, "gru": 3, "lstm": 4}
+WORKS = ("forward", "train")
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+STANDARD = (
+    (32, 128, 128, 256),
+    (16, 100, 64, 64),
+    (64, 100, 300, 512),
+    (1, 100, 64, 64),
+    (128, 50, 128, 128),
+    (16, 500, 40, 128),
+)
+JAX_PEERS = ("flax-linen", "flax-linen-default", "flax-nnx", "haiku", "equinox", "keras")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """One measurement to make, of every candidate alike."""
+
+    cell: str
+    shape: tuple[int, int, int, int]  # B, T, D, H
+    work: str  # "forward", or "train": value and gradients of all parameters and of the input
+    layers: int = 1
+    lengths: bool = False  # rows of all lengths from T/2 to T
+    precision: str = "float32"
+
+    def __str__(self) -> str:
+        extra = f" x{self.layers}" * (self.layers > 1) + " lengths" * self.lengths
+        precision = f" {self.precision}" * (self.precision != "float32")
+        return f"{self.cell} {','.join(map(str, self.shape))} {self.work}{extra}{precision}"
+
+    @property
+    def flops(self) -> int:
+        """Of the matrix products, both directions; a backward pass is two forward passes."""
+        batch_size, num_steps, input_size, hidden_size = self.shape
+        inputs = input_size + (self.layers - 1) * 2 * hidden_size + self.layers * hidden_size
+        forward = 4 * batch_size * num_steps * inputs * GATES[self.cell] * hidden_size
+        return forward * (3 if self.work == "train" else 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """A point and those measured side by side at it."""
+
+    point: Point
+    candidates: tuple[str, ...]
+
+
+def grid(
+    cells: Sequence[str],
+    shapes: Sequence[tuple[int, int, int, int]],
+    works: Sequence[str],
+    candidates: Sequence[str],
+    **settings,
+) -> Iterator[Case]:
+    """Every combination."""
+    for cell in cells:
+        for shape in shapes:
+            for work in works:
+                point = Point(cell=cell, shape=shape, work=work, **settings)
+                yield Case(point=point, candidates=tuple(candidates))
+
+
+def standard() -> Iterator[Case]:
+    """The grid that the table of README.md shows; the price of lengths is a row of its own."""
+    yield from grid(["lstm"], STANDARD, WORKS, ["birnn", "birnn-states", "torch", *JAX_PEERS])
+    yield from grid(["gru", "elman"], STANDARD, WORKS, ["birnn", "torch", "flax-linen", "keras"])
+    yield from grid(
+        ["lstm"], STANDARD[:2], WORKS, ["birnn", "torch", "flax-linen", "keras"], lengths=True
+    )
+
+
+def quick() -> Iterator[Case]:
+    """A look in under a minute."""
+    yield from grid(["lstm"], [STANDARD[1]], WORKS, ["birnn", "torch", "flax-linen"])
+
+
+def sweep() -> Iterator[Case]:
+    """How time, memory and compile time grow with T, B, H and layers, one at a time."""
+    candidates = ["birnn", "birnn-states", "torch", "flax-linen"]
+    for num_steps in (32, 128, 512, 2048, 8192):
+        more = ["birnn-chunked"] if num_steps >= 512 else []
+        yield from grid(["lstm"], [(8, num_steps, 64, 128)], ["train"], candidates + more)
+    shapes = [(batch_size, 100, 64, 128) for batch_size in (1, 4, 16, 64, 256)]
+    shapes += [(16, 100, 64, hidden_size) for hidden_size in (16, 64, 256, 1024)]
+    yield from grid(["lstm"], shapes, ["train"], candidates)
+    for layers in (1, 2, 4):
+        yield from grid(["lstm"], [(16, 100, 64, 128)], ["train"], candidates, layers=layers)
+
+
+def gpu(shapes: Sequence[tuple[int, int, int, int]]) -> Iterator[Case]:
+    """For one GPU: our own variants as rows, the cuDNN of torch and of JAX, three precisions."""
+    ours = ["birnn", "birnn-states", "birnn-two-chains", "birnn-in-step"]
+    ours += ["birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs"]
+    for precision in PRECISIONS:
+        cudnn = ["jax-cudnn"] if precision != "bfloat16" else []
+        candidates = [*ours, "torch", "flax-linen", *cudnn]
+        yield from grid(["lstm"], shapes, WORKS, candidates, precision=precision)
+        candidates = [*ours, "torch", "flax-linen"]
+        yield from grid(["gru"], shapes, WORKS, candidates, precision=precision)
+
+
+GPU_SHAPES = (
+    (32, 512, 256, 256),
+    (64, 1024, 512, 512),
+    (16, 2048, 1024, 1024),
+    (16, 1024, 768, 768),
+)
+TINY_SHAPES = ((3, 5, 2, 7),)
+SUITES = {
+    "standard": standard,
+    "quick": quick,
+    "sweep": sweep,
+    "gpu": lambda: gpu(GPU_SHAPES),
+    "gpu-tiny": lambda: gpu(TINY_SHAPES),
+}

@@ -1,0 +1,98 @@
+"""One candidate in a process of its own: `python -m benchmarks._worker CANDIDATE`.
+
+Takes one JSON request a line on standard input, answers one line on standard output. Whatever
+goes wrong ends the process; what it wrote to standard error is the reason that the driver gives.
+"""
+
+import gc
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import _measure, _weights
+from benchmarks._points import Point
+from benchmarks.peers import CANDIDATES, Program, Unsupported
+
+GEMM_SIZE = 2048
+
+
+def main() -> None:
+    """Serves requests until standard input is closed."""
+    # Libraries print what they like: the answers get a way of their own.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve = _Server(sys.argv[1])
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = getattr(serve, request.pop("do"))(**request)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+class _Server:
+    def __init__(self, candidate: str) -> None:
+        self.candidate = candidate
+        self.program: Program | None = None
+        self.repeats = 1
+
+    def prepare(self, point: dict, reference: str) -> dict:
+        """Compiles, compares with the reference, and says what is known before any timing."""
+        self.program = None
+        gc.collect()
+        point = _to_point(point)
+        inputs = _weights.make_inputs(point)
+        try:
+            program = _make_program(self.candidate, point, inputs)
+        except Unsupported as reason:
+            return {"unsupported": str(reason)}
+        with np.load(reference) as want:
+            errors = _weights.errors(
+                point, _weights.flatten(program.results()), dict(want), inputs["lengths"]
+            )
+        peak = _measure.peak_bytes(program.call)
+        self.repeats = _measure.choose_repeats(program.call)
+        self.program = program
+        return {"peak_bytes": peak, "errors": errors, "repeats": self.repeats, **program.facts}
+
+    def sample(self) -> dict:
+        """Seconds of one call, by the clock and of all processors."""
+        assert self.program is not None
+        before = _measure.cpu_seconds()
+        seconds = _measure.sample(self.program.call, self.repeats)
+        return {"s": seconds, "cpu_s": (_measure.cpu_seconds() - before) / self.repeats}
+
+    def compute_reference(self, point: dict, path: str) -> dict:
+        """The right results, in float64."""
+        point = _to_point(point)
+        results = importlib.import_module("benchmarks._reference").compute(point)
+        np.savez(Path(path), **_weights.flatten(results))
+        return {}
+
+    def prepare_gemm(self) -> dict:
+        """A product of two large matrices, as the measure of what the machine can do."""
+        self.program = importlib.import_module("benchmarks._jax_program").make_gemm(GEMM_SIZE)
+        self.repeats = _measure.choose_repeats(self.program.call)
+        return {"flops": 2 * GEMM_SIZE**3}
+
+
+def _make_program(candidate: str, point: Point, inputs: dict) -> Program:
+    module, settings, _ = CANDIDATES[candidate]
+    peer: Any = importlib.import_module(f"benchmarks.peers.{module}")
+    if hasattr(peer, "make_program"):
+        return peer.make_program(point, inputs, **settings)
+    make: Callable = importlib.import_module("benchmarks._jax_program").make_program
+    return make(point, inputs, peer.make_layer(point, **settings))
+
+
+def _to_point(fields: dict) -> Point:
+    return Point(**{**fields, "shape": tuple(fields["shape"])})
+
+
+if __name__ == "__main__":
+    main()

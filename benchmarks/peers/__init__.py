@@ -1,0 +1,67 @@
+"""The candidates, one file a framework, by the names that the command line takes.
+
+Those on JAX define `make_layer(point, **settings) -> Layer`, those that bring their own arrays
+`make_program(point, inputs, **settings) -> Program`. A framework without the cell or without
+lengths raises `Unsupported` and says why. A framework is imported when its process needs it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Unsupported(Exception):
+    """This framework has no such thing to measure."""
+
+
+class Layer(NamedTuple):
+    """One bidirectional layer of a framework on JAX."""
+
+    to_params: Callable[[Any], Any]  # pair of weights of birnn_jax -> its parameters
+    apply: Callable[[Any, Any, Any], Any]  # (params, xs, lengths) -> ys [B, T, 2H]
+
+
+class Program(NamedTuple):
+    """A point in a framework, compiled and ready to run."""
+
+    call: Callable[[], Any]  # computes, and waits until it is done
+    results: Callable[[], dict]  # what a call computes, as `_weights.flatten` reads it
+    facts: dict  # compile_s, temp_bytes and the like
+
+
+class Candidate(NamedTuple):
+    """A row of the tables."""
+
+    module: str
+    settings: dict = {}  # noqa: RUF012
+    environment: dict = {}  # noqa: RUF012
+
+
+def _ours(residuals: str = "gates", **plan: Any) -> Candidate:
+    return Candidate("birnn", {"residuals": residuals, "plan": plan})
+
+
+CANDIDATES = {
+    "birnn": _ours(),
+    "birnn-states": _ours("states"),
+    "birnn-chunked": _ours("chunked"),
+    "birnn-plain": Candidate("birnn", {"plain": True}),
+    "birnn-two-chains": _ours(stacked=False),
+    "birnn-stacked": _ours(stacked=True),
+    "birnn-in-step": _ours(hoisted=False),
+    "birnn-hoisted": _ours(hoisted=True),
+    "birnn-at-once": _ours(chunked=False),
+    "birnn-unroll-1": _ours(unroll=1),
+    "birnn-unroll-4": _ours(unroll=4),
+    "birnn-unroll-32": _ours(unroll=32),
+    "birnn-no-graphs": _ours()._replace(
+        environment={"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
+    ),
+    "torch": Candidate("torch_rnn"),
+    "flax-linen": Candidate("flax_linen", {"optimized": True}),
+    "flax-linen-default": Candidate("flax_linen", {"optimized": False}),
+    "flax-nnx": Candidate("flax_nnx"),
+    "haiku": Candidate("haiku_rnn"),
+    "equinox": Candidate("equinox_rnn"),
+    "keras": Candidate("keras_rnn", environment={"KERAS_BACKEND": "jax"}),
+    "jax-cudnn": Candidate("jax_cudnn"),
+}

@@ -1,0 +1,37 @@
+"""Ourselves. The variants of the plan are the one place where a private name is used."""
+
+import jax
+
+from benchmarks._points import Point
+from benchmarks.peers import Layer
+from birnn_jax import ELMAN, GRU, LSTM, Bi, ElmanParams, GRUParams, LSTMParams, bidirectional
+from birnn_jax.kernels import _plan
+
+CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, LSTMParams)}
+
+
+def make_layer(
+    point: Point, *, residuals: str = "gates", plain: bool = False, plan: dict | None = None
+) -> Layer:
+    """One call of `bidirectional`; `plain` takes the scan that users' own cells take."""
+    cell, container = CELLS[point.cell]
+    if plain:
+        step = cell.step
+        cell = cell._replace(step=lambda params, carry, x: step(params, carry, x))
+    if plan:
+        _plan.PLANS[jax.default_backend()] = _plan.get_plan()._replace(**plan)
+
+    def to_params(pair):
+        return Bi(*(container(**_with_b_hn(point, direction)) for direction in pair))
+
+    def apply(params, xs, lengths):
+        return bidirectional(cell, params, xs, lengths, residuals=residuals)[1]
+
+    return Layer(to_params, apply)
+
+
+def _with_b_hn(point: Point, direction: dict) -> dict:
+    if point.cell != "gru":
+        return direction
+    hidden_size = direction["w_h"].shape[0]
+    return direction | {"b_hn": 0 * direction["b"][:hidden_size]}
