@@ -12,7 +12,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import tyro
@@ -24,6 +24,8 @@ from experiments.runner.averaging import average_of
 from experiments.runner.batches import Batches, bucket_lengths
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.journal import read_journal
+from experiments.runner.plots import plot_comparison
 from experiments.runner.results import read_result
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence, read_sentences
@@ -148,18 +150,26 @@ class Directions:
     """Run folders of taggers to compare."""
     pair: tuple[str, str] = ("I know that man .", "I know that he left .")
     """Two sentences that begin alike."""
+    picture: pathlib.Path | None = None
+    """Where to draw how the runs of each direction learned, several seeds of each if given."""
 
     def run(self) -> None:
-        """Tags the pair with each run and prints."""
+        """Tags the pair with each run, prints, and draws."""
         pair = split_words(self.pair)
+        curves: dict[str, list[Any]] = {}
         for path in self.runs:
             folder = RunFolder.open(path, experiment=NAME)
             result = read_result(folder)
             accuracy = result["metrics"]["accuracy"]
-            print(f"{path}: direction {folder.settings['direction']}, test accuracy {accuracy:.2%}")
+            direction = folder.settings["direction"]
+            curves.setdefault(direction, []).append(read_journal(path / "metrics.jsonl"))
+            print(f"{path}: direction {direction}, test accuracy {accuracy:.2%}")
             for words, tags in zip(pair, load_tagger(folder).tag(pair), strict=True):
                 print(f"\n{aligned([words, tags])}")
             print()
+        if self.picture:
+            groups = {f"direction {name}": runs for name, runs in curves.items()}
+            plot_comparison(self.picture, groups, title="Words right on dev")
 
 
 def load_tagger(folder: RunFolder) -> TrainedTagger:

@@ -52,6 +52,14 @@ def test_padding_content_is_irrelevant(total, content):
 
 
 @LOSSES
+def test_no_label_of_padding_makes_a_nan_on_the_way(total):
+    labels = np.where(MASK, LABELS, 10**6)
+    with jax.debug_nans(True):
+        got = total(LOGITS, labels, MASK)
+    assert_close(got, total(LOGITS, LABELS, MASK))
+
+
+@LOSSES
 def test_totals_of_parts_add_up_to_the_total_of_the_whole(total):
     first, rest = (
         total(LOGITS[rows], LABELS[rows], MASK[rows]) for rows in (slice(1), slice(1, B))

@@ -282,7 +282,8 @@ def test_no_run_folder_is_refused(tmp_path, tell):
     )
 
 
-def test_directions_compares_runs(trained, tell):
-    status, out, _ = tell("directions", "--runs", trained, trained)
-    assert status == 0
+def test_directions_compares_runs(trained, tell, tmp_path):
+    picture = tmp_path / "directions.png"
+    status, out, _ = tell("directions", "--runs", trained, trained, "--picture", picture)
+    assert status == 0 and picture.stat().st_size > 10_000
     assert out.count("direction both") == 2 and out.count(" know ") == 4

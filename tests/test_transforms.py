@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +103,9 @@ def test_remat_changes_no_gradient(cell):
 def test_rows_may_be_sharded_over_devices():
     """In a process of its own: the number of devices is fixed before JAX starts."""
     env = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4"}
-    subprocess.run([sys.executable, "-W", "error", "-c", SHARDED], env=env, check=True, timeout=300)
+    command = [sys.executable, "-W", "error", "-c", SHARDED]
+    root = Path(__file__).parents[1]
+    subprocess.run(command, env=env, cwd=root, check=True, timeout=300)
 
 
 SHARDED = """

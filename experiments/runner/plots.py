@@ -38,6 +38,27 @@ def plot_curves(path: pathlib.Path, records: Records, baselines: Mapping[str, fl
     figure.savefig(path, dpi=150)
 
 
+def plot_comparison(
+    path: pathlib.Path, groups: Mapping[str, Sequence[Records]], *, title: str
+) -> None:
+    """Draws accuracy on dev over the steps: a line for each run, a colour for each group."""
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, (label, runs) in enumerate(groups.items()):
+        color = f"C{number}"
+        for records in runs:
+            dev = _of(records, "dev")
+            axes.plot(_column(dev, "step"), _column(dev, "accuracy"), "o-", color=color, ms=3)
+        last = [_column(_of(records, "dev"), "accuracy")[-1] for records in runs]
+        axes.plot([], [], "o-", color=color, label=f"{label}: {np.mean(last):.1%}")
+    axes.set(xlabel="step", xlim=(0, None), title=title)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
 def plot_confusion(path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str]) -> None:
     """Draws how often each label (row) is taken for each other (column): shares and counts."""
     labels, counts = _confusion(gold, predicted)
