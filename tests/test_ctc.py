@@ -153,6 +153,18 @@ def test_a_narrow_beam_keeps_what_a_dictionary_would(width):
         np.testing.assert_allclose(log_probs[b], list(want.values()), rtol=1e-5)
 
 
+def test_a_beam_is_exact_among_impossible_labels():
+    """Beginnings die, such as the empty one in the second step; no row may stand there twice."""
+    no = -jnp.inf
+    logits = jnp.array([[[0, 0, 0], [no, no, 0], [no, 0, 0], [0, 0, no]]])
+    labels, lengths, log_probs = beam(logits, width=60)
+    want = {row: score for row, score in _log_probs(logits[0], 4, 0).items() if score > -jnp.inf}
+    alive = np.isfinite(log_probs[0])
+    got = dict(zip(_rows(labels[0][alive], lengths[0][alive]), log_probs[0][alive], strict=True))
+    assert len(got) == alive.sum() and got.keys() == want.keys()
+    assert_close(got, want)
+
+
 def test_a_beam_finds_labels_that_no_single_path_shows():
     """Two paths of 0.3 against one of 0.4, from Graves's example."""
     steps = jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]]))
