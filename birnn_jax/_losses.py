@@ -35,7 +35,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Tota
       mask: `[...]` bool, True where valid.
 
     Returns:
-      `Total` of nats over valid steps.
+      `Total` of nats over valid steps, in float32 at least.
 
     Raises:
       ValueError: if the shapes do not fit.
@@ -47,7 +47,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Tota
       (1.3863, 1)
     """
     _check_targets(logits, labels, mask)
-    logits = jnp.where(mask[..., None], logits, 0)
+    logits = jnp.where(mask[..., None], logits, 0).astype(_sum_dtype(logits))
     labels = jnp.where(mask, labels, 0)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return Total(jnp.where(mask, losses, 0).sum(), mask.sum(dtype=losses.dtype))
@@ -62,7 +62,7 @@ def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
       mask: `[...]` bool, True where valid.
 
     Returns:
-      `Total` of correct steps over valid steps.
+      `Total` of correct steps over valid steps, in float32 at least.
 
     Raises:
       ValueError: if the shapes do not fit.
@@ -74,7 +74,13 @@ def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
     """
     _check_targets(logits, labels, mask)
     correct = (logits.argmax(axis=-1) == labels) & mask
-    return Total(correct.sum(dtype=logits.dtype), mask.sum(dtype=logits.dtype))
+    dtype = _sum_dtype(logits)
+    return Total(correct.sum(dtype=dtype), mask.sum(dtype=dtype))
+
+
+def _sum_dtype(logits: jax.Array) -> jnp.dtype:
+    """Beyond 256, bfloat16 cannot count."""
+    return jnp.promote_types(logits.dtype, jnp.float32)
 
 
 def _check_targets(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> None:

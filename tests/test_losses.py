@@ -13,7 +13,9 @@ K = 4  # classes
 MASK = ~PADDING
 LABELS = np.where(MASK, np.random.default_rng(0).integers(0, K, [B, T]), -1)
 LOGITS = random_xs(0, B, T, K)
-LOSSES = pytest.mark.parametrize("total", [cross_entropy, accuracy])
+LOSSES = pytest.mark.parametrize(
+    "total", [jax.jit(cross_entropy), jax.jit(accuracy)], ids=["cross_entropy", "accuracy"]
+)
 
 
 def test_cross_entropy_matches_loop_on_ragged_batch(jit_or_eager):
@@ -54,7 +56,7 @@ def test_padding_content_is_irrelevant(total, content):
 @LOSSES
 def test_no_label_of_padding_makes_a_nan_on_the_way(total):
     labels = np.where(MASK, LABELS, 10**6)
-    with jax.debug_nans(True):
+    with jax.debug_nans(True), jax.disable_jit():
         got = total(LOGITS, labels, MASK)
     assert_close(got, total(LOGITS, LABELS, MASK))
 
@@ -67,6 +69,13 @@ def test_totals_of_parts_add_up_to_the_total_of_the_whole(total):
     whole = total(LOGITS, LABELS, MASK)
     assert_close(jax.tree.map(jnp.add, first, rest), whole)
     assert_close(whole.mean, np.float64(whole.sum / whole.count))
+
+
+@LOSSES
+def test_totals_of_bfloat16_logits_are_summed_in_float32(total):
+    logits, labels = random_xs(0, 1001, K, dtype="bfloat16"), jnp.zeros(1001, int)
+    got = total(logits, labels, labels == 0)
+    assert_equal(got, total(logits.astype("float32"), labels, labels == 0))
 
 
 @LOSSES
