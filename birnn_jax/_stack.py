@@ -146,14 +146,13 @@ def stack(
             f"and {len(carries)}."
         )
     keys = None if key is None else row_keys(key, xs.shape[0])
-    noise_keys = _fold_in(keys, 0)  # no layer's dropout has number 0
     for index, layer in enumerate(layers):
+        layer_keys = _fold_in(keys, index)
         if index > 0:
-            layer_keys = _fold_in(keys, index)
             xs = apply_dropout(xs, dropout, layer_keys)
             xs = apply_locked_dropout(xs, locked_dropout, layer_keys)
         carries[index], xs = _run_layer(
-            layer, params[index], xs, lengths, carries[index], _fold_in(noise_keys, index)
+            layer, params[index], xs, lengths, carries[index], layer_keys
         )
     return tuple(carries), xs
 

@@ -60,6 +60,7 @@ NOISY = {
     "all": zoneout(recurrent_dropout(candidate_dropout(GRU, 0.2), 0.3), h=0.1),
 }
 every_noise = pytest.mark.parametrize("cell", NOISY.values(), ids=NOISY.keys())
+each_kind = pytest.mark.parametrize("name", ["zoneout", "recurrent", "candidate"])
 
 jit_scan = jax.jit(scan_cell, static_argnames=("cell", "reverse"))
 
@@ -215,9 +216,9 @@ def test_zoneout_draws_anew_at_every_step_of_a_scan():
 # Training: what the noise of a row depends on.
 
 
-@every_noise
-@pytest.mark.parametrize("reverse", [False, True], ids=["fwd", "bwd"])
-def test_noise_does_not_depend_on_padding_or_on_the_batch(cell, reverse):
+@each_kind
+def test_noise_does_not_depend_on_padding_or_on_the_batch(name):
+    cell, reverse = NOISY[name], name == "candidate"
     params, carry = random_cell(cell, 1)
     xs, lengths = random_xs(), jnp.array([T, 2, 3])
     run = functools.partial(_run, cell, params, reverse=reverse)
@@ -231,8 +232,9 @@ def test_noise_does_not_depend_on_padding_or_on_the_batch(cell, reverse):
     assert_close(alone, (row[2], row[3][:, :2]))
 
 
-@every_noise
-def test_noise_depends_on_the_key_the_row_and_the_direction(cell):
+@each_kind
+def test_noise_depends_on_the_key_the_row_and_the_direction(name):
+    cell = NOISY[name]
     params, _ = random_cell(cell, 1)
     xs = jnp.broadcast_to(random_xs()[:1, :1], [2, T, D])
     key = jax.random.key(0)
@@ -249,7 +251,7 @@ def test_noise_depends_on_the_key_the_row_and_the_direction(cell):
     assert_equal(outputs(keys), first)
 
 
-def test_layers_of_a_stack_draw_different_noise_and_none_of_it_is_that_of_dropout():
+def test_layers_of_a_stack_draw_different_noise():
     """Tied layers that add nothing of their own, so that only the noise can differ."""
     layer = Layer(recurrent_dropout(ELMAN, 0.5), direction="fwd")
     _, carry = random_cell(ELMAN, 1, batch_size=1, hidden_size=200)
@@ -270,7 +272,7 @@ def test_layers_of_a_stack_draw_different_noise_and_none_of_it_is_that_of_dropou
 
 def test_a_stack_takes_it_in_every_position_and_compiles_with_gradients():
     cell = NOISY["all"]
-    layers = (Layer(cell), Layer(Bi(cell, LSTM)), Layer(cell, direction="bwd"))
+    layers = (Layer(Bi(cell, LSTM)), Layer(cell, direction="bwd"))
     params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=H)
 
     @functools.partial(jax.value_and_grad, has_aux=True)
@@ -479,7 +481,7 @@ def test_drop_connect_masks_recurrent_weights_of_each_direction_and_layer_alone(
     for mask in masks:
         assert np.isclose(mask, 0).mean() == pytest.approx(RATE, abs=0.05)
         assert np.isclose(mask[mask != 0], 1 / (1 - RATE)).all()
-    assert (masks[0] != masks[1]).any()
+    assert 0.3 < ((masks[0] == 0) != (masks[1] == 0)).mean() < 0.66  # 0.48 if drawn apart
     restored = jax.tree.map(lambda leaf: leaf, dropped)
     restored = (
         Bi(

@@ -70,7 +70,6 @@ def crf_loss(
     params, logits, mask = _prepare(params, logits, lengths)
     if labels.shape != mask.shape:
         raise ValueError(f"labels must be [B, T] = {mask.shape}, got shape {labels.shape}.")
-    labels = jnp.where(mask, labels, 0)
     score = jax.vmap(_score_row, in_axes=(None, 0, 0, 0))(params, logits, labels, mask)
     nats = _log_partition(params, logits, mask) - score
     return Total(nats.sum(), mask.sum(dtype=nats.dtype))

@@ -187,7 +187,7 @@ def _advance(beam: _Beam, scores: jax.Array, blank: int) -> _Beam:
     grown = grown.at[:, blank].set(-jnp.inf)
 
     # What grows into a beginning that is kept already belongs to it.
-    into = _is_grown_from(beam) & (total > -jnp.inf)[:, None]  # [child, parent]
+    into = _is_grown_from(beam)  # [child, parent]
     gained = jnp.where(into, grown[:, last].T, -jnp.inf)
     stay_label = jnp.logaddexp(stay_label, jax.nn.logsumexp(gained, axis=1))
     taken = (into[:, :, None] & repeats[:, None]).any(axis=0)  # [parent, label]
