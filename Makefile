@@ -16,7 +16,7 @@ train: $(VENV)/.experiments  ## Trains a tagger on the bundled text and tags a s
 	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
 
 test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
 	$(BIN)/python -m pytest -n auto tests/parity

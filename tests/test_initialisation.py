@@ -131,7 +131,9 @@ def test_options_reach_both_directions_every_layer_and_compute_the_same_steps():
     )
 
 
-@pytest.mark.parametrize("cell", [ELMAN, GRU, LSTM, cells.COUPLED_LSTM], ids=["elman", "gru", "lstm", "coupled_lstm"])
+@pytest.mark.parametrize(
+    "cell", [ELMAN, GRU, LSTM, cells.COUPLED_LSTM], ids=["elman", "gru", "lstm", "coupled_lstm"]
+)
 def test_orthogonal_gates_have_singular_values_of_one(cell):
     params = _init(cell, w_x="orthogonal", w_h="orthogonal")
     for block in _blocks(params.w_x) + _blocks(params.w_h):
@@ -226,7 +228,9 @@ def test_time_span_bounds_what_an_indrnn_grows_by():
     assert 0 <= w_h.min() < 0.01 and 2 - 0.02 < w_h.max() ** 10 <= 2
 
 
-@pytest.mark.parametrize(("cell", "span"), [(LSTM, 2), (GRU, 0), (cells.INDRNN, 0)], ids=["lstm", "gru", "indrnn"])
+@pytest.mark.parametrize(
+    ("cell", "span"), [(LSTM, 2), (GRU, 0), (cells.INDRNN, 0)], ids=["lstm", "gru", "indrnn"]
+)
 def test_a_time_span_without_a_meaning_is_refused(cell, span):
     with pytest.raises(ValueError, match="time_span must be"):
         _init(cell, time_span=span)
