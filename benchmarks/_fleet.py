@@ -1,12 +1,13 @@
 """The processes of a run, one a candidate; only one of them ever works."""
 
 import collections
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ class Failed(Exception):
     """A process ended; the message is the end of what it wrote."""
 
 
+@contextlib.contextmanager
+def _bound_to(processors: Sequence[int]) -> Iterator[None]:
+    """What is started here inherits the processors: XLA and OpenMP count those they may use."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Worker:
     """One process, which is asked and answers."""
 
@@ -26,17 +38,16 @@ class Worker:
         self.log = tempfile.TemporaryFile("w+")
         candidate_env = CANDIDATES[candidate].environment if candidate in CANDIDATES else {}
         threads = {"OMP_NUM_THREADS": str(len(processors)), "MKL_NUM_THREADS": str(len(processors))}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._worker", candidate],
-            cwd=ROOT,
-            env=os.environ | threads | candidate_env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            # XLA and OpenMP count the processors that they may use.
-            preexec_fn=lambda: os.sched_setaffinity(0, processors),
-        )
+        with _bound_to(processors):
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks._worker", candidate],
+                cwd=ROOT,
+                env=os.environ | threads | candidate_env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                text=True,
+            )
 
     def ask(self, do: str, **request: Any) -> dict:
         """One request, one answer."""
