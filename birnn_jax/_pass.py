@@ -11,7 +11,7 @@ from ._plain import scan_row
 from ._types import Carry, Cell, Params
 from ._visits import Visits
 from .cells._noise import remove_noise
-from .kernels import Direction, Form, find_form, run_layer
+from .kernels import Backend, Direction, Form, choose_backend, find_form, run_layer
 
 Residuals = Literal["gates", "states", "chunked"]
 RESIDUALS = ("gates", "states", "chunked")
@@ -31,20 +31,24 @@ class Pass(NamedTuple):
 Outputs = tuple[tuple[Carry, jax.Array], ...]  # for each direction its carry and ys [B, T, H]
 
 
-def run_passes(passes: tuple[Pass, ...], residuals: Residuals) -> Outputs:
+def run_passes(passes: tuple[Pass, ...], residuals: Residuals, backend: Backend) -> Outputs:
     """Runs the directions of one layer, by a kernel where there is one."""
     initial = tuple(one.carry for one in passes)
     run = _run_chunked if residuals == "chunked" else functools.partial(_run_whole, residuals)
-    return tuple((remove_noise(carry), ys) for carry, ys in run(passes, initial))
+    return tuple((remove_noise(carry), ys) for carry, ys in run(backend, passes, initial))
 
 
-def _run_whole(residuals: Residuals, passes: tuple[Pass, ...], initial: Any) -> Outputs:
+def _run_whole(
+    residuals: Residuals, backend: Backend, passes: tuple[Pass, ...], initial: Any
+) -> Outputs:
     forms = {_find_form(one) for one in passes}
-    (form, *others) = forms
-    if form is None or others:
+    form = None if len(forms) > 1 else forms.pop()
+    chosen = choose_backend(backend, form, [one.xs for one in passes])
+    if form is None:
         plain = functools.partial(_run_plain, residuals)
         return tuple(plain(*one) for one in zip(passes, initial, strict=True))
-    outputs = run_layer(form, residuals == "gates", tuple(_to_direction(one) for one in passes))
+    directions = tuple(_to_direction(one) for one in passes)
+    outputs = run_layer(form, residuals == "gates", directions, chosen)
     return tuple((carry, _to_ys(one, hs)) for one, (carry, hs) in zip(passes, outputs, strict=True))
 
 
@@ -61,13 +65,13 @@ def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, 
     return run(xs, visits, carry, initial)
 
 
-def _run_chunked(passes: tuple[Pass, ...], initial: Any) -> Outputs:
+def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Outputs:
     def run(carries: Any, sequences: Any) -> Any:
         chunk = tuple(
             one._replace(carry=carry, xs=xs, visits=visits)
             for one, carry, (xs, visits) in zip(passes, carries, sequences, strict=True)
         )
-        carries, ys = zip(*_run_whole("gates", chunk, initial), strict=True)
+        carries, ys = zip(*_run_whole("gates", backend, chunk, initial), strict=True)
         return carries, ys
 
     sequences = tuple((one.xs, one.visits) for one in passes)

@@ -7,4 +7,7 @@ The module to start reading is `_form`.
 from ._form import Form as Form
 from ._layer import Direction as Direction
 from ._layer import run_layer as run_layer
+from ._select import BACKENDS as BACKENDS
+from ._select import Backend as Backend
+from ._select import choose_backend as choose_backend
 from ._select import find_form as find_form

@@ -4,15 +4,18 @@
 the library chooses one when it runs. Here it is found and its functions are made known to XLA.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.ffi
 
+ISAS = ("baseline", "avx2", "avx512")
 FOLDER = Path(__file__).parent
 TARGETS = tuple(
     f"birnn_{cell}_{way}" for cell in ("elman", "gru", "lstm") for way in ("forward", "backward")
@@ -47,7 +50,39 @@ def load() -> Library:
         reason = str(error).splitlines()[0]
         return Library(None, f"Built for another system or JAX, install birnn_jax again: {reason}")
     handle.birnn_isa.restype = ctypes.c_char_p
+    handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
     return Library(handle, note)
+
+
+def get_isa() -> str:
+    """The instruction set that the library takes, "avx512", "avx2" or "baseline"."""
+    return _get_handle().birnn_isa().decode()
+
+
+@contextlib.contextmanager
+def forced_isa(isa: str) -> Iterator[bool]:
+    """Takes another one, everywhere in this process, to test it; False where the CPU lacks it."""
+    handle, before = _get_handle(), get_isa()
+    handle.birnn_force_isa(isa.encode())
+    try:
+        yield get_isa() == isa
+    finally:
+        handle.birnn_force_isa(before.encode())
+
+
+def find_isas() -> list[str]:
+    """Those which the library was built for and this CPU has."""
+    found = []
+    for isa in ISAS:
+        with forced_isa(isa) as is_there:
+            found += [isa] * is_there
+    return found
+
+
+def _get_handle() -> ctypes.CDLL:
+    handle = load().handle
+    assert handle is not None, "is_registered() comes first"
+    return handle
 
 
 def _register(handle: ctypes.CDLL) -> None:
