@@ -37,7 +37,7 @@ class BuildKernels(setuptools.Command):
     """A step of `build`: the library, and a note that says how it was made or why it was not."""
 
     description = "build the native CPU kernels, where there is a C++ compiler"
-    user_options = ()
+    user_options = [("build-lib=", "b", "where the other parts of the package are")]  # noqa: RUF012
     editable_mode = False
 
     def initialize_options(self):
