@@ -19,7 +19,8 @@ from setuptools.command.build import build
 
 FOLDER = Path("birnn_jax", "kernels", "cpu")
 LIBRARY, NOTE = "_kernels.so", "_build.txt"
-FLAGS = "-std=c++17 -O3 -fPIC -Wall -Wextra -Werror".split()
+SOURCES = FOLDER / "src"
+WARNINGS = "-std=c++17 -Wall -Wextra -Werror".split()
 # From the least to the most: of functions that several units contain, such as those of the
 # standard library, the linker keeps the first, and that one must run on every processor.
 ISAS = {
@@ -67,6 +68,31 @@ class BuildKernels(setuptools.Command):
         return {}
 
 
+class Sanitize(setuptools.Command):
+    """Runs `tests/native/sanitize.cc` under the sanitisers: `make sanitize`."""
+
+    description = "run the native CPU kernels under sanitisers"
+    user_options = []  # noqa: RUF012
+
+    def initialize_options(self):
+        pass
+
+    def finalize_options(self):
+        pass
+
+    def run(self):
+        for names in ("address,undefined", "thread"):
+            print(f"-fsanitize={names}", flush=True)
+            flags = ["-O1", "-g", f"-fsanitize={names}", "-fno-sanitize-recover=all", "-pthread"]
+            with tempfile.TemporaryDirectory() as scratch:
+                compiler, program = find_compiler(), str(Path(scratch, "sanitize"))
+                machine = run([*compiler, "-dumpmachine"]).strip()
+                driver = Path("tests", "native", "sanitize.cc")
+                _, objects = compile_kernels(compiler, machine, scratch, flags, [driver])
+                run([*compiler, *flags, *objects, "-o", program])
+                subprocess.run([program], check=True, timeout=170)
+
+
 class PlatformWheel(bdist_wheel):
     """A wheel for this platform and for any Python: the library does not know Python."""
 
@@ -82,24 +108,30 @@ def build_library(target):
     """Compiles and links; returns the compiler and what it compiled for."""
     compiler = find_compiler()
     machine = run([*compiler, "-dumpmachine"]).strip()
-    isas = ISAS if machine.startswith(("x86_64", "amd64")) else {"baseline": ""}
-    compiler_flags = [*compiler, *FLAGS, "-isystem", include_dir()]
-    units = [(source, "") for source in sources() if source.suffix == ".cc"]
-    units = [unit for unit in units if unit[0].name != "kernels.cc"]
-    units += [(FOLDER / "src" / "kernels.cc", f"-DBIRNN_ISA={isa} {isas[isa]}") for isa in isas]
     with tempfile.TemporaryDirectory() as scratch:
-        objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]
-        commands = [
-            [*compiler_flags, *flags.split(), "-c", str(source), "-o", out]
-            for (source, flags), out in zip(units, objects, strict=True)
-        ]
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            list(pool.map(run, commands))
+        isas, objects = compile_kernels(compiler, machine, scratch, ["-O3", "-fPIC"])
         built = Path(scratch, LIBRARY)
         run([*compiler, "-shared", *objects, "-o", str(built)])
         replace(built, target)
     version = run([*compiler, "--version"]).splitlines()[0]
     return f"{version} for {machine} ({', '.join(isas)})"
+
+
+def compile_kernels(compiler, machine, scratch, flags, others=()):
+    """All units at a time; returns the instruction sets and the object files."""
+    isas = ISAS if machine.startswith(("x86_64", "amd64")) else {"baseline": ""}
+    rest = [path for path in sources() if path.suffix == ".cc" and path.name != "kernels.cc"]
+    units = [(source, "") for source in [*rest, *others]]
+    units += [(SOURCES / "kernels.cc", f"-DBIRNN_ISA={isa} {isas[isa]}") for isa in isas]
+    objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]
+    compile_one = [*compiler, *WARNINGS, *flags, f"-I{SOURCES}", "-isystem", include_dir(), "-c"]
+    commands = [
+        [*compile_one, *more.split(), str(source), "-o", out]
+        for (source, more), out in zip(units, objects, strict=True)
+    ]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(run, commands))
+    return list(isas), objects
 
 
 def find_compiler():
@@ -142,7 +174,7 @@ def replace(built, target):
 
 
 def sources():
-    return sorted(path for path in (FOLDER / "src").iterdir() if path.suffix in (".cc", ".h"))
+    return sorted(path for path in SOURCES.iterdir() if path.suffix in (".cc", ".h"))
 
 
 def digest():
@@ -151,4 +183,6 @@ def digest():
 
 
 build.sub_commands = [*build.sub_commands, ("build_kernels", None)]
-setuptools.setup(cmdclass={"build_kernels": BuildKernels, "bdist_wheel": PlatformWheel})
+setuptools.setup(
+    cmdclass={"build_kernels": BuildKernels, "sanitize": Sanitize, "bdist_wheel": PlatformWheel}
+)
