@@ -16,6 +16,8 @@ from .kernels import Backend, Direction, Form, choose_backend, find_form, run_la
 Residuals = Literal["gates", "states", "chunked"]
 RESIDUALS = ("gates", "states", "chunked")
 
+_RUN_LAYER = {"xla": run_layer, "cpu_kernel": run_layer}
+
 
 class Pass(NamedTuple):
     """One direction of a layer; its arguments are checked and complete."""
@@ -48,7 +50,7 @@ def _run_whole(
         plain = functools.partial(_run_plain, residuals)
         return tuple(plain(*one) for one in zip(passes, initial, strict=True))
     directions = tuple(_to_direction(one) for one in passes)
-    outputs = run_layer(form, residuals == "gates", directions, chosen)
+    outputs = _RUN_LAYER[chosen](form, residuals == "gates", directions)
     return tuple((carry, _to_ys(one, hs)) for one, (carry, hs) in zip(passes, outputs, strict=True))
 
 

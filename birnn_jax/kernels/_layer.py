@@ -6,7 +6,7 @@ mode, reverse mode, their compositions and `vmap` all work, which `jax.custom_vj
 """
 
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,17 +26,13 @@ class Direction(NamedTuple):
 
 
 def run_layer(
-    form: Form,
-    keep_gates: bool,
-    directions: tuple[Direction, ...],
-    backend: Literal["xla", "cpu_kernel"],
+    form: Form, keep_gates: bool, directions: tuple[Direction, ...]
 ) -> tuple[tuple[Any, jax.Array], ...]:
     """For each direction `(carry, hs)`, hs `[T, B, H]` in the order of the visit.
 
     In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
     every step, otherwise it computes them again from the states, in one product.
     """
-    del backend  # the native kernels begin here
     shapes = [jax.tree.map(jnp.shape, direction) for direction in directions]
     if not get_plan().stacked or shapes[1:] != shapes[:-1]:
         return _run_layer(form, keep_gates, directions)
