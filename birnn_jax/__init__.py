@@ -6,6 +6,7 @@
 
 from importlib.metadata import version as _version
 
+from ._backends import backends as backends
 from ._bidirectional import bidirectional as bidirectional
 from ._bidirectional import init_bidirectional as init_bidirectional
 from ._dropout import drop_connect as drop_connect

@@ -10,6 +10,7 @@ from ._pass import RESIDUALS, Residuals, run_passes
 from ._scan import make_pass
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
+from .kernels import BACKENDS, Backend
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
 
@@ -59,6 +60,7 @@ def bidirectional(
     merge: Merge = "concat",
     key: jax.Array | None = None,
     residuals: Residuals = "gates",
+    backend: Backend = "auto",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -82,6 +84,7 @@ def bidirectional(
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
       key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
       residuals: what is kept for the gradient, "gates", "states" or "chunked", as in `scan_cell`.
+      backend: what computes, "auto", "xla" or "cpu_kernel", as in `scan_cell`.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
@@ -89,7 +92,8 @@ def bidirectional(
       ys: the merged outputs, in the order of the input.
 
     Raises:
-      ValueError: if ranks or sizes do not fit, or `merge` or `residuals` is unknown.
+      ValueError: if ranks or sizes do not fit, `merge`, `residuals` or `backend` is unknown, or
+        "cpu_kernel" is asked for and cannot be had.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -104,6 +108,7 @@ def bidirectional(
     """
     check_choice("merge", merge, MERGES)
     check_choice("residuals", residuals, RESIDUALS)
+    check_choice("backend", backend, BACKENDS)
     carries = Bi(None, None) if initial_carry is None else initial_carry
     for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
@@ -115,7 +120,7 @@ def bidirectional(
     bwd = make_pass(
         cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
     )
-    (carry_fwd, ys_fwd), (carry_bwd, ys_bwd) = run_passes((fwd, bwd), residuals)
+    (carry_fwd, ys_fwd), (carry_bwd, ys_bwd) = run_passes((fwd, bwd), residuals, backend)
     if merge not in ("concat", "none") and ys_fwd.shape != ys_bwd.shape:
         raise ValueError(
             f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "

@@ -17,6 +17,7 @@ from ._scan import scan_cell
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 from .cells._noise import draws_noise
+from .kernels import BACKENDS, Backend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Layer:
       direction: "both", or one direction of time, "fwd" or "bwd".
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `scan_cell`.
+      backend: what computes, as in `scan_cell`.
 
     Raises:
       ValueError: for an unknown setting, or one that would have no effect.
@@ -41,11 +43,13 @@ class Layer:
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
 
     def __post_init__(self) -> None:
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
         check_choice("residuals", self.residuals, RESIDUALS)
+        check_choice("backend", self.backend, BACKENDS)
         if self.direction != "both" and (isinstance(self.cell, Bi) or self.merge != "concat"):
             raise ValueError(
                 f"A layer with direction={self.direction!r} has one cell and nothing to merge."
@@ -182,7 +186,8 @@ def _run_layer(
     carry: Carry | None,
     key: jax.Array | None,
 ) -> tuple[Carry, Any]:
-    kwargs = {"initial_carry": carry, "residuals": layer.residuals, "key": key}
+    kwargs = {"initial_carry": carry, "key": key}
+    kwargs |= {"residuals": layer.residuals, "backend": layer.backend}
     if layer.direction == "both":
         return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
     assert isinstance(layer.cell, Cell)

@@ -18,6 +18,7 @@ from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
+from .kernels import Backend
 
 
 class RNN(nn.Module):
@@ -28,6 +29,7 @@ class RNN(nn.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
 
     Example:
       >>> from birnn_jax.linen import RNN
@@ -43,6 +45,7 @@ class RNN(nn.Module):
     hidden_size: int
     reverse: bool = False
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
 
     @nn.compact
     def __call__(
@@ -63,6 +66,7 @@ class RNN(nn.Module):
             initial_carry=initial_carry,
             reverse=self.reverse,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 
@@ -75,6 +79,7 @@ class Bidirectional(nn.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
 
     Example:
       >>> from birnn_jax.linen import Bidirectional
@@ -90,6 +95,7 @@ class Bidirectional(nn.Module):
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
 
     @nn.compact
     def __call__(
@@ -115,6 +121,7 @@ class Bidirectional(nn.Module):
             initial_carry=initial_carry,
             merge=self.merge,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 

@@ -18,6 +18,7 @@ from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
+from .kernels import Backend
 
 
 class RNN(nnx.Module):
@@ -29,6 +30,7 @@ class RNN(nnx.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -49,12 +51,14 @@ class RNN(nnx.Module):
         hidden_size: int,
         reverse: bool = False,
         residuals: Residuals = "gates",
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.reverse = reverse
         self.residuals: Residuals = residuals
+        self.backend: Backend = backend
         self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size))
 
     def __call__(
@@ -75,6 +79,7 @@ class RNN(nnx.Module):
             initial_carry=initial_carry,
             reverse=self.reverse,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 
@@ -88,6 +93,7 @@ class Bidirectional(nnx.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -108,12 +114,14 @@ class Bidirectional(nnx.Module):
         hidden_size: int | Bi[int],
         merge: Merge = "concat",
         residuals: Residuals = "gates",
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.merge: Merge = merge
         self.residuals: Residuals = residuals
+        self.backend: Backend = backend
         self.rnn = _as_variables(
             init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size)
         )
@@ -136,6 +144,7 @@ class Bidirectional(nnx.Module):
             initial_carry=initial_carry,
             merge=self.merge,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 
