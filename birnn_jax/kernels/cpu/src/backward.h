@@ -56,24 +56,20 @@ class Transposed {
   void multiply(long column, long begin, long end, const float* d_sums, long group,
                 Target target) const {
     constexpr long kDepth = N * kWidth;  // of one panel
-    constexpr long kPanels = kBlock / kDepth > 0 ? kBlock / kDepth : 1;
     const float* w = packed_ + column / kPanel * panels_ * kDepth * kPanel;
-    for (long panel = 0; panel < panels_; panel += kPanels) {
-      const long last = smaller(panels_, panel + kPanels);
-      for_tiles(begin, end, [&](auto tile, long first) {
-        Vec acc[tile.kRows][4];
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < V; n++) acc[r][n] = load(target(first + r) + n * kWidth);
+      for (long panel = 0; panel < panels_; panel++) {
+        ByRows<tile.kRows> a;
         for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < V; n++) acc[r][n] = load(target(first + r) + n * kWidth);
-        for (long p = panel; p < last; p++) {
-          ByRows<tile.kRows> a;
-          for (int r = 0; r < tile.kRows; r++)
-            a.rows[r] = d_sums + (p * group + first + r) * kPanel + First * kWidth;
-          multiply_add<tile.kRows, V, 0, kPanel>(acc, a, w + p * kDepth * kPanel, kDepth);
-        }
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < V; n++) store(target(first + r) + n * kWidth, acc[r][n]);
-      });
-    }
+          a.rows[r] = d_sums + (panel * group + first + r) * kPanel + First * kWidth;
+        multiply_add<tile.kRows, V, 0, kPanel>(acc, a, w + panel * kDepth * kPanel, kDepth);
+      }
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < V; n++) store(target(first + r) + n * kWidth, acc[r][n]);
+    });
   }
 
   const long size_, panels_;
@@ -212,9 +208,8 @@ class Backward {
       xs_[k] = arguments_ + k * stride_;
       hs_[k] = xs_[k] + layer_.inputs;
     }
-    for (long panel = 0; panel < panels_; panel++) {
-      sums_.add_inputs(panel, 0, count, xs_, d_sums(panel, 0));
-      sums_.add_states(panel, 0, count, hs_, d_sums(panel, 0), [&](long k, const Vec* sums) {
+    for (long panel = 0; panel < panels_; panel++)
+      sums_.add_states(panel, 0, count, xs_, hs_, nullptr, [&](long k, const Vec* sums) {
         const Columns<Cell> to(layer_.hidden, panel, 0);
         Unit unit{};
         Vec kept[4];
@@ -222,7 +217,6 @@ class Backward {
         for (int gate = 0; gate < Cell::kKept; gate++)
           store(gates_ + (k * Cell::kKept + gate) * layer_.hidden + to.unit, kept[gate], to.size);
       });
-    }
   }
 
   void differentiate(long begin, long end) {
@@ -276,19 +270,17 @@ class Backward {
       to[n] = place.gate * layer_.hidden + place.unit;
       sizes[n] = place.size;
     }
-    for (long k = 0; k < count; k += kBlock)
-      for_tiles(0, size, [&](auto tile, long first) {
-        Vec acc[tile.kRows][4];
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < N; n++)
-            acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
-        const ByColumns<tile.kRows> a{arguments + k * stride_ + first, stride_};
-        multiply_add<tile.kRows, N, 0, kPanel>(acc, a, d_sums(panel, k) + First * kWidth,
-                                               smaller(kBlock, count - k));
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < N; n++)
-            store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);
-      });
+    for_tiles(0, size, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < N; n++)
+          acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
+      const ByColumns<tile.kRows> a{arguments + first, stride_};
+      multiply_add<tile.kRows, N, 0, kPanel>(acc, a, d_sums(panel, 0) + First * kWidth, count);
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < N; n++)
+          store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);
+    });
   }
 
   void write_inputs(long count) const {

@@ -8,8 +8,6 @@
 
 namespace birnn::BIRNN_ISA {
 
-// So many rows of weights are used for all rows of a step before the next: they stay in L1.
-constexpr long kBlock = 128;
 // Few rows of a batch: the input of several steps is multiplied at once, so many rows in all.
 constexpr long kRowsAtOnce = 24;
 
@@ -46,61 +44,47 @@ class Sums {
   static constexpr int kPanel = 4 * kWidth;
   long panels() const { return panels_; }
 
-  // sums[k] of rows xs[k], for k from begin to end: the bias and what the input adds.
+  // sums[k] for k from begin to end: the bias, and what the input xs[k] adds.
   void add_inputs(long panel, long begin, long end, const float* const* xs, float* sums) const {
-    const float* w = w_x_ + panel * layer_.inputs * Cell::kX * kWidth;
-    const float* b = b_ + panel * kPanel;
-    long k = 0;
-    do {
-      const long size = smaller(kBlock, layer_.inputs - k);
-      for_tiles(begin, end, [&](auto tile, long first) {
-        Vec acc[tile.kRows][4];
-        ByRows<tile.kRows> a;
-        for (int r = 0; r < tile.kRows; r++) {
-          a.rows[r] = xs[first + r] + k;
-          for (int n = 0; n < 4; n++)
-            acc[r][n] = load((k == 0 ? b : sums + (first + r) * kPanel) + n * kWidth);
-        }
-        multiply_add<tile.kRows, Cell::kX, Cell::kXFirst, Cell::kX * kWidth>(
-            acc, a, w + k * Cell::kX * kWidth, size);
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < 4; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
-      });
-      k += size;
-    } while (k < layer_.inputs);
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      start(panel, acc, xs + first);
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < 4; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
+    });
   }
 
-  // Adds to sums[k] what the state hs[k] adds, and hands them to finish(k, sums).
+  // Hands to finish(k, sums) what the state hs[k] adds to sums[k], or if there are no sums yet to
+  // those of the input xs[k].
   template <class Finish>
-  BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* hs,
-                               float* sums, Finish finish) const {
+  BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* xs,
+                               const float* const* hs, const float* sums, Finish finish) const {
     const float* w = w_h_ + panel * layer_.hidden * Cell::kH * kWidth;
-    for (long k = 0; k < layer_.hidden; k += kBlock) {
-      const long size = smaller(kBlock, layer_.hidden - k);
-      const bool last = k + size == layer_.hidden;
-      for_tiles(begin, end, [&](auto tile, long first) {
-        Vec acc[tile.kRows][4];
-        ByRows<tile.kRows> a;
-        for (int r = 0; r < tile.kRows; r++) {
-          a.rows[r] = hs[first + r] + k;
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      if (sums == nullptr) {
+        start(panel, acc, xs + first);
+      } else {
+        for (int r = 0; r < tile.kRows; r++)
           for (int n = 0; n < 4; n++)
             acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
-        }
-        multiply_add<tile.kRows, Cell::kH, Cell::kHFirst, Cell::kH * kWidth>(
-            acc, a, w + k * Cell::kH * kWidth, size);
-        for (int r = 0; r < tile.kRows; r++) {
-          if (last) {
-            finish(first + r, acc[r]);
-          } else {
-            for (int n = 0; n < 4; n++)
-              store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
-          }
-        }
-      });
-    }
+      }
+      multiply_add<tile.kRows, Cell::kH, Cell::kHFirst, Cell::kH * kWidth>(
+          acc, by_rows<tile.kRows>(hs + first), w, layer_.hidden);
+      for (int r = 0; r < tile.kRows; r++) finish(first + r, acc[r]);
+    });
   }
 
  private:
+  template <int R>
+  BIRNN_INLINE void start(long panel, Vec (&acc)[R][4], const float* const* xs) const {
+    const float* b = b_ + panel * kPanel;
+    for (int r = 0; r < R; r++)
+      for (int n = 0; n < 4; n++) acc[r][n] = load(b + n * kWidth);
+    multiply_add<R, Cell::kX, Cell::kXFirst, Cell::kX * kWidth>(
+        acc, by_rows<R>(xs), w_x_ + panel * layer_.inputs * Cell::kX * kWidth, layer_.inputs);
+  }
+
   void pack_bias(long panel, float* out) const {
     for (int sum = 0; sum < 4; sum++) {
       const Columns<Cell> from(layer_.hidden, panel, sum);
@@ -144,7 +128,7 @@ class Forward {
         visits_(size_ * steps_),
         xs_(size_ * steps_),
         hs_(size_ * steps_),
-        scratch_((steps_ == 1 ? 1 : sums_.panels()) * size_ * steps_ * Sums<Cell>::kPanel) {}
+        ahead_(steps_ == 1 ? 0 : sums_.panels() * size_ * steps_ * Sums<Cell>::kPanel) {}
 
   void run() {
     begin();
@@ -159,7 +143,7 @@ class Forward {
       ends[last - first] = count;
       if (steps_ > 1)
         for (long panel = 0; panel < sums_.panels(); panel++)
-          sums_.add_inputs(panel, 0, count, xs_, scratch(panel));
+          sums_.add_inputs(panel, 0, count, xs_, ahead(panel));
       for (long k = 0; k < last - first; k++) advance(ends[k], ends[k + 1]);
     }
     end();
@@ -209,8 +193,7 @@ class Forward {
   void advance(long begin, long end) {
     for (long k = begin; k < end; k++) hs_[k] = h(visits_[k].row, turn_[visits_[k].row]);
     for (long panel = 0; panel < sums_.panels(); panel++) {
-      if (steps_ == 1) sums_.add_inputs(panel, begin, end, xs_, scratch(panel));
-      sums_.add_states(panel, begin, end, hs_, scratch(panel),
+      sums_.add_states(panel, begin, end, xs_, hs_, steps_ == 1 ? nullptr : ahead(panel),
                        [&](long k, const Vec* sums) { finish(panel, visits_[k], sums); });
     }
     for (long k = begin; k < end; k++) turn_[visits_[k].row] ^= 1;
@@ -240,8 +223,8 @@ class Forward {
 
   float* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
   float* c(long i) const { return c_ + i * padded_; }
-  float* scratch(long panel) const {
-    return scratch_ + (steps_ == 1 ? 0 : panel * size_ * steps_ * Sums<Cell>::kPanel);
+  float* ahead(long panel) const {
+    return ahead_ + panel * size_ * steps_ * Sums<Cell>::kPanel;
   }
 
   const Layer& layer_;
@@ -254,7 +237,7 @@ class Forward {
   const Array<unsigned char> turn_;  // which h of a row is the one before
   const Array<Visit> visits_;
   const Array<const float*> xs_, hs_;
-  const Array<float> scratch_;
+  const Array<float> ahead_;  // sums of the input, if of several steps at once
 };
 
 template <class Cell>

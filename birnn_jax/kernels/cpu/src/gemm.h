@@ -12,6 +12,13 @@ struct ByRows {
   BIRNN_INLINE float operator()(int r, long k) const { return rows[r][k]; }
 };
 
+template <int R>
+BIRNN_INLINE ByRows<R> by_rows(const float* const* rows) {
+  ByRows<R> a;
+  for (int r = 0; r < R; r++) a.rows[r] = rows[r];
+  return a;
+}
+
 // A by columns: R neighbours in each of the rows of a matrix, for the transposed product.
 template <int R>
 struct ByColumns {

@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define BIRNN_WIDTH 16
 #define BIRNN_TILE_ROWS 6
@@ -56,11 +60,40 @@ BIRNN_INLINE void store(float* p, Vec v, long size) {
 BIRNN_INLINE Vec bits_to_floats(Ints v) { return (Vec)v; }
 BIRNN_INLINE Ints floats_to_bits(Vec v) { return (Ints)v; }
 
-BIRNN_INLINE Vec absolute(Vec x) { return bits_to_floats(floats_to_bits(x) & 0x7fffffff); }
+BIRNN_INLINE Vec minus_absolute(Vec x) {
+  return bits_to_floats(floats_to_bits(x) | (std::int32_t)0x80000000);
+}
 
-// |x| with the sign of `sign`.
-BIRNN_INLINE Vec with_sign(Vec x, Vec sign) {
-  return bits_to_floats(floats_to_bits(x) | (floats_to_bits(sign) & (std::int32_t)0x80000000));
+// The larger one; x if x is NaN. In one instruction, which the comparison is not.
+BIRNN_INLINE Vec at_least(Vec bound, Vec x) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_max_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX__)
+  return (Vec)_mm256_max_ps((__m256)bound, (__m256)x);
+#else
+  return bound > x ? bound : x;
+#endif
+}
+
+BIRNN_INLINE Vec at_most(Vec bound, Vec x) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_min_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX__)
+  return (Vec)_mm256_min_ps((__m256)bound, (__m256)x);
+#else
+  return bound < x ? bound : x;
+#endif
+}
+
+// x 2^n for whole numbers n; with the rounding of denormal results.
+BIRNN_INLINE Vec scale(Vec x, Vec n) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+  // In two factors: 2^n itself may be too small for a normal float.
+  const Ints whole = __builtin_convertvector(n, Ints), half = whole >> 1;
+  return x * bits_to_floats((half + 127) << 23) * bits_to_floats((whole - half + 127) << 23);
+#endif
 }
 
 }  // namespace birnn::BIRNN_ISA
