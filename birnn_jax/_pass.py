@@ -89,4 +89,3 @@ def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Ou
     sequences = tuple((one.xs, one.visits) for one in passes)
     reverse = tuple(one.reverse for one in passes)
     return tuple(zip(*run_in_chunks(run, initial, sequences, reverse), strict=True))
-

@@ -58,16 +58,16 @@ BIRNN_INLINE void store(float* p, Vec v, long size) {
 }
 
 BIRNN_INLINE Vec bits_to_floats(Ints v) { return (Vec)v; }
-BIRNN_INLINE Ints floats_to_bits(Vec v) { return (Ints)v; }
 
-BIRNN_INLINE Vec minus_absolute(Vec x) {
-  return bits_to_floats(floats_to_bits(x) | (std::int32_t)0x80000000);
-}
+#if defined(__AVX512F__)
+// All elements: without a mask GCC 12 warns of its own headers.
+constexpr __mmask16 kAll = 0xffff;
+#endif
 
 // The larger one; x if x is NaN. In one instruction, which the comparison is not.
 BIRNN_INLINE Vec at_least(Vec bound, Vec x) {
 #if defined(__AVX512F__)
-  return (Vec)_mm512_max_ps((__m512)bound, (__m512)x);
+  return (Vec)_mm512_maskz_max_ps(kAll, (__m512)bound, (__m512)x);
 #elif defined(__AVX__)
   return (Vec)_mm256_max_ps((__m256)bound, (__m256)x);
 #else
@@ -77,7 +77,7 @@ BIRNN_INLINE Vec at_least(Vec bound, Vec x) {
 
 BIRNN_INLINE Vec at_most(Vec bound, Vec x) {
 #if defined(__AVX512F__)
-  return (Vec)_mm512_min_ps((__m512)bound, (__m512)x);
+  return (Vec)_mm512_maskz_min_ps(kAll, (__m512)bound, (__m512)x);
 #elif defined(__AVX__)
   return (Vec)_mm256_min_ps((__m256)bound, (__m256)x);
 #else
@@ -88,7 +88,7 @@ BIRNN_INLINE Vec at_most(Vec bound, Vec x) {
 // x 2^n for whole numbers n; with the rounding of denormal results.
 BIRNN_INLINE Vec scale(Vec x, Vec n) {
 #if defined(__AVX512F__)
-  return (Vec)_mm512_scalef_ps((__m512)x, (__m512)n);
+  return (Vec)_mm512_maskz_scalef_ps(kAll, (__m512)x, (__m512)n);
 #else
   // In two factors: 2^n itself may be too small for a normal float.
   const Ints whole = __builtin_convertvector(n, Ints), half = whole >> 1;
