@@ -1,6 +1,8 @@
 """The ways to compute the directions of a layer: which one is taken changes no result."""
 
+import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -13,6 +15,7 @@ from .cells._noise import remove_noise
 from .kernels import (
     Backend,
     Form,
+    Outputs,
     Sequences,
     choose_backend,
     find_form,
@@ -37,14 +40,12 @@ class Pass(NamedTuple):
     visits: Visits | None  # leaves [B, T]
 
 
-Outputs = tuple[tuple[Carry, jax.Array], ...]  # for each direction its carry and ys [B, T, H]
-
-
 def run_passes(passes: tuple[Pass, ...], residuals: Residuals, backend: Backend) -> Outputs:
     """Runs the directions of one layer, by a kernel where there is one."""
     initial = tuple(one.carry for one in passes)
     run = _run_chunked if residuals == "chunked" else functools.partial(_run_whole, residuals)
-    return tuple((remove_noise(carry), ys) for carry, ys in run(backend, passes, initial))
+    outputs = run(backend, passes, initial)
+    return dataclasses.replace(outputs, carries=tuple(map(remove_noise, outputs.carries)))
 
 
 def _run_whole(
@@ -55,7 +56,7 @@ def _run_whole(
     chosen = choose_backend(backend, form, [one.xs for one in passes])
     if form is None:
         plain = functools.partial(_run_plain, residuals)
-        return tuple(plain(*one) for one in zip(passes, initial, strict=True))
+        return _gather(map(plain, passes, initial))
     sequences = tuple(
         Sequences(one.params, one.carry, one.xs, None if one.visits is None else one.visits.valid)
         for one in passes
@@ -83,9 +84,15 @@ def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Ou
             one._replace(carry=carry, xs=xs, visits=visits)
             for one, carry, (xs, visits) in zip(passes, carries, sequences, strict=True)
         )
-        carries, ys = zip(*_run_whole("gates", backend, chunk, initial), strict=True)
-        return carries, ys
+        outputs = _run_whole("gates", backend, chunk, initial)
+        return outputs.carries, outputs.split()
 
     sequences = tuple((one.xs, one.visits) for one in passes)
     reverse = tuple(one.reverse for one in passes)
-    return tuple(zip(*run_in_chunks(run, initial, sequences, reverse), strict=True))
+    carries, ys = run_in_chunks(run, initial, sequences, reverse)
+    return _gather(zip(carries, ys, strict=True))
+
+
+def _gather(outputs: Iterable[tuple[Carry, jax.Array]]) -> Outputs:
+    carries, ys = zip(*outputs, strict=True)
+    return Outputs(carries, ys, tuple(y.shape[-1] for y in ys))

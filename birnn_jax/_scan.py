@@ -74,7 +74,8 @@ def scan_cell(
     one = make_pass(
         cell, params, xs, lengths, initial_carry=initial_carry, reverse=reverse, key=key
     )
-    return run_passes((one,), residuals, backend)[0]
+    outputs = run_passes((one,), residuals, backend)
+    return outputs.carries[0], outputs.join()
 
 
 def make_pass(

@@ -21,6 +21,8 @@ from ._operation import Operation
 from ._order import Outputs, Sequences, run_by_xla
 from ._saved import CELLS, Saved, compute_saved
 
+Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
+
 
 class Setting(NamedTuple):
     """What is known before any array."""
@@ -30,36 +32,40 @@ class Setting(NamedTuple):
     reverse: tuple[bool, ...]  # of each direction
 
 
-class _Args(NamedTuple):
-    """Of `_tangent` and of `_backward`, for one direction."""
-
+class _Direction(NamedTuple):
     sequences: Sequences
-    ys: jax.Array
     saved: Saved
-    d: Any  # `Sequences` of tangents, or the cotangents of `(carry, ys)`
+    d: Any  # `Sequences` of tangents, or the cotangents of the carry
+
+
+class _Args(NamedTuple):
+    """Of `_tangent` and of `_backward`."""
+
+    ys: jax.Array
+    d_ys: jax.Array | None  # cotangents
+    directions: tuple[_Direction, ...]
 
 
 def run_natively(
     form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
 ) -> Outputs:
-    """As `run_by_xla`."""
-    return _run(Setting(form, keep_gates, reverse), sequences)
+    """As `run_by_xla`, with the outputs in one array."""
+    carries, ys = _run(Setting(form, keep_gates, reverse), sequences)
+    return Outputs(carries, (ys,), tuple(one.params.w_h.shape[0] for one in sequences))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _run(setting: Setting, sequences: tuple[Sequences, ...]) -> Outputs:
+def _run(setting: Setting, sequences: tuple[Sequences, ...]) -> Results:
     return _forward.bind((setting, False), sequences)[0]
 
 
 @functools.partial(_run.defjvp, symbolic_zeros=True)
 def _run_jvp(setting: Setting, primals: Any, tangents: Any) -> Any:
     (sequences,), (d_sequences,) = primals, tangents
-    outputs, saved = _forward.bind((setting, True), sequences)
-    args = tuple(
-        _Args(one, ys, keep, _simplify(d, one))
-        for one, (_, ys), keep, d in zip(sequences, outputs, saved, d_sequences, strict=True)
-    )
-    return outputs, _tangent.bind(setting, args)
+    (carries, ys), saved = _forward.bind((setting, True), sequences)
+    d_sequences = map(_simplify, d_sequences, sequences)
+    directions = tuple(map(_Direction, sequences, saved, d_sequences))
+    return (carries, ys), _tangent.bind(setting, _Args(ys, None, directions))
 
 
 def _simplify(d: Sequences, primal: Sequences) -> Sequences:
@@ -82,31 +88,35 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, SymbolicZero)
 
 
-def _define_forward(static: tuple[Setting, bool], sequences: Any) -> tuple[Outputs, Any]:
-    setting, keep = static
+def _define(setting: Setting, sequences: tuple[Sequences, ...]) -> Results:
     outputs = run_by_xla(*setting, sequences)
+    return outputs.carries, outputs.join()
+
+
+def _define_forward(static: tuple[Setting, bool], sequences: Any) -> tuple[Results, Any]:
+    setting, keep = static
     saved = compute_saved(*setting, jax.lax.stop_gradient(sequences)) if keep else None
-    return outputs, saved
+    return _define(setting, sequences), saved
 
 
-def _define_tangent(setting: Setting, args: tuple[_Args, ...]) -> Outputs:
+def _define_tangent(setting: Setting, args: _Args) -> Results:
     """From the arguments alone: what was saved is for the transpose."""
-    sequences = tuple(one.sequences for one in args)
-    moving = [_moving(one.sequences, one.d) for one in args]
-    run = lambda moving: run_by_xla(*setting, _replace(sequences, moving))  # noqa: E731
-    return jax.jvp(run, (moving,), ([_moving(one.d, one.d) for one in args],))[1]
+    sequences = tuple(one.sequences for one in args.directions)
+    primals = [_moving(one.sequences, one.d) for one in args.directions]
+    tangents = [_moving(one.d, one.d) for one in args.directions]
+    run = lambda moving: _define(setting, _replace(sequences, moving))  # noqa: E731
+    return jax.jvp(run, (primals,), (tangents,))[1]
 
 
-def _define_backward(
-    static: tuple[Setting, bool, bool], args: tuple[_Args, ...]
-) -> tuple[Sequences, ...]:
+def _define_backward(static: tuple[Setting, bool, bool], args: _Args) -> tuple[Sequences, ...]:
     setting, wants_params, wants_xs = static
-    sequences = tuple(one.sequences for one in args)
+    sequences = tuple(one.sequences for one in args.directions)
     wanted = Sequences(wants_params or None, True, wants_xs or None, None)
-    moving = [_moving(one, wanted) for one in sequences]
-    run = lambda moving: run_by_xla(*setting, _replace(sequences, moving))  # noqa: E731
-    (d_moving,) = jax.vjp(run, moving)[1](tuple(one.d for one in args))
-    return tuple(_replace([Sequences(*[None] * 4)] * len(args), d_moving))
+    primals = [_moving(one, wanted) for one in sequences]
+    run = lambda moving: _define(setting, _replace(sequences, moving))  # noqa: E731
+    cotangents = (tuple(one.d for one in args.directions), args.d_ys)
+    (grads,) = jax.vjp(run, primals)[1](cotangents)
+    return _replace([Sequences(None, None, None, None)] * len(grads), grads)
 
 
 def _moving(one: Sequences, d: Sequences) -> dict[str, Any]:
@@ -118,38 +128,37 @@ def _replace(sequences: Any, fields: list[dict[str, Any]]) -> tuple[Sequences, .
     return tuple(one._replace(**some) for one, some in zip(sequences, fields, strict=True))
 
 
-def _shapes_of_forward(static: tuple[Setting, bool], sequences: Any) -> Any:
+def _shapes_of_forward(static: tuple[Setting, bool], sequences: Any) -> tuple[Results, Any]:
     setting, keep = static
     cell = CELLS[setting.form]
-    outputs, saved = [], []
+    batch_size, num_steps, _ = sequences[0].xs.shape
+    saved = []
     for one in sequences:
-        ys = _floats(*one.xs.shape[:2], one.params.w_h.shape[0])
-        gates = _floats(*ys.shape[:2], 4 * ys.shape[2])
-        outputs.append((one.carry, ys))
-        saved.append(
-            Saved(
-                cs=ys if cell.has_cs else None,
-                gates=gates if cell.has_gates and setting.keep_gates else None,
-            )
-        )
-    return tuple(outputs), tuple(saved) if keep else None
+        hidden_size = one.params.w_h.shape[0]
+        cs = _floats(batch_size, num_steps, hidden_size)
+        gates = _floats(batch_size, num_steps, 4 * hidden_size)
+        has_gates = cell.has_gates and setting.keep_gates
+        saved.append(Saved(cs if cell.has_cs else None, gates if has_gates else None))
+    size = sum(one.params.w_h.shape[0] for one in sequences)
+    carries = tuple(one.carry for one in sequences)
+    return (carries, _floats(batch_size, num_steps, size)), tuple(saved) if keep else None
 
 
-def _shapes_of_tangent(setting: Setting, args: tuple[_Args, ...]) -> Any:
+def _shapes_of_tangent(setting: Setting, args: _Args) -> Results:
     del setting
-    return tuple((one.sequences.carry, one.ys) for one in args)
+    return tuple(one.sequences.carry for one in args.directions), args.ys
 
 
-def _shapes_of_backward(static: tuple[Setting, bool, bool], args: tuple[_Args, ...]) -> Any:
+def _shapes_of_backward(static: tuple[Setting, bool, bool], args: _Args) -> tuple[Sequences, ...]:
     _, wants_params, wants_xs = static
     return tuple(
         Sequences(
-            params=one.sequences.params if wants_params else None,
-            carry=one.sequences.carry,
-            xs=one.sequences.xs if wants_xs else None,
+            params=one.params if wants_params else None,
+            carry=one.carry,
+            xs=one.xs if wants_xs else None,
             valid=None,
         )
-        for one in args
+        for one, _, _ in args.directions
     )
 
 
@@ -157,37 +166,24 @@ def _floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def _call_forward(static: tuple[Setting, bool], sequences: Any) -> Any:
+def _call_forward(static: tuple[Setting, bool], sequences: Any) -> tuple[Results, Any]:
     setting, keep = static
-    outputs, saved = _shapes_of_forward(static, sequences)
-    saved = [None] * len(outputs) if saved is None else saved
-    results = _call(
-        setting,
-        "forward",
-        sequences,
-        sequences,
-        list(zip(outputs, saved, strict=True)),
-        keep=_keep_code(*static),
-    )
-    outputs, saved = zip(*results, strict=True)
-    return outputs, saved if keep else None
+    (carries, ys), saved = _shapes_of_forward(static, sequences)
+    types = (ys, tuple(zip(carries, saved or [None] * len(carries), strict=True)))
+    ys, directions = _call(setting, "forward", sequences, sequences, types, keep=_code(*static))
+    carries, saved = zip(*directions, strict=True)
+    return (carries, ys), saved if keep else None
 
 
-def _call_backward(static: tuple[Setting, bool, bool], args: tuple[_Args, ...]) -> Any:
+def _call_backward(static: tuple[Setting, bool, bool], args: _Args) -> tuple[Sequences, ...]:
     setting, wants_params, wants_xs = static
-    return _call(
-        setting,
-        "backward",
-        tuple(one.sequences for one in args),
-        args,
-        _shapes_of_backward(static, args),
-        keep=_keep_code(setting, True),
-        wants_params=np.int64(wants_params),
-        wants_xs=np.int64(wants_xs),
-    )
+    sequences = tuple(one.sequences for one in args.directions)
+    types = _shapes_of_backward(static, args)
+    wants = {"wants_params": np.int64(wants_params), "wants_xs": np.int64(wants_xs)}
+    return _call(setting, "backward", sequences, args, types, keep=_code(setting, True), **wants)
 
 
-def _keep_code(setting: Setting, keep: bool) -> np.int64:
+def _code(setting: Setting, keep: bool) -> np.int64:
     """As in dispatch.cc: nothing, states, gates."""
     return np.int64(keep + (keep and setting.keep_gates))
 
@@ -208,10 +204,14 @@ def _call(
     return jax.tree.unflatten(tree, flat)
 
 
-def _transpose_tangent(setting: Setting, cotangents: Outputs, args: tuple[_Args, ...]) -> Any:
-    wants_params, wants_xs = (args[0].d.params is not None, args[0].d.xs is not None)
-    args = tuple(one._replace(d=d) for one, d in zip(args, cotangents, strict=True))
-    return _backward.bind((setting, wants_params, wants_xs), args)
+def _transpose_tangent(setting: Setting, cotangents: Results, args: _Args) -> Any:
+    d = args.directions[0].d
+    d_carries, d_ys = cotangents
+    directions = tuple(
+        one._replace(d=d_carry) for one, d_carry in zip(args.directions, d_carries, strict=True)
+    )
+    args = _Args(args.ys, d_ys, directions)
+    return _backward.bind((setting, d.params is not None, d.xs is not None), args)
 
 
 _forward = Operation("birnn_forward", _define_forward, _shapes_of_forward, native=_call_forward)

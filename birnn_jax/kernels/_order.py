@@ -1,5 +1,7 @@
 """A layer with rows first and time in its own order, as callers have it, by the loops of XLA."""
 
+import dataclasses
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +20,23 @@ class Sequences(NamedTuple):
     valid: jax.Array | None  # [B, T] bool, None if every step is visited
 
 
-Outputs = tuple[tuple[Any, jax.Array], ...]  # for each direction its carry and ys [B, T, H]
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """Of all directions of a layer: carries, and `[B, T, .]` in one array or in one for each."""
+
+    carries: tuple[Any, ...]
+    parts: tuple[jax.Array, ...]
+    sizes: tuple[int, ...]
+
+    def join(self) -> jax.Array:
+        """The outputs of the directions side by side."""
+        return self.parts[0] if len(self.parts) == 1 else jnp.concatenate(self.parts, axis=-1)
+
+    def split(self) -> tuple[jax.Array, ...]:
+        """The outputs of each direction."""
+        if len(self.parts) == len(self.sizes):
+            return self.parts
+        return tuple(jnp.split(self.parts[0], list(itertools.accumulate(self.sizes))[:-1], axis=-1))
 
 
 def run_by_xla(
@@ -26,11 +44,9 @@ def run_by_xla(
 ) -> Outputs:
     """Runs every direction; `keep_gates` as in `run_layer`."""
     directions = tuple(map(to_direction, sequences, reverse))
-    outputs = run_layer(form, keep_gates, directions)
-    return tuple(
-        (carry, to_time(hs, one, back))
-        for (carry, hs), one, back in zip(outputs, sequences, reverse, strict=True)
-    )
+    carries, hs = zip(*run_layer(form, keep_gates, directions), strict=True)
+    ys = tuple(map(to_time, hs, sequences, reverse))
+    return Outputs(carries, ys, tuple(y.shape[-1] for y in ys))
 
 
 def to_direction(one: Sequences, reverse: bool) -> Direction:

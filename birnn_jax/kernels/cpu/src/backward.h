@@ -229,7 +229,7 @@ class Backward {
             continue;
           }
           const long state = visits_[k].row * padded_ + from.unit;
-          const long y = at(k) * layer_.hidden + from.unit;
+          const long y = at(k) * out_.y_stride + from.unit;
           Vec kept[4], d[4];
           for (int gate = 0; gate < Cell::kKept; gate++)
             kept[gate] = load(gates(k) + gate * layer_.hidden + from.unit, from.size);
@@ -296,13 +296,13 @@ class Backward {
 
   long at(long k) const { return (rows_.begin + visits_[k].row) * layer_.steps + visits_[k].step; }
 
-  const float* before(long k, const float* initial, const float* all) const {
+  const float* before(long k, const float* initial, const float* all, long stride) const {
     const long row = rows_.begin + visits_[k].row;
     return befores_[k] < 0 ? initial + row * layer_.hidden
-                           : all + (row * layer_.steps + befores_[k]) * layer_.hidden;
+                           : all + (row * layer_.steps + befores_[k]) * stride;
   }
-  const float* h_before(long k) const { return before(k, layer_.h, out_.ys); }
-  const float* c_before(long k) const { return before(k, layer_.c, out_.cs); }
+  const float* h_before(long k) const { return before(k, layer_.h, out_.ys, out_.y_stride); }
+  const float* c_before(long k) const { return before(k, layer_.c, out_.cs, layer_.hidden); }
   const float* gates(long k) const {
     return recomputes_ ? gates_ + k * Cell::kKept * layer_.hidden
                        : out_.gates + at(k) * Cell::kKept * layer_.hidden;

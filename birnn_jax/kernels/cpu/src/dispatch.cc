@@ -3,6 +3,10 @@
 #include <cstring>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "layer.h"
 #include "parallel.h"
 
@@ -63,13 +67,29 @@ class Arguments {
   std::size_t used_ = 0;
 };
 
+// XLA takes the memory of large arrays from the system anew for every execution. Huge pages, where
+// the system grants them on request, save most of the page faults, a third of a training step.
+void advise(void* data, std::size_t size) {
+#if defined(__linux__)
+  constexpr std::uintptr_t kPage = 4096, kLarge = 1 << 22;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(data) + size) / kPage * kPage;
+  if (end >= begin + kLarge) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  static_cast<void>(data), static_cast<void>(size);
+#endif
+}
+
 class Results {
  public:
   explicit Results(ffi::RemainingRets buffers) : buffers_(buffers) {}
 
-  float* next() {
+  float* next(ffi::Span<const std::int64_t>* shape = nullptr) {
     auto buffer = buffers_.get<ffi::AnyBuffer>(used_++);
-    return buffer.has_value() ? static_cast<float*>((*buffer)->untyped_data()) : nullptr;
+    if (!buffer.has_value()) return nullptr;
+    if (shape) *shape = (*buffer)->dimensions();
+    advise((*buffer)->untyped_data(), (*buffer)->size_bytes());
+    return static_cast<float*>((*buffer)->untyped_data());
   }
 
  private:
@@ -113,12 +133,15 @@ ffi::Error forward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::Remainin
   Results rets(results);
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
+  ffi::Span<const std::int64_t> shape;
+  float* ys = rets.next(&shape);
   for (std::int64_t one : reverse) {
     layers.push_back(read_layer(cell, args, one != 0, has_valid != 0));
     Outputs out{};
+    out.ys = ys, out.y_stride = shape[2];
+    ys += layers.back().hidden;
     if (cell.has_c) out.c = rets.next();
     out.h = rets.next();
-    out.ys = rets.next();
     if (cell.has_c && keep >= kStates) out.cs = rets.next();
     if (cell.kept_gates && keep == kGates) out.gates = rets.next();
     outputs.push_back(out);
@@ -172,16 +195,21 @@ ffi::Error backward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::Remaini
   std::vector<Gradients> gradients;
   // They are only read.
   const auto next = [&] { return const_cast<float*>(args.next()); };
+  ffi::Span<const std::int64_t> shape;
+  float* ys = const_cast<float*>(args.next(&shape));
+  const float* d_ys = args.next();
   for (std::int64_t one : reverse) {
     layers.push_back(read_layer(cell, args, one != 0, has_valid != 0));
     Outputs out{};
-    out.ys = next();
+    out.ys = ys, out.y_stride = shape[2];
+    ys += layers.back().hidden;
     if (cell.has_c) out.cs = next();
     if (cell.kept_gates && keep == kGates) out.gates = next();
     Cotangents d_out{};
-    if (cell.has_c) d_out.c = next();
-    d_out.h = next();
-    d_out.ys = next();
+    if (cell.has_c) d_out.c = args.next();
+    d_out.h = args.next();
+    d_out.ys = d_ys;
+    d_ys += layers.back().hidden;
     Gradients grads{};
     if (wants_params) {
       grads.w_x = rets.next(), grads.w_h = rets.next(), grads.b = rets.next();

@@ -184,7 +184,7 @@ class Forward {
 
   void skip(long at) {
     const long size = layer_.hidden * sizeof(float);
-    std::memset(out_.ys + at * layer_.hidden, 0, size);
+    std::memset(out_.ys + at * out_.y_stride, 0, size);
     if (out_.cs) std::memset(out_.cs + at * layer_.hidden, 0, size);
     if (out_.gates)
       std::memset(out_.gates + at * Cell::kKept * layer_.hidden, 0, Cell::kKept * size);
@@ -209,7 +209,7 @@ class Forward {
       Vec kept[4];
       Cell::step(sums + n, kept, unit);
       store(h(visit.row, turn ^ 1) + to.unit, unit.h);
-      store(out_.ys + at * layer_.hidden + to.unit, unit.h, to.size);
+      store(out_.ys + at * out_.y_stride + to.unit, unit.h, to.size);
       if (Cell::kHasC) {
         store(c_state, unit.c);
         if (out_.cs) store(out_.cs + at * layer_.hidden + to.unit, unit.c, to.size);

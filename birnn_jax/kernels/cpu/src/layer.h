@@ -18,12 +18,13 @@ struct Layer {
 // What the forward pass returns and what it keeps for the backward pass, null if not wanted.
 struct Outputs {
   float *c, *h;  // [B, H], after the last visited step
-  float* ys;     // [B, T, H]
+  float* ys;     // [B, T, H] with y_stride between steps: the directions stand side by side
+  long y_stride;
   float* cs;     // [B, T, H], LSTM
   float* gates;  // [B, T, S, H], see cells.h
 };
 
-// Derivatives of a scalar by the results of the forward pass.
+// Derivatives of a scalar by the results of the forward pass; ys as there.
 struct Cotangents {
   const float *c, *h, *ys;
 };
