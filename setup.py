@@ -81,16 +81,18 @@ class Sanitize(setuptools.Command):
         pass
 
     def run(self):
-        for names in ("address,undefined", "thread"):
+        # Without optimisation the first compiles in a third of the time.
+        for level, names in [("-O0", "address,undefined"), ("-O1", "thread")]:
             print(f"-fsanitize={names}", flush=True)
-            flags = ["-O1", "-g", f"-fsanitize={names}", "-fno-sanitize-recover=all", "-pthread"]
+            flags = [level, "-g", f"-fsanitize={names}", "-fno-sanitize-recover=all", "-pthread"]
             with tempfile.TemporaryDirectory() as scratch:
                 compiler, program = find_compiler(), str(Path(scratch, "sanitize"))
                 machine = run([*compiler, "-dumpmachine"]).strip()
                 driver = Path("tests", "native", "sanitize.cc")
                 _, objects = compile_kernels(compiler, machine, scratch, flags, [driver])
                 run([*compiler, *flags, *objects, "-o", program])
-                subprocess.run([program], check=True, timeout=170)
+                env = os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}
+                subprocess.run([program], env=env, check=True, timeout=170)
 
 
 class PlatformWheel(bdist_wheel):
