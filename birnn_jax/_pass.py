@@ -4,19 +4,26 @@ import functools
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ._chunks import run_in_chunks
 from ._plain import scan_row
 from ._types import Carry, Cell, Params
 from ._visits import Visits
 from .cells._noise import remove_noise
-from .kernels import Backend, Direction, Form, choose_backend, find_form, run_layer
+from .kernels import (
+    Backend,
+    Form,
+    Sequences,
+    choose_backend,
+    find_form,
+    run_by_xla,
+    run_natively,
+)
 
 Residuals = Literal["gates", "states", "chunked"]
 RESIDUALS = ("gates", "states", "chunked")
 
-_RUN_LAYER = {"xla": run_layer, "cpu_kernel": run_layer}
+_RUN_LAYER = {"xla": run_by_xla, "cpu_kernel": run_natively}
 
 
 class Pass(NamedTuple):
@@ -49,9 +56,12 @@ def _run_whole(
     if form is None:
         plain = functools.partial(_run_plain, residuals)
         return tuple(plain(*one) for one in zip(passes, initial, strict=True))
-    directions = tuple(_to_direction(one) for one in passes)
-    outputs = _RUN_LAYER[chosen](form, residuals == "gates", directions)
-    return tuple((carry, _to_ys(one, hs)) for one, (carry, hs) in zip(passes, outputs, strict=True))
+    sequences = tuple(
+        Sequences(one.params, one.carry, one.xs, None if one.visits is None else one.visits.valid)
+        for one in passes
+    )
+    reverse = tuple(one.reverse for one in passes)
+    return _RUN_LAYER[chosen](form, residuals == "gates", reverse, sequences)
 
 
 def _find_form(one: Pass) -> Form | None:
@@ -80,23 +90,3 @@ def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Ou
     reverse = tuple(one.reverse for one in passes)
     return tuple(zip(*run_in_chunks(run, initial, sequences, reverse), strict=True))
 
-
-def _to_direction(one: Pass) -> Direction:
-    if one.visits is None:
-        return Direction(one.params, one.carry, _to_visit(one.xs, one.reverse), None)
-    mask = one.visits.valid[..., None]
-    xs = jnp.where(mask, one.xs, 0)
-    return Direction(
-        one.params, one.carry, _to_visit(xs, one.reverse), _to_visit(mask, one.reverse)
-    )
-
-
-def _to_visit(xs: jax.Array, reverse: bool) -> jax.Array:
-    """`[B, T, .]` to `[T, B, .]` in the order in which a direction visits time."""
-    xs = xs.swapaxes(0, 1)
-    return xs[::-1] if reverse else xs
-
-
-def _to_ys(one: Pass, hs: jax.Array) -> jax.Array:
-    ys = (hs[::-1] if one.reverse else hs).swapaxes(0, 1)
-    return ys if one.visits is None else jnp.where(one.visits.valid[..., None], ys, 0)

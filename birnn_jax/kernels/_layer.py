@@ -46,7 +46,7 @@ def _run_layer(
     form: Form, keep_gates: bool, directions: tuple[Direction, ...]
 ) -> tuple[tuple[Any, jax.Array], ...]:
     del keep_gates
-    carries, hs = _loop(form, directions, lambda activations, old, new: new.h)
+    carries, hs = loop(form, directions, lambda activations, old, new: new.h)
     return tuple(zip(carries, hs, strict=True))
 
 
@@ -58,7 +58,7 @@ def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) ->
         del new
         return Kept(old, activations if keep_gates else None)
 
-    carries, kept = _loop(form, directions, keep)
+    carries, kept = loop(form, directions, keep)
     out = tuple(
         (carry, _advance_by_one(before.carry.h, carry.h))
         for carry, before in zip(carries, kept, strict=True)
@@ -66,7 +66,7 @@ def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) ->
     return out, layer_tangent(form, directions, kept, d_directions)
 
 
-def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
+def loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
     """Carries, and what `keep(activations, old carry, new carry)` keeps of every step.
 
     All directions advance in one loop: their chains are independent work inside a step.
