@@ -37,6 +37,13 @@ def test_library_of_other_sources_is_not_loaded(tmp_path, monkeypatch):
     assert "sources changed" in load_from(tmp_path, monkeypatch).note
 
 
+def test_note_that_was_cut_off_is_no_reason_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu, "FOLDER", tmp_path)
+    write(tmp_path)
+    (tmp_path / "_build.txt").write_text("")
+    assert "sources changed" in load_from(tmp_path, monkeypatch).note
+
+
 def test_file_that_is_no_library_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu, "FOLDER", tmp_path)
     write(tmp_path)
