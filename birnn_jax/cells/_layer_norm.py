@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, widen
 from .._types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
@@ -65,26 +66,30 @@ class _LSTMGatesFn:
     epsilon: float
 
     def __call__(self, params: LayerNormLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
-        a_x = _normalise(x @ params.w_x, self.epsilon) * params.scale_x
-        a_h = _normalise(carry.h @ params.w_h, self.epsilon) * params.scale_h
-        return activate(a_x + a_h + params.b)
+        a_x = _normalise(product(x, params.w_x), self.epsilon) * widen(params.scale_x)
+        a_h = _normalise(product(carry.h, params.w_h), self.epsilon) * widen(params.scale_h)
+        return activate(a_x + a_h + widen(params.b))
 
 
 def _lstm_update_ba(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    h = gates.o * jnp.tanh(_normalise(c, 1e-5) * params.scale_c + params.shift_c)
-    return LSTMCarry(c=c, h=h), h
+    h = gates.o * jnp.tanh(_scale(_normalise(c, 1e-5), params))
+    return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
 def _lstm_update_tfa(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    c = _normalise(c, 1e-3) * params.scale_c + params.shift_c
+    c = _scale(_normalise(c, 1e-3), params)
     h = gates.o * jnp.tanh(c)
-    return LSTMCarry(c=c, h=h), h
+    return LSTMCarry(c=c, h=h), as_output(h, params)
+
+
+def _scale(c: jax.Array, params: LayerNormLSTMParams) -> jax.Array:
+    return c * widen(params.scale_c) + widen(params.shift_c)
 
 
 LAYER_NORM_LSTM_BA = Cell(
@@ -136,11 +141,11 @@ def _gru_init(
 
 
 def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
-    x_r, x_z, x_n = jnp.split(_normalise_gru(x @ params.w_x) * params.scale_x + params.b, 3)
-    h_r, h_z, h_n = jnp.split(_normalise_gru(carry.h @ params.w_h) * params.scale_h, 3)
+    x_r, x_z, x_n = jnp.split(_normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3)
+    h_r, h_z, h_n = jnp.split(_normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3)
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
-    n = jnp.tanh(x_n + r * (h_n + params.b_hn))
+    n = jnp.tanh(x_n + r * (h_n + widen(params.b_hn)))
     return GRUGates(r=r, z=z, n=n)
 
 

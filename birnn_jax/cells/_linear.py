@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import jax
 
+from .._dtypes import as_output
 from .._types import Cell, Params
 
 
@@ -34,7 +35,7 @@ class LinearStep:
         """One step."""
         a, b = self.coefficients(params, x)
         h = a * carry.h + b
-        return LinearCarry(h), h
+        return LinearCarry(h), as_output(h, params)
 
 
 @dataclasses.dataclass(frozen=True)

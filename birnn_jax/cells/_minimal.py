@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, sum_dtype, widen
 from .._types import Cell
 from ._init import Initializer, init_weights
 from ._linear import LinearCarry, LinearStep
@@ -32,11 +33,11 @@ def _mingru_init(
 
 
 def _mingru_initial_carry(params: MinGRUParams) -> LinearCarry:
-    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, params.b.dtype))
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, sum_dtype(params.b.dtype)))
 
 
 def _mingru_coefficients(params: MinGRUParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    a_z, a_h = jnp.split(x @ params.w_x + params.b, 2)
+    a_z, a_h = jnp.split(product(x, params.w_x) + widen(params.b), 2)
     z = jax.nn.sigmoid(a_z)
     return 1 - z, z * _positive(a_h)
 
@@ -49,11 +50,11 @@ def _minlstm_init(
 
 
 def _minlstm_initial_carry(params: MinLSTMParams) -> LinearCarry:
-    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, params.b.dtype))
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, sum_dtype(params.b.dtype)))
 
 
 def _minlstm_coefficients(params: MinLSTMParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    a_i, a_f, a_h = jnp.split(x @ params.w_x + params.b, 3)
+    a_i, a_f, a_h = jnp.split(product(x, params.w_x) + widen(params.b), 3)
     # f / (f + i) without the quotient, which is 0/0 where both gates are closed.
     log_ratio = jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i)
     return jax.nn.sigmoid(log_ratio), jax.nn.sigmoid(-log_ratio) * _positive(a_h)
