@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ._checks import check_choice
+from ._dtypes import product, widen
 from ._readouts import (
     AttentionPoolParams,
     attention_pool,
@@ -93,7 +94,7 @@ def tagger(
       key: consumed; as in `stack`.
 
     Returns:
-      logits `[B, T, K]`. In padding they are the bias: mask them in the loss.
+      logits `[B, T, K]`, in float32 at least. In padding they are the bias: mask them in the loss.
 
     Raises:
       ValueError, TypeError: as `stack`.
@@ -107,7 +108,7 @@ def tagger(
       (2, 6, 5)
     """
     _, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
-    return ys @ params.w + params.b[None, None]
+    return product(ys, params.w) + widen(params.b)[None, None]
 
 
 def init_classifier(
@@ -177,7 +178,7 @@ def classifier(
       key: consumed; as in `stack`.
 
     Returns:
-      logits `[B, K]`.
+      logits `[B, K]`, in float32 at least.
 
     Raises:
       ValueError: for an unknown readout, or attention without its parameters; and as `stack`.
@@ -197,7 +198,7 @@ def classifier(
         )
     carries, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
     pooled = _READOUTS[readout](params.attention, carries[-1], ys, lengths)
-    return pooled @ params.w + params.b[None]
+    return product(pooled, params.w) + widen(params.b)[None]
 
 
 _READOUTS = {

@@ -14,7 +14,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # Each row may import the rows above it and itself; beside each module what it may import from
 # outside the package and the standard library.
 LAYERS = [
-    {"_types": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
+    {"_types": {"jax"}, "_dtypes": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
     {
         "cells._init": {"jax"},
         "cells._gated": {"jax"},
