@@ -58,6 +58,9 @@ LAYERS = [
         "_readouts": {"jax"},
     },
     {
+        "streaming._steps": {"jax"},
+        "streaming._latency": {"jax"},
+        "streaming": set(),
         "_models": {"jax"},
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
@@ -115,7 +118,7 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    packages = ("cells", "heads", "interop", "kernels")
+    packages = ("cells", "heads", "interop", "kernels", "streaming")
     package = module.split(".")[:1] if module in packages or "." in module else []
     for level, name in _imports(FILES[module]):
         if level > 0:

@@ -1,0 +1,396 @@
+"""A stream in pieces is the whole sequence; gradients stop where they are told to."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from birnn_jax import (
+    ELMAN,
+    GRU,
+    LSTM,
+    Bi,
+    Layer,
+    Mask,
+    Total,
+    init_stack,
+    init_train_state,
+    make_train_step,
+    stack,
+    streaming,
+)
+from tests import _oracles
+from tests._cases import (
+    CLOCKED,
+    LENGTHS,
+    B,
+    D,
+    H,
+    T,
+    assert_close,
+    random_cell,
+    random_like,
+    random_xs,
+    weigh,
+)
+
+FORWARD = tuple(Layer(cell, direction="fwd") for cell in (LSTM, CLOCKED, GRU))
+STEPS = {
+    LSTM: _oracles.lstm_step,
+    CLOCKED: _oracles.clocked_step,
+    GRU: _oracles.gru_step,
+    ELMAN: _oracles.elman_step,
+}
+jit_stack = jax.jit(stack, static_argnums=0)
+jit_step = jax.jit(streaming.step, static_argnums=0)
+
+
+def random_stack(layers, dtype="float32"):
+    key = jax.random.key(0)
+    params = jax.eval_shape(lambda: init_stack(layers, key, input_size=D, hidden_size=H))
+    return random_like(params, 3, dtype)
+
+
+def random_carry(layers, params):
+    return random_like(streaming.initial_carry(layers, params, B), 4, None)
+
+
+# Forward stacks.
+
+
+def test_steps_of_a_stack_are_the_whole_sequence_of_the_loop(x64):
+    params, xs = random_stack(FORWARD, "float64"), random_xs(dtype="float64")
+    carry = random_carry(FORWARD, params)
+    plan = [("fwd", STEPS[layer.cell], None) for layer in FORWARD]
+    want = _oracles.stack(plan, params, xs, np.full(B, T), carry)
+    ys = []
+    for t in range(T):
+        carry, y = jit_step(FORWARD, params, carry, xs[:, t])
+        ys.append(y)
+    assert_close((list(carry), jnp.stack(ys, axis=1)), want, "float64")
+
+
+def test_steps_are_compiled_once_from_the_initial_carry_on():
+    traces = []
+
+    @jax.jit
+    def step(carry, x):
+        traces.append(None)
+        return streaming.step(FORWARD, params, carry, x)
+
+    params = random_stack(FORWARD, "bfloat16")
+    carry = streaming.initial_carry(FORWARD, params, B)
+    for t in range(T):
+        carry, _ = step(carry, random_xs()[:, t])
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(("residuals", "size"), [("gates", 2), ("states", 3), ("chunked", 4)])
+def test_ragged_batch_in_pieces_equals_the_whole_in_values_and_gradients(residuals, size, x64):
+    layers = (Layer(LSTM, direction="fwd", residuals=residuals), Layer(GRU, direction="fwd"))
+    params, xs = random_stack(layers, "float64"), random_xs(dtype="float64")
+    carry = random_carry(layers, params)
+
+    def in_pieces(params, xs, carry):
+        ys = []
+        for start in range(0, T, size):
+            piece = xs[:, start : start + size]
+            carry, y = stack(layers, params, piece, LENGTHS - start, initial_carry=carry)
+            ys.append(y)
+        return carry, jnp.concatenate(ys, axis=1)
+
+    def whole(params, xs, carry):
+        return stack(layers, params, xs, LENGTHS, initial_carry=carry)
+
+    def run(function):
+        grads = jax.grad(lambda *args: weigh(function(*args)), (0, 1, 2))
+        return jax.jit(lambda *args: (function(*args), grads(*args)))(params, xs, carry)
+
+    assert_close(run(in_pieces), run(whole), "float64")
+
+
+def test_step_refuses_a_stack_that_looks_backwards():
+    layers = (Layer(LSTM),)
+    with pytest.raises(ValueError, match="Use latency_controlled_step"):
+        streaming.step(layers, random_stack(layers), (None,), random_xs()[:, 0])
+
+
+def test_step_refuses_a_sequence():
+    with pytest.raises(ValueError, match=r"\[B, D\], got shape \(3, 5, 2\)"):
+        streaming.step(FORWARD, random_stack(FORWARD), (None,) * 3, random_xs())
+
+
+# Latency-controlled.
+
+BOTH = (Layer(LSTM), Layer(Bi(GRU, ELMAN), merge="sum"), Layer(CLOCKED, direction="bwd"))
+MIXED = (Layer(GRU, direction="fwd"), Layer(LSTM, merge="mean"))
+jit_latency_controlled = jax.jit(
+    streaming.latency_controlled, static_argnums=0, static_argnames=("chunk_size", "lookahead")
+)
+
+
+def latency_controlled_oracle(layers, params, xs, lengths, carry, chunk_size, lookahead):
+    """The definition, chunk by chunk: every layer over the window, the states of the chunk kept."""
+    params, xs, carry = (
+        jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
+        for tree in (params, xs, carry)
+    )
+    rows = []
+    for b in range(len(xs)):
+        states = [jax.tree.map(lambda leaf, b=b: leaf[b], one) for one in carry]
+        ys = None
+        for start in range(0, len(xs[b]), chunk_size):
+            there = max(0, min(lengths[b] - start, chunk_size + lookahead))
+            window = xs[b, start : start + there]
+            for index, layer in enumerate(layers):
+                window, states[index] = _oracle_layer(
+                    layer, params[index], window, states[index], chunk_size
+                )
+            ys = np.zeros([len(xs[b]), 0 if not there else window.shape[-1]]) if ys is None else ys
+            kept = window[:chunk_size]
+            ys[start : start + len(kept)] = kept
+        rows.append((states, ys))
+    size = max(ys.shape[-1] for _, ys in rows)
+    states, ys = zip(*rows, strict=True)
+    ys = [y if y.shape[-1] else np.zeros([len(y), size]) for y in ys]
+    return tuple(jax.tree.map(lambda *leaves: np.stack(leaves), *states)), np.stack(ys)
+
+
+def _oracle_layer(layer, params, window, state, chunk_size):
+    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    params = params if layer.direction == "both" else Bi(params, params)
+    outputs, after = {}, state
+    if layer.direction != "bwd":
+        ys, carry = [], state
+        for number, x in enumerate(window):
+            carry, y = STEPS[cells.fwd](params.fwd, carry, x)
+            ys.append(y)
+            after = carry if number < chunk_size else after
+        outputs["fwd"] = ys
+    if layer.direction != "fwd":
+        zeros = jax.eval_shape(cells.bwd.initial_carry, params.bwd)
+        ys, carry = [], jax.tree.map(lambda leaf: np.zeros(leaf.shape), zeros)
+        for x in window[::-1]:
+            carry, y = STEPS[cells.bwd](params.bwd, carry, x)
+            ys.append(y)
+        outputs["bwd"] = ys[::-1]
+    outputs = {name: np.array(ys).reshape(len(window), -1) for name, ys in outputs.items()}
+    if layer.direction == "both" and len(window):
+        return _oracles.MERGES[layer.merge](outputs["fwd"], outputs["bwd"]), after
+    return outputs.get(layer.direction, window), after
+
+
+@pytest.mark.parametrize(
+    ("layers", "chunk_size", "lookahead"),
+    [(BOTH, 2, 1), (BOTH, 1, 3), (BOTH, 3, 2), (MIXED, 2, 0), (MIXED, T + 2, 4)],
+    ids=["one_ahead", "more_ahead_than_chunk", "two_ahead", "none_ahead", "one_chunk"],
+)
+def test_latency_controlled_run_matches_its_definition(layers, chunk_size, lookahead, x64):
+    params, xs = random_stack(layers, "float64"), random_xs(dtype="float64")
+    carry = random_carry(layers, params)
+    got = jit_latency_controlled(
+        *(layers, params, xs.at[1, 2:].set(jnp.nan), LENGTHS),
+        chunk_size=chunk_size,
+        lookahead=lookahead,
+        initial_carry=carry,
+    )
+    want = latency_controlled_oracle(layers, params, xs, LENGTHS, carry, chunk_size, lookahead)
+    assert_close(got, want, "float64")
+
+
+@pytest.mark.parametrize(
+    ("chunk_size", "lengths"), [(T, LENGTHS), (T + 2, None)], ids=["ragged", "full"]
+)
+def test_one_chunk_is_the_offline_stack_in_values_and_gradients(chunk_size, lengths, x64):
+    params, xs = random_stack(BOTH, "float64"), random_xs(dtype="float64")
+
+    def in_one_chunk(params, xs):
+        run = functools.partial(streaming.latency_controlled, chunk_size=chunk_size, lookahead=1)
+        carries, ys = run(BOTH, params, xs, lengths)
+        return carries[:2], ys
+
+    def offline(params, xs):
+        carries, ys = stack(BOTH, params, xs, lengths)
+        return (carries[0].fwd, carries[1].fwd), ys
+
+    def run(function):
+        grads = jax.grad(lambda *args: weigh(function(*args)), (0, 1))
+        return jax.jit(lambda *args: (function(*args), grads(*args)))(params, xs)
+
+    assert_close(run(in_one_chunk), run(offline), "float64")
+
+
+@pytest.mark.parametrize("lookahead", [0, 3])
+def test_online_chunks_equal_the_offline_run_in_values_and_gradients(lookahead, x64):
+    params, xs, size = random_stack(BOTH, "float64"), random_xs(dtype="float64"), 2
+    carry = random_carry(BOTH, params)
+
+    def online(params, xs, carry):
+        padded, ys = jnp.pad(xs, [(0, 0), (0, size + lookahead), (0, 0)]), []
+        for start in range(0, T, size):
+            carry, y = streaming.latency_controlled_step(
+                *(BOTH, params, carry, padded[:, start : start + size + lookahead]),
+                chunk_size=size,
+                lengths=jnp.maximum(LENGTHS - start, 0),
+            )
+            ys.append(y)
+        return carry, jnp.concatenate(ys, axis=1)[:, :T]
+
+    def offline(params, xs, carry):
+        run = functools.partial(streaming.latency_controlled, chunk_size=size, lookahead=lookahead)
+        return run(BOTH, params, xs, LENGTHS, initial_carry=carry)
+
+    def run(function):
+        grads = jax.grad(lambda *args: weigh(function(*args)), (0, 1, 2))
+        return jax.jit(lambda *args: (function(*args), grads(*args)))(params, xs, carry)
+
+    assert_close(run(online), run(offline), "float64")
+
+
+def test_what_lies_beyond_the_window_has_no_influence():
+    """The latency of three layers is that of one: N + R steps."""
+    params = random_stack(BOTH)
+    run = functools.partial(jit_latency_controlled, BOTH, params, chunk_size=2, lookahead=1)
+    _, ys = run(random_xs())
+    _, other = run(random_xs().at[:, 3:].add(1.0))
+    np.testing.assert_array_equal(ys[:, :2], other[:, :2])
+    assert (ys[:, 2:] != other[:, 2:]).all()
+
+
+def test_no_steps_at_all_return_the_carry():
+    params = random_stack(BOTH)
+    carry = random_carry(BOTH, params)
+    got, ys = streaming.latency_controlled(
+        *(BOTH, params, jnp.zeros([B, 0, D])), chunk_size=2, lookahead=1, initial_carry=carry
+    )
+    assert_close(got, carry)
+    assert ys.shape[:2] == (B, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chunk_size": 0, "lookahead": 1}, "chunk_size must be at least 1 .*, got 0 and 1"),
+        ({"chunk_size": 1, "lookahead": -1}, "lookahead at least 0, got 1 and -1"),
+        (
+            {"chunk_size": 1, "lookahead": 1, "lengths": Mask(np.ones([B, T], bool))},
+            "a Mask or Segments cannot be given",
+        ),
+        (
+            {"chunk_size": 1, "lookahead": 1, "initial_carry": (None, None)},
+            "initial_carry must have the structure",
+        ),
+    ],
+    ids=["no_chunk", "negative_lookahead", "mask", "carry"],
+)
+def test_bad_windows_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        streaming.latency_controlled(MIXED, random_stack(MIXED), random_xs(), **settings)
+
+
+def test_window_shorter_than_its_chunk_is_refused():
+    params = random_stack(MIXED)
+    carry = streaming.initial_carry(MIXED, params, B)
+    with pytest.raises(ValueError, match="from 1 to the 5 steps of the window, got 6"):
+        streaming.latency_controlled_step(MIXED, params, carry, random_xs(), chunk_size=6)
+
+
+# Truncated back-propagation through time.
+
+ONE = (Layer(LSTM, direction="fwd"),)
+STARTS = np.array([[True, True, True], [False, True, False], [False, False, True]])  # [chunks, B]
+
+
+def truncated_loss(params, xs, carry, size, starts):
+    initial, total = streaming.initial_carry(ONE, params, B), 0.0
+    for number, start in enumerate(range(0, xs.shape[1], size)):
+        carry = streaming.carry_over(carry, initial, starts[number])
+        carry, ys = stack(ONE, params, xs[:, start : start + size], initial_carry=carry)
+        total += weigh(ys)
+    return total
+
+
+def oracle_chunk(params, xs, carry):
+    """The loss of one chunk in NumPy, and the carry after it."""
+    carry, ys = _oracles.scan(_oracles.lstm_step, params, xs, [xs.shape[1]] * B, carry)
+    weights = np.sin(1.0 + np.arange(ys[0].size)).reshape(ys[0].shape)
+    return (ys * weights).sum(), carry
+
+
+def test_gradient_of_chunks_is_that_of_losses_with_the_carries_held_fixed(x64):
+    """Against differences of a loop whose carries at the borders are numbers, not functions."""
+    params, carry = random_cell(LSTM, 1, dtype="float64")
+    xs, size, scale = random_xs(0, B, 6, D, dtype="float64"), 2, 1e-6
+    got = jax.jit(jax.grad(truncated_loss), static_argnums=3)((params,), xs, (carry,), size, STARTS)
+    zeros = jax.tree.map(np.zeros_like, carry)
+    borders = []
+    for number, starts in enumerate(STARTS):
+        begin = jax.tree.map(lambda z, c, s=starts: np.where(s[:, None], z, c), zeros, carry)
+        piece = xs[:, number * size : (number + 1) * size]
+        borders.append((piece, begin))
+        carry = oracle_chunk(params, piece, begin)[1]
+    for seed in range(4):
+        direction = random_like(params, seed, "float64")
+
+        def loss(sign, direction=direction):
+            moved = jax.tree.map(lambda p, d: p + sign * scale * d, params, direction)
+            return sum(oracle_chunk(moved, *border)[0] for border in borders)
+
+        want = (loss(1) - loss(-1)) / (2 * scale)
+        assert float(optax.tree.vdot(got[0], direction)) == pytest.approx(want, rel=1e-7)
+
+
+def test_one_chunk_is_full_back_propagation(x64):
+    params, carry = random_cell(LSTM, 1, dtype="float64")
+    xs, starts = random_xs(dtype="float64"), np.zeros([T, B], bool)
+    grad = jax.jit(jax.grad(truncated_loss), static_argnums=3)
+    full = jax.grad(lambda p: weigh(stack(ONE, (p,), xs, initial_carry=(carry,))[1]))(params)
+    assert_close(grad((params,), xs, (carry,), T, starts), (full,), "float64")
+    shorter = grad((params,), xs, (carry,), 2, starts)
+    assert not np.allclose(shorter[0].w_h, full.w_h, rtol=1e-2)
+
+
+def test_train_step_carries_states_from_batch_to_batch_and_resets_rows():
+    params, _ = random_cell(LSTM, 1)
+
+    def loss_fn(params, batch, key):
+        initial = streaming.initial_carry(ONE, params, B)
+        carry = streaming.carry_over(batch["carry"], initial, batch["starts"])
+        carry, ys = stack(ONE, params, batch["xs"], batch["lengths"], initial_carry=carry)
+        return {"loss": Total(jnp.square(ys).sum(), jnp.array(1.0)), "carry": carry}
+
+    still = optax.sgd(0.0)
+    step = make_train_step(loss_fn, still)
+    state = init_train_state(jax.tree.map(jnp.copy, (params,)), still)
+    batches = random_xs(7, 3, B, T, D)
+    carry = streaming.initial_carry(ONE, (params,), B)
+    for xs, starts in zip(batches, STARTS, strict=True):
+        before = jax.tree.map(lambda leaf, s=starts: np.where(s[:, None], 0, leaf), carry)
+        batch = {"xs": xs, "lengths": LENGTHS, "starts": starts, "carry": carry}
+        state, metrics = step(state, batch, jax.random.key(0))
+        carry = metrics["carry"]
+        want, _ = _oracles.scan(_oracles.lstm_step, params, xs, LENGTHS, before[0])
+        assert_close(carry, (want,))
+
+
+def test_learned_initial_carry_has_its_gradient_from_rows_that_start():
+    carry = random_like(streaming.initial_carry(ONE, random_stack(ONE, "float32"), B), 4)
+    starts = np.array([True, False, True])
+    grad = jax.grad(lambda last, initial: weigh(streaming.carry_over(last, initial, starts)), (0, 1))
+    by_last, by_initial = grad(carry, carry)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(by_last))
+    assert all(((leaf != 0).any(axis=1) == starts).all() for leaf in jax.tree.leaves(by_initial))
+
+
+def test_backward_states_and_starts_of_the_wrong_kind_are_refused():
+    _, carry = random_cell(ELMAN, 1)
+    both = (Bi(carry, carry),)
+    with pytest.raises(ValueError, match="begins at the end of each chunk"):
+        streaming.carry_over(both, both, np.ones(B, bool))
+    with pytest.raises(TypeError, match="starts must be bool, got int"):
+        streaming.carry_over(carry, carry, np.ones(B, int))
+    with pytest.raises(ValueError, match=r"\[B\] with B = 3 as in carry, got \(2,\)"):
+        streaming.carry_over(carry, carry, np.ones(2, bool))
