@@ -1,6 +1,7 @@
 """A stream in pieces is the whole sequence; gradients stop where they are told to."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -126,6 +127,7 @@ def test_step_refuses_a_sequence():
 # Latency-controlled.
 
 BOTH = (Layer(LSTM), Layer(Bi(GRU, ELMAN), merge="sum"), Layer(CLOCKED, direction="bwd"))
+SMALL = (Layer(ELMAN), Layer(ELMAN, merge="sum"))
 MIXED = (Layer(GRU, direction="fwd"), Layer(LSTM, merge="mean"))
 jit_latency_controlled = jax.jit(
     streaming.latency_controlled, static_argnums=0, static_argnames=("chunk_size", "lookahead")
@@ -138,25 +140,19 @@ def latency_controlled_oracle(layers, params, xs, lengths, carry, chunk_size, lo
         jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
         for tree in (params, xs, carry)
     )
-    rows = []
-    for b in range(len(xs)):
-        states = [jax.tree.map(lambda leaf, b=b: leaf[b], one) for one in carry]
-        ys = None
-        for start in range(0, len(xs[b]), chunk_size):
-            there = max(0, min(lengths[b] - start, chunk_size + lookahead))
-            window = xs[b, start : start + there]
-            for index, layer in enumerate(layers):
-                window, states[index] = _oracle_layer(
-                    layer, params[index], window, states[index], chunk_size
-                )
-            ys = np.zeros([len(xs[b]), 0 if not there else window.shape[-1]]) if ys is None else ys
-            kept = window[:chunk_size]
-            ys[start : start + len(kept)] = kept
-        rows.append((states, ys))
-    size = max(ys.shape[-1] for _, ys in rows)
-    states, ys = zip(*rows, strict=True)
-    ys = [y if y.shape[-1] else np.zeros([len(y), size]) for y in ys]
-    return tuple(jax.tree.map(lambda *leaves: np.stack(leaves), *states)), np.stack(ys)
+    states = [[jax.tree.map(lambda leaf, b=b: leaf[b], one) for one in carry] for b in range(B)]
+    ys = {}  # (row, step) -> output
+    for b, start in itertools.product(range(B), range(0, xs.shape[1], chunk_size)):
+        window = xs[b, start : min(lengths[b], start + chunk_size + lookahead)]
+        for index, layer in enumerate(layers if len(window) else ()):
+            window, states[b][index] = _oracle_layer(
+                layer, params[index], window, states[b][index], chunk_size
+            )
+        ys |= {(b, start + number): y for number, y in enumerate(window[:chunk_size])}
+    padded = np.zeros([*xs.shape[:2], len(ys[0, 0])])
+    for place, y in ys.items():
+        padded[place] = y
+    return tuple(jax.tree.map(lambda *leaves: np.stack(leaves), *states)), padded
 
 
 def _oracle_layer(layer, params, window, state, chunk_size):
@@ -177,10 +173,10 @@ def _oracle_layer(layer, params, window, state, chunk_size):
             carry, y = STEPS[cells.bwd](params.bwd, carry, x)
             ys.append(y)
         outputs["bwd"] = ys[::-1]
-    outputs = {name: np.array(ys).reshape(len(window), -1) for name, ys in outputs.items()}
-    if layer.direction == "both" and len(window):
+    outputs = {name: np.stack(ys) for name, ys in outputs.items()}
+    if layer.direction == "both":
         return _oracles.MERGES[layer.merge](outputs["fwd"], outputs["bwd"]), after
-    return outputs.get(layer.direction, window), after
+    return outputs[layer.direction], after
 
 
 @pytest.mark.parametrize(
@@ -192,7 +188,7 @@ def test_latency_controlled_run_matches_its_definition(layers, chunk_size, looka
     params, xs = random_stack(layers, "float64"), random_xs(dtype="float64")
     carry = random_carry(layers, params)
     got = jit_latency_controlled(
-        *(layers, params, xs.at[1, 2:].set(jnp.nan), LENGTHS),
+        *(layers, params, xs.at[1, 2:].set(jnp.nan), LENGTHS + np.array([9, 0, 0])),
         chunk_size=chunk_size,
         lookahead=lookahead,
         initial_carry=carry,
@@ -205,15 +201,15 @@ def test_latency_controlled_run_matches_its_definition(layers, chunk_size, looka
     ("chunk_size", "lengths"), [(T, LENGTHS), (T + 2, None)], ids=["ragged", "full"]
 )
 def test_one_chunk_is_the_offline_stack_in_values_and_gradients(chunk_size, lengths, x64):
-    params, xs = random_stack(BOTH, "float64"), random_xs(dtype="float64")
+    params, xs = random_stack(SMALL, "float64"), random_xs(dtype="float64")
 
     def in_one_chunk(params, xs):
         run = functools.partial(streaming.latency_controlled, chunk_size=chunk_size, lookahead=1)
-        carries, ys = run(BOTH, params, xs, lengths)
-        return carries[:2], ys
+        carries, ys = run(SMALL, params, xs, lengths)
+        return carries, ys
 
     def offline(params, xs):
-        carries, ys = stack(BOTH, params, xs, lengths)
+        carries, ys = stack(SMALL, params, xs, lengths)
         return (carries[0].fwd, carries[1].fwd), ys
 
     def run(function):
@@ -223,16 +219,16 @@ def test_one_chunk_is_the_offline_stack_in_values_and_gradients(chunk_size, leng
     assert_close(run(in_one_chunk), run(offline), "float64")
 
 
-@pytest.mark.parametrize("lookahead", [0, 3])
-def test_online_chunks_equal_the_offline_run_in_values_and_gradients(lookahead, x64):
-    params, xs, size = random_stack(BOTH, "float64"), random_xs(dtype="float64"), 2
-    carry = random_carry(BOTH, params)
+def test_online_chunks_equal_the_offline_run_in_values_and_gradients(x64):
+    params, xs = random_stack(SMALL, "float64"), random_xs(dtype="float64")
+    size, lookahead = 3, 4
+    carry = random_carry(SMALL, params)
 
     def online(params, xs, carry):
         padded, ys = jnp.pad(xs, [(0, 0), (0, size + lookahead), (0, 0)]), []
         for start in range(0, T, size):
             carry, y = streaming.latency_controlled_step(
-                *(BOTH, params, carry, padded[:, start : start + size + lookahead]),
+                *(SMALL, params, carry, padded[:, start : start + size + lookahead]),
                 chunk_size=size,
                 lengths=jnp.maximum(LENGTHS - start, 0),
             )
@@ -241,7 +237,7 @@ def test_online_chunks_equal_the_offline_run_in_values_and_gradients(lookahead, 
 
     def offline(params, xs, carry):
         run = functools.partial(streaming.latency_controlled, chunk_size=size, lookahead=lookahead)
-        return run(BOTH, params, xs, LENGTHS, initial_carry=carry)
+        return run(SMALL, params, xs, LENGTHS, initial_carry=carry)
 
     def run(function):
         grads = jax.grad(lambda *args: weigh(function(*args)), (0, 1, 2))
@@ -261,10 +257,10 @@ def test_what_lies_beyond_the_window_has_no_influence():
 
 
 def test_no_steps_at_all_return_the_carry():
-    params = random_stack(BOTH)
-    carry = random_carry(BOTH, params)
+    params = random_stack(SMALL)
+    carry = random_carry(SMALL, params)
     got, ys = streaming.latency_controlled(
-        *(BOTH, params, jnp.zeros([B, 0, D])), chunk_size=2, lookahead=1, initial_carry=carry
+        *(SMALL, params, jnp.zeros([B, 0, D])), chunk_size=2, lookahead=1, initial_carry=carry
     )
     assert_close(got, carry)
     assert ys.shape[:2] == (B, 0)

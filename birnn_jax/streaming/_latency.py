@@ -87,7 +87,7 @@ def latency_controlled(
     windows = padded[:, starts[:, None] + jnp.arange(chunk_size + lookahead)[None]]
     carry, ys = _run_windows(
         *(layers, params, initial_carry, windows.swapaxes(0, 1)),
-        jnp.clip(lengths[None] - starts[:, None], 0, chunk_size + lookahead),
+        lengths[None] - starts[:, None],
         chunk_size,
     )
     ys = ys.swapaxes(0, 1).reshape(batch_size, count * chunk_size, ys.shape[-1])
@@ -141,8 +141,8 @@ def latency_controlled_step(
         raise ValueError(
             f"chunk_size must be from 1 to the {xs.shape[1]} steps of the window, got {chunk_size}."
         )
-    lengths = jnp.clip(_as_lengths(lengths, xs), 0, xs.shape[1])
-    carry, ys = _run_windows(layers, params, carry, xs[None], lengths[None], chunk_size)
+    lengths = _as_lengths(lengths, xs)[None]
+    carry, ys = _run_windows(layers, params, carry, xs[None], lengths, chunk_size)
     return carry, ys[0]
 
 
@@ -163,7 +163,10 @@ def _run_windows(
     lengths: jax.Array,
     chunk_size: int,
 ) -> tuple[tuple[Carry | None, ...], jax.Array]:
-    """`xs` is `[K, B, N + R, D]`, of K chunks in a row, `lengths` `[K, B]`; ys are `[K, B, N, .]`."""
+    """Windows `[K, B, N + R, D]` of K chunks in a row; ys are `[K, B, N, .]`.
+
+    `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
+    """
     own = make_initial_carry(layers, params, xs.shape[1])
     if carries is None:
         carries = own
@@ -212,12 +215,11 @@ def _run_forwards(
         carry, ys = run(carry, *inputs)
         return carry, (carry, ys)
 
-    inputs = xs[:, :, :chunk_size], jnp.minimum(lengths, chunk_size)
-    carry, (ends, ys) = jax.lax.scan(chunk, carry, inputs)
+    carry, (ends, ys) = jax.lax.scan(chunk, carry, (xs[:, :, :chunk_size], lengths))
     _, ahead = run(
         jax.tree.map(_as_rows, ends),
         _as_rows(xs[:, :, chunk_size:]),
-        _as_rows(jnp.maximum(lengths - chunk_size, 0)),
+        _as_rows(lengths - chunk_size),
     )
     ahead = ahead.reshape(*xs.shape[:2], *ahead.shape[1:])
     return carry, jnp.concatenate([ys, ahead], axis=2)
