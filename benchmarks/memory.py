@@ -71,7 +71,9 @@ def measure(num_steps: int, residuals: str, sizes: Sequence[int], reference: str
 
     compiled = jax.jit(jax.value_and_grad(loss)).lower(params).compile()
     results = []
-    peak_bytes = _measure.peak_bytes(lambda: results.append(jax.block_until_ready(compiled(params))))
+    peak_bytes = _measure.peak_bytes(
+        lambda: results.append(jax.block_until_ready(compiled(params)))
+    )
     got = {str(n): np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(results[0]))}
     if residuals == RESIDUALS[0]:
         np.savez(reference, allow_pickle=False, **got)
@@ -150,7 +152,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--steps", nargs="+", type=int, default=list(STEPS), metavar="T")
     add("--sizes", nargs=3, type=int, default=[2, 1, 64], metavar=("B", "D", "H"))
-    add("--json", type=Path, default=Path("runs/memory.jsonl"), help="one line a point; overwritten")
+    add(
+        "--json", type=Path, default=Path("runs/memory.jsonl"), help="one line a point; overwritten"
+    )
     add("--png", type=Path, help="a log-log picture")
     add("--worker", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

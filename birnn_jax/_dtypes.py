@@ -44,6 +44,17 @@ def cast_like(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), tree, like)
 
 
+def cast_floating(tree: Any, dtype: Any) -> Any:
+    """Every floating leaf in `dtype`; None leaves all as they are."""
+    if dtype is None:
+        return tree
+
+    def cast(leaf: jax.Array) -> jax.Array:
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 def product(x: jax.Array, w: jax.Array) -> jax.Array:
     """`x @ w` with `x` in the dtype of `w`, added up and returned in `sum_dtype`."""
     return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=sum_dtype(w.dtype))

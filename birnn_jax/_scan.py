@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from ._checks import check_carry, check_choice, check_features, check_xs
-from ._dtypes import at_least, compute_dtype
 from ._dropout import row_keys
+from ._dtypes import at_least, compute_dtype
 from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
 from ._visits import Lengths, as_visits

@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._dtypes import cast_floating
 from ._pass import Residuals
 from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
@@ -28,6 +30,8 @@ class RNN(nn.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import RNN
@@ -43,6 +47,8 @@ class RNN(nn.Module):
     hidden_size: int
     reverse: bool = False
     residuals: Residuals = "gates"
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -75,6 +81,8 @@ class Bidirectional(nn.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import Bidirectional
@@ -90,6 +98,8 @@ class Bidirectional(nn.Module):
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -129,6 +139,8 @@ class Stack(nn.Module):
         that draw noise, comes from the random collection "dropout".
       deterministic: True switches dropout and noise off. As in `nn.Dropout` it is given here or in
         the call; where nothing is random it need not be given.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import Stack
@@ -146,6 +158,8 @@ class Stack(nn.Module):
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]]
     dropout: float = 0.0
     deterministic: bool | None = None
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -174,8 +188,11 @@ class Stack(nn.Module):
         )
 
 
-def _declare(module: nn.Module, init: Callable[[jax.Array], Params]) -> Params:
-    return module.param("rnn", lambda key: init(_new_style(key)))
+def _declare(module: RNN | Bidirectional | Stack, init: Callable[[jax.Array], Params]) -> Params:
+    params = module.param(
+        "rnn", lambda key: cast_floating(init(_new_style(key)), module.param_dtype)
+    )
+    return cast_floating(params, module.dtype)
 
 
 def _dropout_key(module: Stack, deterministic: bool | None) -> jax.Array | None:

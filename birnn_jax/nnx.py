@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._dtypes import cast_floating
 from ._pass import Residuals
 from ._scan import scan_cell
 from ._stack import Layer, init_stack, stack, uses_key
@@ -29,6 +31,8 @@ class RNN(nnx.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -49,13 +53,16 @@ class RNN(nnx.Module):
         hidden_size: int,
         reverse: bool = False,
         residuals: Residuals = "gates",
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.reverse = reverse
         self.residuals: Residuals = residuals
-        self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size))
+        self.dtype = dtype
+        self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size), param_dtype)
 
     def __call__(
         self,
@@ -66,7 +73,7 @@ class RNN(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
-        params = nnx.as_pure(self.rnn)
+        params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return scan_cell(
             self.cell,
             params,
@@ -88,6 +95,8 @@ class Bidirectional(nnx.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -108,14 +117,18 @@ class Bidirectional(nnx.Module):
         hidden_size: int | Bi[int],
         merge: Merge = "concat",
         residuals: Residuals = "gates",
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.merge: Merge = merge
         self.residuals: Residuals = residuals
+        self.dtype = dtype
         self.rnn = _as_variables(
-            init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size)
+            init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size),
+            param_dtype,
         )
 
     def __call__(
@@ -127,7 +140,7 @@ class Bidirectional(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[Bi[Carry], Any]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
-        params = nnx.as_pure(self.rnn)
+        params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return bidirectional(
             self.cell,
             params,
@@ -150,6 +163,8 @@ class Stack(nnx.Module):
       dropout: rate applied to the outputs of every layer but the last.
       deterministic: True switches dropout off, and the noise of cells that draw any, as
         `layer.eval()` does later.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters; where there is dropout or noise, a fork of its
         stream "dropout" is kept and advanced by each call.
 
@@ -172,12 +187,16 @@ class Stack(nnx.Module):
         hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
         dropout: float = 0.0,
         deterministic: bool = False,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.layers = tuple(layers)
+        self.dtype = dtype
         self.rnn = _as_variables(
-            init_stack(layers, rngs.params(), input_size=input_size, hidden_size=hidden_size)
+            init_stack(layers, rngs.params(), input_size=input_size, hidden_size=hidden_size),
+            param_dtype,
         )
         # Never called: it holds rate, mode and stream where `train`, `eval`, `nnx.view` and
         # `nnx.reseed` find them. The masks come from the core, which keeps rows independent.
@@ -203,7 +222,7 @@ class Stack(nnx.Module):
         """
         return stack(
             self.layers,
-            nnx.as_pure(self.rnn),
+            cast_floating(nnx.as_pure(self.rnn), self.dtype),
             xs,
             lengths,
             initial_carry=initial_carry,
@@ -212,10 +231,10 @@ class Stack(nnx.Module):
         )
 
 
-def _as_variables(params: Params) -> Params:
+def _as_variables(params: Params, dtype: DTypeLike | None) -> Params:
     # One Param for each array: from a Param that holds the whole tree, `nnx.Optimizer` loses the
     # NamedTuples in its first update and fails in its second.
-    return nnx.data(jax.tree.map(nnx.Param, params))
+    return nnx.data(jax.tree.map(nnx.Param, cast_floating(params, dtype)))
 
 
 def _dropout_key(

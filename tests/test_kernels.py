@@ -86,7 +86,9 @@ def test_other_cells_and_mixed_dtypes_have_none():
 def test_kernels_under_bfloat16_params_carry_float32():
     params, carry = random_cell(LSTM, 1, dtype="bfloat16")
     assert find_form(LSTM, params, carry) is not None
-    assert find_form(LSTM, params, jax.tree.map(lambda leaf: leaf.astype("bfloat16"), carry)) is None
+    assert (
+        find_form(LSTM, params, jax.tree.map(lambda leaf: leaf.astype("bfloat16"), carry)) is None
+    )
 
 
 @CELLS

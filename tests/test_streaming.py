@@ -375,7 +375,9 @@ def test_train_step_carries_states_from_batch_to_batch_and_resets_rows():
 def test_learned_initial_carry_has_its_gradient_from_rows_that_start():
     carry = random_like(streaming.initial_carry(ONE, random_stack(ONE, "float32"), B), 4)
     starts = np.array([True, False, True])
-    grad = jax.grad(lambda last, initial: weigh(streaming.carry_over(last, initial, starts)), (0, 1))
+    grad = jax.grad(
+        lambda last, initial: weigh(streaming.carry_over(last, initial, starts)), (0, 1)
+    )
     by_last, by_initial = grad(carry, carry)
     assert not any(leaf.any() for leaf in jax.tree.leaves(by_last))
     assert all(((leaf != 0).any(axis=1) == starts).all() for leaf in jax.tree.leaves(by_initial))

@@ -141,8 +141,12 @@ def _gru_init(
 
 
 def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
-    x_r, x_z, x_n = jnp.split(_normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3)
-    h_r, h_z, h_n = jnp.split(_normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3)
+    x_r, x_z, x_n = jnp.split(
+        _normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3
+    )
+    h_r, h_z, h_n = jnp.split(
+        _normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3
+    )
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
     n = jnp.tanh(x_n + r * (h_n + widen(params.b_hn)))

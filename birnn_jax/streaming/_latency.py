@@ -195,9 +195,7 @@ def _run_layer(
 
     ys_fwd = ys_bwd = None
     if layer.direction != "bwd":
-        carry, ys_fwd = _run_forwards(
-            functools.partial(run, False), carry, xs, lengths, chunk_size
-        )
+        carry, ys_fwd = _run_forwards(functools.partial(run, False), carry, xs, lengths, chunk_size)
     if layer.direction != "fwd":
         _, rows = run(True, None, _as_rows(xs), _as_rows(lengths))
         ys_bwd = rows.reshape(*xs.shape[:3], rows.shape[-1])
