@@ -41,7 +41,7 @@ def scan_row(
 def _step(
     cell: Cell, wide: Params, params: Params, carry: Carry, x: jax.Array
 ) -> tuple[Carry, jax.Array]:
-    """`cell.step`, with the dtypes of the carry kept; `wide` is `params` as its gradient adds up."""
+    """`cell.step`, with the dtypes of the carry kept; `wide` is what the gradient is added to."""
     new_carry, y = cell.step(cast_like(wide, params), carry, x)
     return cast_like(new_carry, carry), y
 

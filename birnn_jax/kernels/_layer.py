@@ -30,9 +30,9 @@ def run_layer(
 ) -> tuple[tuple[Any, jax.Array], ...]:
     """For each direction `(carry, hs)`, hs `[T, B, H]` in the order of the visit.
 
-    In padding hs are the frozen state. Carries are of the `sum_dtype` of params and xs, hs of theirs.
-    With `keep_gates` the gradient finds the activations of
-    every step, otherwise it computes them again from the states, in one product.
+    In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
+    every step, otherwise it computes them again from the states, in one product. Carries,
+    activations and the derivative are of the `sum_dtype` of params and xs, hs of their own.
     """
     shapes = [jax.tree.map(jnp.shape, direction) for direction in directions]
     if not get_plan().stacked or shapes[1:] != shapes[:-1]:

@@ -132,7 +132,9 @@ def latency_controlled_step(
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
       >>> carry = streaming.initial_carry(layers, params, 2)
       >>> window = jax.random.normal(jax.random.key(1), [2, 20 + 10, 3])
-      >>> carry, ys = streaming.latency_controlled_step(layers, params, carry, window, chunk_size=20)
+      >>> carry, ys = streaming.latency_controlled_step(
+      ...     layers, params, carry, window, chunk_size=20
+      ... )
       >>> ys.shape
       (2, 20, 8)
     """

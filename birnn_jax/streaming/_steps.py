@@ -68,7 +68,8 @@ def step(
       >>> layers = (Layer(LSTM, direction="fwd"),) * 2
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
       >>> xs = jax.random.normal(jax.random.key(1), [2, 5, 3])
-      >>> carry, step = streaming.initial_carry(layers, params, 2), jax.jit(streaming.step, static_argnums=0)
+      >>> step = jax.jit(streaming.step, static_argnums=0)
+      >>> carry = streaming.initial_carry(layers, params, 2)
       >>> for t in range(5):
       ...     carry, y = step(layers, params, carry, xs[:, t])
       >>> bool(jnp.allclose(y, stack(layers, params, xs)[1][:, -1], atol=1e-6))
