@@ -126,9 +126,9 @@ def draw(rows: list[dict], path: Path) -> None:
                 "o-",
                 label=f"{residuals}, $T^{{{slope(rows, residuals, quantity):.2f}}}$",
             )
-        first, *_, last = (row for row in rows if row["residuals"] == RESIDUALS[-1])
-        ends = [first["num_steps"], last["num_steps"]]
-        start = (first[quantity] or math.nan) / 1e6
+        lowest = [row for row in rows if row["residuals"] == RESIDUALS[-1]]
+        ends = [lowest[0]["num_steps"], lowest[-1]["num_steps"]]
+        start = (lowest[0][quantity] or math.nan) / 1e6
         panel.loglog(ends, [start, start * math.sqrt(ends[1] / ends[0])], "k--", label=r"$T^{1/2}$")
         panel.set(xlabel="steps T", title=title)
         panel.grid(alpha=0.3)

@@ -62,7 +62,7 @@ def latency_controlled(
 
     Example:
       >>> from birnn_jax import streaming
-      >>> layers = (Layer(LSTM),) * 2
+      >>> layers = (Layer(LSTM),)
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
       >>> xs = jax.random.normal(jax.random.key(1), [2, 50, 3])
       >>> carry, ys = streaming.latency_controlled(layers, params, xs, chunk_size=20, lookahead=10)
@@ -128,7 +128,7 @@ def latency_controlled_step(
 
     Example:
       >>> from birnn_jax import streaming
-      >>> layers = (Layer(LSTM),) * 2
+      >>> layers = (Layer(LSTM),)
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
       >>> carry = streaming.initial_carry(layers, params, 2)
       >>> window = jax.random.normal(jax.random.key(1), [2, 20 + 10, 3])
@@ -170,12 +170,10 @@ def _run_windows(
     `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
     """
     own = make_initial_carry(layers, params, xs.shape[1])
-    if carries is None:
-        carries = own
-    check_carry(tuple(carries), expected=own)
-    carries = jax.tree.map(at_least, tuple(carries), own)
-    out = []
-    for layer, layer_params, carry in zip(layers, params, carries, strict=True):
+    carries = own if carries is None else tuple(carries)
+    check_carry(carries, expected=own)
+    starts, out = jax.tree.map(at_least, carries, own), []
+    for layer, layer_params, carry in zip(layers, params, starts, strict=True):
         carry, xs = _run_layer(layer, layer_params, carry, xs, lengths, chunk_size)
         out.append(carry)
     return tuple(out), xs[:, :, :chunk_size]
@@ -195,15 +193,14 @@ def _run_layer(
             residuals=layer.residuals,
         )
 
-    ys_fwd = ys_bwd = None
+    outputs = []
     if layer.direction != "bwd":
-        carry, ys_fwd = _run_forwards(functools.partial(run, False), carry, xs, lengths, chunk_size)
+        carry, ys = _run_forwards(functools.partial(run, False), carry, xs, lengths, chunk_size)
+        outputs.append(ys)
     if layer.direction != "fwd":
-        _, rows = run(True, None, _as_rows(xs), _as_rows(lengths))
-        ys_bwd = rows.reshape(*xs.shape[:3], rows.shape[-1])
-    if ys_fwd is not None and ys_bwd is not None:
-        return carry, MERGES[layer.merge](ys_fwd, ys_bwd)
-    return carry, ys_bwd if ys_fwd is None else ys_fwd
+        _, ys = run(True, None, _as_rows(xs), _as_rows(lengths))
+        outputs.append(ys.reshape(*xs.shape[:2], *ys.shape[1:]))
+    return carry, MERGES[layer.merge](*outputs) if len(outputs) == 2 else outputs[0]
 
 
 def _run_forwards(
