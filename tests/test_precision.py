@@ -37,6 +37,7 @@ from tests._cases import (
     random_xs,
     weigh,
 )
+from tests.test_kernels import as_plain
 
 LOW, WIDE = jnp.dtype("bfloat16"), jnp.dtype("float32")
 PROJECTED = cells.PROJECTED_LSTM.with_init(projection_size=3)
@@ -50,7 +51,6 @@ EVERY_CELL = {name: getattr(cells, name) for name in NAMES} | {
     "zoneout": cells.zoneout(LSTM, h=0.1, c=0.1),
 }
 CELLS = pytest.mark.parametrize("cell", EVERY_CELL.values(), ids=EVERY_CELL.keys())
-RESIDUALS = pytest.mark.parametrize("residuals", ["gates", "states", "chunked"])
 
 
 def dtypes(tree):
@@ -125,20 +125,16 @@ def test_adapters_compute_in_dtype_and_keep_param_dtype():
 LONG = 2000
 
 
-def slow_cell(cell, seed=0):
+def slow_params(cell, name):
     """A carry that goes up by a thousandth a step: what bfloat16 cannot add to one."""
-    params, _ = random_cell(cell, seed, hidden_size=H)
+    params, _ = random_cell(cell, 0)
     params = jax.tree.map(lambda leaf: 0.1 * leaf, params)
-    return params._replace(b=params.b + _open_and_remember(cell))
-
-
-def _open_and_remember(cell):
     gates = {
-        LSTM: (-5.5, 9.0, 2.0, 0.0),  # i, f, g, o
-        GRU: (0.0, 7.0, 2.0),  # r, z, n
-        cells.MINGRU: (-7.0, 2.0),  # z, h
-    }[cell]
-    return np.repeat(np.array(gates, np.float32), H)
+        "lstm": (-5.5, 9.0, 2.0, 0.0),  # i, f, g, o
+        "gru": (0.0, 7.0, 2.0),  # r, z, n
+        "mingru": (-7.0, 2.0),  # z, h
+    }[name]
+    return params._replace(b=params.b + np.repeat(np.array(gates, np.float32), H))
 
 
 def in_float64(cell, oracle, params, xs):
@@ -153,18 +149,24 @@ def mingru_step(params, carry, x):
     return carry._replace(h=h), h
 
 
-@RESIDUALS
+SLOW = {
+    "lstm": (LSTM, _oracles.lstm_step, "c"),
+    "lstm_plain": (as_plain(LSTM), _oracles.lstm_step, "c"),
+    "gru": (GRU, _oracles.gru_step, "h"),
+    "gru_plain": (as_plain(GRU), _oracles.gru_step, "h"),
+    "mingru": (cells.MINGRU, mingru_step, "h"),
+    "mingru_parallel": (cells.parallel(cells.MINGRU), mingru_step, "h"),
+}
+
+
 @pytest.mark.parametrize(
-    ("cell", "oracle", "field"),
-    [
-        (LSTM, _oracles.lstm_step, "c"),
-        (GRU, _oracles.gru_step, "h"),
-        (cells.MINGRU, mingru_step, "h"),
-    ],
-    ids=["lstm", "gru", "mingru"],
+    ("name", "residuals"),
+    [(name, "gates") for name in SLOW] + [("lstm", "states"), ("lstm", "chunked")],
 )
-def test_slow_sums_over_long_sequences_stay_near_those_in_float64(cell, oracle, field, residuals):
-    params = jax.tree.map(lambda leaf: leaf.astype(LOW), slow_cell(cell))
+def test_slow_sums_over_long_sequences_stay_near_those_in_float64(name, residuals):
+    cell, oracle, field = SLOW[name]
+    params = slow_params(cell, name.partition("_")[0])
+    params = jax.tree.map(lambda leaf: leaf.astype(LOW), params)
     xs = random_xs(0, 2, LONG, D, dtype=LOW)
     run = jax.jit(scan_cell, static_argnames=("cell", "residuals"))
     carry, ys = run(cell, params, xs, np.array([LONG, LONG // 2]), residuals=residuals)
