@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.test_util import check_grads
 
 from birnn_jax import (
     ELMAN,
@@ -248,6 +249,13 @@ def test_online_chunks_equal_the_offline_run_in_values_and_gradients(x64):
     want = run(offline)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(want))
     assert_close(run(online), want, "float64")
+
+
+def test_gradients_of_a_latency_controlled_stack_match_finite_differences(x64):
+    params, xs = random_stack(SMALL, "float64"), random_xs(dtype="float64")
+    run = functools.partial(streaming.latency_controlled, SMALL, chunk_size=2, lookahead=2)
+    loss = jax.jit(lambda params, xs, carry: weigh(run(params, xs, LENGTHS, initial_carry=carry)))
+    check_grads(loss, (params, xs, random_carry(SMALL, params)), order=1, modes=["rev"])
 
 
 def test_what_lies_beyond_the_window_has_no_influence():
