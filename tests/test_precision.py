@@ -27,6 +27,7 @@ from birnn_jax import (
     streaming,
     tagger,
 )
+from birnn_jax.kernels import _tangent
 from tests import _oracles
 from tests._cases import (
     LENGTHS,
@@ -205,8 +206,16 @@ def long_gradients(cell, dtype, residuals):
 def test_gradients_of_parameters_over_long_sequences_stay_near_those_in_float64(
     cell, residuals, x64
 ):
-    got = long_gradients(cell, "bfloat16", residuals)
-    want = long_gradients(cell, "float64", "gates")
+    check_long_gradients(cell, long_gradients(cell, "bfloat16", residuals))
+
+
+def test_gradients_of_parameters_add_up_in_float32_over_many_chunks(monkeypatch, x64):
+    monkeypatch.setattr(_tangent, "chunk_steps", lambda *sizes: 4)
+    check_long_gradients(LSTM, long_gradients.__wrapped__(LSTM, "bfloat16", "gates"))
+
+
+def check_long_gradients(cell, got):
+    want = long_gradients(cell, "float64", "states")
     assert dtypes(got) == {LOW}
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         error = np.abs(np.asarray(one, np.float64) - other).max()
