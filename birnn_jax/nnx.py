@@ -3,7 +3,9 @@
 Every layer keeps its parameters as one tree of NamedTuples, `layer.rnn`, with an `nnx.Param` for
 each array: `layer.rnn.fwd.w_x`. Parameters made elsewhere enter by
 `layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state, except
-`Stack` with dropout or with cells that draw noise.
+`Stack` with dropout or with cells that draw noise. Every layer takes `dtype`, that of the
+computation and the outputs (None is that of the parameters), and `param_dtype`, that of the
+parameters (None is that in which the cell makes them).
 """
 
 from collections.abc import Sequence
@@ -31,8 +33,6 @@ class RNN(nnx.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
-      dtype: of the computation and the outputs; None is that of the parameters.
-      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -75,10 +75,7 @@ class RNN(nnx.Module):
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
         params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return scan_cell(
-            self.cell,
-            params,
-            xs,
-            lengths,
+            *(self.cell, params, xs, lengths),
             initial_carry=initial_carry,
             reverse=self.reverse,
             residuals=self.residuals,
@@ -95,8 +92,6 @@ class Bidirectional(nnx.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
-      dtype: of the computation and the outputs; None is that of the parameters.
-      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters.
 
     Example:
@@ -142,10 +137,7 @@ class Bidirectional(nnx.Module):
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
         params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return bidirectional(
-            self.cell,
-            params,
-            xs,
-            lengths,
+            *(self.cell, params, xs, lengths),
             initial_carry=initial_carry,
             merge=self.merge,
             residuals=self.residuals,
@@ -163,8 +155,6 @@ class Stack(nnx.Module):
       dropout: rate applied to the outputs of every layer but the last.
       deterministic: True switches dropout off, and the noise of cells that draw any, as
         `layer.eval()` does later.
-      dtype: of the computation and the outputs; None is that of the parameters.
-      param_dtype: of the parameters; None is that in which the cell makes them.
       rngs: its stream "params" draws the parameters; where there is dropout or noise, a fork of its
         stream "dropout" is kept and advanced by each call.
 

@@ -225,9 +225,10 @@ def check_long_gradients(cell, got):
 def test_pools_count_and_add_beyond_what_bfloat16_can():
     ys = jnp.abs(random_xs(0, 1, LONG, H, dtype=LOW)) + 1
     want = np.asarray(ys, np.float64)
-    got = mean_pool(ys, np.array([1003]))
+    got = mean_pool(ys, np.array([257]))
     assert got.dtype == LOW
-    np.testing.assert_allclose(got.astype("float32"), want[:, :1003].mean(axis=1), rtol=2**-8)
+    half_a_bit = 1.01 * 2**-9
+    np.testing.assert_allclose(got.astype("float32"), want[:, :257].mean(axis=1), rtol=half_a_bit)
     assert max_pool(ys).dtype == LOW
 
 
