@@ -61,6 +61,7 @@ LAYERS = [
         "_models": {"jax"},
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
+        "heads._places": {"jax"},
         "heads._crf": {"jax"},
         "heads._ctc": {"jax", "optax"},
         "heads._tags": {"jax", "numpy"},
