@@ -78,9 +78,7 @@ def crf_loss(
     return Total(nats.sum(), mask.sum(dtype=nats.dtype))
 
 
-def crf_marginals(
-    params: CRFParams, logits: jax.Array, lengths: Lengths = None
-) -> jax.Array:
+def crf_marginals(params: CRFParams, logits: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The probability of every label at every step, given the whole row.
 
     Args:

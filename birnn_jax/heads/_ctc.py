@@ -227,9 +227,7 @@ def _select(
     )
 
 
-def _prepare(
-    logits: jax.Array, lengths: Lengths, blank: int
-) -> tuple[jax.Array, jax.Array]:
+def _prepare(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, jax.Array]:
     """At least float32, valid steps first, and zeros behind them."""
     places = find_places(logits, lengths)
     if not 0 <= blank < logits.shape[-1]:
