@@ -25,9 +25,8 @@ def ctc_loss(
 
     Args:
       logits: `[B, T, K]`, for example from `birnn_jax.tagger`; K counts the blank.
-      lengths: `[B]` integers, of the logits, or a `Mask`, whose other steps are passed over: a label
-        on both sides of a gap is one label, as if the gap were not there. None means that all T
-        steps are valid.
+      lengths: `[B]` integers, of the logits, or a `Mask`, whose gaps are passed over: a label on
+        both sides of one is one label. None means that all T steps are valid.
       labels: `[B, N]` integers, none of them the blank; padding is never used.
       label_lengths: `[B]` integers, or a `Mask` of the labels; None means that all N are valid.
       blank: the class that stands for no label.
