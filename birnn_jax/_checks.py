@@ -60,10 +60,11 @@ def check_params(cell: Cell, params: Params, xs: jax.Array) -> None:
 
 def _check_step(cell: Cell, params: Params, x: jax.ShapeDtypeStruct) -> None:
     """A step gives back a carry of the shapes it was given."""
-    cause = None
+    # A noisy step wraps another, and has its own words for what it cannot do.
+    step, cause = getattr(cell.step, "step", cell.step), None
     try:
         carry = jax.eval_shape(cell.initial_carry, params)
-        new, _ = jax.eval_shape(cell.step, params, carry, x)
+        new, _ = jax.eval_shape(step, params, carry, x)
         if jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, carry):
             return
     except (TypeError, ValueError) as error:
