@@ -22,6 +22,11 @@ from ._stacks import TOLERANCE_FLOAT32, assert_close, randomised
 README = pathlib.Path(__file__).parents[2] / "experiments" / "README.md"
 BLOCKED = ("jax", "jaxlib", "flax", "birnn_jax", "experiments", "onnx")
 SENTENCES = ["I know that man .", "Uncharacteristically , Ünal", "the THE The unheard-of-word"]
+SENTENCES += [
+    f"{start}{end} . {start} the {end}ly"
+    for start in ("Bagh", "go", "12", "Un")
+    for end in ("ing", "?!", "dad", "ed", "34")
+]
 
 
 @pytest.mark.parametrize("direction", ["both", "fwd", "bwd"])
@@ -54,7 +59,13 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving")
     data = _small_tagging.write_data(folder)
     changes = {"cell": "lstm", "learning_rate": 0.03, "average_decay": 0.0}
-    changes |= {"epochs": 4, "tokens_per_batch": 30, "hidden_size": 16, "word_size": 12}
+    changes |= {
+        "word_width": 4,
+        "epochs": 4,
+        "tokens_per_batch": 30,
+        "hidden_size": 16,
+        "word_size": 12,
+    }
     with jax.enable_x64(False), pytest.MonkeyPatch.context() as patch:
         patch.setattr(pos_tagging, "finish", lambda *_: None)  # no pictures
         run = folder / "run"
