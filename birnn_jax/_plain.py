@@ -24,7 +24,11 @@ def scan_row(
     """`xs` is `[T, D]`, leaves of `visits` are `[T]`; `initial` is what a segment starts from."""
     if isinstance(cell.step, ParallelStep):
         return scan_row_in_parallel(cell.step, params, reverse, xs, visits, carry, initial)
-    step = functools.partial(_step, cell, widen(params), params)
+    wide = widen(params)  # what the gradient is added to, step after step
+
+    def step(carry, x):
+        return advance(cell, cast_like(wide, params), carry, x)
+
     if visits is None:
         return jax.lax.scan(step, carry, xs, reverse=reverse)
 
@@ -33,16 +37,15 @@ def scan_row(
         start = carry if visit.starts is None else _select(visit.starts, initial, carry)
         # The input is masked too: through an unused branch a NaN would still reach the gradient.
         new_carry, y = step(start, jnp.where(visit.valid, x, 0))
-        return _select(visit.valid, new_carry, carry), jnp.where(visit.valid, y, 0)
+        y = jax.tree.map(lambda leaf: jnp.where(visit.valid, leaf, 0), y)  # inspection has many
+        return _select(visit.valid, new_carry, carry), y
 
     return jax.lax.scan(body, carry, (xs, visits), reverse=reverse)
 
 
-def _step(
-    cell: Cell, wide: Params, params: Params, carry: Carry, x: jax.Array
-) -> tuple[Carry, jax.Array]:
-    """`cell.step`, with the dtypes of the carry kept; `wide` is what the gradient is added to."""
-    new_carry, y = cell.step(cast_like(wide, params), carry, x)
+def advance(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+    """`cell.step`, with the dtypes of the carry kept."""
+    new_carry, y = cell.step(params, carry, x)
     return cast_like(new_carry, carry), y
 
 
