@@ -92,7 +92,7 @@ def make_pass(
     if key is not None:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
         carry = add_noise(cell, carry, keys)
-    return Pass(cell, params, reverse, carry, _as_compute_dtype(xs, params), visits)
+    return Pass(cell, params, reverse, carry, as_compute_dtype(xs, params), visits)
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -100,7 +100,8 @@ def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
 
 
-def _as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+    """`xs` in the dtype of the parameters."""
     dtypes = [leaf.dtype for leaf in jax.tree.leaves(params)]
     floating = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
     if not floating or not jnp.issubdtype(xs.dtype, jnp.floating):

@@ -13,6 +13,7 @@ from birnn_jax import (
     Bi,
     ClassifierParams,
     Layer,
+    LayerParams,
     Mask,
     Segments,
     accuracy,
@@ -37,12 +38,12 @@ from tests._cases import CLOCKED, LENGTHS, B, D, H, T, random_cell, random_input
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
 LAYERS = (Layer(LSTM), Layer(LSTM))
 OTHER_SIZE = [random_cell(LSTM, seed, hidden_size=H + 1) for seed in (1, 3)]
-NO_ATTENTION = ClassifierParams((PARAMS, PARAMS), attention=None, w=None, b=None)
+NO_ATTENTION = ClassifierParams((LayerParams(PARAMS),) * 2, attention=None, w=None, b=None)
 scan = functools.partial(scan_cell, LSTM, PARAMS.fwd)
 both = functools.partial(bidirectional, LSTM, PARAMS)
 make_stack = functools.partial(init_stack, key=jax.random.key(0), input_size=D)
 drop = functools.partial(dropout, XS)
-run_stack = functools.partial(stack, LAYERS[:1], (PARAMS,))
+run_stack = functools.partial(stack, LAYERS[:1], (LayerParams(PARAMS),))
 pool = functools.partial(attention_pool, None)
 
 BAD_VALUES = {
@@ -147,7 +148,7 @@ BAD_VALUES = {
         "hidden_size has 1 sizes for 2 layers.",
     ),
     "params_of_fewer_layers": (
-        lambda: stack(LAYERS, (PARAMS,), XS),
+        lambda: stack(LAYERS, (LayerParams(PARAMS),), XS),
         "layers, params and initial_carry must be as many, got 2, 1 and 2.",
     ),
     "carries_of_more_layers": (

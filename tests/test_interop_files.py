@@ -90,9 +90,9 @@ def test_file_is_read_without_the_library(tmp_path):
     data = (tmp_path / "m.safetensors").read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + size])
-    begin, end = header["rnn.0.bwd.w_h"]["data_offsets"]
+    begin, end = header["rnn.0.rnn.bwd.w_h"]["data_offsets"]
     w_h = np.frombuffer(data[8 + size :][begin:end], np.float32).reshape(H, 4 * H)
-    np.testing.assert_array_equal(w_h, params.rnn[0].bwd.w_h)
+    np.testing.assert_array_equal(w_h, params.rnn[0].rnn.bwd.w_h)
     config = json.loads(header["__metadata__"]["config"])
     assert config["layers"][0]["birnn_jax.Layer"]["cell"] == {"name": "LSTM", "init": {}}
 

@@ -14,7 +14,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # Each row may import the rows above it and itself; beside each module what it may import from
 # outside the package and the standard library.
 LAYERS = [
-    {"_types": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
+    {"_types": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}, "_affine": {"jax"}},
     {
         "cells._init": {"jax"},
         "cells._gated": {"jax"},
@@ -53,6 +53,9 @@ LAYERS = [
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},
+        "_subsample": {"jax"},
+        "_layer": {"jax"},
+        "_layer_run": {"jax"},
         "_stack": {"jax"},
         "_states": {"jax"},
         "_readouts": {"jax"},
@@ -79,6 +82,7 @@ LAYERS = [
         "interop._keras_sources": {"numpy"},
         "interop._layers": {"jax", "numpy"},
         "interop._onnx_graph": {"numpy"},
+        "interop._onnx_layer": {"numpy"},
         "interop._onnx_weights": {"numpy"},
         "interop._torch_weights": {"jax", "numpy"},
         "interop.cudnn": {"jax", "numpy"},

@@ -15,13 +15,13 @@ FUNCTIONS = """
     accuracy attention_pool bidirectional classifier cross_entropy drop_connect dropout final_states
     init_attention_pool init_bidirectional init_classifier init_stack init_tagger init_train_state
     locked_dropout make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite
-    scan_cell stack stack_states tagger unstack_states word_dropout
+    scan_cell stack stack_lengths stack_states tagger unstack_states word_dropout
 """.split()
 CLASSES = "Bi Cell Layer Mask Segments Total TrainState".split()
 CELLS = "ELMAN GRU LSTM".split()
 CONTAINERS = """
-    AttentionPoolParams ClassifierParams ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry
-    LSTMParams TaggerParams
+    AffineParams AttentionPoolParams ClassifierParams ElmanCarry ElmanParams GRUCarry GRUParams
+    LayerParams LSTMCarry LSTMParams NormParams TaggerParams
 """.split()
 MORE_FUNCTIONS = {
     "cells": "candidate_dropout elman indrnn parallel recurrent_dropout zoneout",

@@ -40,9 +40,10 @@ class LayerNormGRUParams(NamedTuple):
     scale_h: jax.Array  # [3H]
 
 
-def _normalise(a: jax.Array, epsilon: float) -> jax.Array:
-    centred = a - a.mean()
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2) + epsilon)
+def normalise(a: jax.Array, epsilon: float) -> jax.Array:
+    """`(a - mean(a)) / sqrt(var(a) + epsilon)` over the last axis."""
+    centred = a - a.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)
 
 
 @functools.wraps(lstm_init, assigned=())  # takes its options
@@ -65,8 +66,8 @@ class _LSTMGatesFn:
     epsilon: float
 
     def __call__(self, params: LayerNormLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
-        a_x = _normalise(x @ params.w_x, self.epsilon) * params.scale_x
-        a_h = _normalise(carry.h @ params.w_h, self.epsilon) * params.scale_h
+        a_x = normalise(x @ params.w_x, self.epsilon) * params.scale_x
+        a_h = normalise(carry.h @ params.w_h, self.epsilon) * params.scale_h
         return activate(a_x + a_h + params.b)
 
 
@@ -74,7 +75,7 @@ def _lstm_update_ba(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    h = gates.o * jnp.tanh(_normalise(c, 1e-5) * params.scale_c + params.shift_c)
+    h = gates.o * jnp.tanh(normalise(c, 1e-5) * params.scale_c + params.shift_c)
     return LSTMCarry(c=c, h=h), h
 
 
@@ -82,7 +83,7 @@ def _lstm_update_tfa(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    c = _normalise(c, 1e-3) * params.scale_c + params.shift_c
+    c = normalise(c, 1e-3) * params.scale_c + params.shift_c
     h = gates.o * jnp.tanh(c)
     return LSTMCarry(c=c, h=h), h
 
@@ -147,7 +148,7 @@ def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRU
 def _normalise_gru(a: jax.Array) -> jax.Array:
     """The two gates together, the candidate by itself."""
     a_rz, a_n = jnp.split(a, [a.shape[0] // 3 * 2])
-    return jnp.concatenate([_normalise(a_rz, 1e-5), _normalise(a_n, 1e-5)])
+    return jnp.concatenate([normalise(a_rz, 1e-5), normalise(a_n, 1e-5)])
 
 
 LAYER_NORM_GRU_BA = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))
