@@ -18,6 +18,7 @@ from birnn_jax import (
     Bi,
     Cell,
     Layer,
+    LayerParams,
     bidirectional,
     drop_connect,
     init_stack,
@@ -260,7 +261,7 @@ def test_layers_of_a_stack_draw_different_noise():
     )
     carries, _ = jax.jit(stack, static_argnames=("layers", "dropout"))(
         (layer,) * 2,
-        [eye] * 2,
+        [LayerParams(eye)] * 2,
         jnp.zeros([1, 1, 200]),
         initial_carry=[carry] * 2,
         dropout=0.5,
@@ -404,13 +405,13 @@ def test_a_stack_locks_the_mask_between_its_layers():
     )
     xs = random_xs(0, B, T, 200)
     layers = (Layer(copy, direction="fwd"),) * 2
-    run = functools.partial(stack, layers, ({}, {}), xs, locked_dropout=RATE)
+    run = functools.partial(stack, layers, (LayerParams({}),) * 2, xs, locked_dropout=RATE)
     mask = _recover_mask(run(key=jax.random.key(0))[1], xs)
     np.testing.assert_array_equal(mask == 0, np.broadcast_to(mask[:, :1] == 0, mask.shape))
     assert abs((mask == 0).mean() - RATE) < 0.09
     assert_equal(run()[1], xs)
     with pytest.raises(ValueError, match="locked_dropout must be"):
-        stack(layers, ({}, {}), xs, locked_dropout=1.0)
+        stack(layers, (LayerParams({}),) * 2, xs, locked_dropout=1.0)
 
 
 @pytest.mark.parametrize(

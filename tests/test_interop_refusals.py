@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, GRUCarry, Layer, init_stack
+from birnn_jax import ELMAN, GRU, LSTM, Bi, GRUCarry, Layer, LayerParams, init_stack
 from birnn_jax.cells import GRU_RESET_BEFORE, MINGRU, PROJECTED_LSTM, zoneout
 from birnn_jax.interop.cudnn import from_cudnn, to_cudnn
 from birnn_jax.interop.equinox import from_equinox, to_equinox
@@ -262,8 +262,8 @@ def test_exports_without_a_counterpart_are_refused(convert, stack, match):
 
 def test_nnx_gru_with_b_hn_of_zero_is_exported():
     layers, (params,) = random_stack(Layer(GRU, direction="fwd"))
-    params = params._replace(b_hn=jnp.zeros(H))
-    assert (to_nnx(layers, [params])[0]["cell"]["dense_i"]["bias"] == params.b).all()
+    params = LayerParams(params.rnn._replace(b_hn=jnp.zeros(H)))
+    assert (to_nnx(layers, [params])[0]["cell"]["dense_i"]["bias"] == params.rnn.b).all()
 
 
 def test_states_come_in_by_name_not_by_place():

@@ -64,6 +64,7 @@ LAYERS = [
         "_models": {"jax"},
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
+        "heads._bridge": {"jax"},
         "heads._crf": {"jax"},
         "heads._ctc": {"jax", "optax"},
         "heads._tags": {"jax", "numpy"},

@@ -26,9 +26,9 @@ CONTAINERS = """
 MORE_FUNCTIONS = {
     "cells": "candidate_dropout elman indrnn parallel recurrent_dropout zoneout",
     "heads": """
-        additive_attention constrain_crf crf_decode crf_decode_n_best crf_loss crf_marginals
+        additive_attention bridge constrain_crf crf_decode crf_decode_n_best crf_loss crf_marginals
         ctc_beam_decode ctc_greedy_decode ctc_loss dot_attention general_attention
-        init_additive_attention init_crf init_general_attention tag_constraints
+        init_additive_attention init_bridge init_crf init_general_attention tag_constraints
     """,
 }
 MORE_CELLS = """
