@@ -235,6 +235,22 @@ EXPORTS = {
     ),
     "torch backwards": (to_torch, random_stack(Layer(LSTM, direction="bwd")), "no layer with dir"),
     "torch with a sum": (to_torch, random_stack(Layer(LSTM, merge="sum")), "and merge='sum'"),
+    "torch with a connection": (
+        to_torch,
+        random_stack(Layer(LSTM), Layer(LSTM, norm="post", connection="residual")),
+        "one of the layers has more: norm='post', connection='residual'. birnn_jax.interop.stable",
+    ),
+    "linen with a projection": (to_linen, random_stack(Layer(GRU, projection=4)), "projection=4"),
+    "onnx operator with fewer steps": (
+        lambda layers, params: to_onnx(layers[0], params[0]),
+        random_stack(Layer(GRU, subsample=2, subsample_mode="first")),
+        "Only the recurrence .* subsample=2, subsample_mode='first'",
+    ),
+    "nnx with a learned carry": (
+        to_nnx,
+        random_stack(Layer(LSTM, initial_carry="learned")),
+        "initial_carry='learned'",
+    ),
     "torch of two cells": (
         to_torch,
         random_stack(Layer(LSTM), Layer(GRU)),
