@@ -142,25 +142,25 @@ def test_layer_makes_the_parameters_of_the_function(row, make_layer):
     ]
 
 
-def test_stack_hands_on_its_locked_dropout(make_layer):
+@pytest.mark.parametrize("kind", ["linen", "nnx"])
+def test_stack_hands_on_its_locked_dropout(kind):
     """Two layers of which the upper one passes on what it gets."""
     layers = (Layer(ELMAN, direction="fwd"), Layer(ELMAN, merge="sum", connection="residual"))
     init = functools.partial(init_stack, layers, input_size=D, hidden_size=40)
     below, above = random_like(jax.eval_shape(init, jax.random.key(0)), 4)
     params = (below, jax.tree.map(jnp.zeros_like, above))
     settings = {"layers": layers, "hidden_size": 40, "locked_dropout": 0.5}
-    if make_layer is linen_layer:
-        layer, _ = make_layer("Stack", settings, params)
-        call = functools.partial(layer, rngs={"dropout": jax.random.key(6)})
+    if kind == "linen":
+        apply = birnn_jax.linen.Stack(**settings).apply
+        rngs = {"dropout": jax.random.key(6)}
+        layer = functools.partial(apply, {"params": {"rnn": params}}, rngs=rngs)
     else:
-        make = functools.partial(birnn_jax.nnx.Stack, **settings, input_size=D)
-        layer = make(rngs=nnx.Rngs(params=0, dropout=6))
+        layer = birnn_jax.nnx.Stack(**settings, input_size=D, rngs=nnx.Rngs(params=0, dropout=6))
         layer.rnn = jax.tree.map(nnx.Param, params)
-        call = layer
-    dropped = call(random_xs(), deterministic=False)[1] == 0
+    dropped = layer(random_xs(), deterministic=False)[1] == 0
     assert 0.2 < dropped.mean() < 0.8
     assert_equal(dropped, jnp.broadcast_to(dropped[:, :1], dropped.shape))
-    assert_close(call(random_xs(), deterministic=True), stack(layers, params, random_xs()))
+    assert_close(layer(random_xs(), deterministic=True), stack(layers, params, random_xs()))
 
 
 # What Flax's cells call the parameters of ours. Flax gives its LSTM the recurrent bias only, and

@@ -12,6 +12,7 @@ from birnn_jax.heads import bridge, init_bridge
 from tests._cases import CLOCKED, B, D, T, assert_close, random_cell, random_like, random_xs, weigh
 
 N = 6  # hidden units of the decoder
+DECODER = PROJECTED_LSTM.with_init(projection_size=4)
 
 
 def _random_bridge(cell, input_size, dtype="float32"):
@@ -41,12 +42,12 @@ def test_every_state_of_the_decoder_reads_all_states_of_the_encoder():
 
 def test_backward_state_alone_starts_another_cell():
     """As in the paper: one state, of the direction that read the first word last."""
-    carry, params = _random_carry(GRU, 4), _random_bridge(PROJECTED_LSTM, 4)
+    carry, params = _random_carry(GRU, 4), _random_bridge(DECODER, 4)
     got = bridge(params, carry.bwd)
     assert_close(got.h, _map(params.h, np.asarray(carry.bwd.h, np.float64)))
-    decoder, _ = random_cell(PROJECTED_LSTM, 1, hidden_size=N)
-    _, ys = scan_cell(PROJECTED_LSTM, decoder, random_xs(), initial_carry=got)
-    _, cold = scan_cell(PROJECTED_LSTM, decoder, random_xs())
+    decoder, _ = random_cell(DECODER, 1, hidden_size=N)
+    _, ys = scan_cell(DECODER, decoder, random_xs(), initial_carry=got)
+    _, cold = scan_cell(DECODER, decoder, random_xs())
     assert ys.shape == cold.shape and (ys[:, 0] != cold[:, 0]).all()
 
 

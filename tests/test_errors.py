@@ -11,6 +11,7 @@ from birnn_jax import (
     GRU,
     LSTM,
     Bi,
+    Cell,
     ClassifierParams,
     Layer,
     LayerParams,
@@ -43,7 +44,11 @@ OTHER_SIZE = [random_cell(LSTM, seed, hidden_size=H + 1) for seed in (1, 3)]
 NO_ATTENTION = ClassifierParams((LayerParams(PARAMS),) * 2, attention=None, w=None, b=None)
 scan = functools.partial(scan_cell, LSTM, PARAMS.fwd)
 both = functools.partial(bidirectional, LSTM, PARAMS)
-COUNTER = CLOCKED._replace(initial_carry=lambda params: jnp.zeros([], jnp.int32))
+COUNTER = Cell(
+    init=lambda key, input_size, hidden_size: jnp.zeros([input_size]),
+    initial_carry=lambda params: jnp.zeros([], jnp.int32),
+    step=lambda params, carry, x: (carry + 1, x),
+)
 
 
 def make_stack(layers, *, hidden_size):
