@@ -16,7 +16,7 @@ from .cells._layer_norm import normalise
 
 
 def init_layer(
-    layer: Layer, key: jax.Array, *, input_size: int, hidden_size: int | Bi[int]
+    layer: Layer, key: jax.Array, *, input_size: int, hidden_size: Any
 ) -> tuple[LayerParams, int]:
     """The parameters, and the features of the outputs; inputs are those after subsampling."""
     key_rnn = key_projection = key_highway = key
@@ -115,7 +115,8 @@ def _recurrence_size(layer: Layer, rnn: Params, input_size: int) -> int:
     return ys.shape[-1]
 
 
-def _layer_norm(params: NormParams, xs: jax.Array) -> jax.Array:
+def _layer_norm(params: NormParams | None, xs: jax.Array) -> jax.Array:
+    assert params is not None
     return normalise(xs, EPSILON) * params.scale[None, None] + params.shift[None, None]
 
 
@@ -125,6 +126,7 @@ def _connect(layer: Layer, params: LayerParams, xs: jax.Array, ys: jax.Array) ->
     _check_sizes(layer, xs.shape[-1], ys.shape[-1])
     if layer.connection == "residual":
         return ys + xs
+    assert params.highway is not None
     gate = jax.nn.sigmoid(affine(params.highway, xs))
     return gate * ys + (1 - gate) * xs
 
