@@ -60,15 +60,13 @@ WIDTHS = (Bi(4, 8), Bi(H, 2), 5)
 # Each option by itself: a layer of H units that reads H features.
 ALONE = {
     "residual": Layer(ELMAN, merge="sum", connection="residual"),
-    "residual of a projection": Layer(CLOCKED, projection=H, connection="residual"),
     "highway": Layer(ELMAN, merge="mean", connection="highway"),
-    "highway of one direction": Layer(GRU, direction="fwd", connection="highway"),
-    "pre": Layer(LSTM, norm="pre"),
+    "pre": Layer(GRU, direction="fwd", norm="pre"),
     "post": Layer(LSTM, direction="bwd", norm="post"),
-    "projection": Layer(LSTM, projection=4),
+    "projection": Layer(ELMAN, projection=4),
     "concat": Layer(ELMAN, subsample=2),
     "concat of one direction": Layer(CLOCKED, direction="bwd", subsample=3),
-    "first": Layer(GRU, subsample=2, subsample_mode="first"),
+    "first": Layer(ELMAN, subsample=2, subsample_mode="first"),
     "more than there are": Layer(ELMAN, subsample=T + 2),
 }
 STACKS = {name: ((layer,), H, H) for name, layer in ALONE.items()}
@@ -351,10 +349,11 @@ def test_half_a_carry_leaves_the_other_direction_as_learned():
 
 
 def test_gradient_of_learned_carries_matches_finite_differences(x64):
-    params, _ = random_stack(LEARNED, H, dtype="float64")
+    layers = LEARNED[1:]
+    params, _ = random_stack(layers, H, dtype="float64")
 
     def loss(params):
-        return weigh(stack(LEARNED, params, random_xs(dtype="float64"), LENGTHS))
+        return weigh(stack(layers, params, random_xs(dtype="float64"), LENGTHS))
 
     check_gradients(loss, params)
 
