@@ -1,7 +1,8 @@
 """Bidirectional recurrent networks for JAX: exact under padding, pure functions throughout.
 
 `birnn_jax.cells` has more cells and what regularises them. `birnn_jax.heads` (CRF, CTC, attention),
-`birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax) are imported by name.
+`birnn_jax.inspection`, `birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax)
+are imported by name.
 """
 
 from importlib.metadata import version as _version

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._checks import check_carry, check_choice, check_features, check_xs
+from ._checks import check_carry, check_choice, check_params, check_xs
 from ._dropout import row_keys
 from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
@@ -53,8 +53,8 @@ def scan_cell(
       ys: `[B, T, H]`.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit, or `residuals` is
-        unknown.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, `params` are those of
+        another cell, or `residuals` is unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -84,7 +84,8 @@ def make_pass(
     """Checks the arguments of one direction and completes them."""
     check_xs(xs)
     visits = as_visits(lengths, xs, reverse=reverse)
-    check_features(params, xs)
+    xs = as_compute_dtype(xs, params)
+    check_params(cell, params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
@@ -92,7 +93,7 @@ def make_pass(
     if key is not None:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
         carry = add_noise(cell, carry, keys)
-    return Pass(cell, params, reverse, carry, as_compute_dtype(xs, params), visits)
+    return Pass(cell, params, reverse, carry, xs, visits)
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:

@@ -6,8 +6,10 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from flax.nnx import Param, Rngs
 
 from birnn_jax import (
+    ELMAN,
     GRU,
     LSTM,
     Bi,
@@ -26,21 +28,26 @@ from birnn_jax import (
     final_states,
     init_classifier,
     init_stack,
+    linen,
     make_optimizer,
     max_pool,
     mean_pool,
+    nnx,
     scan_cell,
     stack,
     stack_lengths,
     stack_states,
     unstack_states,
 )
+from birnn_jax.cells import GRU_RESET_BEFORE, zoneout
 from birnn_jax.heads import bridge, init_bridge
 from tests._cases import CLOCKED, LENGTHS, B, D, H, T, random_cell, random_inputs, random_xs
 
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
+GRU_PARAMS, ELMAN_PARAMS = random_inputs(GRU).params, random_cell(ELMAN, 1)[0]
 LAYERS = (Layer(LSTM), Layer(LSTM))
 OTHER_SIZE = [random_cell(LSTM, seed, hidden_size=H + 1) for seed in (1, 3)]
+MIXED = PARAMS.fwd._replace(w_h=OTHER_SIZE[0][0].w_h)
 NO_ATTENTION = ClassifierParams((LayerParams(PARAMS),) * 2, attention=None, w=None, b=None)
 scan = functools.partial(scan_cell, LSTM, PARAMS.fwd)
 both = functools.partial(bidirectional, LSTM, PARAMS)
@@ -58,6 +65,13 @@ def make_stack(layers, *, hidden_size):
 drop = functools.partial(dropout, XS)
 run_stack = functools.partial(stack, LAYERS[:1], (LayerParams(PARAMS),))
 pool = functools.partial(attention_pool, None)
+
+
+def _nnx_layer(params):
+    layer = nnx.Bidirectional(LSTM, input_size=D, hidden_size=H, rngs=Rngs(0))
+    layer.rnn = Param(params)
+    return layer
+
 
 BAD_VALUES = {
     # Inputs of the wrong shape.
@@ -125,6 +139,70 @@ BAD_VALUES = {
     "one_params_for_both": (
         lambda: bidirectional(LSTM, PARAMS.fwd, XS),
         "params must be a Bi, one for each direction, got <class",
+    ),
+    "both_params_for_one": (
+        lambda: scan_cell(LSTM, PARAMS, XS),
+        "params must be LSTMParams of one direction, got a Bi of two: give params.fwd or",
+    ),
+    "both_params_for_one_of_your_own_cells": (
+        lambda: scan_cell(CLOCKED, PARAMS, XS),
+        "params must be those of one direction, got a Bi of two",
+    ),
+    "params_of_a_gru_for_an_lstm": (
+        lambda: scan_cell(LSTM, GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_a_gru_for_a_bidirectional_lstm": (
+        lambda: bidirectional(LSTM, Bi(PARAMS.fwd, GRU_PARAMS.bwd), XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_a_gru_for_a_layer": (
+        lambda: stack((Layer(GRU), Layer(LSTM)), (LayerParams(GRU_PARAMS),) * 2, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "both_params_for_a_layer_of_one": (
+        lambda: stack((Layer(LSTM, direction="fwd"),), (LayerParams(PARAMS),), XS),
+        "params must be LSTMParams of one direction, got a Bi of two",
+    ),
+    "params_of_one_for_a_layer_of_both": (
+        lambda: stack((Layer(LSTM),), (LayerParams(PARAMS.fwd),), XS),
+        "params must be a Bi, one for each direction, got <class",
+    ),
+    "params_that_would_do_something": (
+        lambda: scan_cell(GRU_RESET_BEFORE, GRU_PARAMS.fwd, XS),
+        "params must be GRUResetBeforeParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_another_cell_with_options": (
+        lambda: scan_cell(LSTM.with_init(forget_bias=2.0), GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_another_noisy_cell": (
+        lambda: scan_cell(zoneout(LSTM, h=0.1), GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_without_their_class": (
+        lambda: scan_cell(LSTM, PARAMS.fwd._asdict(), XS),
+        "params must be LSTMParams, which the cell's init makes, got dict.",
+    ),
+    "params_that_cannot_be_split": (
+        lambda: scan_cell(LSTM, PARAMS.fwd._replace(b=jnp.ones(4 * H - 1)), XS),
+        "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (7, 28), b (27,).",
+    ),
+    "params_of_two_sizes": (
+        lambda: bidirectional(LSTM, Bi(MIXED, PARAMS.bwd), XS),
+        "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (8, 32), b (28,).",
+    ),
+    "params_that_would_be_broadcast": (
+        lambda: scan_cell(ELMAN, ELMAN_PARAMS._replace(w_h=jnp.ones([1, 1])), XS),
+        "Arrays of ElmanParams must fit one another, got w_x (2, 7), w_h (1, 1), b (7,).",
+    ),
+    "params_of_both_in_linen": (
+        lambda: linen.RNN(LSTM, H).apply({"params": {"rnn": PARAMS}}, XS),
+        "params must be LSTMParams of one direction, got a Bi of two",
+    ),
+    "params_of_a_gru_in_nnx": (
+        lambda: _nnx_layer(GRU_PARAMS)(XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
     ),
     "final_states_without_h": (
         lambda: final_states(random_cell(CLOCKED, 1)[1]),

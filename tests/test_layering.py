@@ -65,10 +65,18 @@ LAYERS = [
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
         "heads._bridge": {"jax"},
+        "heads._places": {"jax"},
         "heads._crf": {"jax"},
         "heads._ctc": {"jax", "optax"},
         "heads._tags": {"jax", "numpy"},
         "heads": set(),
+        "inspection._directions": set(),
+        "inspection._gates": {"jax"},
+        "inspection._trace": {"jax"},
+        "inspection._pushes": {"jax"},
+        "inspection._gradients": {"jax"},
+        "inspection._table": {"jax"},
+        "inspection": set(),
     },
     {
         "_train": {"jax", "numpy", "optax"},
@@ -120,7 +128,7 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    packages = ("cells", "heads", "interop", "kernels")
+    packages = ("cells", "heads", "inspection", "interop", "kernels")
     package = module.split(".")[:1] if module in packages or "." in module else []
     for level, name in _imports(FILES[module]):
         if level > 0:

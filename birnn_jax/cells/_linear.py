@@ -1,7 +1,8 @@
 """Cells that are linear in their state, which can be scanned in parallel over time."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
@@ -20,6 +21,18 @@ class CoefficientsFn(Protocol):
     def __call__(self, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`(a, b)` of `h[t] = a * h[t-1] + b`, each `[H]`, from the input alone."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class GatedCoefficients:
+    """A `CoefficientsFn` by way of gates, which inspection shows under their names."""
+
+    gates: Callable[[Params, jax.Array], Any]  # (params, x) -> a NamedTuple of [H]
+    combine: Callable[[Any], tuple[jax.Array, jax.Array]]  # gates -> (a, b)
+
+    def __call__(self, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The coefficients of one step."""
+        return self.combine(self.gates(params, x))
 
 
 @dataclasses.dataclass(frozen=True)

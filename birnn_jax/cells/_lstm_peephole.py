@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._types import Cell
 from ._gated import GatedStep
-from ._lstm import LSTMCarry, lstm_init, lstm_initial_carry
+from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_initial_carry
 
 
 class PeepholeLSTMParams(NamedTuple):
@@ -46,10 +46,16 @@ def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> Peepho
 def _update(
     params: PeepholeLSTMParams, carry: LSTMCarry, gates: PeepholeLSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
-    _, _, w_co = jnp.split(params.w_c, 3)
     c = gates.f * carry.c + gates.i * gates.g
-    h = jax.nn.sigmoid(gates.a_o + w_co * c) * jnp.tanh(c)
+    h = open_output(params, gates, c).o * jnp.tanh(c)
     return LSTMCarry(c=c, h=h), h
+
+
+def open_output(params: PeepholeLSTMParams, gates: PeepholeLSTMGates, c: jax.Array) -> LSTMGates:
+    """The gates with the output gate at last, which sees the new cell state."""
+    _, _, w_co = jnp.split(params.w_c, 3)
+    i, f, g, a_o = gates
+    return LSTMGates(i=i, f=f, g=g, o=jax.nn.sigmoid(a_o + w_co * c))
 
 
 PEEPHOLE_LSTM = Cell(_init, lstm_initial_carry, GatedStep(_gates, _update))
