@@ -87,7 +87,7 @@ def make_pass(
     """Checks the arguments of one direction and completes them."""
     check_xs(xs)
     visits = as_visits(lengths, xs, reverse=reverse)
-    xs = _as_compute_dtype(xs, params)
+    xs = as_compute_dtype(xs, params)
     check_params(cell, params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
@@ -104,6 +104,7 @@ def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
 
 
-def _as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+    """`xs` in the dtype of the parameters."""
     dtype = compute_dtype(params)
     return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)

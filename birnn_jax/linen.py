@@ -1,9 +1,9 @@
 """Layers for `flax.linen`: the functions of birnn_jax as modules, nothing computed twice.
 
 Every layer keeps its parameters as one tree of NamedTuples under the name "rnn":
-`variables["params"]["rnn"].fwd.w_x` is an array. Restore them with a target, as in
-`flax.serialization.from_bytes(variables, data)`, so that the NamedTuples come back. Parameters
-made elsewhere enter as `{"params": {"rnn": params}}`.
+`variables["params"]["rnn"].fwd.w_x` is an array, `variables["params"]["rnn"][0].rnn.fwd.w_x` in a
+`Stack`. Restore them with a target, as in `flax.serialization.from_bytes(variables, data)`, so that
+the NamedTuples come back. Parameters made elsewhere enter as `{"params": {"rnn": params}}`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,9 +15,10 @@ from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
 from ._dtypes import cast_floating
+from ._layer import Layer
 from ._pass import Residuals
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack, uses_key
+from ._stack import init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 
@@ -137,6 +138,7 @@ class Stack(nn.Module):
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
       dropout: rate applied to the outputs of every layer but the last; its key, and that of cells
         that draw noise, comes from the random collection "dropout".
+      locked_dropout: the same with one mask for all steps of a row.
       deterministic: True switches dropout and noise off. As in `nn.Dropout` it is given here or in
         the call; where nothing is random it need not be given.
       dtype: of the computation and the outputs; None is that of the parameters.
@@ -157,6 +159,7 @@ class Stack(nn.Module):
     layers: Sequence[Layer]
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]]
     dropout: float = 0.0
+    locked_dropout: float = 0.0
     deterministic: bool | None = None
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
@@ -184,6 +187,7 @@ class Stack(nn.Module):
             lengths,
             initial_carry=initial_carry,
             dropout=self.dropout,
+            locked_dropout=self.locked_dropout,
             key=_dropout_key(self, deterministic),
         )
 
@@ -197,7 +201,7 @@ def _declare(module: RNN | Bidirectional | Stack, init: Callable[[jax.Array], Pa
 
 def _dropout_key(module: Stack, deterministic: bool | None) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a collection of keys."""
-    if not uses_key(module.layers, module.dropout):
+    if not uses_key(module.layers, module.dropout, module.locked_dropout):
         return None
     if nn.merge_param("deterministic", module.deterministic, deterministic):
         return None

@@ -1,9 +1,9 @@
 """Layers for `flax.nnx`: the functions of birnn_jax as modules, nothing computed twice.
 
 Every layer keeps its parameters as one tree of NamedTuples, `layer.rnn`, with an `nnx.Param` for
-each array: `layer.rnn.fwd.w_x`. Parameters made elsewhere enter by
-`layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state, except
-`Stack` with dropout or with cells that draw noise. Every layer takes `dtype`, that of the
+each array: `layer.rnn.fwd.w_x`, in a `Stack` `layer.rnn[0].rnn.fwd.w_x`. Parameters made elsewhere
+enter by `layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state,
+except `Stack` with dropout or with cells that draw noise. Every layer takes `dtype`, that of the
 computation and the outputs (None is that of the parameters), and `param_dtype`, that of the
 parameters (None is that in which the cell makes them).
 """
@@ -17,9 +17,10 @@ from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
 from ._dtypes import cast_floating
+from ._layer import Layer
 from ._pass import Residuals
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack, uses_key
+from ._stack import init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 
@@ -153,6 +154,7 @@ class Stack(nnx.Module):
       input_size: features D of each step.
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
       dropout: rate applied to the outputs of every layer but the last.
+      locked_dropout: the same with one mask for all steps of a row.
       deterministic: True switches dropout off, and the noise of cells that draw any, as
         `layer.eval()` does later.
       rngs: its stream "params" draws the parameters; where there is dropout or noise, a fork of its
@@ -176,6 +178,7 @@ class Stack(nnx.Module):
         input_size: int,
         hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
         dropout: float = 0.0,
+        locked_dropout: float = 0.0,
         deterministic: bool = False,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike | None = None,
@@ -193,8 +196,9 @@ class Stack(nnx.Module):
         self.dropout = nnx.Dropout(
             dropout,
             deterministic=deterministic,
-            rngs=rngs if uses_key(self.layers, dropout) else None,
+            rngs=rngs if uses_key(self.layers, dropout, locked_dropout) else None,
         )
+        self.locked_dropout = locked_dropout
 
     def __call__(
         self,
@@ -217,6 +221,7 @@ class Stack(nnx.Module):
             lengths,
             initial_carry=initial_carry,
             dropout=self.dropout.rate,
+            locked_dropout=self.locked_dropout,
             key=_dropout_key(self, deterministic, rngs),
         )
 
@@ -234,7 +239,7 @@ def _dropout_key(
 ) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a source of keys."""
     dropout = layer.dropout
-    if not uses_key(layer.layers, dropout.rate):
+    if not uses_key(layer.layers, dropout.rate, layer.locked_dropout):
         return None
     if dropout.deterministic if deterministic is None else deterministic:
         return None

@@ -13,6 +13,7 @@ from birnn_jax import (
     Cell,
     ElmanCarry,
     Layer,
+    LayerParams,
     Segments,
     bidirectional,
     init_stack,
@@ -129,7 +130,9 @@ def _at(tree, *index):
 def test_states_equal_those_of_a_loop_and_follow_from_the_gates(cell, oracle, update):
     params, xs, lengths, carry = random_inputs(cell)
     dirty = jnp.where(PADDING[..., None], jnp.nan, xs)
-    (both,) = run_trace((Layer(cell),), (params,), dirty, lengths, initial_carry=(carry,))
+    (both,) = run_trace(
+        (Layer(cell),), (LayerParams(params),), dirty, lengths, initial_carry=(carry,)
+    )
     for name in ("fwd", "bwd"):
         one, weights, start = (getattr(pair, name) for pair in (both, params, carry))
         loop = _carries_of_a_loop(oracle, weights, xs, lengths, start, name == "bwd")
@@ -147,7 +150,7 @@ def test_states_equal_those_of_a_loop_and_follow_from_the_gates(cell, oracle, up
 @pytest.mark.parametrize("cell", [GRU, c.GRU_RESET_BEFORE], ids=["after", "before"])
 def test_reset_gate_is_the_one_of_its_equation(cell):
     params, xs, _, carry = random_inputs(cell)
-    (both,) = run_trace((Layer(cell),), (params,), xs, initial_carry=(carry,))
+    (both,) = run_trace((Layer(cell),), (LayerParams(params),), xs, initial_carry=(carry,))
     before = jnp.concatenate([carry.fwd.h[:, None], both.fwd.carries.h[:, :-1]], axis=1)
     one = params.fwd
     a = xs @ one.w_x[:, :H] + before @ one.w_h[:, :H] + one.b[None, None, :H]
@@ -173,7 +176,7 @@ def test_layers_merges_and_directions_are_those_of_the_stack():
 def test_segments_begin_anew():
     params, xs, _, _ = random_inputs(LSTM)
     lengths = Segments(np.array([[4, 4, 9, 9, 9], [0, 3, 0, 3, 1], [2, 7, 2, 0, 0]]))
-    (both,) = run_trace((Layer(LSTM),), (params,), xs, lengths)
+    (both,) = run_trace((Layer(LSTM),), (LayerParams(params),), xs, lengths)
     _, want = bidirectional(LSTM, params, xs, lengths)
     assert_close(jnp.concatenate([both.fwd.ys, both.bwd.ys], axis=-1), want)
 
@@ -182,7 +185,7 @@ def test_gates_of_a_noisy_cell_are_those_it_has_in_evaluation():
     """The output gate sees the cell state before zoneout mixes it with the old one."""
     cell = c.recurrent_dropout(c.zoneout(c.PEEPHOLE_LSTM, h=0.2, c=0.4), 0.3)
     params, xs, lengths, carry = random_inputs(cell)
-    (both,) = run_trace((Layer(cell),), (params,), xs, lengths, initial_carry=(carry,))
+    (both,) = run_trace((Layer(cell),), (LayerParams(params),), xs, lengths, initial_carry=(carry,))
     gates, before = _at(both.fwd.gates, 0, 0), _at(carry.fwd, 0)
     new_c = gates.f * before.c + gates.i * gates.g
     got = _at(both.fwd.carries, 0, 0)
@@ -192,7 +195,9 @@ def test_gates_of_a_noisy_cell_are_those_it_has_in_evaluation():
 
 def test_a_cell_without_names_has_carries_and_no_gates():
     params, xs, lengths, carry = random_inputs(CLOCKED)
-    (both,) = run_trace((Layer(CLOCKED),), (params,), xs, lengths, initial_carry=(carry,))
+    (both,) = run_trace(
+        (Layer(CLOCKED),), (LayerParams(params),), xs, lengths, initial_carry=(carry,)
+    )
     assert both.bwd.gates is None
     hours = carry.bwd["clock"][1] + jnp.array([2.0, 1.0])
     assert_close(both.bwd.carries["clock"][1, :2], hours)
@@ -202,7 +207,7 @@ def test_a_cell_without_names_has_carries_and_no_gates():
 def test_a_carry_in_bfloat16_is_widened_as_in_a_run():
     params, xs, lengths, carry = random_inputs(LSTM)
     low = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), carry)
-    (both,) = run_trace((Layer(LSTM),), (params,), xs, lengths, initial_carry=(low,))
+    (both,) = run_trace((Layer(LSTM),), (LayerParams(params),), xs, lengths, initial_carry=(low,))
     assert both.fwd.carries.c.dtype == both.fwd.gates.f.dtype == jnp.float32
 
 
@@ -242,7 +247,7 @@ def _pushed_loop(args, index, side, field, t, push):
 
             weights, carry = (
                 tree[place] if one is None else getattr(tree[place], one)
-                for tree in (params, carries)
+                for tree in ([made.rnn for made in params], carries)
             )
             inputs = np.concatenate([xs, number], axis=-1)
             reverse = (one or layer.direction) == "bwd"
@@ -304,8 +309,8 @@ def test_jacobian_norms_equal_finite_differences(stacked, index, side, field):
 @pytest.mark.parametrize("cell", [c.MINGRU, c.parallel(c.MINGRU)], ids=["step", "parallel"])
 def test_jacobians_of_a_linear_cell_are_products_of_what_its_gates_keep(cell):
     params, xs, _, _ = random_inputs(cell)
-    (norms,) = jacobian_norms((Layer(cell),), (params,), xs)
-    (both,) = trace((Layer(cell),), (params,), xs)
+    (norms,) = jacobian_norms((Layer(cell),), (LayerParams(params),), xs)
+    (both,) = trace((Layer(cell),), (LayerParams(params),), xs)
     kept = 1 - np.asarray(both.fwd.gates.z)
     want = [kept[:, t + 1 :].prod(axis=1).max(axis=-1) for t in range(T)]
     assert_close(norms.fwd.h, np.stack(want, axis=1).astype(np.float32))
@@ -321,15 +326,17 @@ def test_cells_whose_output_is_not_their_state_are_refused():
     for cell, weights in [(twice, params), (CLOCKED, random_inputs(CLOCKED).params.fwd)]:
         layers = (Layer(cell, direction="fwd"),)
         with pytest.raises(ValueError, match="need a cell whose output is the field h"):
-            gradient_norms(layers, (weights,), random_xs(), loss_fn=lambda _, ys: ys.sum())
+            gradient_norms(
+                layers, (LayerParams(weights),), random_xs(), loss_fn=lambda _, ys: ys.sum()
+            )
         with pytest.raises(ValueError, match="need a cell whose output is the field h"):
-            jacobian_norms(layers, (weights,), random_xs())
+            jacobian_norms(layers, (LayerParams(weights),), random_xs())
 
 
 def test_what_the_stack_refuses_is_refused_in_its_words():
     params = random_inputs(LSTM).params
     for run in (trace, jacobian_norms):
         with pytest.raises(ValueError, match="must be as many"):
-            run((Layer(LSTM),), (params, params), random_xs())
+            run((Layer(LSTM),), (LayerParams(params),) * 2, random_xs())
     with pytest.raises(ValueError, match="must be as many"):
         gradient_norms((Layer(LSTM),), (), random_xs(), loss_fn=lambda _, ys: ys.sum())

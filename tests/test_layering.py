@@ -15,6 +15,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # outside the package and the standard library.
 LAYERS = [
     {"_types": {"jax"}, "_dtypes": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
+    {"_affine": {"jax"}},
     {
         "cells._init": {"jax"},
         "cells._gated": {"jax"},
@@ -53,6 +54,9 @@ LAYERS = [
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},
+        "_subsample": {"jax"},
+        "_layer": {"jax"},
+        "_layer_run": {"jax"},
         "_stack": {"jax"},
         "_states": {"jax"},
         "_readouts": {"jax"},
@@ -64,6 +68,7 @@ LAYERS = [
         "_models": {"jax"},
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
+        "heads._bridge": {"jax"},
         "heads._places": {"jax"},
         "heads._crf": {"jax"},
         "heads._ctc": {"jax", "optax"},
@@ -90,6 +95,7 @@ LAYERS = [
         "interop._keras_sources": {"numpy"},
         "interop._layers": {"jax", "numpy"},
         "interop._onnx_graph": {"numpy"},
+        "interop._onnx_layer": {"numpy"},
         "interop._onnx_weights": {"numpy"},
         "interop._torch_weights": {"jax", "numpy"},
         "interop.cudnn": {"jax", "numpy"},

@@ -16,6 +16,7 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
+    LayerParams,
     Mask,
     Total,
     init_stack,
@@ -24,7 +25,7 @@ from birnn_jax import (
     stack,
     streaming,
 )
-from tests import _oracles
+from tests import _layer_oracles, _oracles
 from tests._cases import (
     CLOCKED,
     LENGTHS,
@@ -131,6 +132,10 @@ def test_step_refuses_a_sequence():
 BOTH = (Layer(LSTM), Layer(Bi(GRU, ELMAN), merge="sum"), Layer(CLOCKED, direction="bwd"))
 SMALL = (Layer(ELMAN), Layer(ELMAN, merge="sum"))
 MIXED = (Layer(GRU, direction="fwd"), Layer(LSTM, merge="mean"))
+MORE = (
+    Layer(GRU, norm="pre", projection=D, connection="residual", initial_carry="learned"),
+    Layer(ELMAN, direction="fwd", norm="post", projection=D, connection="highway"),
+)
 jit_latency_controlled = jax.jit(
     streaming.latency_controlled, static_argnums=0, static_argnames=("chunk_size", "lookahead")
 )
@@ -159,32 +164,36 @@ def latency_controlled_oracle(layers, params, xs, lengths, carry, chunk_size, lo
 
 def _oracle_layer(layer, params, window, state, chunk_size):
     cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
-    params = params if layer.direction == "both" else Bi(params, params)
+    rnn = params.rnn if layer.direction == "both" else Bi(params.rnn, params.rnn)
+    inputs, window = window, _layer_oracles.before(layer, params, window)
     outputs, after = {}, state
     if layer.direction != "bwd":
         ys, carry = [], state
         for number, x in enumerate(window):
-            carry, y = STEPS[cells.fwd](params.fwd, carry, x)
+            carry, y = STEPS[cells.fwd](rnn.fwd, carry, x)
             ys.append(y)
             after = carry if number < chunk_size else after
         outputs["fwd"] = ys
     if layer.direction != "fwd":
-        zeros = jax.eval_shape(cells.bwd.initial_carry, params.bwd)
-        ys, carry = [], jax.tree.map(lambda leaf: np.zeros(leaf.shape), zeros)
+        zeros = jax.eval_shape(cells.bwd.initial_carry, rnn.bwd)
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape), zeros)
+        ys, carry = [], zeros if params.initial is None else params.initial.bwd
         for x in window[::-1]:
-            carry, y = STEPS[cells.bwd](params.bwd, carry, x)
+            carry, y = STEPS[cells.bwd](rnn.bwd, carry, x)
             ys.append(y)
         outputs["bwd"] = ys[::-1]
     outputs = {name: np.stack(ys) for name, ys in outputs.items()}
     if layer.direction == "both":
-        return _oracles.MERGES[layer.merge](outputs["fwd"], outputs["bwd"]), after
-    return outputs[layer.direction], after
+        ys = _oracles.MERGES[layer.merge](outputs["fwd"], outputs["bwd"])
+    else:
+        ys = outputs[layer.direction]
+    return np.stack(_layer_oracles.after(layer, params, inputs, ys)), after
 
 
 @pytest.mark.parametrize(
     ("layers", "chunk_size", "lookahead"),
-    [(BOTH, 2, 1), (BOTH, 1, 3), (BOTH, 3, 2), (MIXED, 2, 0), (MIXED, T + 2, 4)],
-    ids=["one_ahead", "more_ahead_than_chunk", "two_ahead", "none_ahead", "one_chunk"],
+    [(BOTH, 2, 1), (BOTH, 1, 3), (BOTH, 3, 2), (MIXED, 2, 0), (MIXED, T + 2, 4), (MORE, 2, 1)],
+    ids=["one_ahead", "more_ahead_than_chunk", "two_ahead", "none_ahead", "one_chunk", "options"],
 )
 def test_latency_controlled_run_matches_its_definition(layers, chunk_size, lookahead, x64):
     params, xs = random_stack(layers, "float64"), random_xs(dtype="float64")
@@ -332,7 +341,9 @@ def test_gradient_of_chunks_is_that_of_losses_with_the_carries_held_fixed(x64):
     """Against differences of a loop whose carries at the borders are numbers, not functions."""
     params, carry = random_cell(LSTM, 1, dtype="float64")
     xs, size, scale = random_xs(0, B, 6, D, dtype="float64"), 2, 1e-6
-    got = jax.jit(jax.grad(truncated_loss), static_argnums=3)((params,), xs, (carry,), size, STARTS)
+    got = jax.jit(jax.grad(truncated_loss), static_argnums=3)(
+        (LayerParams(params),), xs, (carry,), size, STARTS
+    )
     zeros = jax.tree.map(np.zeros_like, carry)
     borders = []
     for number, starts in enumerate(STARTS):
@@ -348,21 +359,23 @@ def test_gradient_of_chunks_is_that_of_losses_with_the_carries_held_fixed(x64):
             return sum(oracle_chunk(moved, *border)[0] for border in borders)
 
         want = (loss(1) - loss(-1)) / (2 * scale)
-        assert float(optax.tree.vdot(got[0], direction)) == pytest.approx(want, rel=1e-7)
+        assert float(optax.tree.vdot(got[0].rnn, direction)) == pytest.approx(want, rel=1e-7)
 
 
 def test_one_chunk_is_full_back_propagation(x64):
     params, carry = random_cell(LSTM, 1, dtype="float64")
+    params = LayerParams(params)
     xs, starts = random_xs(dtype="float64"), np.zeros([T, B], bool)
     grad = jax.jit(jax.grad(truncated_loss), static_argnums=3)
     full = jax.grad(lambda p: weigh(stack(ONE, (p,), xs, initial_carry=(carry,))[1]))(params)
     assert_close(grad((params,), xs, (carry,), T, starts), (full,), "float64")
     shorter = grad((params,), xs, (carry,), 2, starts)
-    assert not np.allclose(shorter[0].w_h, full.w_h, rtol=1e-2)
+    assert not np.allclose(shorter[0].rnn.w_h, full.rnn.w_h, rtol=1e-2)
 
 
 def test_train_step_carries_states_from_batch_to_batch_and_resets_rows():
     params, _ = random_cell(LSTM, 1)
+    layers_params = (LayerParams(params),)
 
     def loss_fn(params, batch, key):
         initial = streaming.initial_carry(ONE, params, B)
@@ -372,9 +385,9 @@ def test_train_step_carries_states_from_batch_to_batch_and_resets_rows():
 
     still = optax.sgd(0.0)
     step = make_train_step(loss_fn, still)
-    state = init_train_state(jax.tree.map(jnp.copy, (params,)), still)
+    state = init_train_state(jax.tree.map(jnp.copy, layers_params), still)
     batches = random_xs(7, 3, B, T, D)
-    carry = streaming.initial_carry(ONE, (params,), B)
+    carry = streaming.initial_carry(ONE, layers_params, B)
     for xs, starts in zip(batches, STARTS, strict=True):
         before = jax.tree.map(lambda leaf, s=starts: np.where(s[:, None], 0, leaf), carry)
         batch = {"xs": xs, "lengths": LENGTHS, "starts": starts, "carry": carry}
@@ -393,6 +406,23 @@ def test_learned_initial_carry_has_its_gradient_from_rows_that_start():
     by_last, by_initial = grad(carry, carry)
     assert not any(leaf.any() for leaf in jax.tree.leaves(by_last))
     assert all(((leaf != 0).any(axis=1) == starts).all() for leaf in jax.tree.leaves(by_initial))
+
+
+def test_a_learned_carry_stands_before_the_first_step():
+    layers = (MORE[0], Layer(LSTM, direction="fwd", initial_carry="learned"))
+    params = random_stack(layers)
+    carry = streaming.initial_carry(layers, params, B)
+    want = (params[0].initial.fwd, params[1].initial)
+    assert_close(jax.tree.map(lambda leaf: leaf[1], carry), want)
+
+
+def test_layers_that_subsample_are_refused():
+    layers = (Layer(ELMAN, direction="fwd", subsample=2),)
+    params = random_stack(layers)
+    with pytest.raises(ValueError, match="cannot be run step by step or in windows"):
+        streaming.step(layers, params, streaming.initial_carry(layers, params, B), jnp.ones([B, D]))
+    with pytest.raises(ValueError, match="cannot be run step by step or in windows"):
+        streaming.latency_controlled(layers, params, random_xs(), chunk_size=2, lookahead=1)
 
 
 def test_backward_states_and_starts_of_the_wrong_kind_are_refused():

@@ -75,3 +75,10 @@ def test_what_does_not_fit_is_refused():
     params = init_stack(LAYERS[:1], jax.random.key(0), input_size=D + 1, hidden_size=H)
     with pytest.raises(ValueError, match="xs has 2 features but params were made for 3"):
         tabulate(LAYERS[:1], params, random_xs())
+
+
+def test_what_stands_around_a_recurrence_has_a_row():
+    layers = (Layer(GRU, projection=D, norm="post"),)
+    params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=H)
+    rows = [line.split()[:2] for line in tabulate(layers, params, random_xs()).splitlines()]
+    assert ["0", "norm"] in rows and ["0", "projection"] in rows

@@ -41,9 +41,10 @@ class LayerNormGRUParams(NamedTuple):
     scale_h: jax.Array  # [3H]
 
 
-def _normalise(a: jax.Array, epsilon: float) -> jax.Array:
-    centred = a - a.mean()
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2) + epsilon)
+def normalise(a: jax.Array, epsilon: float) -> jax.Array:
+    """`(a - mean(a)) / sqrt(var(a) + epsilon)` over the last axis."""
+    centred = a - a.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)
 
 
 @functools.wraps(lstm_init, assigned=())  # takes its options
@@ -66,8 +67,8 @@ class _LSTMGatesFn:
     epsilon: float
 
     def __call__(self, params: LayerNormLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
-        a_x = _normalise(product(x, params.w_x), self.epsilon) * widen(params.scale_x)
-        a_h = _normalise(product(carry.h, params.w_h), self.epsilon) * widen(params.scale_h)
+        a_x = normalise(product(x, params.w_x), self.epsilon) * widen(params.scale_x)
+        a_h = normalise(product(carry.h, params.w_h), self.epsilon) * widen(params.scale_h)
         return activate(a_x + a_h + widen(params.b))
 
 
@@ -75,7 +76,7 @@ def _lstm_update_ba(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    h = gates.o * jnp.tanh(_scale(_normalise(c, 1e-5), params))
+    h = gates.o * jnp.tanh(_scale(normalise(c, 1e-5), params))
     return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
@@ -83,7 +84,7 @@ def _lstm_update_tfa(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    c = _scale(_normalise(c, 1e-3), params)
+    c = _scale(normalise(c, 1e-3), params)
     h = gates.o * jnp.tanh(c)
     return LSTMCarry(c=c, h=h), as_output(h, params)
 
@@ -142,10 +143,10 @@ def _gru_init(
 
 def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
     x_r, x_z, x_n = jnp.split(
-        _normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3
+        normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3
     )
     h_r, h_z, h_n = jnp.split(
-        _normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3
+        normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3
     )
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
@@ -153,10 +154,10 @@ def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRU
     return GRUGates(r=r, z=z, n=n)
 
 
-def _normalise_gru(a: jax.Array) -> jax.Array:
+def normalise_gru(a: jax.Array) -> jax.Array:
     """The two gates together, the candidate by itself."""
     a_rz, a_n = jnp.split(a, [a.shape[0] // 3 * 2])
-    return jnp.concatenate([_normalise(a_rz, 1e-5), _normalise(a_n, 1e-5)])
+    return jnp.concatenate([normalise(a_rz, 1e-5), normalise(a_n, 1e-5)])
 
 
 LAYER_NORM_GRU_BA = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))

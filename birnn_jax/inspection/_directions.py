@@ -4,22 +4,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._bidirectional import MERGES
-from .._stack import Layer
-from .._types import Bi, Params
+from .._layer import Layer, LayerParams, find_extras
+from .._types import Bi
 
 
-def map_directions(function: Callable[..., Any], layer: Layer, params: Params, *extras: Any) -> Any:
+def map_directions(
+    function: Callable[..., Any], layer: Layer, params: LayerParams, *extras: Any
+) -> Any:
     """`function(cell, params, reverse, *extras)` of each direction: a `Bi`, or the one result.
 
     Each of `extras` is a `Bi` where the layer has two directions, or None for all of them.
     """
     if layer.direction != "both":
-        return function(layer.cell, params, layer.direction == "bwd", *extras)
+        return function(layer.cell, params.rnn, layer.direction == "bwd", *extras)
     cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
     pairs = [Bi(None, None) if extra is None else extra for extra in extras]
     return Bi(
-        fwd=function(cells.fwd, params.fwd, False, *(pair.fwd for pair in pairs)),
-        bwd=function(cells.bwd, params.bwd, True, *(pair.bwd for pair in pairs)),
+        fwd=function(cells.fwd, params.rnn.fwd, False, *(pair.fwd for pair in pairs)),
+        bwd=function(cells.bwd, params.rnn.bwd, True, *(pair.bwd for pair in pairs)),
     )
 
 
@@ -36,5 +38,11 @@ def unzip(layer: Layer, pairs: Any) -> tuple[Any, Any]:
 
 
 def one_each(layers: Sequence[Layer], initial_carry: Sequence[Any] | None) -> list[Any]:
-    """An initial carry for each layer, or None."""
+    """An initial carry for each layer, or None; refuses layers that are more than a recurrence."""
+    for layer in layers:
+        if more := find_extras(layer):
+            raise ValueError(
+                "Only stacks of recurrences can be looked into, but one of the layers has more: "
+                f"{', '.join(f'{name}={value!r}' for name, value in more.items())}."
+            )
     return [None] * len(layers) if initial_carry is None else list(initial_carry)

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._stack import Layer, stack
+from .._layer import Layer, LayerParams
+from .._stack import stack
 from .._types import Carry, Cell, Params
 from .._visits import Lengths
 from ._directions import map_directions, merge_directions, one_each, unzip
@@ -16,7 +17,7 @@ from ._pushes import no_pushes, run_pushed
 
 def gradient_norms(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
     *,
@@ -76,7 +77,7 @@ def gradient_norms(
 
 def jacobian_norms(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
     *,

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 
 from .. import cells
-from .._stack import Layer, stack
-from .._types import Cell, Params
+from .._layer import Layer, LayerParams
+from .._stack import stack
+from .._types import Cell
 from ..cells._linear import LinearStep, ParallelStep
 from ..cells._noise import NoisyStep
 from ._directions import map_directions
@@ -97,14 +98,19 @@ def _name_step(step: Any) -> str:
     return getattr(step, "__name__", type(step).__name__)
 
 
-def _layer_rows(index: str, layer: Layer, params: Params, output: str) -> list[tuple[str, ...]]:
+def _layer_rows(
+    index: str, layer: Layer, params: LayerParams, output: str
+) -> list[tuple[str, ...]]:
     def row(cell, params, reverse):
         return _row(index, name_cell(cell), "bwd" if reverse else "fwd", params, output)
 
     rows = map_directions(row, layer, params)
     if layer.direction != "both":
-        return [rows]
-    return [rows.fwd, (*rows.bwd[:-1], "")]
+        rows = [rows]
+    else:
+        rows = [rows.fwd, (*rows.bwd[:-1], "")]
+    parts = {name: part for name, part in params._asdict().items() if name != "rnn"}
+    return rows + [_row(index, name, "", part, "") for name, part in parts.items() if part]
 
 
 def _row(name: str, cell: str, direction: str, params: Any, output: str) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 
+from .._layer import Layer, LayerParams
 from .._plain import advance
 from .._scan import scan_cell
-from .._stack import Layer, stack
+from .._stack import stack
 from .._types import Bi, Carry, Cell, Params
 from .._visits import Lengths
 from ._directions import map_directions, merge_directions, one_each
@@ -31,7 +32,7 @@ class Trace(NamedTuple):
 
 def trace(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
     *,

@@ -10,17 +10,19 @@ import jax.numpy as jnp
 from .._bidirectional import MERGES
 from .._checks import as_lengths, check_carry, check_xs
 from .._dtypes import at_least
+from .._layer import Layer, LayerParams
+from .._layer_run import check_layer, fill_carry, run_around
 from .._scan import scan_cell
-from .._stack import Layer
-from .._types import Bi, Carry, Params
+from .._types import Bi, Carry
 from ._steps import initial_carry as make_initial_carry
+from ._steps import refuse_subsampling
 
 Run = Callable[[Carry | None, jax.Array, jax.Array], tuple[Carry, jax.Array]]
 
 
 def latency_controlled(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: jax.Array | None = None,
     *,
@@ -57,7 +59,7 @@ def latency_controlled(
       ys: as from `stack`; zero in padding.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, or a layer subsamples.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -70,8 +72,8 @@ def latency_controlled(
       (2, 50, 8)
 
     References:
-      Zhang et al., Highway Long Short-Term Memory RNNs for Distant Speech Recognition, 2016,
-      section 4 (latency-controlled bidirectional LSTM).
+      Zhang et al., Highway Long Short-Term Memory RNNs for Distant Speech Recognition, 2016
+      (latency-controlled bidirectional LSTM).
     """
     check_xs(xs)
     if chunk_size < 1 or lookahead < 0:
@@ -96,7 +98,7 @@ def latency_controlled(
 
 def latency_controlled_step(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     carry: Sequence[Carry | None],
     xs: jax.Array,
     *,
@@ -159,7 +161,7 @@ def _as_lengths(lengths: Any, xs: jax.Array) -> jax.Array:
 
 def _run_windows(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     carries: Sequence[Carry | None] | None,
     xs: jax.Array,
     lengths: jax.Array,
@@ -169,6 +171,9 @@ def _run_windows(
 
     `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
     """
+    refuse_subsampling(layers)
+    for pair in zip(layers, params, strict=True):
+        check_layer(*pair)
     own = make_initial_carry(layers, params, xs.shape[1])
     carries = own if carries is None else tuple(carries)
     check_carry(carries, expected=own)
@@ -180,14 +185,38 @@ def _run_windows(
 
 
 def _run_layer(
-    layer: Layer, params: Any, carry: Any, xs: jax.Array, lengths: jax.Array, chunk_size: int
+    layer: Layer,
+    params: LayerParams,
+    carry: Any,
+    xs: jax.Array,
+    lengths: jax.Array,
+    chunk_size: int,
 ) -> tuple[Carry | None, jax.Array]:
+    def run(rows: jax.Array) -> tuple[Carry | None, jax.Array]:
+        windows = rows.reshape(*xs.shape[:3], rows.shape[-1])
+        new, ys = _run_directions(layer, params, carry, windows, lengths, chunk_size)
+        return new, _as_rows(ys)
+
+    carry, ys = run_around(layer, params, _as_rows(xs), _as_rows(lengths), run)
+    return carry, ys.reshape(*xs.shape[:2], *ys.shape[1:])
+
+
+def _run_directions(
+    layer: Layer,
+    params: LayerParams,
+    carry: Any,
+    xs: jax.Array,
+    lengths: jax.Array,
+    chunk_size: int,
+) -> tuple[Carry | None, jax.Array]:
+    is_pair = layer.direction == "both"
     cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
-    params = params if layer.direction == "both" else Bi(params, params)
+    rnn = params.rnn if is_pair else Bi(params.rnn, params.rnn)
+    learned = params.initial.bwd if is_pair and params.initial is not None else params.initial
 
     def run(reverse: bool, carry: Carry | None, xs: jax.Array, lengths: jax.Array) -> Any:
         return scan_cell(
-            *(cells[reverse], params[reverse], xs, lengths),
+            *(cells[reverse], rnn[reverse], xs, lengths),
             initial_carry=carry,
             reverse=reverse,
             residuals=layer.residuals,
@@ -198,9 +227,11 @@ def _run_layer(
         carry, ys = _run_forwards(functools.partial(run, False), carry, xs, lengths, chunk_size)
         outputs.append(ys)
     if layer.direction != "fwd":
-        _, ys = run(True, None, _as_rows(xs), _as_rows(lengths))
+        rows = _as_rows(xs)
+        start = fill_carry(learned, None, rows.shape[0])
+        ys = run(True, start, rows, _as_rows(lengths))[1]
         outputs.append(ys.reshape(*xs.shape[:2], *ys.shape[1:]))
-    return carry, MERGES[layer.merge](*outputs) if len(outputs) == 2 else outputs[0]
+    return carry, MERGES[layer.merge](*outputs) if is_pair else outputs[0]
 
 
 def _run_forwards(

@@ -1,17 +1,17 @@
 """What is handed from one piece of a sequence to the next."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from .._stack import Layer, stack
-from .._types import Bi, Carry, Params
+from .._layer import Layer, LayerParams
+from .._stack import stack
+from .._types import Bi, Carry
 
 
 def initial_carry(
-    layers: Sequence[Layer], params: Sequence[Params], batch_size: int
+    layers: Sequence[Layer], params: Sequence[LayerParams], batch_size: int
 ) -> tuple[Carry | None, ...]:
     """What stands before the first step of a stream: the forward carries of every layer.
 
@@ -33,18 +33,21 @@ def initial_carry(
       ((2, 4), (2, 4))
     """
 
-    def carry_of(layer: Layer, params: Any) -> Carry | None:
+    def carry_of(layer: Layer, params: LayerParams) -> Carry | None:
         if layer.direction == "bwd":
             return None
         cell = layer.cell.fwd if isinstance(layer.cell, Bi) else layer.cell
-        carry = cell.initial_carry(params.fwd if layer.direction == "both" else params)
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
+        rnn, initial = params.rnn, params.initial
+        if layer.direction == "both":
+            rnn, initial = rnn.fwd, None if initial is None else initial.fwd
+        start = cell.initial_carry(rnn) if initial is None else initial
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)
 
     return tuple(carry_of(*pair) for pair in zip(layers, params, strict=True))
 
 
 def step(
-    layers: Sequence[Layer], params: Sequence[Params], carry: Sequence[Carry], x: jax.Array
+    layers: Sequence[Layer], params: Sequence[LayerParams], carry: Sequence[Carry], x: jax.Array
 ) -> tuple[tuple[Carry, ...], jax.Array]:
     """One step of time of a stack of forward layers: `birnn_jax.stack` over a sequence of one.
 
@@ -61,7 +64,7 @@ def step(
       y: `[B, H]`, the output of the top layer.
 
     Raises:
-      ValueError: if a layer looks backwards, or sizes do not fit.
+      ValueError: if a layer looks backwards or subsamples, or sizes do not fit.
 
     Example:
       >>> from birnn_jax import streaming
@@ -80,6 +83,7 @@ def step(
             'A step needs layers with direction="fwd": the backward direction begins at an end '
             "that is still to come. Use latency_controlled_step."
         )
+    refuse_subsampling(layers)
     if x.ndim != 2:
         raise ValueError(f"x must be one step of every row, [B, D], got shape {x.shape}.")
     carries, ys = stack(layers, params, x[:, None], initial_carry=carry)
@@ -143,3 +147,12 @@ def carry_over(carry: Carry, initial_carry: Carry, starts: jax.Array) -> Carry:
         return jnp.where(is_new, initial, jax.lax.stop_gradient(last))
 
     return jax.tree.map(one, carry, initial_carry)
+
+
+def refuse_subsampling(layers: Sequence[Layer]) -> None:
+    """A step of a layer that subsamples is several steps of the one below."""
+    if any(layer.subsample > 1 for layer in layers):
+        raise ValueError(
+            "Layers that subsample cannot be run step by step or in windows: their steps are not "
+            "those of the input. Use stack with initial_carry, in chunks that the rate divides."
+        )

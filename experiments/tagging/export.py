@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from birnn_jax import Layer
+from birnn_jax import Layer, LayerParams
 from birnn_jax.interop.onnx import Graph, add_final_states, add_projection, add_stack
 from experiments.runner.folder import write_bytes
 from experiments.tagging.model import WordTagger, WordTaggerParams
@@ -66,7 +66,8 @@ def _add_speller(
     axis = graph.constant(np.array([1]))
     counts = graph.op("ReduceSum", graph.op("Cast", some, to=_INT32), axis, keepdims=0)
     embedded = graph.op("Gather", graph.constant(params.characters), flat)
-    carries, _ = add_stack(graph, (Layer(model.cell),), (params.speller,), embedded, counts)
+    speller = (LayerParams(params.speller),)
+    carries, _ = add_stack(graph, (Layer(model.cell),), speller, embedded, counts)
     rest = graph.constant(np.array([-1]))
     shape = graph.op("Concat", graph.op("Shape", words), rest, axis=0)
     return graph.op("Reshape", add_final_states(graph, carries[0]), shape)

@@ -89,6 +89,27 @@ def test_tagger_with_every_merge(merge, rng):
     assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
 
 
+def test_tagger_with_what_stands_around_a_recurrence(rng):
+    layers = (
+        Layer(LSTM, projection=D, connection="residual", norm="post"),
+        Layer(GRU, norm="pre", projection=D, connection="highway"),
+        Layer(ELMAN, direction="bwd", norm="post", projection=4),
+    )
+    params = init_tagger(layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=6)
+    params = randomised(params, rng, jnp.float32)
+    xs = batch(rng)
+    (logits,) = session(tagger_to_onnx(layers, params)).run(None, {"xs": xs, "lengths": LENGTHS})
+    assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize("option", [{"subsample": 2}, {"initial_carry": "learned"}], ids=repr)
+def test_layers_that_do_not_keep_steps_or_start_at_zero_are_refused(option, rng):
+    layers = (Layer(LSTM, **option),)
+    (name,) = option
+    with pytest.raises(ValueError, match=f"A layer with {name} is not written as ONNX here"):
+        stack_to_onnx(layers, random_params(layers, rng))
+
+
 @pytest.mark.parametrize("readout", ["final", "mean", "max", "attention"])
 def test_classifier_with_every_readout(readout, rng):
     layers = (Layer(GRU),)
