@@ -66,7 +66,7 @@ def chosen(present, monkeypatch):
 def form_and_inputs(cell=LSTM, dtype="float32"):
     params, carry = random_cell(cell, 1, dtype=dtype)
     xs = random_xs(dtype=dtype)
-    return find_form(cell, (params, carry, xs)), [xs]
+    return find_form(cell, (params, xs), carry), [xs]
 
 
 def test_table_has_a_row_for_each_backend():

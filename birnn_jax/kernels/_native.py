@@ -17,9 +17,9 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
-from ._saved import CELLS, Saved, compute_saved
 from ._operation import Operation
 from ._order import Outputs, Sequences, run_by_xla
+from ._saved import CELLS, Saved, compute_saved
 
 
 class Setting(NamedTuple):
@@ -215,7 +215,9 @@ def _transpose_tangent(setting: Setting, cotangents: Outputs, args: tuple[_Args,
 
 
 _forward = Operation("birnn_forward", _define_forward, _shapes_of_forward, native=_call_forward)
-_backward = Operation("birnn_backward", _define_backward, _shapes_of_backward, native=_call_backward)
+_backward = Operation(
+    "birnn_backward", _define_backward, _shapes_of_backward, native=_call_backward
+)
 _tangent = Operation(
     "birnn_tangent", _define_tangent, _shapes_of_tangent, transpose=_transpose_tangent
 )

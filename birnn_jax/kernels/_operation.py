@@ -42,7 +42,9 @@ class Operation:
         mlir.register_lowering(primitive, by_xla)
         if native is not None:
             by_kernel = mlir.lower_fun(
-                lambda *leaves, static, tree: jax.tree.leaves(native(static, tree.unflatten(leaves))),
+                lambda *leaves, static, tree: jax.tree.leaves(
+                    native(static, tree.unflatten(leaves))
+                ),
                 multiple_results=True,
             )
             mlir.register_lowering(
