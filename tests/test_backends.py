@@ -16,6 +16,7 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
+    LayerParams,
     Segments,
     _pass,
     backends,
@@ -157,7 +158,7 @@ def test_backend_of_functions_reaches_the_kernels(backend, residuals, chosen):
     def run(params, xs):
         scan_cell(LSTM, params.fwd, xs, LENGTHS, **options)
         bidirectional(LSTM, params, xs, LENGTHS, **options)
-        stack(layers, (params.fwd, params), xs, LENGTHS)
+        stack(layers, (LayerParams(params.fwd), LayerParams(params)), xs, LENGTHS)
 
     xs = jnp.zeros([3, 5, 7])
     params = Bi(*(random_cell(LSTM, 1, input_size=7)[0],) * 2)
