@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from ._chunks import run_in_chunks
+from ._dtypes import cast_like, widen
 from ._plain import scan_row
 from ._types import Carry, Cell, Params
 from ._visits import Visits
@@ -67,7 +68,7 @@ def _run_whole(
 
 def _find_form(one: Pass) -> Form | None:
     has_segments = one.visits is not None and one.visits.starts is not None
-    return None if has_segments else find_form(one.cell, (one.params, one.carry, one.xs))
+    return None if has_segments else find_form(one.cell, (one.params, one.xs), one.carry)
 
 
 def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, jax.Array]:
@@ -81,12 +82,15 @@ def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, 
 def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Outputs:
     def run(carries: Any, sequences: Any) -> Any:
         chunk = tuple(
-            one._replace(carry=carry, xs=xs, visits=visits)
-            for one, carry, (xs, visits) in zip(passes, carries, sequences, strict=True)
+            one._replace(params=cast_like(wide, one.params), carry=carry, xs=xs, visits=visits)
+            for one, wide, carry, (xs, visits) in zip(
+                passes, params, carries, sequences, strict=True
+            )
         )
         outputs = _run_whole("gates", backend, chunk, initial)
         return outputs.carries, outputs.split()
 
+    params = tuple(widen(one.params) for one in passes)
     sequences = tuple((one.xs, one.visits) for one in passes)
     reverse = tuple(one.reverse for one in passes)
     carries, ys = run_in_chunks(run, initial, sequences, reverse)

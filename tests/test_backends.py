@@ -1,11 +1,6 @@
-"""Backends: which of them computes, what is said when one is not there, how it is built."""
+"""Backends: which of them computes, and what is said when one cannot."""
 
 import functools
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.export
@@ -21,13 +16,13 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
+    LayerParams,
     Segments,
     _pass,
     backends,
     bidirectional,
     init_stack,
     scan_cell,
-    selfcheck,
     stack,
 )
 from birnn_jax.interop.stablehlo import serialize
@@ -42,7 +37,6 @@ from tests._cases import (
     random_xs,
 )
 
-ROOT = Path(__file__).parents[1]
 RESIDUALS = pytest.mark.parametrize("residuals", ["gates", "states", "chunked"])
 
 
@@ -73,7 +67,7 @@ def chosen(present, monkeypatch):
 def form_and_inputs(cell=LSTM, dtype="float32"):
     params, carry = random_cell(cell, 1, dtype=dtype)
     xs = random_xs(dtype=dtype)
-    return find_form(cell, (params, carry, xs)), [xs]
+    return find_form(cell, (params, xs), carry), [xs]
 
 
 def test_table_has_a_row_for_each_backend():
@@ -164,7 +158,7 @@ def test_backend_of_functions_reaches_the_kernels(backend, residuals, chosen):
     def run(params, xs):
         scan_cell(LSTM, params.fwd, xs, LENGTHS, **options)
         bidirectional(LSTM, params, xs, LENGTHS, **options)
-        stack(layers, (params.fwd, params), xs, LENGTHS)
+        stack(layers, (LayerParams(params.fwd), LayerParams(params)), xs, LENGTHS)
 
     xs = jnp.zeros([3, 5, 7])
     params = Bi(*(random_cell(LSTM, 1, input_size=7)[0],) * 2)
@@ -210,163 +204,3 @@ def test_file_cannot_hold_a_kernel_that_was_asked_for(present):
     predict = functools.partial(scan_cell, LSTM, params, backend="cpu_kernel")
     with pytest.raises(ValueError, match="needs sizes that are numbers"):
         serialize(predict, input_size=D)
-
-
-def load_from(folder, monkeypatch):
-    monkeypatch.setattr(cpu, "FOLDER", folder)
-    return cpu.load.__wrapped__()
-
-
-def write(folder, sources="same", digest=None):
-    (folder / "src").mkdir()
-    (folder / "src" / "kernels.cc").write_text(sources)
-    (folder / "_kernels.so").write_text("no library")
-    (folder / "_build.txt").write_text(f"Built by hand.\n{digest or cpu._digest_of_sources()}\n")
-
-
-def test_folder_where_nothing_was_built_is_told_so(tmp_path, monkeypatch):
-    assert load_from(tmp_path, monkeypatch)[0] is None
-    assert "not installed from here" in load_from(tmp_path, monkeypatch).note
-
-
-def test_library_of_other_sources_is_not_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(cpu, "FOLDER", tmp_path)
-    write(tmp_path, digest="another")
-    assert "sources changed" in load_from(tmp_path, monkeypatch).note
-
-
-def test_file_that_is_no_library_is_told_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(cpu, "FOLDER", tmp_path)
-    write(tmp_path)
-    library = load_from(tmp_path, monkeypatch)
-    assert library.handle is None and "Built for another system or JAX" in library.note
-
-
-FUTURE = """
-#include "xla/ffi/api/ffi.h"
-static xla::ffi::Error nothing() { return xla::ffi::Error::Success(); }
-XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_future, nothing, xla::ffi::Ffi::Bind());
-"""
-
-
-@pytest.mark.skipif(not shutil.which("c++"), reason="needs a C++ compiler")
-def test_library_for_a_newer_interface_of_xla_is_refused_and_jax_goes_on(tmp_path, monkeypatch):
-    shutil.copytree(jax.ffi.include_dir(), tmp_path / "include")
-    header = tmp_path / "include" / "xla" / "ffi" / "api" / "c_api.h"
-    header.write_text(header.read_text().replace("XLA_FFI_API_MINOR ", "XLA_FFI_API_MINOR 9"))
-    monkeypatch.setattr(cpu, "FOLDER", tmp_path)
-    monkeypatch.setattr(cpu, "TARGETS", ("birnn_future",))
-    write(tmp_path, FUTURE)
-    command = "c++ -std=c++17 -fPIC -shared -Iinclude src/kernels.cc -o _kernels.so"
-    subprocess.run(command.split(), cwd=tmp_path, check=True, timeout=100)
-    library = load_from(tmp_path, monkeypatch)
-    assert library.handle is None and "API version (0.9" in library.note
-    assert jnp.arange(3).sum() == 3
-
-
-COMPILER = """#!/bin/sh
-echo "$@" >> {log}
-case "$1" in
-  -dumpmachine) echo {machine} ;;
-  --version) echo "toy 1.0" ;;
-  *) {action} ;;
-esac
-"""
-
-
-@pytest.fixture
-def build(tmp_path):
-    """Runs the build step with a toy for a compiler; returns the folder and what it was told."""
-
-    def run(action="for last; do :; done; touch $last", machine="x86_64-toy", **env):
-        compiler, log = tmp_path / "toy", tmp_path / "log"
-        compiler.write_text(COMPILER.format(log=log, machine=machine, action=action))
-        compiler.chmod(0o755)
-        command = [sys.executable, "setup.py", "-q", "build_kernels", "--build-lib", str(tmp_path)]
-        env = os.environ | {"CXX": str(compiler)} | env
-        subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=100)
-        calls = log.read_text().splitlines() if log.exists() else []
-        return tmp_path / "birnn_jax" / "kernels" / "cpu", calls
-
-    return run
-
-
-def read_note(folder):
-    return (folder / "_build.txt").read_text().splitlines()[0]
-
-
-def test_kernels_are_compiled_for_every_instruction_set(build):
-    folder, calls = build()
-    assert (folder / "_kernels.so").exists()
-    assert read_note(folder) == "Built by toy 1.0 for x86_64-toy (baseline, avx2, avx512)."
-    units = [call for call in calls if call.endswith(".o") and "kernels.cc" in call]
-    assert [("-mfma" in call, "-mavx512f" in call) for call in sorted(units, key=len)] == [
-        (False, False),
-        (True, False),
-        (True, True),
-    ]
-    assert all("-Werror" in call for call in units)
-
-
-def test_kernels_of_another_processor_have_the_baseline_only(build):
-    folder, calls = build(machine="aarch64-toy")
-    assert "(baseline)" in read_note(folder) and not any("-mavx" in call for call in calls)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"action": "echo 'a.cc:3: error: no such thing' >&2; exit 1"}, "error: no such thing"),
-        ({"CXX": "false"}, "false failed: status 1"),
-        ({"CXX": "not-there"}, "not-there could not be run"),
-    ],
-    ids=["error", "false", "missing"],
-)
-def test_installation_goes_on_without_a_compiler_that_works(options, message, build):
-    build()
-    folder, _ = build(**options)
-    assert not (folder / "_kernels.so").exists()  # nor the one from before
-    assert read_note(folder).startswith("Not built: ") and message in read_note(folder)
-
-
-def test_note_of_the_build_names_the_sources_that_are_here(build):
-    folder, _ = build()
-    assert (folder / "_build.txt").read_text().splitlines()[1] == cpu._digest_of_sources()
-
-
-@pytest.fixture
-def one_cell(monkeypatch):
-    monkeypatch.setattr(selfcheck, "CELLS", {"lstm": LSTM})
-
-
-ARGS = ["--cases", "1", "--seed", "3"]
-
-
-def test_selfcheck_prints_the_errors_of_every_backend(one_cell, capsys):
-    assert selfcheck.main(ARGS) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if " lstm " in line]
-    assert [row[0] for row in rows][:2] == ["scan", "xla"]
-    assert len(rows) == 2 + (len(cpu.find_isas()) if cpu.is_registered() else 0)
-    assert all(1e-9 < float(number) < 2e-5 for row in rows for number in row[-2:])
-
-
-def wrong_values(params):
-    return jax.tree.map(lambda w: w * 1.0005, params)
-
-
-def wrong_gradient_of_one_weight(params):
-    one = params.w_h.at[-1, -1].multiply(1.5)
-    return params._replace(w_h=one + jax.lax.stop_gradient(params.w_h - one))
-
-
-def not_a_number(params):
-    return jax.tree.map(lambda w: w * jnp.nan, params)
-
-
-@pytest.mark.parametrize("change", [wrong_values, wrong_gradient_of_one_weight, not_a_number])
-def test_selfcheck_finds_a_planted_error(change, monkeypatch, capsys):
-    wrong = LSTM._replace(step=lambda params, carry, x: LSTM.step(change(params), carry, x))
-    monkeypatch.setattr(selfcheck, "CELLS", {"lstm": wrong})
-    monkeypatch.setattr(cpu, "is_registered", lambda: False)
-    assert selfcheck.main(ARGS) == 1
-    assert capsys.readouterr().out.count("WRONG") == 2

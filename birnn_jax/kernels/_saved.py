@@ -61,7 +61,7 @@ def compute_saved(
     """As the native code keeps it, by XLA."""
     keep = CELLS[form].keep
     directions = tuple(map(to_direction, sequences, reverse))
-    _, saved = loop(form, directions, lambda activations, old, new: keep(activations, new))
+    _, saved = loop(form, directions, lambda one, activations, old, new: keep(activations, new))
     saved = tuple(one if keep_gates else one._replace(gates=None) for one in saved)
     return tuple(
         jax.tree.map(lambda leaf, one=one, back=back: to_time(leaf, one, back), leaves)

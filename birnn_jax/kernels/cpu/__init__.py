@@ -97,9 +97,10 @@ def _register(handle: ctypes.CDLL) -> None:
 def _read_note() -> tuple[str, str]:
     """What `setup.py` wrote: how the library was built or why not, and of which sources."""
     try:
-        note, digest = (FOLDER / "_build.txt").read_text().splitlines()
+        lines = (FOLDER / "_build.txt").read_text().splitlines()
     except FileNotFoundError:
         return "Not built: birnn_jax was not installed from here. Run pip install.", ""
+    note, digest, *_ = [*lines, "", ""]  # not there in a file that was cut off
     return note, digest
 
 
