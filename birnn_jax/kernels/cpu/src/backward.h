@@ -193,10 +193,13 @@ class Backward {
     for (long k = 0; k < steps; k++) {
       if (ends_[k] == ends_[k + 1]) continue;
       differentiate(ends_[k], ends_[k + 1]);
-      for (long column = 0; column < layer_.hidden; column += kPanel)
+      // Back and forth: the weights used last are those next.
+      for (long j = 0; j < padded_; j += kPanel) {
+        const long column = k % 2 ? j : padded_ - kPanel - j;
         w_h_t_.multiply(column, ends_[k], ends_[k + 1], d_sums_, group_, [&](long visit) {
           return d_h_ + visits_[visit].row * padded_ + column;
         });
+      }
     }
     if (grads_.w_x) add_weights(count);
     if (grads_.xs) write_inputs(count);

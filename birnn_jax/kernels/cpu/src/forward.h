@@ -192,7 +192,10 @@ class Forward {
 
   void advance(long begin, long end) {
     for (long k = begin; k < end; k++) hs_[k] = h(visits_[k].row, turn_[visits_[k].row]);
-    for (long panel = 0; panel < sums_.panels(); panel++) {
+    // With few rows the weights are most of the traffic: those used last are those next.
+    flips_ = !flips_ && steps_ > 1;
+    for (long k = 0; k < sums_.panels(); k++) {
+      const long panel = flips_ ? sums_.panels() - 1 - k : k;
       sums_.add_states(panel, begin, end, xs_, hs_, steps_ == 1 ? nullptr : ahead(panel),
                        [&](long k, const Vec* sums) { finish(panel, visits_[k], sums); });
     }
@@ -237,6 +240,7 @@ class Forward {
   const Array<unsigned char> turn_;  // which h of a row is the one before
   const Array<Visit> visits_;
   const Array<const float*> xs_, hs_;
+  bool flips_ = false;
   const Array<float> ahead_;  // sums of the input, if of several steps at once
 };
 
