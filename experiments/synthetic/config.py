@@ -117,8 +117,8 @@ def make_training(config: SyntheticConfig) -> loop.Training:
             method=METHODS[config.optimizer],
         ),
         init_params=functools.partial(init_params, config),
-        train=Numbers(TRAIN, config.steps, per_item=config.steps_per_evaluation),
-        dev=Numbers(DEV, -(-config.held_out // config.batch_size)),
+        train=Numbers(config.seed, TRAIN, config.steps, per_item=config.steps_per_evaluation),
+        dev=Numbers(config.seed, DEV, -(-config.held_out // config.batch_size)),
         steps_per_evaluation=config.steps_per_evaluation,
         patience=config.steps,
         seed=config.seed,
@@ -129,25 +129,29 @@ def make_training(config: SyntheticConfig) -> loop.Training:
 
 
 class Numbers:
-    """The numbers of batches that the loss makes for itself, `per_item` of them stacked."""
+    """The numbers of batches that the loss makes for itself, `per_item` of them stacked.
 
-    def __init__(self, part: int, total: int, *, per_item: int = 1):
+    The seed travels with them, so that runs of every seed are one program, compiled once.
+    """
+
+    def __init__(self, seed: int, part: int, total: int, *, per_item: int = 1):
         """Of one part: training, development or test."""
-        self._part, self._total, self._per_item = part, total, per_item
+        self._source, self._total, self._per_item = (seed, part), total, per_item
 
     def __len__(self) -> int:
         return self._total // self._per_item
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        numbers = np.arange(self._per_item, dtype=np.int32) + np.int32(index * self._per_item)
-        item = {"part": np.full_like(numbers, self._part), "number": numbers}
-        return item if self._per_item > 1 else {name: array[0] for name, array in item.items()}
+    def __getitem__(self, index: int) -> np.ndarray:
+        """`[3]` seed, part and number; or `[per_item, 3]`."""
+        first = index * self._per_item
+        rows = [(*self._source, first + i) for i in range(self._per_item)]
+        return np.array(rows if self._per_item > 1 else rows[0], np.uint32)
 
 
-def examples_of(config: SyntheticConfig, batch: Any) -> Examples:
-    """Makes a batch from its number: a function of seed, part and number."""
-    key = jax.random.fold_in(jax.random.key(config.seed), 1 + batch["part"])
-    key = jax.random.fold_in(key, batch["number"])
+def examples_of(config: SyntheticConfig, batch: jax.Array) -> Examples:
+    """Makes the batch of a seed, a part and a number, `[3]`."""
+    seed, part, number = batch
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1 + part), number)
     return config.what.make(key, config.batch_size, config.length)
 
 

@@ -1,0 +1,124 @@
+"""Pictures of how gradients flow: norms against distance, and what clipping is for."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.runner.folder import RunFolder
+from experiments.runner.journal import read_journal
+from experiments.runner.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    band,
+    label_lines,
+    tidy,
+)
+from experiments.synthetic.flow import Flow, read_flow
+
+Runs = Mapping[str, Sequence[RunFolder]]
+_FLOOR = -20  # decades; below, a line has nothing more to say
+_TITLES = {"initial": "before training", "trained": "trained"}
+_OPTIONS = {  # panels of `plot_options`: what each line is called, and its colour
+    "Elman: how recurrent weights start": {
+        "elman": ("orthogonal", BLUE),
+        "elman-glorot": ("Glorot", VERMILION),
+    },
+    "LSTM: bias of the forget gate at the start": {
+        "lstm-forget-3": ("3", BLUE),
+        "lstm": ("1", GREEN),
+        "lstm-forget-0": ("0", VERMILION),
+    },
+    "ReLU from the identity, descent by SGD": {
+        "relu-clipped": ("clipped", BLUE),
+        "relu-unclipped": ("not clipped", VERMILION),
+    },
+}
+
+
+def plot_cells(path: pathlib.Path, runs: Runs) -> None:
+    """Draws the norms of d h[T] / d h[t] against T - t, before training and after it."""
+    figure = Figure(figsize=(9.6, 4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    lines = [
+        ("Elman", "elman", "hidden", VERMILION, "-"),
+        ("GRU", "gru", "hidden", BLUE, "-"),
+        ("LSTM", "lstm", "hidden", GREEN, "-"),
+        ("LSTM, h and c", "lstm", "state", PURPLE, "--"),
+    ]
+    for axes, part in zip(panels, Flow._fields, strict=True):
+        ends = []
+        for label, name, what, color, style in lines:
+            norms = _norms(runs[name], part, what)
+            ends.append((*band(axes, np.arange(norms.shape[1]), norms, color, style), label, color))
+        _distance_axes(axes, _TITLES[part], norms.shape[1])
+        label_lines(axes, ends)
+    panels[0].set_ylabel("spectral norm of $\\partial h_T / \\partial h_t$")
+    figure.savefig(path, dpi=150)
+
+
+def plot_options(path: pathlib.Path, runs: Runs) -> None:
+    """Draws what initialisation and clipping do to the norms, before training and after it."""
+    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    grid = figure.subplots(2, len(_OPTIONS), sharey=True, sharex=True)
+    for row, part in zip(grid, Flow._fields, strict=True):
+        for axes, (title, lines) in zip(row, _OPTIONS.items(), strict=True):
+            ends = []
+            for name, (label, color) in lines.items():
+                norms = _norms(runs[name], part, "state")
+                end = band(axes, np.arange(norms.shape[1]), norms, color)
+                ends.append((*end, label, color))
+            _distance_axes(axes, f"{title}\n{_TITLES[part]}", norms.shape[1])
+            label_lines(axes, ends)
+        row[0].set_ylabel("norm of $\\partial\\,$state$_T / \\partial\\,$state$_t$")
+    figure.savefig(path, dpi=150)
+
+
+def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
+    """Draws loss and gradient norm over the steps of training, with clipping and without."""
+    figure = Figure(figsize=(9.6, 4), layout="constrained")
+    panels = figure.subplots(1, 2)
+    titles = {"loss": "Training loss, nats", "grad_norm": "Norm of the gradient, before clipping"}
+    for axes, (measure, title) in zip(panels, titles.items(), strict=True):
+        for name, label, color in (
+            ("relu-unclipped", "not clipped", VERMILION),
+            ("relu-clipped", "clipped at 1", BLUE),
+        ):
+            for number, folder in enumerate(runs[name]):
+                steps, values = _training(folder, measure)
+                shown = label if number == 0 else None
+                axes.plot(steps, values, color=color, lw=0.9, alpha=0.8, label=shown)
+        axes.set(yscale="log", xlabel="step", title=title, xlim=(0, None))
+        tidy(axes)
+    panels[0].axhline(np.log(4), color=GREY, ls="--", lw=1)
+    panels[0].annotate("chance", (1, np.log(4)), xytext=(3, 4), textcoords="offset points")
+    panels[0].legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _norms(folders: Sequence[RunFolder], part: str, what: str) -> np.ndarray:
+    """Decades `[runs, T]`."""
+    return np.stack([getattr(getattr(read_flow(folder), part), what) for folder in folders])
+
+
+def _distance_axes(axes: Axes, title: str, length: int) -> None:
+    axes.set(xlim=(0, length - 1), title=title, xlabel="distance T - t, in steps")
+    low = max(_FLOOR, min(line.get_ydata().min() for line in axes.get_lines()))
+    axes.set_ylim(low - 0.5, None)
+    axes.yaxis.set_major_formatter(lambda decade, _: f"$10^{{{decade:.0f}}}$")
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.axhline(0, color=GREY, lw=0.8)
+    tidy(axes)
+
+
+def _training(folder: RunFolder, measure: str) -> tuple[list[int], list[float]]:
+    records = read_journal(folder.path / "metrics.jsonl")
+    train = [record for record in records if record["split"] == "train"]
+    return [one["step"] for one in train], [one[measure] for one in train]
