@@ -9,6 +9,7 @@ task cannot be solved at all in one direction? The results are in experiments/RE
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Plan(NamedTuple):
 
     lengths: tuple[int, ...]
     variants: tuple[str, ...]
-    settings: dict[str, object] = {}
+    settings: Mapping[str, object]
 
 
 _CELLS = ("Elman", "GRU", "LSTM")
@@ -41,19 +42,19 @@ PLANS = {
         (*_CELLS, "LSTM, chrono"),
         {"steps": 3000, "hidden_size": 64, "learning_rate": 1e-2},
     ),
-    "order": Plan((50, 100, 200, 400), _CELLS),
-    "parity": Plan((10, 20, 50, 100), (*_CELLS, "minGRU")),
-    "xor": Plan((16, 32, 64), ("both directions", "both, one layer", "forwards only")),
+    "order": Plan((50, 100, 200, 400), _CELLS, {}),
+    "parity": Plan((10, 20, 50, 100), (*_CELLS, "minGRU"), {}),
+    "xor": Plan((16, 32, 64), ("both directions", "both, one layer", "forwards only"), {}),
 }
 
 
-def settings_of(variant: str, length: int) -> dict[str, object]:
+def settings_of(variant: str, num_steps: int) -> dict[str, object]:
     """What a line of the picture stands for."""
     return {
         "Elman": {"cell": "elman"},
         "GRU": {"cell": "gru"},
         "LSTM": {"cell": "lstm"},
-        "LSTM, chrono": {"cell": "lstm", "time_span": length},
+        "LSTM, chrono": {"cell": "lstm", "time_span": num_steps},
         "minGRU": {"cell": "mingru"},
         "both directions": {"direction": "both", "layers": 2},
         "both, one layer": {"direction": "both"},
@@ -63,7 +64,7 @@ def settings_of(variant: str, length: int) -> dict[str, object]:
 
 def config_of(task: str, variant: str, length: int, steps: int | None) -> SyntheticConfig:
     """The settings of one run of a sweep; `steps` None stands for those of the plan."""
-    settings = {**PLANS[task].settings, **settings_of(variant, length)}
+    settings = {**PLANS[task].settings, **settings_of(variant, TASKS[task].num_steps(length))}
     if steps is not None:
         settings |= {"steps": steps, "steps_per_evaluation": min(steps, 100)}
     return SyntheticConfig(task=task, length=length, **settings)  # pyright: ignore
