@@ -105,14 +105,11 @@ class Sweep:
     picture: pathlib.Path = RUNS / "lengths.png"
     """Where to draw what each network reached, against the length."""
 
-    def __post_init__(self) -> None:
-        """Refuses tasks that do not exist."""
-        for name in self.tasks:
-            if name not in PLANS:
-                raise ValueError(f"There is no task {name!r}; there are {', '.join(PLANS)}.")
-
     def run(self) -> None:
         """Trains and draws."""
+        unknown = [name for name in self.tasks if name not in PLANS]
+        if unknown:
+            raise ValueError(f"There is no task {unknown[0]!r}; there are {', '.join(PLANS)}.")
         results = {
             task: {
                 variant: {

@@ -1,5 +1,6 @@
 """Hidden sizes that give every cell the same number of parameters."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,10 @@ def count(init: Callable[[jax.Array], Any]) -> int:
 
 
 def solve_size(parameters: Callable[[int], int], target: int) -> int:
-    """The size whose number of parameters is nearest to `target`, the smaller of two such.
+    """The size whose number of parameters is nearest to `target`.
 
     Args:
-      parameters: of a size; grows with it.
+      parameters: of a size; a polynomial of second degree, as those of every cell are.
       target: number of parameters.
 
     Raises:
@@ -30,18 +31,14 @@ def solve_size(parameters: Callable[[int], int], target: int) -> int:
       >>> solve_size(lambda size: size**2, 20)
       4
     """
-    if parameters(1) > 2 * target:
+    one, two, three = (parameters(size) for size in (1, 2, 3))
+    if one > 2 * target:
         raise ValueError(
-            f"One hidden unit has {parameters(1)} parameters already, more than {target} allow; "
-            "give more."
+            f"One hidden unit has {one} parameters already, more than {target} allow; give more."
         )
-    high = 1
-    while parameters(high) < target:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle) < target else (low, middle)
-    return min(
-        (size for size in (low, high) if size > 0), key=lambda n: abs(parameters(n) - target)
-    )
+    a = (three - 2 * two + one) / 2
+    b = two - one - 3 * a
+    c = one - a - b
+    exact = (target - c) / b if a == 0 else (math.sqrt(b * b + 4 * a * (target - c)) - b) / (2 * a)
+    sizes = [max(1, math.floor(exact)), max(1, math.ceil(exact))]
+    return min(sizes, key=lambda size: abs(a * size**2 + b * size + c - target))

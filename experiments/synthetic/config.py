@@ -74,7 +74,8 @@ class SyntheticConfig:
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         for name in _POSITIVE:
-            _require(getattr(self, name) > 0, f"{name} must be positive")
+            value = getattr(self, name)
+            _require(value > 0, f"{name} must be positive, got {value}")
         _require(
             self.steps % self.steps_per_evaluation == 0,
             f"steps must be a multiple of steps_per_evaluation, got {self.steps} and "
