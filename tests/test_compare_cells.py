@@ -32,7 +32,7 @@ def test_solved_size_is_the_nearest_of_all(target, factors):
         with pytest.raises(ValueError, match=f"parameters already, more than {target} allow"):
             solve_size(parameters, target)
         return
-    best = min(range(1, 200), key=lambda size: abs(parameters(size) - target))
+    best = min(range(1, 2000), key=lambda size: abs(parameters(size) - target))
     assert solve_size(parameters, target) == best
 
 
@@ -105,6 +105,7 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     options = [
         word for pair in SMALL.items() for word in (f"--{pair[0]}".replace("_", "-"), pair[1])
     ]
+    monkeypatch.setattr(compare_cells, "DIRECTIONS", ("fwd",))
     words = ("sweep", "--cells", "elman", "--seeds", 0, "--data", data, *options)
     places = ("--runs", tmp_path, "--picture", tmp_path / "cells.png")
     assert command(compare_cells, monkeypatch, *words, *places) == 0

@@ -39,6 +39,7 @@ def solve_size(parameters: Callable[[int], int], target: int) -> int:
     a = (three - 2 * two + one) / 2
     b = two - one - 3 * a
     c = one - a - b
-    exact = (target - c) / b if a == 0 else (math.sqrt(b * b + 4 * a * (target - c)) - b) / (2 * a)
+    under_root = max(0.0, b * b + 4 * a * (target - c))
+    exact = (target - c) / b if a == 0 else (math.sqrt(under_root) - b) / (2 * a)
     sizes = [max(1, math.floor(exact)), max(1, math.ceil(exact))]
     return min(sizes, key=lambda size: abs(a * size**2 + b * size + c - target))
