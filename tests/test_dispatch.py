@@ -79,3 +79,11 @@ def test_clock_knows_the_time_of_the_processor(training, tmp_path):
     clock = read_journal(folder.path / "clock.jsonl")
     assert [record["step"] for record in clock] == [3, 6, 9, 12]
     assert all(record["cpu_seconds"] > 0 for record in clock)
+
+
+def test_score_that_is_not_finite_stops_the_run_and_names_the_step(training, tmp_path):
+    training = dataclasses.replace(training, score=lambda means: float("nan"))
+    with pytest.raises(FloatingPointError, match="After step 3 the score on dev is nan"):
+        loop.fit(start(tmp_path / "run"), training, QUIET)
+    records = read_journal(tmp_path / "run" / "metrics.jsonl")
+    assert [record["split"] for record in records] == ["train"] * 3

@@ -162,9 +162,15 @@ class _Loop(NamedTuple):
     def _evaluate(self, step: int, eval_step: Callable, state: TrainState) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
+        score = self.training.score(means)
+        if not math.isfinite(score):
+            raise FloatingPointError(
+                f"After step {step} the score on dev is {score}. Lower the learning rate or clip "
+                "the gradient, and start again from the last checkpoint."
+            )
         self.metrics.write({"step": step, "split": "dev", **means})
         self.display.line(f"step {step}, dev", means)
-        return self.training.score(means)
+        return score
 
     def _save(self, state: TrainState, batches: Any, score: float | None) -> None:
         self.metrics.sync()
