@@ -149,7 +149,7 @@ class Numbers:
         return np.array(rows if self._per_item > 1 else rows[0], np.uint32)
 
 
-def examples_of(config: SyntheticConfig, batch: jax.Array) -> Examples:
+def examples_of(config: SyntheticConfig, batch: Any) -> Examples:
     """Makes the batch of a seed, a part and a number, `[3]`."""
     seed, part, number = batch
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1 + part), number)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
@@ -54,10 +55,8 @@ def plot_cells(path: pathlib.Path, runs: Runs) -> None:
     for axes, part in zip(panels, Flow._fields, strict=True):
         ends = []
         for label, name, what, color, style in lines:
-            norms = _norms(runs[name], part, what)
-            ends.append((*band(axes, np.arange(norms.shape[1]), norms, color, style), label, color))
-        _distance_axes(axes, _TITLES[part], norms.shape[1])
-        label_lines(axes, ends)
+            ends.append((*_plot_norms(axes, runs[name], (part, what), color, style), label, color))
+        _distance_axes(axes, _TITLES[part], ends)
     panels[0].set_ylabel("spectral norm of $\\partial h_T / \\partial h_t$")
     figure.savefig(path, dpi=150)
 
@@ -68,13 +67,11 @@ def plot_options(path: pathlib.Path, runs: Runs) -> None:
     grid = figure.subplots(2, len(_OPTIONS), sharey=True, sharex=True)
     for row, part in zip(grid, Flow._fields, strict=True):
         for axes, (title, lines) in zip(row, _OPTIONS.items(), strict=True):
-            ends = []
-            for name, (label, color) in lines.items():
-                norms = _norms(runs[name], part, "state")
-                end = band(axes, np.arange(norms.shape[1]), norms, color)
-                ends.append((*end, label, color))
-            _distance_axes(axes, f"{title}\n{_TITLES[part]}", norms.shape[1])
-            label_lines(axes, ends)
+            ends = [
+                (*_plot_norms(axes, runs[name], (part, "state"), color), label, color)
+                for name, (label, color) in lines.items()
+            ]
+            _distance_axes(axes, f"{title}\n{_TITLES[part]}", ends)
         row[0].set_ylabel("norm of $\\partial\\,$state$_T / \\partial\\,$state$_t$")
     figure.savefig(path, dpi=150)
 
@@ -101,19 +98,27 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _norms(folders: Sequence[RunFolder], part: str, what: str) -> np.ndarray:
-    """Decades `[runs, T]`."""
-    return np.stack([getattr(getattr(read_flow(folder), part), what) for folder in folders])
+def _plot_norms(
+    axes: Axes,
+    folders: Sequence[RunFolder],
+    which: tuple[str, str],
+    color: str,
+    style: str = "-",
+) -> tuple[float, float]:
+    """Draws decades over distances; `which` are fields of `Flow` and `Reach`."""
+    part, what = which
+    norms = np.stack([getattr(getattr(read_flow(folder), part), what) for folder in folders])
+    return band(axes, np.arange(norms.shape[1]), np.maximum(norms, _FLOOR), color, style)
 
 
-def _distance_axes(axes: Axes, title: str, length: int) -> None:
-    axes.set(xlim=(0, length - 1), title=title, xlabel="distance T - t, in steps")
-    low = max(_FLOOR, min(line.get_ydata().min() for line in axes.get_lines()))
-    axes.set_ylim(low - 0.5, None)
+def _distance_axes(axes: Axes, title: str, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    axes.set(xlim=(0, ends[0][0]), title=title, xlabel="distance T - t, in steps")
+    axes.margins(y=0.08)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.yaxis.set_major_formatter(lambda decade, _: f"$10^{{{decade:.0f}}}$")
-    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.axhline(0, color=GREY, lw=0.8)
     tidy(axes)
+    label_lines(axes, ends)
 
 
 def _training(folder: RunFolder, measure: str) -> tuple[list[int], list[float]]:
