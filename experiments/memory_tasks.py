@@ -35,14 +35,11 @@ class Plan(NamedTuple):
 
 
 _CELLS = ("Elman", "GRU", "LSTM")
+_GATED = (*_CELLS, "LSTM, chrono")
 PLANS = {
-    "adding": Plan((50, 100, 200, 400, 600), (*_CELLS, "LSTM, chrono"), {"steps": 3000}),
-    "copy": Plan(
-        (10, 20, 50, 100),
-        (*_CELLS, "LSTM, chrono"),
-        {"steps": 3000, "hidden_size": 64, "learning_rate": 1e-2},
-    ),
-    "order": Plan((50, 100, 200, 400), _CELLS, {}),
+    "adding": Plan((50, 100, 200, 600), _GATED, {}),
+    "copy": Plan((10, 20, 50), _GATED, {"hidden_size": 64, "learning_rate": 1e-2}),
+    "order": Plan((50, 100, 200), _CELLS, {}),
     "parity": Plan((10, 20, 50, 100), (*_CELLS, "minGRU"), {}),
     "xor": Plan((16, 32, 64), ("both directions", "both, one layer", "forwards only"), {}),
 }

@@ -34,7 +34,7 @@ class ComparisonConfig:
     """Size of the embedding of a word."""
     character_size: int = 16
     """Size of the embedding of a character."""
-    epochs: int = 12
+    epochs: int = 6
     """Passes over the training data; dev is looked at four times on the way."""
     tokens_per_batch: int = 512
     """Words of a batch, padding included."""

@@ -64,7 +64,7 @@ def plot_cells(path: pathlib.Path, runs: Runs) -> None:
 def plot_options(path: pathlib.Path, runs: Runs) -> None:
     """Draws what initialisation and clipping do to the norms, before training and after it."""
     figure = Figure(figsize=(12, 6.4), layout="constrained")
-    grid = figure.subplots(2, len(_OPTIONS), sharey=True, sharex=True)
+    grid = figure.subplots(2, len(_OPTIONS), sharey=True)
     for row, part in zip(grid, Flow._fields, strict=True):
         for axes, (title, lines) in zip(row, _OPTIONS.items(), strict=True):
             ends = [
