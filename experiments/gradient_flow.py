@@ -23,9 +23,8 @@ from experiments.synthetic.runs import train_run
 
 NAME = "gradient_flow"
 RUNS = pathlib.Path("runs") / NAME
-TASK = SyntheticConfig(task="order", steps_per_evaluation=50)
+TASK = SyntheticConfig(task="order", length=50, steps_per_evaluation=50)
 _RELU = {"cell": "relu", "w_h": "identity", "optimizer": "sgd", "learning_rate": 0.01}
-_SHORTER = 2  # without clipping a ReLU cell of full length is beyond floats after two steps
 VARIANTS = {
     "elman": {"cell": "elman"},
     "elman-glorot": {"cell": "elman", "w_h": "glorot_uniform"},
@@ -85,8 +84,6 @@ class Sweep:
             TASK, length=self.length, steps=self.steps, steps_per_evaluation=evaluation
         )
         configs = {name: dataclasses.replace(base, **one) for name, one in VARIANTS.items()}
-        for name in ("relu-clipped", "relu-unclipped"):
-            configs[name] = dataclasses.replace(configs[name], length=self.length // _SHORTER)
         folders = train_all(
             self.runs,
             configs,
