@@ -55,11 +55,11 @@ def spread(heights: np.ndarray, gap: float = 0.06) -> np.ndarray:
     return result
 
 
-def band(
+def median_line(
     axes: Axes, xs: Sequence[float], runs: np.ndarray, color: str, style: str = "-"
 ) -> tuple[float, float]:
-    """Draws the median of the rows of `runs`, over the range of all; gives the end of the line."""
+    """Draws the median of the rows of `runs`, each row as a faint line; gives the median's end."""
     middle = np.median(runs, axis=0)
-    axes.fill_between(xs, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.18, lw=0)
-    axes.plot(xs, middle, style, color=color, lw=1.8)
+    axes.plot(xs, np.transpose(runs), style, color=color, lw=0.8, alpha=0.45)
+    axes.plot(xs, middle, style, color=color, lw=2)
     return float(xs[-1]), float(middle[-1])

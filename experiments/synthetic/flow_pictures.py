@@ -16,29 +16,36 @@ from experiments.runner.style import (
     GREY,
     PURPLE,
     VERMILION,
-    band,
     label_lines,
+    median_line,
     tidy,
 )
-from experiments.synthetic.flow import Flow, read_flow
+from experiments.synthetic.flow import read_flow
 
 Runs = Mapping[str, Sequence[RunFolder]]
+Line = tuple[str, str, str, str, str]  # label, name of the runs, field of `Reach`, colour, style
 _FLOOR = -20  # decades; below, a line has nothing more to say
 _TITLES = {"initial": "before training", "trained": "trained"}
-_OPTIONS = {  # panels of `plot_options`: what each line is called, and its colour
-    "Elman: how recurrent weights start": {
-        "elman": ("orthogonal", BLUE),
-        "elman-glorot": ("Glorot", VERMILION),
-    },
-    "LSTM: bias of the forget gate at the start": {
-        "lstm-forget-3": ("3", BLUE),
-        "lstm": ("1", GREEN),
-        "lstm-forget-0": ("0", VERMILION),
-    },
-    "ReLU from the identity, descent by SGD": {
-        "relu-clipped": ("clipped", BLUE),
-        "relu-unclipped": ("not clipped", VERMILION),
-    },
+_CELLS = (
+    ("Elman", "elman", "hidden", VERMILION, "-"),
+    ("GRU", "gru", "hidden", BLUE, "-"),
+    ("LSTM", "lstm", "hidden", GREEN, "-"),
+    ("LSTM, h and c", "lstm", "state", PURPLE, "--"),
+)
+_OPTIONS = {  # panels of `plot_options`
+    "Elman: recurrent weights": (
+        ("orthogonal", "elman", "hidden", BLUE, "-"),
+        ("Glorot", "elman-glorot", "hidden", VERMILION, "-"),
+    ),
+    "LSTM: forget bias": (
+        ("3", "lstm-forget-3", "state", BLUE, "-"),
+        ("1", "lstm", "state", GREEN, "-"),
+        ("0", "lstm-forget-0", "state", VERMILION, "-"),
+    ),
+    "ReLU: clipping": (
+        ("clipped", "relu-clipped", "hidden", BLUE, "-"),
+        ("not clipped", "relu-unclipped", "hidden", VERMILION, "-"),
+    ),
 }
 
 
@@ -46,33 +53,24 @@ def plot_cells(path: pathlib.Path, runs: Runs) -> None:
     """Draws the norms of d h[T] / d h[t] against T - t, before training and after it."""
     figure = Figure(figsize=(9.6, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    lines = [
-        ("Elman", "elman", "hidden", VERMILION, "-"),
-        ("GRU", "gru", "hidden", BLUE, "-"),
-        ("LSTM", "lstm", "hidden", GREEN, "-"),
-        ("LSTM, h and c", "lstm", "state", PURPLE, "--"),
-    ]
-    for axes, part in zip(panels, Flow._fields, strict=True):
-        ends = []
-        for label, name, what, color, style in lines:
-            ends.append((*_plot_norms(axes, runs[name], (part, what), color, style), label, color))
-        _distance_axes(axes, _TITLES[part], ends)
+    _plot_panels([(axes, part, _CELLS) for axes, part in zip(panels, _TITLES, strict=True)], runs)
+    for axes, title in zip(panels, _TITLES.values(), strict=True):
+        axes.set_title(title)
     panels[0].set_ylabel("spectral norm of $\\partial h_T / \\partial h_t$")
     figure.savefig(path, dpi=150)
 
 
 def plot_options(path: pathlib.Path, runs: Runs) -> None:
     """Draws what initialisation and clipping do to the norms, before training and after it."""
-    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    figure = Figure(figsize=(11.5, 6.6), layout="constrained")
     grid = figure.subplots(2, len(_OPTIONS), sharey=True)
-    for row, part in zip(grid, Flow._fields, strict=True):
-        for axes, (title, lines) in zip(row, _OPTIONS.items(), strict=True):
-            ends = [
-                (*_plot_norms(axes, runs[name], (part, "state"), color), label, color)
-                for name, (label, color) in lines.items()
-            ]
-            _distance_axes(axes, f"{title}\n{_TITLES[part]}", ends)
-        row[0].set_ylabel("norm of $\\partial\\,$state$_T / \\partial\\,$state$_t$")
+    panels = []
+    for part, row in zip(_TITLES, grid, strict=True):
+        row[0].set_ylabel(f"{_TITLES[part]}: norm of $\\partial s_T / \\partial s_t$")
+        panels += [(axes, part, lines) for axes, lines in zip(row, _OPTIONS.values(), strict=True)]
+    for axes, title in zip(grid[0], _OPTIONS, strict=True):
+        axes.set_title(title)
+    _plot_panels(panels, runs)
     figure.savefig(path, dpi=150)
 
 
@@ -98,27 +96,28 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _plot_norms(
-    axes: Axes,
-    folders: Sequence[RunFolder],
-    which: tuple[str, str],
-    color: str,
-    style: str = "-",
-) -> tuple[float, float]:
-    """Draws decades over distances; `which` are fields of `Flow` and `Reach`."""
-    part, what = which
-    norms = np.stack([getattr(getattr(read_flow(folder), part), what) for folder in folders])
-    return band(axes, np.arange(norms.shape[1]), np.maximum(norms, _FLOOR), color, style)
+def _plot_panels(panels: Sequence[tuple[Axes, str, Sequence[Line]]], runs: Runs) -> None:
+    """Draws the lines of a part; their labels last, when the limits are those of all panels."""
+    labels = []
+    for axes, part, lines in panels:
+        ends = []
+        for label, name, what, color, style in lines:
+            norms = np.stack([getattr(getattr(read_flow(run), part), what) for run in runs[name]])
+            norms = np.maximum(norms, _FLOOR)
+            end = median_line(axes, np.arange(norms.shape[1]), norms, color, style)
+            ends.append((*end, label, color))
+        _distance_axes(axes, int(ends[0][0]))
+        labels.append(ends)
+    for (axes, _, _), ends in zip(panels, labels, strict=True):
+        label_lines(axes, ends)
 
 
-def _distance_axes(axes: Axes, title: str, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    axes.set(xlim=(0, ends[0][0]), title=title, xlabel="distance T - t, in steps")
-    axes.margins(y=0.08)
+def _distance_axes(axes: Axes, longest: int) -> None:
+    axes.set(xlim=(0, longest), xlabel="distance T - t, in steps")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.yaxis.set_major_formatter(lambda decade, _: f"$10^{{{decade:.0f}}}$")
     axes.axhline(0, color=GREY, lw=0.8)
     tidy(axes)
-    label_lines(axes, ends)
 
 
 def _training(folder: RunFolder, measure: str) -> tuple[list[int], list[float]]:

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
-from experiments.runner.style import BLUE, GREEN, GREY, PURPLE, SKY, VERMILION, band, tidy
+from experiments.runner.style import BLUE, GREEN, GREY, PURPLE, SKY, VERMILION, median_line, tidy
 from experiments.synthetic.tasks import TASKS, Task
 
 COLOURS = {
@@ -99,7 +99,7 @@ def plot_lengths(
 def _plot_variant(axes: Axes, name: str, by_length: Mapping[int, np.ndarray]) -> None:
     lengths = sorted(by_length)
     runs = np.stack([by_length[length] for length in lengths], axis=1)  # [seeds, lengths]
-    band(axes, lengths, runs, COLOURS[name])
+    median_line(axes, lengths, runs, COLOURS[name])
     axes.plot(lengths, runs.T, _MARKERS[name], color=COLOURS[name], ms=4, lw=0)
 
 
