@@ -257,11 +257,13 @@ def test_finished_run_is_left_alone(unbroken, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in unbroken.iterdir()} == before
 
 
-def test_solved_task_ends_the_run(tmp_path):
-    easy = config(task="parity", length=1, cell="gru", hidden_size=8, steps=100)
-    train_run("memory_tasks", easy, tmp_path)
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert result["metrics"]["accuracy"] == 1 and result["steps"] < 100
+@pytest.mark.parametrize(
+    ("task", "solved", "unsolved"),
+    [("order", {"accuracy": 1.0}, {"accuracy": 0.99}), ("adding", {"loss": 9e-4}, {"loss": 2e-3})],
+)
+def test_solved_task_ends_the_run(task, solved, unsolved):
+    training = make_training(config(task=task))
+    assert training.score(solved) >= training.enough > training.score(unsolved)
 
 
 def test_test_sequences_are_not_those_of_training_or_dev():
