@@ -23,28 +23,28 @@ from experiments.runner.style import (
 from experiments.synthetic.flow import read_flow
 
 Runs = Mapping[str, Sequence[RunFolder]]
-Line = tuple[str, str, str, str, str]  # label, name of the runs, field of `Reach`, colour, style
+Line = tuple[str, str, str, str, str]  # label, name of the runs, field of the state, colour, style
 _FLOOR = -20  # decades; below, a line has nothing more to say
 _TITLES = {"initial": "before training", "trained": "trained"}
 _CELLS = (
-    ("Elman", "elman", "hidden", VERMILION, "-"),
-    ("GRU", "gru", "hidden", BLUE, "-"),
-    ("LSTM", "lstm", "hidden", GREEN, "-"),
-    ("LSTM, h and c", "lstm", "state", PURPLE, "--"),
+    ("Elman", "elman", "h", VERMILION, "-"),
+    ("GRU", "gru", "h", BLUE, "-"),
+    ("LSTM", "lstm", "h", GREEN, "-"),
+    ("LSTM, from $c_t$", "lstm", "c", PURPLE, "--"),
 )
 _OPTIONS = {  # panels of `plot_options`
     "Elman: recurrent weights": (
-        ("orthogonal", "elman", "hidden", BLUE, "-"),
-        ("Glorot", "elman-glorot", "hidden", VERMILION, "-"),
+        ("orthogonal", "elman", "h", BLUE, "-"),
+        ("Glorot", "elman-glorot", "h", VERMILION, "-"),
     ),
     "LSTM: forget bias": (
-        ("3", "lstm-forget-3", "state", BLUE, "-"),
-        ("1", "lstm", "state", GREEN, "-"),
-        ("0", "lstm-forget-0", "state", VERMILION, "-"),
+        ("3", "lstm-forget-3", "c", BLUE, "-"),
+        ("1", "lstm", "c", GREEN, "-"),
+        ("0", "lstm-forget-0", "c", VERMILION, "-"),
     ),
     "ReLU: clipping": (
-        ("clipped", "relu-clipped", "hidden", BLUE, "-"),
-        ("not clipped", "relu-unclipped", "hidden", VERMILION, "-"),
+        ("clipped", "relu-clipped", "h", BLUE, "-"),
+        ("not clipped", "relu-unclipped", "h", VERMILION, "-"),
     ),
 }
 
@@ -66,7 +66,7 @@ def plot_options(path: pathlib.Path, runs: Runs) -> None:
     grid = figure.subplots(2, len(_OPTIONS), sharey=True)
     panels = []
     for part, row in zip(_TITLES, grid, strict=True):
-        row[0].set_ylabel(f"{_TITLES[part]}: norm of $\\partial s_T / \\partial s_t$")
+        row[0].set_ylabel(f"{_TITLES[part]}: norm of $\\partial h_T / \\partial s_t$")
         panels += [(axes, part, lines) for axes, lines in zip(row, _OPTIONS.values(), strict=True)]
     for axes, title in zip(grid[0], _OPTIONS, strict=True):
         axes.set_title(title)
@@ -102,9 +102,11 @@ def _plot_panels(panels: Sequence[tuple[Axes, str, Sequence[Line]]], runs: Runs)
     for axes, part, lines in panels:
         ends = []
         for label, name, what, color, style in lines:
-            norms = np.stack([getattr(getattr(read_flow(run), part), what) for run in runs[name]])
-            norms = np.maximum(norms, _FLOOR)
-            end = median_line(axes, np.arange(norms.shape[1]), norms, color, style)
+            norms = np.stack([getattr(read_flow(run), part)[what] for run in runs[name]])
+            first = 0 if what == "h" else 1  # h[T] is out before c[T] can change it
+            norms = np.maximum(norms[:, first:], _FLOOR)
+            distances = np.arange(first, first + norms.shape[1])
+            end = median_line(axes, distances, norms, color, style)
             ends.append((*end, label, color))
         _distance_axes(axes, int(ends[0][0]))
         labels.append(ends)
