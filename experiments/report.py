@@ -95,7 +95,7 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
                 r["label"],
                 _result(r),
                 ", ".join(map(str, r["seeds"])),
-                f"{r['seconds'] / 60:.0f} min",
+                _time(r["seconds"]),
                 f"{r['hardware']}, JAX {r['jax']}",
                 r["commit"][:8],
                 f"`{r['command']}`",
@@ -137,6 +137,10 @@ def _baseline(result: dict[str, Any]) -> str:
 
 def _reference(result: dict[str, Any]) -> str:
     return f"{result['reference']} ({result['source']})" if result["source"] else ""
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _number(value: float, result: dict[str, Any]) -> str:

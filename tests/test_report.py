@@ -104,6 +104,15 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
+def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small").run()
+    assert "| 2 min |" in (readme.parent / "experiments" / "README.md").read_text()
+    results = report.read_results()
+    report.write_json(report.RESULTS, [one | {"seconds": 41} for one in results])
+    report.Tables().run()
+    assert "| 41 s |" in (readme.parent / "experiments" / "README.md").read_text()
+
+
 def test_file_without_markers_is_refused(readme):
     readme.write_text("no table here")
     with pytest.raises(ValueError, match="lacks the markers"):
