@@ -19,14 +19,19 @@ from rich.console import Console
 
 from birnn_jax import (
     Total,
-    TrainState,
     init_train_state,
     make_eval_step,
     make_train_step,
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
-from experiments.runner.batches import Batches, prefetched
+from experiments.runner.batches import Source, prefetched
+from experiments.runner.carried import (
+    CarriedLossFn,
+    CarriedState,
+    make_carried_eval_step,
+    make_carried_train_step,
+)
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import Journal
 from experiments.runner.progress import Display
@@ -38,16 +43,17 @@ LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 class Training:
     """What the runner has to know of an experiment."""
 
-    loss_fn: LossFn
+    loss_fn: LossFn | CarriedLossFn
     optimizer: optax.GradientTransformation
     init_params: Callable[[jax.Array], Any]
-    train: Batches  # one batch a step; its length is the length of the run
-    dev: Batches
+    train: Source  # one batch a step; its length is the length of the run
+    dev: Source
     steps_per_evaluation: int
     patience: int  # evaluations without a new best before the run stops early
     seed: int
     score: Callable[[Mapping[str, float]], float]  # of the metrics on dev; bigger is better
-    evaluated_params: Callable[[TrainState], Any] = lambda state: state.params
+    evaluated_params: Callable[[Any], Any] = lambda state: state.params
+    initial_carry: Any = None  # of a `loss_fn` that hands one on, as in `carried`
 
 
 def fit(folder: RunFolder, training: Training, console: Console) -> None:
@@ -84,13 +90,17 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
                 raise OSError(f"{error} Make room, and give the same command to go on.") from error
 
 
-def initial_state(training: Training) -> TrainState:
+def initial_state(training: Training) -> Any:
     """The state before the first step."""
     key_init, _ = _keys(training)
-    return init_train_state(training.init_params(key_init), training.optimizer)
+    state = init_train_state(training.init_params(key_init), training.optimizer)
+    if training.initial_carry is None:
+        return state
+    # Copied: a state is donated to the step.
+    return CarriedState(*state, jax.tree.map(jnp.copy, training.initial_carry))
 
 
-def best_state(folder: RunFolder, like: TrainState) -> TrainState:
+def best_state(folder: RunFolder, like: Any) -> Any:
     """The state that did best on dev.
 
     Raises:
@@ -111,10 +121,9 @@ class _Loop(NamedTuple):
     display: Display
     interruption: "_Interruption"
 
-    def run(self, state: TrainState, batches: Any) -> None:
+    def run(self, state: Any, batches: Any) -> None:
         training = self.training
-        train_step = make_train_step(training.loss_fn, training.optimizer)
-        eval_step = make_eval_step(training.loss_fn)
+        train_step, eval_step = _make_steps(training)
         _, key = _keys(training)
         step, total = int(state.step), len(training.train)
         started = time.monotonic()
@@ -148,20 +157,28 @@ class _Loop(NamedTuple):
         self.metrics.write({"step": step, "split": "train", **means})
         self.display.step(means, float(totals["loss"].count))
 
-    def _evaluate(self, step: int, eval_step: Callable, state: TrainState) -> float:
+    def _evaluate(self, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
         self.metrics.write({"step": step, "split": "dev", **means})
         self.display.line(f"step {step}, dev", means)
         return self.training.score(means)
 
-    def _save(self, state: TrainState, batches: Any, score: float | None) -> None:
+    def _save(self, state: Any, batches: Any, score: float | None) -> None:
         self.metrics.sync()
         self.clock.sync()
         self.checkpoints.save(state, position={"batches": batches.get_state()}, score=score)
 
 
-def evaluate(eval_step: Callable, params: Any, batches: Batches) -> dict[str, float]:
+def _make_steps(training: Training) -> tuple[Callable, Callable]:
+    loss_fn, carry = training.loss_fn, training.initial_carry
+    if carry is None:
+        return make_train_step(loss_fn, training.optimizer), make_eval_step(loss_fn)
+    train_step = make_carried_train_step(loss_fn, training.optimizer)
+    return train_step, make_carried_eval_step(loss_fn, carry)
+
+
+def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
     """The means of all totals over all batches."""
     sums: Any = None
     for i in range(len(batches)):

@@ -1,0 +1,221 @@
+"""A language model over characters: a stack that reads tokens, under a softmax layer.
+
+The first layer reads one-hot vectors of characters, as its parameters say: `w_x` is [V, G*H]. The
+product of a one-hot vector and `w_x` is a row of it, so rows are looked up and never multiplied.
+Above it, where asked for,
+
+    y = x + layer(norm(x))        a residual connection around a layer, and a norm before it
+
+The norm of what the softmax layer reads comes with the others.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import birnn_jax
+from birnn_jax import Bi, Cell, Layer, scan_cell
+
+Direction = Literal["both", "fwd", "bwd"]
+Initializer = Literal["normal", "torch", "orthogonal"]
+CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
+
+
+@dataclasses.dataclass(frozen=True)
+class CharModel:
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    cell: Cell
+    layers: int
+    direction: Direction = "fwd"
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: float = 0.0
+
+
+class NormParams(NamedTuple):
+    """Scale and shift of a layer norm."""
+
+    scale: jax.Array  # [S]
+    shift: jax.Array  # [S]
+
+
+class CharParams(NamedTuple):
+    """Parameters of `score`."""
+
+    rnn: tuple[Any, ...]  # of each layer, as `birnn_jax.init_stack` makes them
+    norms: tuple[NormParams, ...]  # of the inputs of all layers but the first, and of the readout
+    w: jax.Array  # [S, V]
+    b: jax.Array  # [V]
+
+
+def cell_with_init(name: str, initializer: Initializer) -> Cell:
+    """A cell that starts in one of three ways.
+
+    "normal": weights N(0, 0.01^2), biases zero, as written from scratch by hand. "torch": uniform
+    within 1/sqrt(H), as a torch.nn layer. "orthogonal": recurrent weights orthogonal gate by gate,
+    input weights Glorot-uniform, biases zero but for the forget gate's one.
+    """
+    cell = CELLS[name]
+    if initializer == "orthogonal":
+        return cell
+    if initializer == "torch":
+        return cell.with_init(w_x="torch", w_h="torch", b="torch")
+    no_bias = {"forget_bias": 0.0} if name == "lstm" else {}
+    return cell.with_init(w_x=_normal, w_h=_normal, **no_bias)
+
+
+def init_params(
+    model: CharModel,
+    key: jax.Array,
+    *,
+    num_characters: int,
+    hidden_size: int,
+    initializer: Initializer,
+) -> CharParams:
+    """Makes the parameters; consumes `key`. The softmax layer starts as the cell does."""
+    key_rnn, key_w, key_b = jax.random.split(key, 3)
+    size = hidden_size * (2 if model.direction == "both" else 1)
+    num_norms = model.layers if model.layer_norm else 0
+    bound = size**-0.5
+    b = jnp.zeros(num_characters)
+    if initializer == "torch":
+        w = jax.random.uniform(key_w, (size, num_characters), minval=-bound, maxval=bound)
+        b = jax.random.uniform(key_b, b.shape, minval=-bound, maxval=bound)
+    elif initializer == "normal":
+        w = _normal(key_w, (size, num_characters))
+    else:
+        w = jax.nn.initializers.glorot_uniform()(key_w, (size, num_characters))
+    return CharParams(
+        rnn=birnn_jax.init_stack(
+            (Layer(model.cell, direction=model.direction),) * model.layers,
+            key_rnn,
+            input_size=num_characters,
+            hidden_size=hidden_size,
+        ),
+        norms=(NormParams(jnp.ones(size), jnp.zeros(size)),) * num_norms,
+        w=w,
+        b=b,
+    )
+
+
+def initial_carry(model: CharModel, hidden_size: int, batch_size: int) -> Any:
+    """The carry of every layer before the first character: zeros, leaves `[B, H]`."""
+
+    def make(key: jax.Array) -> Any:
+        params = model.cell.init(key, 1, hidden_size)
+        carry = model.cell.initial_carry(params)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
+
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(make))
+    return ((zeros if model.direction != "both" else Bi(zeros, zeros)),) * model.layers
+
+
+def score(
+    model: CharModel,
+    params: CharParams,
+    tokens: jax.Array,
+    carry: Sequence[Any],
+    *,
+    lengths: jax.Array | None = None,
+    key: jax.Array | None = None,
+) -> tuple[tuple[Any, ...], jax.Array]:
+    """Scores every character at every step.
+
+    Args:
+      model: static.
+      params: from `init_params`.
+      tokens: `[B, T]` integers, or floats `[B, T, V]` in place of their one-hot vectors.
+      carry: from `initial_carry`, or of the text before. The direction against time has nothing
+        before it: it always starts at zero.
+      lengths: `[B]`, as in `birnn_jax.stack`.
+      key: consumed by dropout, one mask for all steps of a row; None is evaluation.
+
+    Returns:
+      The carry after the last step, and logits `[B, T, V]`.
+    """
+    carries, xs = [], tokens
+    for index, (layer, before) in enumerate(zip(params.rnn, carry, strict=True)):
+        inputs = tokens if index == 0 else _prepared(model, params, xs, index - 1, key)
+        after, ys = _run_layer(model, layer, inputs, before, lengths, reads_tokens=index == 0)
+        xs = xs + ys if model.residual and index > 0 else ys
+        carries.append(after)
+    xs = _prepared(model, params, xs, model.layers - 1, key)
+    return tuple(carries), xs @ params.w + params.b[None, None]
+
+
+def _prepared(
+    model: CharModel, params: CharParams, xs: jax.Array, place: int, key: jax.Array | None
+) -> jax.Array:
+    """What a layer reads: normalised and dropped out."""
+    if model.layer_norm:
+        norm = params.norms[place]
+        xs = jax.nn.standardize(xs, axis=-1) * norm.scale[None, None] + norm.shift[None, None]
+    place_key = None if key is None else jax.random.fold_in(key, place)
+    return birnn_jax.locked_dropout(xs, model.dropout, place_key)
+
+
+def _run_layer(
+    model: CharModel,
+    params: Any,
+    xs: jax.Array,
+    carry: Any,
+    lengths: jax.Array | None,
+    *,
+    reads_tokens: bool,
+) -> tuple[Any, jax.Array]:
+    run = _read_tokens if reads_tokens else scan_cell
+    if model.direction != "both":
+        reverse = model.direction == "bwd"
+        before = _zeros(carry) if reverse else carry
+        return run(model.cell, params, xs, lengths, initial_carry=before, reverse=reverse)
+    fwd, ys_fwd = run(model.cell, params.fwd, xs, lengths, initial_carry=carry.fwd)
+    bwd, ys_bwd = run(
+        model.cell, params.bwd, xs, lengths, initial_carry=_zeros(carry.bwd), reverse=True
+    )
+    return Bi(fwd, bwd), jnp.concatenate([ys_fwd, ys_bwd], axis=-1)
+
+
+class _RowParams(NamedTuple):
+    """Parameters of a cell without its input weights: `w_x` has no rows."""
+
+    cell: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class _ReadRow:
+    """A step whose input is `x w_x` already: beside the state it acts like a bias."""
+
+    step: Any
+
+    def __call__(self, params: _RowParams, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        with_row = params.cell._replace(b=params.cell.b + x)
+        return self.step(with_row, carry, jnp.zeros([0], x.dtype))
+
+
+def _read_tokens(
+    cell: Cell, params: Any, tokens: jax.Array, lengths: jax.Array | None, **options: Any
+) -> tuple[Any, jax.Array]:
+    """`scan_cell` over the one-hot vectors of tokens."""
+    if jnp.issubdtype(tokens.dtype, jnp.integer):
+        rows = params.w_x[tokens]
+    else:
+        rows = tokens @ params.w_x
+    reader = Cell(cell.init, lambda params: cell.initial_carry(params.cell), _ReadRow(cell.step))
+    without_rows = _RowParams(params._replace(w_x=params.w_x[:0]))
+    return scan_cell(reader, without_rows, rows, lengths, **options)
+
+
+def _zeros(carry: Any) -> Any:
+    return jax.tree.map(jnp.zeros_like, carry)
+
+
+def _normal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    return 0.01 * jax.random.normal(key, shape)
+
+
+def _shapes(make: Any) -> Any:
+    return jax.eval_shape(make, jax.random.key(0))
