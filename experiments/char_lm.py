@@ -129,16 +129,17 @@ class SourceTable:
 
     def run(self) -> None:
         """Trains and prints."""
-        console, runs = Console(), {}
-        for row in self.rows:
-            for seed in self.seeds:
+        console = Console()
+        runs: dict[str, list[RunFolder]] = {row: [] for row in self.rows}
+        for seed in self.seeds:
+            for row in self.rows:
                 config = row_config(row, self.text, epochs=self.epochs, seed=seed)
                 path = self.run_folder / row / str(seed)
                 console.print(f"{row}, seed {seed}", highlight=False)
                 folder, corpus = train_run(path, config, console, experiment=NAME)
                 if not (path / "result.json").exists():
                     finish(folder, corpus, console)
-                runs.setdefault(row, []).append(folder)
+                runs[row].append(folder)
         print_rows(runs, console)
 
 

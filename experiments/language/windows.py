@@ -83,8 +83,8 @@ class Windows:
 class Whole:
     """Every character of a text but the first, to be predicted once, in one batch.
 
-    Its windows are adjacent. Its leaves have an axis in front, the windows of each row in order; `lengths` [.., B] says how
-    much of a window there is.
+    Its windows are adjacent. Its leaves have an axis in front, the windows of each row in order;
+    `lengths` says how much there is of each window.
     """
 
     def __init__(self, tokens: np.ndarray, *, steps: int, batch_size: int):
