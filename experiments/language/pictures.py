@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 COLORS = ("#08519c", "#6baed6", "#d94801", "#fdae6b", "#238b45", "#6a51a3", "#969696")
@@ -56,3 +59,64 @@ def finish_axes(axes: Axes) -> None:
     """The look of all pictures."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
+
+
+def plot_sides(
+    path: pathlib.Path,
+    jacobians: Mapping[str, np.ndarray],
+    perplexities: Mapping[str, Sequence[float]],
+) -> None:
+    """Draws on which characters each prediction depends, and the perplexities as bars.
+
+    Entries of a Jacobian that are exactly zero stay white. A frame stands around the entries of
+    the character that is predicted.
+    """
+    figure = Figure(figsize=(13, 7.6), layout="constrained")
+    grid = figure.add_gridspec(2, len(jacobians), height_ratios=(1.25, 1))
+    highest = max(jacobian.max() for jacobian in jacobians.values())
+    norm = LogNorm(vmin=highest * 1e-6, vmax=highest)
+    for column, (title, jacobian) in enumerate(jacobians.items()):
+        axes = figure.add_subplot(grid[0, column])
+        _plot_jacobian(axes, title, jacobian, norm)
+    figure.colorbar(
+        ScalarMappable(norm, "Blues"), ax=figure.axes, shrink=0.8, label="norm of the gradient"
+    )
+    _plot_bars(figure.add_subplot(grid[1, :]), perplexities)
+    figure.savefig(path, dpi=130)
+
+
+def _plot_jacobian(axes: Axes, title: str, jacobian: np.ndarray, norm: LogNorm) -> None:
+    size = len(jacobian)
+    shown = np.ma.masked_equal(np.maximum(jacobian, norm.vmin * (jacobian > 0)), 0)
+    axes.imshow(shown, cmap="Blues", norm=norm)
+    backward = "backward" in title
+    # What the backward direction reads begins at x(2), so that its target stands before the place.
+    offset = -1 if backward else 1
+    for row in range(size):
+        if 0 <= row + offset < size:
+            frame = Rectangle((row + offset - 0.5, row - 0.5), 1, 1, fill=False, color="#d94801")
+            axes.add_patch(frame)
+    axes.set(title=title, xlabel="character read", ylabel="prediction at")
+    axes.spines[:].set_visible(False)
+
+
+def _plot_bars(axes: Axes, perplexities: Mapping[str, Sequence[float]]) -> None:
+    names = list(perplexities)[::-1]
+    means = [float(np.mean(perplexities[name])) for name in names]
+    colors = [COLORS[2] if "leaky" in name else COLORS[0] for name in names]
+    axes.barh(names, means, color=colors, height=0.6)
+    for place, (name, mean) in enumerate(zip(names, means, strict=True)):
+        values = perplexities[name]
+        axes.plot(values, [place] * len(values), "|", color="black", ms=9)
+        axes.annotate(
+            f"{mean:,.4g}",
+            (max(values), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_xscale("log")
+    axes.set(
+        xlim=(0.9, max(means) * 3), title="Perplexity a character, on text not read in training"
+    )
+    finish_axes(axes)
