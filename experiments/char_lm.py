@@ -16,12 +16,13 @@ import jax
 import tyro
 from rich.console import Console
 
-from experiments.language.config import LanguageConfig
-from experiments.language.findings import finish, parts_of, print_measures
+from experiments.language.config import LanguageConfig, make_training
+from experiments.language.findings import finish, parts_of, print_measures, train_and_finish
 from experiments.language.generate import Drawing
 from experiments.language.source_table import ROWS, print_rows, row_config
 from experiments.language.text import read_corpus, read_text
-from experiments.language.trained import config_of, load_model, train_run
+from experiments.language.trained import config_of, load_model, start_run
+from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 
@@ -46,7 +47,8 @@ class Train:
     def run(self) -> None:
         """Trains and reports."""
         console = Console()
-        folder, corpus = train_run(self.run_folder, self.config, console, experiment=NAME)
+        folder, corpus = start_run(self.run_folder, self.config, experiment=NAME)
+        loop.fit(folder, make_training(self.config, corpus), console)
         finish(folder, corpus, console)
 
 
@@ -136,10 +138,7 @@ class SourceTable:
                 config = row_config(row, self.text, epochs=self.epochs, seed=seed)
                 path = self.run_folder / row / str(seed)
                 console.print(f"{row}, seed {seed}", highlight=False)
-                folder, corpus = train_run(path, config, console, experiment=NAME)
-                if not (path / "result.json").exists():
-                    finish(folder, corpus, console)
-                runs[row].append(folder)
+                runs[row].append(train_and_finish(path, config, console, experiment=NAME))
         print_rows(runs, console)
 
 

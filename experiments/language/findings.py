@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.language.config import LanguageConfig, make_training
 from experiments.language.generate import Drawing
 from experiments.language.pictures import plot_run
 from experiments.language.text import Corpus
-from experiments.language.trained import TrainedModel, config_of, load_model
+from experiments.language.trained import TrainedModel, config_of, load_model, start_run
+from experiments.runner import loop
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
 from experiments.runner.results import write_result
@@ -41,6 +44,17 @@ def finish(folder: RunFolder, corpus: Corpus, console: Console) -> None:
     write_text(folder.path / "sample.txt", sample + "\n")
     console.print(f"\n{sample}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(f"Everything is in {folder.path}; look at its curves.png.", highlight=False)
+
+
+def train_and_finish(
+    path: pathlib.Path, config: LanguageConfig, console: Console, *, experiment: str
+) -> RunFolder:
+    """Trains to the end and measures, goes on with what was stopped, and repeats nothing."""
+    folder, corpus = start_run(path, config, experiment=experiment)
+    if not (path / "result.json").exists():
+        loop.fit(folder, make_training(config, corpus), console)
+        finish(folder, corpus, console)
+    return folder
 
 
 def parts_of(corpus: Corpus) -> dict[str, np.ndarray]:

@@ -120,3 +120,44 @@ def _plot_bars(axes: Axes, perplexities: Mapping[str, Sequence[float]]) -> None:
         xlim=(0.9, max(means) * 3), title="Perplexity a character, on text not read in training"
     )
     finish_axes(axes)
+
+
+def plot_depths(
+    path: pathlib.Path,
+    last: Mapping[tuple[Any, int], Sequence[float]],
+    curves: Mapping[Any, Sequence[Sequence[float]]],
+    depth: int,
+) -> None:
+    """Draws perplexity against depth, and over the passes for every change at one depth."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for change, color in (("plain", COLORS[2]), ("all", COLORS[0])):
+        depths = sorted(number for name, number in last if name == change)
+        means = [np.mean(last[change, number]) for number in depths]
+        left.plot(depths, means, "-", color=color, label=_CHANGES[change])
+        for number in depths:
+            values = last[change, number]
+            left.plot([number] * len(values), values, "o", color=color, ms=4, alpha=0.6)
+    left.set(xlabel="layers", title="Perplexity of training against depth")
+    left.set_xticks(sorted({number for _, number in last}))
+    for (change, runs), color in zip(
+        curves.items(), (COLORS[2], *COLORS[3:6], COLORS[0]), strict=True
+    ):
+        for number, curve in enumerate(runs):
+            label = _CHANGES[change] if number == 0 else None
+            right.plot(range(1, len(curve) + 1), curve, color=color, lw=1.3, label=label)
+    right.set(xlabel="pass over the text", title=f"{depth} layers, one change at a time")
+    for axes in (left, right):
+        log_axis(axes)
+        finish_axes(axes)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+_CHANGES = {
+    "plain": "plain",
+    "residual": "residual connections",
+    "layer_norm": "layer norm",
+    "orthogonal": "orthogonal, gate by gate",
+    "all": "all three",
+}

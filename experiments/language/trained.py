@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments.language.config import (
     LanguageConfig,
     make_language_optimizer,
     make_loss,
-    make_training,
     params_maker,
 )
 from experiments.language.generate import Drawing, generate
@@ -83,15 +81,6 @@ def start_run(
         data={"text": config.text},
     )
     corpus.vocabulary.save(folder.path / VOCABULARY)
-    return folder, corpus
-
-
-def train_run(
-    path: pathlib.Path, config: LanguageConfig, console: Console, *, experiment: str
-) -> tuple[RunFolder, Corpus]:
-    """Trains to the end, or goes on with a training that was stopped."""
-    folder, corpus = start_run(path, config, experiment=experiment)
-    loop.fit(folder, make_training(config, corpus), console)
     return folder, corpus
 
 
