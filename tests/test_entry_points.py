@@ -8,7 +8,10 @@ import pytest
 
 from tests import _small_tagging
 
-MODULES = ["experiments.pos_tagging", "experiments.report"]
+MODULES = [
+    *("experiments.bilm_leakage", "experiments.char_lm", "experiments.deep_rnn"),
+    *("experiments.pos_tagging", "experiments.report"),
+]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
     *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),

@@ -96,7 +96,7 @@ def init_params(
             input_size=num_characters,
             hidden_size=hidden_size,
         ),
-        norms=(NormParams(jnp.ones(size), jnp.zeros(size)),) * num_norms,
+        norms=tuple(NormParams(jnp.ones(size), jnp.zeros(size)) for _ in range(num_norms)),
         w=w,
         b=b,
     )
