@@ -104,6 +104,14 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
+def test_other_metrics_are_recorded_beside_the_result(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", also=("usual",)).run()
+    (result,) = report.read_results()
+    assert result["also"] == {"usual": 0.5}
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d").run()
+    assert "also" not in report.read_results()[0]
+
+
 def test_file_without_markers_is_refused(readme):
     readme.write_text("no table here")
     with pytest.raises(ValueError, match="lacks the markers"):

@@ -83,10 +83,15 @@ def load_sides(folder: RunFolder) -> TrainedSides:
 def measure(trained: TrainedSides, corpus: Corpus) -> dict[str, float]:
     """The measures of the text that was held out, and for each way to look at it its own."""
     config = trained.config
-    batches = minibatches(config, corpus.held_out, len(corpus.vocabulary.characters))
+    num_characters = len(corpus.vocabulary.characters)
+    batches = minibatches(config, corpus.held_out, num_characters)
     eval_step = make_eval_step(make_loss(config.task, config.models))
     means = loop.evaluate(eval_step, trained.params, batches)
     metrics = measures(means["loss"]) | {"accuracy": means["accuracy"]}
+    read = loop.evaluate(
+        eval_step, trained.params, minibatches(config, corpus.train, num_characters)
+    )
+    metrics |= {"training_perplexity": measures(read["loss"])["perplexity"]}
     if config.task == "elmo":
         for side in ("fwd", "bwd"):
             metrics |= {f"{side}_perplexity": measures(means[side])["perplexity"]}

@@ -87,3 +87,23 @@ def print_rows(runs: Mapping[str, Sequence[RunFolder]], console: Console) -> Non
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}" if value >= 10 else f"{value:.4f}"
+
+
+def markdown_rows(results: Sequence[Mapping[str, Any]]) -> str:
+    """The table of the README, from what results.json has of each row: published, then ours."""
+    head = ["model", *(f"epoch {mark}" for mark in EPOCHS), "seconds an epoch"]
+    lines = [head, ["---"] * len(head)]
+    of_label = {r["label"]: r for r in results if r["experiment"] == "char_lm"}
+    for row in ROWS.values():
+        if label_of(row) not in of_label:
+            continue
+        also = of_label[label_of(row)]["also"]
+        ours = [also[f"perplexity_{mark}"] for mark in EPOCHS]
+        lines.append([row.title, *map(_number, row.published), ""])
+        lines.append(["ours", *map(_number, ours), f"{also['seconds_an_epoch']:.2f}"])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def label_of(row: Row) -> str:
+    """What the result of a row is called in results.json."""
+    return f"perplexity of training after 160 epochs, {row.title}"
