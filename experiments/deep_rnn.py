@@ -90,8 +90,10 @@ class Compare:
     """The text to learn."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     """Depths of the plain stacks and of those with all changes."""
+    changes: tuple[Change, ...] = tuple(CHANGES)
+    """Which changes; plain and all are needed for the picture."""
     single_depth: int = 6
-    """Depth of the stacks with a single change; one of the depths."""
+    """Depth at which single changes are tried; one of the depths."""
     hidden_size: int = 256
     """Hidden units of each layer."""
     epochs: int = 60
@@ -131,15 +133,16 @@ class Compare:
         if self.picture:
             curves = {
                 change: [perplexity_by_epoch(f) for f in runs[change, self.single_depth]]
-                for change in CHANGES
+                for change in self.changes
             }
             plot_depths(self.picture, last, curves, self.single_depth)
 
     def _pairs(self) -> list[tuple[Change, int]]:
         """What is trained, what the picture needs most first."""
-        at_one_depth: list[tuple[Change, int]] = [(c, self.single_depth) for c in CHANGES]
         others = [d for d in self.depths if d != self.single_depth]
-        return at_one_depth + [(c, d) for d in others for c in ("all", "plain")]
+        at_every_depth: list[Change] = [c for c in self.changes if c in ("plain", "all")]
+        first = [(change, self.single_depth) for change in self.changes]
+        return first + [(change, depth) for depth in others for change in at_every_depth]
 
 
 def print_depths(last: dict[tuple[Change, int], list[float]], console: Console) -> None:

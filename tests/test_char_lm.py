@@ -27,7 +27,7 @@ CHANGES = {
     "held_out": 0.5,
     "cell": "gru",
     "direction": "bwd",
-    "layers": 2,
+    "layers": 1,
     "hidden_size": 7,
     "residual": True,
     "layer_norm": True,
@@ -70,7 +70,7 @@ def computed(config):
 
 @pytest.fixture(scope="module")
 def usually_computed(text):
-    return computed(_small_language.config(text, layers=3))
+    return computed(_small_language.config(text, layers=2))
 
 
 def test_every_option_is_tested():
@@ -80,7 +80,7 @@ def test_every_option_is_tested():
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
 def test_option_changes_what_is_computed(text, usually_computed, name, value):
-    config = _small_language.config(text, **{"layers": 3, name: value})
+    config = _small_language.config(text, **{"layers": 2, name: value})
     if name == "epochs_per_evaluation":
         assert training_of(config).steps_per_evaluation == 2 * training_of(config).train.per_epoch
     else:
@@ -282,20 +282,27 @@ def test_every_row_of_the_source_has_its_numbers():
     assert all(len(row.published) == len(EPOCHS) for row in ROWS.values())
 
 
-def test_stacks_of_every_change_are_compared(tell, text, tmp_path):
+def test_stacks_are_compared_at_every_depth(tell, text, tmp_path):
+    picture = tmp_path / "depth.png"
     words = ["--text", text, "--hidden-size", "4", "--epochs", "1", "--seeds", "0"]
-    words += ["--depths", "1", "2", "--single-depth", "2", "--run", tmp_path]
-    monkey = pytest.MonkeyPatch()
-    with monkey.context() as patch:
-        small = LanguageConfig.__init__
-        patch.setattr(
-            LanguageConfig,
-            "__init__",
-            lambda self, **k: small(self, **{"steps": 5, "batch_size": 4, **k}),
-        )
-        picture = tmp_path / "depth.png"
-        status, out, _ = tell("compare", *words, "--picture", picture, module=deep_rnn)
-    assert status == 0 and "layer_norm" in out and picture.stat().st_size > 10_000
-    assert len(list(tmp_path.glob("*/0/result.json"))) == 7
+    words += ["--depths", "1", "2", "--single-depth", "1", "--changes", "plain", "all"]
+    defaults = LanguageConfig.__init__.__kwdefaults__ | {"steps": 5, "batch_size": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LanguageConfig.__init__, "__kwdefaults__", defaults)
+        words += ["--run", tmp_path, "--picture", picture]
+        status, out, _ = tell("compare", *words, module=deep_rnn)
+    assert status == 0 and "plain" in out and picture.stat().st_size > 10_000
+    assert len(list(tmp_path.glob("*/0/result.json"))) == 4
     status, _, err = tell("compare", "--single-depth", "9", module=deep_rnn)
-    assert status != 0 and "single_depth must" in err
+    assert status == 1 and "single_depth must" in err
+
+
+@pytest.mark.parametrize("change", deep_rnn.CHANGES)
+def test_each_change_of_a_stack_is_made(change):
+    plain = deep_rnn.DepthConfig(change="plain").language
+    changed = deep_rnn.DepthConfig(change=change).language
+    names = ("residual", "layer_norm", "init")
+    different = {name for name in names if getattr(changed, name) != getattr(plain, name)}
+    expected = {"plain": set(), "all": set(names), "orthogonal": {"init"}}
+    assert different == expected.get(change, {change})
+    assert (changed.layers, changed.learning_rate, changed.clip_norm) == (6, 0.01, 0.01)

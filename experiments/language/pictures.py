@@ -131,7 +131,8 @@ def plot_depths(
     """Draws perplexity against depth, and over the passes for every change at one depth."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for change, color in (("plain", COLORS[2]), ("all", COLORS[0])):
+    for change in ("plain", "all"):
+        color = _COLOR_OF[change]
         depths = sorted(number for name, number in last if name == change)
         means = [np.mean(last[change, number]) for number in depths]
         left.plot(depths, means, "-", color=color, label=_CHANGES[change])
@@ -140,12 +141,11 @@ def plot_depths(
             left.plot([number] * len(values), values, "o", color=color, ms=4, alpha=0.6)
     left.set(xlabel="layers", title="Perplexity of training against depth")
     left.set_xticks(sorted({number for _, number in last}))
-    for (change, runs), color in zip(
-        curves.items(), (COLORS[2], *COLORS[3:6], COLORS[0]), strict=True
-    ):
+    for change, runs in curves.items():
         for number, curve in enumerate(runs):
             label = _CHANGES[change] if number == 0 else None
-            right.plot(range(1, len(curve) + 1), curve, color=color, lw=1.3, label=label)
+            passes = range(1, len(curve) + 1)
+            right.plot(passes, curve, color=_COLOR_OF[change], lw=1.3, label=label)
     right.set(xlabel="pass over the text", title=f"{depth} layers, one change at a time")
     for axes in (left, right):
         log_axis(axes)
@@ -161,3 +161,4 @@ _CHANGES = {
     "orthogonal": "orthogonal, gate by gate",
     "all": "all three",
 }
+_COLOR_OF = dict(zip(_CHANGES, (COLORS[2], *COLORS[3:6], COLORS[0]), strict=True))
