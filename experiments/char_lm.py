@@ -67,9 +67,8 @@ class Evaluate:
         folder = RunFolder.open(self.run_folder, experiment=NAME)
         trained = load_model(folder)
         if self.text is not None:
-            parts = {
-                str(self.text): trained.vocabulary.encode(read_text(self.text), str(self.text))
-            }
+            tokens = trained.vocabulary.encode(read_text(self.text), str(self.text))
+            parts = {self.text.name: tokens}
         else:
             config = config_of(folder)
             parts = parts_of(

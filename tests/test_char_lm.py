@@ -191,12 +191,16 @@ def test_generation_is_streamed_and_a_function_of_its_seed(trained, tell, monkey
         (["the Z#"], "The prefix 'the Z#' has characters that the model has never seen: '#' 'Z'."),
         ([""], "A prefix is empty"),
         ([], "There is no prefix"),
-        (["the", "--top-p", "0"], "top_p must be above 0"),
     ],
 )
 def test_generation_refuses_what_it_cannot_go_on_from(trained, tell, words, sentence):
     status, out, err = tell("generate", *words, "--run", trained)
     assert (status, out) == (1, "") and sentence in err and err.count("\n") == 1
+
+
+def test_impossible_drawing_is_refused_with_the_options(trained, tell):
+    status, _, err = tell("generate", "the", "--top-p", "0", "--run", trained)
+    assert status == 2 and "top_p must be above 0" in err
 
 
 @pytest.mark.parametrize("content", [None, "{", '"other"', "[1]"])
@@ -285,16 +289,16 @@ def test_every_row_of_the_source_has_its_numbers():
 def test_stacks_are_compared_at_every_depth(tell, text, tmp_path):
     picture = tmp_path / "depth.png"
     words = ["--text", text, "--hidden-size", "4", "--epochs", "1", "--seeds", "0"]
-    words += ["--depths", "1", "2", "--single-depth", "1", "--changes", "plain", "all"]
+    words += ["--depths", "2", "--single-depth", "2", "--changes", "plain", "all"]
     defaults = LanguageConfig.__init__.__kwdefaults__ | {"steps": 5, "batch_size": 4}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LanguageConfig.__init__, "__kwdefaults__", defaults)
         words += ["--run", tmp_path, "--picture", picture]
         status, out, _ = tell("compare", *words, module=deep_rnn)
     assert status == 0 and "plain" in out and picture.stat().st_size > 10_000
-    assert len(list(tmp_path.glob("*/0/result.json"))) == 4
+    assert len(list(tmp_path.glob("*_2/0/result.json"))) == 2
     status, _, err = tell("compare", "--single-depth", "9", module=deep_rnn)
-    assert status == 1 and "single_depth must" in err
+    assert status == 2 and "single_depth must" in err
 
 
 @pytest.mark.parametrize("change", deep_rnn.CHANGES)

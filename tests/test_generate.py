@@ -102,7 +102,7 @@ def written(model, prefix, seed, length=12, **drawing):
 def test_text_is_a_function_of_its_seed(model):
     assert written(model, [1, 2], 0) == written(model, [1, 2], 0)
     assert written(model, [1, 2], 0) != written(model, [1, 2], 1)
-    assert written(model, [1, 2], 0) != written(model, [2, 1], 0)
+    assert written(model, [1, 2], 0) != written(model, [3, 3], 0)
 
 
 def test_longer_text_begins_with_the_shorter_and_comes_one_by_one(model):
