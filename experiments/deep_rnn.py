@@ -10,7 +10,7 @@ gate. The results are in experiments/README.md.
 import dataclasses
 import pathlib
 import statistics
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -26,7 +26,7 @@ from experiments.runner.results import read_result
 NAME = "deep_rnn"
 RUNS = pathlib.Path("runs") / NAME
 Change = Literal["plain", "residual", "layer_norm", "orthogonal", "all"]
-CHANGES: dict[Change, dict[str, object]] = {
+CHANGES: dict[Change, dict[str, Any]] = {
     "plain": {},
     "residual": {"residual": True},
     "layer_norm": {"layer_norm": True},
@@ -55,13 +55,15 @@ class DepthConfig:
     @property
     def language(self) -> LanguageConfig:
         """All settings of the model and of its training."""
-        options = {name: getattr(self, name) for name in ("text", "layers", "epochs", "seed")}
+        options: dict[str, Any] = {
+            name: getattr(self, name) for name in ("text", "layers", "epochs", "seed")
+        }
         return LanguageConfig(
             held_out=0.0,
             cell="lstm",
             hidden_size=self.hidden_size,
             **options,
-            **CHANGES[self.change],  # pyright: ignore[reportArgumentType]
+            **CHANGES[self.change],
         )
 
 
@@ -140,9 +142,10 @@ class Compare:
     def _pairs(self) -> list[tuple[Change, int]]:
         """What is trained, what the picture needs most first."""
         others = [d for d in self.depths if d != self.single_depth]
-        at_every_depth: list[Change] = [c for c in self.changes if c in ("plain", "all")]
-        first = [(change, self.single_depth) for change in self.changes]
-        return first + [(change, depth) for depth in others for change in at_every_depth]
+        pairs: list[tuple[Change, int]] = [(change, self.single_depth) for change in self.changes]
+        for depth in others:
+            pairs += [(change, depth) for change in self.changes if change in ("plain", "all")]
+        return pairs
 
 
 def print_depths(last: dict[tuple[Change, int], list[float]], console: Console) -> None:

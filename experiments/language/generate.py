@@ -34,7 +34,7 @@ class Drawing:
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}.")
 
 
-def keep_top_k(logits: jax.Array, k: int) -> jax.Array:
+def keep_top_k(logits: jax.Array, k: int | jax.Array) -> jax.Array:
     """Logits `[V]` with all but the k highest at minus infinity; of equals the first is kept.
 
     References:

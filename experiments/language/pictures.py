@@ -74,10 +74,11 @@ def plot_sides(
     figure = Figure(figsize=(13, 7.6), layout="constrained")
     grid = figure.add_gridspec(2, len(jacobians), height_ratios=(1.25, 1))
     highest = max(jacobian.max() for jacobian in jacobians.values())
-    norm = LogNorm(vmin=highest * 1e-6, vmax=highest)
+    lowest = highest * 1e-6
+    norm = LogNorm(vmin=lowest, vmax=highest)
     for column, (title, jacobian) in enumerate(jacobians.items()):
         axes = figure.add_subplot(grid[0, column])
-        _plot_jacobian(axes, title, jacobian, norm)
+        _plot_jacobian(axes, title, np.where(jacobian > 0, np.maximum(jacobian, lowest), 0), norm)
     figure.colorbar(
         ScalarMappable(norm, "Blues"), ax=figure.axes, shrink=0.8, label="norm of the gradient"
     )
@@ -87,8 +88,7 @@ def plot_sides(
 
 def _plot_jacobian(axes: Axes, title: str, jacobian: np.ndarray, norm: LogNorm) -> None:
     size = len(jacobian)
-    shown = np.ma.masked_equal(np.maximum(jacobian, norm.vmin * (jacobian > 0)), 0)
-    axes.imshow(shown, cmap="Blues", norm=norm)
+    axes.imshow(np.ma.masked_equal(jacobian, 0), cmap="Blues", norm=norm)
     backward = "backward" in title
     # What the backward direction reads begins at x(2), so that its target stands before the place.
     offset = -1 if backward else 1

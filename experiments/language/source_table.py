@@ -77,7 +77,7 @@ def print_rows(runs: Mapping[str, Sequence[RunFolder]], console: Console) -> Non
         table.add_column(f"epoch {mark}", justify="right")
     table.add_column("seconds an epoch", justify="right")
     for row, metrics in results.items():
-        published = dict(zip(EPOCHS, ROWS[row].published, strict=True))
+        published: dict[int, float | None] = dict(zip(EPOCHS, ROWS[row].published, strict=True))
         table.add_row(ROWS[row].title, *(_number(published.get(mark)) for mark in marks), "")
         ours = [statistics.mean(m[f"perplexity_{mark}"] for m in metrics) for mark in marks]
         seconds = statistics.mean(m["seconds_an_epoch"] for m in metrics)

@@ -132,7 +132,7 @@ class Batches:
         return [plan[i] for i in rng.permutation(len(plan))] if shuffle else plan
 
 
-def prefetched(batches: Source) -> grain.DatasetIterator:
+def prefetched(batches: Source | Sequence[Any]) -> grain.DatasetIterator:
     """Iterates in order, batches being made by a thread ahead of time.
 
     The iterator has `get_state()` and `set_state(state)`; a state is a JSON value that names the

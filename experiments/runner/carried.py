@@ -41,8 +41,8 @@ def make_carried_train_step(
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: CarriedState, batch: Any, key: jax.Array) -> tuple[CarriedState, Any]:
-        *without, carry = state
-        new, metrics = step(TrainState(*without), (batch, carry), key)
+        without = TrainState(state.step, state.params, state.opt_state)
+        new, metrics = step(without, (batch, state.carry), key)
         return CarriedState(*new, metrics.pop(_CARRY)), metrics
 
     return train_step

@@ -8,7 +8,7 @@ after the next step has been dispatched, so that the device does not wait for th
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +27,6 @@ from birnn_jax import (
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner.batches import Source, prefetched
 from experiments.runner.carried import (
-    CarriedLossFn,
     CarriedState,
     make_carried_eval_step,
     make_carried_train_step,
@@ -43,17 +42,17 @@ LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 class Training:
     """What the runner has to know of an experiment."""
 
-    loss_fn: LossFn | CarriedLossFn
+    loss_fn: Callable  # a LossFn; with an initial carry a CarriedLossFn, see `carried`
     optimizer: optax.GradientTransformation
     init_params: Callable[[jax.Array], Any]
-    train: Source  # one batch a step; its length is the length of the run
-    dev: Source
+    train: Source | Sequence[Any]  # one batch a step; its length is the length of the run
+    dev: Source | Sequence[Any]
     steps_per_evaluation: int
     patience: int  # evaluations without a new best before the run stops early
     seed: int
     score: Callable[[Mapping[str, float]], float]  # of the metrics on dev; bigger is better
     evaluated_params: Callable[[Any], Any] = lambda state: state.params
-    initial_carry: Any = None  # of a `loss_fn` that hands one on, as in `carried`
+    initial_carry: Any = None  # None where no step hands anything on but the state
 
 
 def fit(folder: RunFolder, training: Training, console: Console) -> None:
@@ -178,7 +177,7 @@ def _make_steps(training: Training) -> tuple[Callable, Callable]:
     return train_step, make_carried_eval_step(loss_fn, carry)
 
 
-def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
+def evaluate(eval_step: Callable, params: Any, batches: Source | Sequence[Any]) -> dict[str, float]:
     """The means of all totals over all batches."""
     sums: Any = None
     for i in range(len(batches)):
