@@ -8,6 +8,7 @@ gate. The results are in experiments/README.md.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import statistics
 from typing import Annotated, Any, Literal
@@ -142,7 +143,7 @@ class Compare:
     def _pairs(self) -> list[tuple[Change, int]]:
         """What is trained, what the picture needs most first."""
         others = [d for d in self.depths if d != self.single_depth]
-        pairs: list[tuple[Change, int]] = [(change, self.single_depth) for change in self.changes]
+        pairs = list(itertools.product(self.changes, (self.single_depth,)))
         for depth in others:
             pairs += [(change, depth) for change in self.changes if change in ("plain", "all")]
         return pairs
