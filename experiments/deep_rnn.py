@@ -8,9 +8,9 @@ gate. The results are in experiments/README.md.
 """
 
 import dataclasses
-import itertools
 import pathlib
 import statistics
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -140,13 +140,14 @@ class Compare:
             }
             plot_depths(self.picture, last, curves, self.single_depth)
 
-    def _pairs(self) -> list[tuple[Change, int]]:
+    def _pairs(self) -> Iterator[tuple[Change, int]]:
         """What is trained, what the picture needs most first."""
-        others = [d for d in self.depths if d != self.single_depth]
-        pairs = list(itertools.product(self.changes, (self.single_depth,)))
-        for depth in others:
-            pairs += [(change, depth) for change in self.changes if change in ("plain", "all")]
-        return pairs
+        for change in self.changes:
+            yield change, self.single_depth
+        for depth in self.depths:
+            for change in self.changes:
+                if change in ("plain", "all") and depth != self.single_depth:
+                    yield change, depth
 
 
 def print_depths(last: dict[tuple[Change, int], list[float]], console: Console) -> None:
