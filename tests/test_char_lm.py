@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import char_lm, deep_rnn
+from experiments import char_lm
 from experiments.language.config import LanguageConfig, make_training
 from experiments.language.source_table import EPOCHS, ROWS
 from experiments.language.text import read_corpus
@@ -135,8 +135,8 @@ def trained(text, tmp_path_factory):
 def tell(monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
 
-    def run(*words, module=char_lm):
-        status = _small_language.command(monkeypatch, module, *words)
+    def run(*words):
+        status = _small_language.command(monkeypatch, char_lm, *words)
         return status, *capsys.readouterr()
 
     return run
@@ -284,29 +284,3 @@ def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_p
 def test_every_row_of_the_source_has_its_numbers():
     assert len(ROWS) == 7
     assert all(len(row.published) == len(EPOCHS) for row in ROWS.values())
-
-
-def test_stacks_are_compared_at_every_depth(tell, text, tmp_path):
-    picture = tmp_path / "depth.png"
-    words = ["--text", text, "--hidden-size", "4", "--epochs", "1", "--seeds", "0"]
-    words += ["--depths", "2", "--single-depth", "2", "--changes", "plain", "all"]
-    defaults = LanguageConfig.__init__.__kwdefaults__ | {"steps": 5, "batch_size": 4}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LanguageConfig.__init__, "__kwdefaults__", defaults)
-        words += ["--run", tmp_path, "--picture", picture]
-        status, out, _ = tell("compare", *words, module=deep_rnn)
-    assert status == 0 and "plain" in out and picture.stat().st_size > 10_000
-    assert len(list(tmp_path.glob("*_2/0/result.json"))) == 2
-    status, _, err = tell("compare", "--single-depth", "9", module=deep_rnn)
-    assert status == 2 and "single_depth must" in err
-
-
-@pytest.mark.parametrize("change", deep_rnn.CHANGES)
-def test_each_change_of_a_stack_is_made(change):
-    plain = deep_rnn.DepthConfig(change="plain").language
-    changed = deep_rnn.DepthConfig(change=change).language
-    names = ("residual", "layer_norm", "init")
-    different = {name for name in names if getattr(changed, name) != getattr(plain, name)}
-    expected = {"plain": set(), "all": set(names), "orthogonal": {"init"}}
-    assert different == expected.get(change, {change})
-    assert (changed.layers, changed.learning_rate, changed.clip_norm) == (6, 0.01, 0.01)

@@ -144,8 +144,11 @@ def test_perplexity_is_that_of_a_loop(residual, layer_norm):
     options = {"cell": "lstm", "hidden_size": H, "layers": 3, "batch_size": 1}
     config = LanguageConfig(**{**OPTIONS, **options}, residual=residual, layer_norm=layer_norm)
     _, params, _ = make(layers=3, residual=residual, layer_norm=layer_norm)
-    noise = jax.random.normal(jax.random.key(2), [2, H])
-    moved = [norm._replace(scale=norm.scale + noise[0], shift=noise[1]) for norm in params.norms]
+    noise = jax.random.normal(jax.random.key(2), [2, 3, H])
+    moved = [
+        norm._replace(scale=norm.scale + noise[0, i], shift=noise[1, i])
+        for i, norm in enumerate(params.norms)
+    ]
     params = params._replace(norms=tuple(moved))
     tokens = np.random.default_rng(0).integers(0, V, 18).astype(np.int32)
     measured = TrainedModel(config, params, None).measure(tokens)
