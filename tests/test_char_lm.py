@@ -266,6 +266,9 @@ def test_carry_goes_from_step_to_step_and_its_gradient_stops(text):
     assert losses(first.carry) != losses(start.carry)
     _, metrics = step(jax.tree.map(jax.numpy.copy, first), training.train[1], jax.random.key(0))
     assert float(metrics["loss"].mean) == pytest.approx(losses(first.carry), rel=1e-6)
+    anew = training.train[1] | {"fresh": np.array(True)}
+    totals, _ = training.loss_fn(first.params, anew, None, first.carry)
+    assert float(totals["loss"].mean) == pytest.approx(losses(start.carry), rel=1e-6)
 
 
 def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_path):

@@ -127,6 +127,15 @@ def test_gaps_are_filled_and_the_rest_is_kept():
     filled = fill(trained, "ab__e_")
     assert len(filled) == 6 and filled[:2] + filled[4] == "abe" and "_" not in filled
     assert fill(trained, "ab__e_") == filled
+
+    def likeliest(text):
+        tokens = np.array([[V if c == "_" else "abcdefg".index(c) for c in text]], np.int32)
+        logits = sides.score_fresh(trained.config.models.fwd, trained.params, tokens)[0]
+        place = max(np.flatnonzero(tokens[0] == V), key=lambda i: jax.nn.softmax(logits[i]).max())
+        token = "abcdefg"[int(logits[place].argmax())]
+        return text[:place] + token + text[place + 1 :]
+
+    assert likeliest(likeliest(likeliest("ab__e_"))) == filled
     with pytest.raises(ValueError, match="There is no gap"):
         fill(trained, "abc")
     with pytest.raises(ValueError, match="never seen: 'z'"):
