@@ -203,13 +203,14 @@ def test_impossible_drawing_is_refused_with_the_options(trained, tell):
     assert status == 2 and "top_p must be above 0" in err
 
 
-@pytest.mark.parametrize("content", [None, "{", '"other"', "[1]"])
+@pytest.mark.parametrize("content", [None, "{", "reversed", "[1]"])
 def test_vocabulary_that_is_not_that_of_the_run_is_refused(trained, tell, tmp_path, content):
     shutil.copytree(trained, tmp_path / "run")
     path = tmp_path / "run" / "vocabulary.json"
+    known = json.loads(path.read_text())
     path.unlink()
     if content is not None:
-        path.write_text(content)
+        path.write_text(json.dumps(known[::-1]) if content == "reversed" else content)
     status, _, err = tell("generate", "the", "--run", tmp_path / "run")
     assert status == 1 and "vocabulary" in err and err.count("\n") == 1
 
