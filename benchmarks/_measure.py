@@ -4,12 +4,15 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 MIN_SAMPLE_S = 0.005
 SETTLE_S = 0.005
 
+T = TypeVar("T")
 
-def timed(function: Callable, *args) -> tuple[float, object]:
+
+def timed(function: Callable[..., T], *args) -> tuple[float, T]:
     """Seconds, and what came back."""
     start = time.perf_counter()
     result = function(*args)

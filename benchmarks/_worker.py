@@ -41,19 +41,19 @@ class _Server:
         self.program: Program | None = None
         self.repeats = 1
 
-    def prepare(self, point: dict, reference: str) -> dict:
+    def prepare(self, point: dict[str, Any], reference: str) -> dict:
         """Compiles, compares with the reference, and says what is known before any timing."""
         self.program = None
         gc.collect()
-        point = _to_point(point)
-        inputs = _weights.make_inputs(point)
+        where = _to_point(point)
+        inputs = _weights.make_inputs(where)
         try:
-            program = _make_program(self.candidate, point, inputs)
+            program = _make_program(self.candidate, where, inputs)
         except Unsupported as reason:
             return {"unsupported": str(reason)}
         with np.load(reference) as want:
             errors = _weights.errors(
-                point, _weights.flatten(program.results()), dict(want), inputs["lengths"]
+                where, _weights.flatten(program.results()), dict(want), inputs["lengths"]
             )
         peak = _measure.peak_bytes(program.call)
         self.repeats = _measure.choose_repeats(program.call)
@@ -67,17 +67,17 @@ class _Server:
         seconds = _measure.sample(self.program.call, self.repeats)
         return {"s": seconds, "cpu_s": (_measure.cpu_seconds() - before) / self.repeats}
 
-    def compute_reference(self, point: dict, path: str) -> dict:
+    def compute_reference(self, point: dict[str, Any], path: str) -> dict:
         """The right results, in float64."""
-        point = _to_point(point)
-        results = importlib.import_module("benchmarks._reference").compute(point)
-        np.savez(Path(path), **_weights.flatten(results))
+        results = importlib.import_module("benchmarks._reference").compute(_to_point(point))
+        np.savez(Path(path), allow_pickle=False, **_weights.flatten(results))
         return {}
 
     def prepare_gemm(self) -> dict:
         """A product of two large matrices, as the measure of what the machine can do."""
-        self.program = importlib.import_module("benchmarks._jax_program").make_gemm(GEMM_SIZE)
-        self.repeats = _measure.choose_repeats(self.program.call)
+        program = importlib.import_module("benchmarks._jax_program").make_gemm(GEMM_SIZE)
+        self.repeats = _measure.choose_repeats(program.call)
+        self.program = program
         return {"flops": 2 * GEMM_SIZE**3}
 
 

@@ -1,17 +1,22 @@
 """Bidirectional recurrent networks for JAX: exact under padding, pure functions throughout.
 
 `birnn_jax.cells` has more cells and what regularises them. `birnn_jax.heads` (CRF, CTC, attention),
-`birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax) are imported by name.
+`birnn_jax.inspection`, `birnn_jax.checkpoint` (Orbax), `birnn_jax.linen` and `birnn_jax.nnx` (Flax)
+are imported by name.
 """
 
 from importlib.metadata import version as _version
 
+from ._affine import AffineParams as AffineParams
 from ._bidirectional import bidirectional as bidirectional
 from ._bidirectional import init_bidirectional as init_bidirectional
 from ._dropout import drop_connect as drop_connect
 from ._dropout import dropout as dropout
 from ._dropout import locked_dropout as locked_dropout
 from ._dropout import word_dropout as word_dropout
+from ._layer import Layer as Layer
+from ._layer import LayerParams as LayerParams
+from ._layer import NormParams as NormParams
 from ._losses import Total as Total
 from ._losses import accuracy as accuracy
 from ._losses import cross_entropy as cross_entropy
@@ -28,9 +33,9 @@ from ._readouts import init_attention_pool as init_attention_pool
 from ._readouts import max_pool as max_pool
 from ._readouts import mean_pool as mean_pool
 from ._scan import scan_cell as scan_cell
-from ._stack import Layer as Layer
 from ._stack import init_stack as init_stack
 from ._stack import stack as stack
+from ._stack import stack_lengths as stack_lengths
 from ._states import stack_states as stack_states
 from ._states import unstack_states as unstack_states
 from ._train import TrainState as TrainState

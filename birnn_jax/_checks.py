@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ._types import Bi, Cell, InitWithOptions, Params
+
 
 def check_xs(xs: jax.Array) -> None:
     """`xs` is `[B, T, D]`."""
@@ -32,7 +34,49 @@ def as_lengths(lengths: ArrayLike, *, batch_size: int) -> jax.Array:
     return lengths.astype(jnp.int32)
 
 
-def check_features(params: Any, xs: jax.Array) -> None:
+def check_params(cell: Cell, params: Params, xs: jax.Array) -> None:
+    """`params` are those of one direction of `cell`, and fit `xs` and one another.
+
+    What they are is what `cell.init` says that it returns. Cells share names of fields and even
+    shapes: without this some would compute something with the parameters of another.
+    """
+    init = cell.init.init if isinstance(cell.init, InitWithOptions) else cell.init
+    expected = getattr(init, "__annotations__", {}).get("return")
+    is_known = isinstance(expected, type)
+    if isinstance(params, Bi):
+        raise ValueError(
+            f"params must be {expected.__name__ if is_known else 'those'} of one direction, got a "
+            "Bi of two: give params.fwd or params.bwd, or run both directions."
+        )
+    if is_known and not isinstance(params, expected):
+        raise ValueError(
+            f"params must be {expected.__name__}, which the cell's init makes, got "
+            f"{type(params).__name__}."
+        )
+    _check_features(params, xs)
+    if is_known:
+        _check_step(cell, params, jax.ShapeDtypeStruct(xs.shape[2:], xs.dtype))
+
+
+def _check_step(cell: Cell, params: Params, x: jax.ShapeDtypeStruct) -> None:
+    """A step gives back a carry of the shapes it was given."""
+    # A noisy step wraps another, and has its own words for what it cannot do.
+    step, cause = getattr(cell.step, "step", cell.step), None
+    try:
+        carry = jax.eval_shape(cell.initial_carry, params)
+        new, _ = jax.eval_shape(step, params, carry, x)
+        if jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, carry):
+            return
+    except (TypeError, ValueError) as error:
+        cause = error
+    leaves = jax.tree.leaves_with_path(params)
+    shapes = [f"{jax.tree_util.keystr(path)[1:]} {jnp.shape(leaf)}" for path, leaf in leaves]
+    raise ValueError(
+        f"Arrays of {type(params).__name__} must fit one another, got {', '.join(shapes)}."
+    ) from cause
+
+
+def _check_features(params: Params, xs: jax.Array) -> None:
     """The input weights, where the cell keeps them in a field `w_x`, fit the features of `xs`."""
     w_x = getattr(params, "w_x", None)
     if w_x is not None and w_x.shape[0] != xs.shape[-1]:

@@ -9,7 +9,10 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._affine import init_affine
 from ._checks import check_choice
+from ._dtypes import product, widen
+from ._layer import Layer, LayerParams
 from ._readouts import (
     AttentionPoolParams,
     attention_pool,
@@ -18,8 +21,8 @@ from ._readouts import (
     max_pool,
     mean_pool,
 )
-from ._stack import Layer, init_stack, stack
-from ._types import Bi, Carry, Params
+from ._stack import init_stack, stack, stack_lengths
+from ._types import Bi, Carry
 from ._visits import Lengths
 
 Readout = Literal["final", "mean", "max", "attention"]
@@ -28,7 +31,7 @@ Readout = Literal["final", "mean", "max", "attention"]
 class TaggerParams(NamedTuple):
     """Parameters of `tagger`."""
 
-    rnn: tuple[Params, ...]
+    rnn: tuple[LayerParams, ...]
     w: jax.Array  # [S, K] for outputs of size S
     b: jax.Array  # [K]
 
@@ -36,7 +39,7 @@ class TaggerParams(NamedTuple):
 class ClassifierParams(NamedTuple):
     """Parameters of `classifier`."""
 
-    rnn: tuple[Params, ...]
+    rnn: tuple[LayerParams, ...]
     attention: AttentionPoolParams | None  # with readout="attention" only
     w: jax.Array  # [S, K] for a readout of size S
     b: jax.Array  # [K]
@@ -69,7 +72,7 @@ def init_tagger(
     key_rnn, key_w = jax.random.split(key)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     _, ys = _shapes(layers, rnn, input_size)
-    w, b = _init_projection(key_w, ys.shape[-1], num_classes)
+    w, b = init_affine(key_w, ys.shape[-1], num_classes)
     return TaggerParams(rnn=rnn, w=w, b=b)
 
 
@@ -80,6 +83,7 @@ def tagger(
     lengths: Lengths = None,
     *,
     dropout: float = 0.0,
+    locked_dropout: float = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Scores every label at every step: a stack, then one projection shared by all steps.
@@ -90,10 +94,12 @@ def tagger(
       xs: `[B, T, D]`.
       lengths: `[B]` integers; None means that all T steps are valid.
       dropout: rate between layers, while there is a `key`.
+      locked_dropout: the same with one mask for all steps of a row.
       key: consumed; as in `stack`.
 
     Returns:
-      logits `[B, T, K]`. In padding they are the bias: mask them in the loss.
+      logits `[B, T, K]`, in float32 at least. In padding they are the bias: mask them in the loss.
+      With layers that subsample they are of fewer steps, those of `stack_lengths`.
 
     Raises:
       ValueError, TypeError: as `stack`.
@@ -106,8 +112,10 @@ def tagger(
       >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
       (2, 6, 5)
     """
-    _, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
-    return ys @ params.w + params.b[None, None]
+    _, ys = stack(
+        *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
+    )
+    return product(ys, params.w) + widen(params.b)[None, None]
 
 
 def init_classifier(
@@ -151,7 +159,7 @@ def init_classifier(
         lambda attention, carry, ys: _READOUTS[readout](attention, carry, ys, None),
         *(attention, carries[-1], ys),
     )
-    w, b = _init_projection(key_w, pooled.shape[-1], num_classes)
+    w, b = init_affine(key_w, pooled.shape[-1], num_classes)
     return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b)
 
 
@@ -163,6 +171,7 @@ def classifier(
     *,
     readout: Readout = "final",
     dropout: float = 0.0,
+    locked_dropout: float = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Scores every class for every row: a stack, a readout under the mask, one projection.
@@ -174,10 +183,11 @@ def classifier(
       lengths: `[B]` integers; None means that all T steps are valid.
       readout: "final" for `final_states` of the top layer, "mean", "max", or "attention".
       dropout: rate between layers, while there is a `key`.
+      locked_dropout: the same with one mask for all steps of a row.
       key: consumed; as in `stack`.
 
     Returns:
-      logits `[B, K]`.
+      logits `[B, K]`, in float32 at least.
 
     Raises:
       ValueError: for an unknown readout, or attention without its parameters; and as `stack`.
@@ -195,9 +205,12 @@ def classifier(
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."
         )
-    carries, ys = stack(layers, params.rnn, xs, lengths, dropout=dropout, key=key)
+    carries, ys = stack(
+        *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
+    )
+    lengths = stack_lengths(layers, lengths)
     pooled = _READOUTS[readout](params.attention, carries[-1], ys, lengths)
-    return pooled @ params.w + params.b[None]
+    return product(pooled, params.w) + widen(params.b)[None]
 
 
 _READOUTS = {
@@ -208,13 +221,8 @@ _READOUTS = {
 }
 
 
-def _init_projection(key: jax.Array, size: int, num_classes: int) -> tuple[jax.Array, jax.Array]:
-    w = jax.nn.initializers.glorot_uniform()(key, (size, num_classes))
-    return w, jnp.zeros(num_classes)
-
-
 def _shapes(
-    layers: Sequence[Layer], rnn: tuple[Params, ...], input_size: int
+    layers: Sequence[Layer], rnn: tuple[LayerParams, ...], input_size: int
 ) -> tuple[tuple[Carry, ...], jax.ShapeDtypeStruct]:
     xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
     return jax.eval_shape(lambda rnn, xs: stack(layers, rnn, xs), rnn, xs)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from ._dtypes import as_output, at_least
 from ._types import Params
 from ._visits import Visits
 from .cells._linear import LinearCarry, LinearStep
@@ -25,7 +26,8 @@ def scan_row_in_parallel(
         a, b = _pass_over_padding(visits, a, b, initial.h)
 
     # The initial state is one more piece, before the step that is visited first.
-    first = (jnp.ones_like(carry.h)[None], carry.h[None])
+    h = at_least(carry.h, b)
+    first = (jnp.ones_like(h)[None], h[None])
     pieces = [
         jnp.concatenate([steps, one] if reverse else [one, steps])
         for one, steps in zip(first, (a, b), strict=True)
@@ -34,7 +36,7 @@ def scan_row_in_parallel(
     last, ys = (hs[0], hs[:-1]) if reverse else (hs[-1], hs[1:])
     if visits is not None:
         ys = jnp.where(visits.valid[:, None], ys, 0)
-    return LinearCarry(last.astype(carry.h.dtype)), ys
+    return LinearCarry(last.astype(carry.h.dtype)), as_output(ys, params)
 
 
 def _pass_over_padding(

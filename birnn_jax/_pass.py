@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._chunks import run_in_chunks
+from ._dtypes import cast_like, widen
 from ._plain import scan_row
 from ._types import Carry, Cell, Params
 from ._visits import Visits
@@ -50,7 +51,7 @@ def _run_whole(residuals: Residuals, passes: tuple[Pass, ...], initial: Any) -> 
 
 def _find_form(one: Pass) -> Form | None:
     has_segments = one.visits is not None and one.visits.starts is not None
-    return None if has_segments else find_form(one.cell, (one.params, one.carry, one.xs))
+    return None if has_segments else find_form(one.cell, (one.params, one.xs), one.carry)
 
 
 def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, jax.Array]:
@@ -64,12 +65,15 @@ def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, 
 def _run_chunked(passes: tuple[Pass, ...], initial: Any) -> Outputs:
     def run(carries: Any, sequences: Any) -> Any:
         chunk = tuple(
-            one._replace(carry=carry, xs=xs, visits=visits)
-            for one, carry, (xs, visits) in zip(passes, carries, sequences, strict=True)
+            one._replace(params=cast_like(wide, one.params), carry=carry, xs=xs, visits=visits)
+            for one, wide, carry, (xs, visits) in zip(
+                passes, params, carries, sequences, strict=True
+            )
         )
         carries, ys = zip(*_run_whole("gates", chunk, initial), strict=True)
         return carries, ys
 
+    params = tuple(widen(one.params) for one in passes)
     sequences = tuple((one.xs, one.visits) for one in passes)
     reverse = tuple(one.reverse for one in passes)
     return tuple(zip(*run_in_chunks(run, initial, sequences, reverse), strict=True))

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from ._dtypes import cast_like, widen
 from ._parallel import scan_row_in_parallel
 from ._types import Carry, Cell, Params
 from ._visits import Visits
@@ -23,24 +24,29 @@ def scan_row(
     """`xs` is `[T, D]`, leaves of `visits` are `[T]`; `initial` is what a segment starts from."""
     if isinstance(cell.step, ParallelStep):
         return scan_row_in_parallel(cell.step, params, reverse, xs, visits, carry, initial)
+    wide = widen(params)  # what the gradient is added to, step after step
+
+    def step(carry, x):
+        return advance(cell, cast_like(wide, params), carry, x)
+
     if visits is None:
-        return jax.lax.scan(functools.partial(_step, cell, params), carry, xs, reverse=reverse)
+        return jax.lax.scan(step, carry, xs, reverse=reverse)
 
     def body(carry, inputs):
         x, visit = inputs
         start = carry if visit.starts is None else _select(visit.starts, initial, carry)
         # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = _step(cell, params, start, jnp.where(visit.valid, x, 0))
-        return _select(visit.valid, new_carry, carry), jnp.where(visit.valid, y, 0)
+        new_carry, y = step(start, jnp.where(visit.valid, x, 0))
+        y = jax.tree.map(lambda leaf: jnp.where(visit.valid, leaf, 0), y)  # inspection has many
+        return _select(visit.valid, new_carry, carry), y
 
     return jax.lax.scan(body, carry, (xs, visits), reverse=reverse)
 
 
-def _step(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+def advance(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
     """`cell.step`, with the dtypes of the carry kept."""
     new_carry, y = cell.step(params, carry, x)
-    dtypes = jax.tree.map(lambda leaf: leaf.dtype, carry)
-    return jax.tree.map(jax.lax.convert_element_type, new_carry, dtypes), y
+    return cast_like(new_carry, carry), y
 
 
 def _select(condition: jax.Array, new: Carry, old: Carry) -> Carry:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._dtypes import product, sum_dtype, widen
 from ._types import Bi, Carry
 from ._visits import Lengths, valid_steps
 
@@ -53,8 +54,9 @@ def mean_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
       [[3.0]]
     """
     mask = _mask(ys, lengths)
-    count = jnp.maximum(mask.sum(axis=1), 1).astype(ys.dtype)
-    return jnp.where(mask, ys, 0).sum(axis=1) / count
+    dtype = sum_dtype(ys.dtype)
+    count = jnp.maximum(mask.sum(axis=1), 1).astype(dtype)
+    return (jnp.where(mask, ys, 0).sum(axis=1, dtype=dtype) / count).astype(ys.dtype)
 
 
 def max_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
@@ -126,7 +128,8 @@ def attention_pool(
 
     Returns:
       pooled: `[B, H]`; zero for a row of length 0.
-      weights: `[B, T]`, zero in padding; each row adds up to 1, to 0 at length 0.
+      weights: `[B, T]`, zero in padding; each row adds up to 1, to 0 at length 0. In float32 at
+        least.
 
     Raises:
       ValueError: if the ranks or sizes do not fit.
@@ -144,9 +147,10 @@ def attention_pool(
     """
     mask = _mask(ys, lengths)
     ys = jnp.where(mask, ys, 0)
-    scores = jnp.tanh(ys @ params.w + params.b[None, None]) @ params.v
+    hidden = jnp.tanh(product(ys, params.w) + widen(params.b)[None, None])
+    scores = product(hidden, params.v)
     weights = jax.nn.softmax(scores, axis=1, where=mask[..., 0])
-    return jnp.einsum("bt,bth->bh", weights, ys), weights
+    return jnp.einsum("bt,bth->bh", weights, widen(ys)).astype(ys.dtype), weights
 
 
 def _mask(ys: jax.Array, lengths: Lengths) -> jax.Array:

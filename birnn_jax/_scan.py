@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from ._checks import check_carry, check_choice, check_features, check_xs
+from ._checks import check_carry, check_choice, check_params, check_xs
 from ._dropout import row_keys
+from ._dtypes import at_least, compute_dtype
 from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
 from ._visits import Lengths, as_visits
@@ -33,12 +34,14 @@ def scan_cell(
 
     Args:
       cell: any `Cell`.
-      params: parameters from `cell.init`. The computation is done in their dtype.
+      params: parameters from `cell.init`. Products and outputs are in their dtype; in bfloat16 the
+        built-in cells keep sums, gates and the carry in float32.
       xs: `[B, T, D]`; what stands in padding is never used, NaN included.
       lengths: `[B]` integers; None means that all T steps are valid. `Mask` and `Segments` say
         more, here and wherever lengths are taken.
       initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
-        kept through the scan. None means `cell.initial_carry(params)` in every row.
+        kept through the scan, but are those of `cell.initial_carry(params)` at least. None means
+        that carry in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one
         key or `[B]` keys as in `birnn_jax.dropout`. The noise of a row is a function of its key,
@@ -50,11 +53,11 @@ def scan_cell(
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
-      ys: `[B, T, H]`.
+      ys: `[B, T, H]`, in the dtype of `params`.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit, or `residuals` is
-        unknown.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, `params` are those of
+        another cell, or `residuals` is unknown.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -84,15 +87,16 @@ def make_pass(
     """Checks the arguments of one direction and completes them."""
     check_xs(xs)
     visits = as_visits(lengths, xs, reverse=reverse)
-    check_features(params, xs)
+    xs = as_compute_dtype(xs, params)
+    check_params(cell, params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         check_carry(initial_carry, expected=carry)
-        carry = initial_carry
+        carry = jax.tree.map(at_least, initial_carry, carry)
     if key is not None:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
         carry = add_noise(cell, carry, keys)
-    return Pass(cell, params, reverse, carry, _as_compute_dtype(xs, params), visits)
+    return Pass(cell, params, reverse, carry, xs, visits)
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
@@ -100,9 +104,7 @@ def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
 
 
-def _as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(params)]
-    floating = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    if not floating or not jnp.issubdtype(xs.dtype, jnp.floating):
-        return xs
-    return xs.astype(jnp.result_type(*floating))
+def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+    """`xs` in the dtype of the parameters."""
+    dtype = compute_dtype(params)
+    return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)

@@ -1,55 +1,19 @@
 """Layers on top of one another."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
-from ._bidirectional import MERGES, Merge, bidirectional, init_bidirectional
-from ._checks import check_choice, check_rate
+from ._checks import check_rate
 from ._dropout import dropout as apply_dropout
 from ._dropout import locked_dropout as apply_locked_dropout
 from ._dropout import row_keys
-from ._pass import RESIDUALS, Residuals
-from ._scan import scan_cell
-from ._types import Bi, Carry, Cell, Params
+from ._layer import Layer, LayerParams
+from ._layer_run import init_layer, run_layer
+from ._subsample import subsample, subsampled_lengths, subsampled_size
+from ._types import Bi, Carry
 from ._visits import Lengths
 from .cells._noise import draws_noise
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """What one layer of a stack is. Its sizes are in its parameters.
-
-    Args:
-      cell: any `Cell`; with two directions also a `Bi` of cells.
-      direction: "both", or one direction of time, "fwd" or "bwd".
-      merge: how the outputs of both directions become one array, as in `bidirectional`.
-      residuals: what is kept for the gradient, as in `scan_cell`.
-
-    Raises:
-      ValueError: for an unknown setting, or one that would have no effect.
-
-    Example:
-      >>> layers = (Layer(LSTM),) * 2 + (Layer(GRU, direction="fwd"),)
-    """
-
-    cell: Cell | Bi[Cell]
-    _: dataclasses.KW_ONLY
-    direction: Literal["both", "fwd", "bwd"] = "both"
-    merge: Merge = "concat"
-    residuals: Residuals = "gates"
-
-    def __post_init__(self) -> None:
-        check_choice("direction", self.direction, ("both", "fwd", "bwd"))
-        check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
-        check_choice("residuals", self.residuals, RESIDUALS)
-        if self.direction != "both" and (isinstance(self.cell, Bi) or self.merge != "concat"):
-            raise ValueError(
-                f"A layer with direction={self.direction!r} has one cell and nothing to merge."
-            )
 
 
 def init_stack(
@@ -58,7 +22,7 @@ def init_stack(
     *,
     input_size: int,
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
-) -> tuple[Params, ...]:
+) -> tuple[LayerParams, ...]:
     """Makes the parameters of every layer; each layer reads the outputs of the one below.
 
     Args:
@@ -68,15 +32,17 @@ def init_stack(
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
 
     Returns:
-      For each layer a `Bi` of cell parameters, or cell parameters if it has one direction.
+      `LayerParams` for each layer; in `rnn` a `Bi` of cell parameters, or cell parameters if it
+      has one direction.
 
     Raises:
-      ValueError: if there are no layers, or not as many sizes as layers.
+      ValueError: if there are no layers, not as many sizes as layers, or a connection between
+        inputs and outputs of different sizes.
 
     Example:
       >>> layers = (Layer(LSTM), Layer(GRU, direction="fwd"))
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=[4, 5])
-      >>> params[1].w_x.shape
+      >>> params[1].rnn.w_x.shape
       (8, 15)
     """
     if not layers:
@@ -85,18 +51,19 @@ def init_stack(
     sizes = [hidden_size] * len(layers) if one_for_all else list(hidden_size)
     if len(sizes) != len(layers):
         raise ValueError(f"hidden_size has {len(sizes)} sizes for {len(layers)} layers.")
-    params = []
+    params: list[LayerParams] = []
     for layer, layer_key, size in zip(
         layers, jax.random.split(key, len(layers)), sizes, strict=True
     ):
-        params.append(_init_layer(layer, layer_key, input_size, size))
-        input_size = _output_size(layer, params[-1], input_size)
+        input_size = subsampled_size(input_size, layer.subsample, layer.subsample_mode)
+        one, input_size = init_layer(layer, layer_key, input_size=input_size, hidden_size=size)
+        params.append(one)
     return tuple(params)
 
 
 def stack(
     layers: Sequence[Layer],
-    params: Sequence[Params],
+    params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
     *,
@@ -115,7 +82,7 @@ def stack(
       xs: `[B, T, D]`.
       lengths: `[B]` integers; None means that all T steps are valid.
       initial_carry: one for each layer, in the form of the carries returned; None for all or for
-        one layer means the cell's own.
+        one layer means the cell's own, or the one that was learned.
       dropout: rate applied to the outputs of every layer but the last, while there is a `key`.
       locked_dropout: the same with one mask for all steps of a row.
       key: consumed by dropout and by cells that draw noise; one key or `[B]` keys as in
@@ -123,7 +90,8 @@ def stack(
 
     Returns:
       carries: for each layer a `Bi` of carries, or a carry if it has one direction.
-      ys: the outputs of the top layer, `[B, T, 2H]`, or what its directions and merge give.
+      ys: the outputs of the top layer, `[B, T, 2H]`, or what its directions, merge and projection
+        give; of fewer steps with layers that subsample, those of `stack_lengths`.
 
     Raises:
       ValueError: if sizes or counts do not fit, or a rate is not in [0, 1).
@@ -151,45 +119,46 @@ def stack(
         if index > 0:
             xs = apply_dropout(xs, dropout, layer_keys)
             xs = apply_locked_dropout(xs, locked_dropout, layer_keys)
-        carries[index], xs = _run_layer(
-            layer, params[index], xs, lengths, carries[index], layer_keys
+        xs, lengths = subsample(xs, lengths, layer.subsample, layer.subsample_mode)
+        carries[index], xs = run_layer(
+            layer, params[index], xs, lengths, initial_carry=carries[index], key=layer_keys
         )
     return tuple(carries), xs
 
 
-def uses_key(layers: Sequence[Layer], dropout: float) -> bool:
+def stack_lengths(layers: Sequence[Layer], lengths: Lengths) -> Lengths:
+    """The lengths of the outputs of `stack`: a layer with `subsample=k` makes n steps ceil(n / k).
+
+    Losses and readouts above such a stack, and CTC, take these.
+
+    Args:
+      layers: of the stack.
+      lengths: as given to `stack`.
+
+    Returns:
+      `[B]` integers for lengths, and for a `Mask` too: its valid steps are moved to the left
+      before they are subsampled. None stays None, all steps being valid. Without layers that
+      subsample, what was given.
+
+    Raises:
+      ValueError: for `Segments` that would be subsampled.
+      TypeError: if `lengths` are not integers.
+
+    Example:
+      >>> pyramid = (Layer(LSTM), Layer(LSTM, subsample=2), Layer(LSTM, subsample=2))
+      >>> stack_lengths(pyramid, jnp.array([9, 8, 0])).tolist()
+      [3, 2, 0]
+    """
+    for layer in layers:
+        lengths = subsampled_lengths(lengths, layer.subsample)
+    return lengths
+
+
+def uses_key(layers: Sequence[Layer], *rates: float) -> bool:
     """True if `stack` would draw from a key."""
-    return dropout != 0 or any(draws_noise(layer.cell) for layer in layers)
+    return any(rates) or any(draws_noise(layer.cell) for layer in layers)
 
 
 def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:
     """`[B]` keys from `[B]` keys."""
     return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
-
-
-def _init_layer(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any) -> Params:
-    if layer.direction == "both":
-        return init_bidirectional(layer.cell, key, input_size=input_size, hidden_size=hidden_size)
-    assert isinstance(layer.cell, Cell)
-    return layer.cell.init(key, input_size, hidden_size)
-
-
-def _run_layer(
-    layer: Layer,
-    params: Params,
-    xs: jax.Array,
-    lengths: Lengths,
-    carry: Carry | None,
-    key: jax.Array | None,
-) -> tuple[Carry, Any]:
-    kwargs = {"initial_carry": carry, "residuals": layer.residuals, "key": key}
-    if layer.direction == "both":
-        return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
-    assert isinstance(layer.cell, Cell)
-    return scan_cell(layer.cell, params, xs, lengths, reverse=layer.direction == "bwd", **kwargs)
-
-
-def _output_size(layer: Layer, params: Params, input_size: int) -> int:
-    xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
-    _, ys = jax.eval_shape(lambda p, xs: _run_layer(layer, p, xs, None, None, None), params, xs)
-    return ys.shape[-1]

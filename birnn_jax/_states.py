@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._stack import Layer
+from ._layer import Layer
 from ._types import Bi, Carry
 
 

@@ -11,7 +11,7 @@ import optax
 
 from ._losses import Total
 
-LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
+LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
 Metrics = dict[str, Any]
 
 
@@ -98,6 +98,8 @@ def make_train_step(
 
     Args:
       loss_fn: `(params, batch, key) -> {"loss": Total, ...}`; the mean of "loss" is minimised.
+        What else it returns comes out with the metrics: totals, or a carry for the next batch, as
+        in `birnn_jax.streaming.carry_over`.
         `key` is `fold_in(key, step)` of the key below, so that a run is a function of its seed.
       optimizer: from `make_optimizer`, or any optax transformation.
 
@@ -120,7 +122,7 @@ def make_train_step(
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:
-        def mean_loss(params: Any) -> tuple[jax.Array, Mapping[str, Total]]:
+        def mean_loss(params: Any) -> tuple[jax.Array, Mapping[str, Any]]:
             totals = loss_fn(params, batch, jax.random.fold_in(key, state.step))
             return totals["loss"].mean, totals
 

@@ -12,6 +12,11 @@
 | `mask` | `[B, T]` bool, True at valid steps |
 | `fwd`, `bwd` | the two directions of *time*; "forward" and "backward" belong to differentiation |
 | `key` | a `jax.random.key`, consumed by the function that receives it |
+
+Dtypes: the inputs and outputs of a layer, and both sides of its products, have the dtype of its
+parameters. Sums of products, gates, carries and the gradients of parameters while they are added
+up have float32 at least (`_dtypes`). A carry keeps the dtypes that it begins with; one that is
+given narrower than `cell.initial_carry` is widened to it.
 """
 
 import dataclasses
@@ -41,7 +46,7 @@ class InitialCarryFn(Protocol):
     """Makes the carry that stands before the first step."""
 
     def __call__(self, params: Params) -> Carry:
-        """For one sequence, without a batch axis."""
+        """For one sequence, without a batch axis, in the dtypes in which it is to be carried."""
         ...
 
 

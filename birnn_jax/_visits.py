@@ -84,6 +84,11 @@ def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
     return jnp.arange(xs.shape[1], dtype=lengths.dtype)[None] < lengths[:, None]
 
 
+def clear_padding(xs: jax.Array, lengths: Lengths) -> jax.Array:
+    """`xs`, `[B, T, D]`, with zeros at the steps that are not visited, in gradients too."""
+    return xs if lengths is None else jnp.where(valid_steps(xs, lengths)[..., None], xs, 0)
+
+
 def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
     """`[T]` bool, True where a step and the one visited before it are of different segments."""
     if reverse:

@@ -1,9 +1,9 @@
 """Layers for `flax.linen`: the functions of birnn_jax as modules, nothing computed twice.
 
 Every layer keeps its parameters as one tree of NamedTuples under the name "rnn":
-`variables["params"]["rnn"].fwd.w_x` is an array. Restore them with a target, as in
-`flax.serialization.from_bytes(variables, data)`, so that the NamedTuples come back. Parameters
-made elsewhere enter as `{"params": {"rnn": params}}`.
+`variables["params"]["rnn"].fwd.w_x` is an array, `variables["params"]["rnn"][0].rnn.fwd.w_x` in a
+`Stack`. Restore them with a target, as in `flax.serialization.from_bytes(variables, data)`, so that
+the NamedTuples come back. Parameters made elsewhere enter as `{"params": {"rnn": params}}`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,14 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._dtypes import cast_floating
+from ._layer import Layer
 from ._pass import Residuals
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack, uses_key
+from ._stack import init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 
@@ -28,6 +31,8 @@ class RNN(nn.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import RNN
@@ -43,6 +48,8 @@ class RNN(nn.Module):
     hidden_size: int
     reverse: bool = False
     residuals: Residuals = "gates"
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -75,6 +82,8 @@ class Bidirectional(nn.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import Bidirectional
@@ -90,6 +99,8 @@ class Bidirectional(nn.Module):
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -127,8 +138,11 @@ class Stack(nn.Module):
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
       dropout: rate applied to the outputs of every layer but the last; its key, and that of cells
         that draw noise, comes from the random collection "dropout".
+      locked_dropout: the same with one mask for all steps of a row.
       deterministic: True switches dropout and noise off. As in `nn.Dropout` it is given here or in
         the call; where nothing is random it need not be given.
+      dtype: of the computation and the outputs; None is that of the parameters.
+      param_dtype: of the parameters; None is that in which the cell makes them.
 
     Example:
       >>> from birnn_jax.linen import Stack
@@ -145,7 +159,10 @@ class Stack(nn.Module):
     layers: Sequence[Layer]
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]]
     dropout: float = 0.0
+    locked_dropout: float = 0.0
     deterministic: bool | None = None
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -170,17 +187,21 @@ class Stack(nn.Module):
             lengths,
             initial_carry=initial_carry,
             dropout=self.dropout,
+            locked_dropout=self.locked_dropout,
             key=_dropout_key(self, deterministic),
         )
 
 
-def _declare(module: nn.Module, init: Callable[[jax.Array], Params]) -> Params:
-    return module.param("rnn", lambda key: init(_new_style(key)))
+def _declare(module: RNN | Bidirectional | Stack, init: Callable[[jax.Array], Params]) -> Params:
+    params = module.param(
+        "rnn", lambda key: cast_floating(init(_new_style(key)), module.param_dtype)
+    )
+    return cast_floating(params, module.dtype)
 
 
 def _dropout_key(module: Stack, deterministic: bool | None) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a collection of keys."""
-    if not uses_key(module.layers, module.dropout):
+    if not uses_key(module.layers, module.dropout, module.locked_dropout):
         return None
     if nn.merge_param("deterministic", module.deterministic, deterministic):
         return None

@@ -1,9 +1,11 @@
 """Layers for `flax.nnx`: the functions of birnn_jax as modules, nothing computed twice.
 
 Every layer keeps its parameters as one tree of NamedTuples, `layer.rnn`, with an `nnx.Param` for
-each array: `layer.rnn.fwd.w_x`. Parameters made elsewhere enter by
-`layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state, except
-`Stack` with dropout or with cells that draw noise.
+each array: `layer.rnn.fwd.w_x`, in a `Stack` `layer.rnn[0].rnn.fwd.w_x`. Parameters made elsewhere
+enter by `layer.rnn = jax.tree.map(nnx.Param, params)`. No layer keeps or consumes random state,
+except `Stack` with dropout or with cells that draw noise. Every layer takes `dtype`, that of the
+computation and the outputs (None is that of the parameters), and `param_dtype`, that of the
+parameters (None is that in which the cell makes them).
 """
 
 from collections.abc import Sequence
@@ -11,11 +13,14 @@ from typing import Any
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from ._bidirectional import Merge, bidirectional, init_bidirectional
+from ._dtypes import cast_floating
+from ._layer import Layer
 from ._pass import Residuals
 from ._scan import scan_cell
-from ._stack import Layer, init_stack, stack, uses_key
+from ._stack import init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
 
@@ -49,13 +54,16 @@ class RNN(nnx.Module):
         hidden_size: int,
         reverse: bool = False,
         residuals: Residuals = "gates",
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.reverse = reverse
         self.residuals: Residuals = residuals
-        self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size))
+        self.dtype = dtype
+        self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size), param_dtype)
 
     def __call__(
         self,
@@ -66,12 +74,9 @@ class RNN(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[Carry, jax.Array]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.scan_cell`."""
-        params = nnx.as_pure(self.rnn)
+        params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return scan_cell(
-            self.cell,
-            params,
-            xs,
-            lengths,
+            *(self.cell, params, xs, lengths),
             initial_carry=initial_carry,
             reverse=self.reverse,
             residuals=self.residuals,
@@ -108,14 +113,18 @@ class Bidirectional(nnx.Module):
         hidden_size: int | Bi[int],
         merge: Merge = "concat",
         residuals: Residuals = "gates",
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.cell = cell
         self.merge: Merge = merge
         self.residuals: Residuals = residuals
+        self.dtype = dtype
         self.rnn = _as_variables(
-            init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size)
+            init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size),
+            param_dtype,
         )
 
     def __call__(
@@ -127,12 +136,9 @@ class Bidirectional(nnx.Module):
         key: jax.Array | None = None,
     ) -> tuple[Bi[Carry], Any]:
         """Returns `(carry, ys)`; the arguments are those of `birnn_jax.bidirectional`."""
-        params = nnx.as_pure(self.rnn)
+        params = cast_floating(nnx.as_pure(self.rnn), self.dtype)
         return bidirectional(
-            self.cell,
-            params,
-            xs,
-            lengths,
+            *(self.cell, params, xs, lengths),
             initial_carry=initial_carry,
             merge=self.merge,
             residuals=self.residuals,
@@ -148,6 +154,7 @@ class Stack(nnx.Module):
       input_size: features D of each step.
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
       dropout: rate applied to the outputs of every layer but the last.
+      locked_dropout: the same with one mask for all steps of a row.
       deterministic: True switches dropout off, and the noise of cells that draw any, as
         `layer.eval()` does later.
       rngs: its stream "params" draws the parameters; where there is dropout or noise, a fork of its
@@ -171,21 +178,27 @@ class Stack(nnx.Module):
         input_size: int,
         hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
         dropout: float = 0.0,
+        locked_dropout: float = 0.0,
         deterministic: bool = False,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
         self.layers = tuple(layers)
+        self.dtype = dtype
         self.rnn = _as_variables(
-            init_stack(layers, rngs.params(), input_size=input_size, hidden_size=hidden_size)
+            init_stack(layers, rngs.params(), input_size=input_size, hidden_size=hidden_size),
+            param_dtype,
         )
         # Never called: it holds rate, mode and stream where `train`, `eval`, `nnx.view` and
         # `nnx.reseed` find them. The masks come from the core, which keeps rows independent.
         self.dropout = nnx.Dropout(
             dropout,
             deterministic=deterministic,
-            rngs=rngs if uses_key(self.layers, dropout) else None,
+            rngs=rngs if uses_key(self.layers, dropout, locked_dropout) else None,
         )
+        self.locked_dropout = locked_dropout
 
     def __call__(
         self,
@@ -203,19 +216,20 @@ class Stack(nnx.Module):
         """
         return stack(
             self.layers,
-            nnx.as_pure(self.rnn),
+            cast_floating(nnx.as_pure(self.rnn), self.dtype),
             xs,
             lengths,
             initial_carry=initial_carry,
             dropout=self.dropout.rate,
+            locked_dropout=self.locked_dropout,
             key=_dropout_key(self, deterministic, rngs),
         )
 
 
-def _as_variables(params: Params) -> Params:
+def _as_variables(params: Params, dtype: DTypeLike | None) -> Params:
     # One Param for each array: from a Param that holds the whole tree, `nnx.Optimizer` loses the
     # NamedTuples in its first update and fails in its second.
-    return nnx.data(jax.tree.map(nnx.Param, params))
+    return nnx.data(jax.tree.map(nnx.Param, cast_floating(params, dtype)))
 
 
 def _dropout_key(
@@ -225,7 +239,7 @@ def _dropout_key(
 ) -> jax.Array | None:
     """The one argument of `stack` that Flax splits in two, a flag and a source of keys."""
     dropout = layer.dropout
-    if not uses_key(layer.layers, dropout.rate):
+    if not uses_key(layer.layers, dropout.rate, layer.locked_dropout):
         return None
     if dropout.deterministic if deterministic is None else deterministic:
         return None

@@ -48,7 +48,7 @@ class DepthConfig:
     """What is different from a plain stack in the initialisation of torch.nn."""
     hidden_size: int = 256
     """Hidden units of each layer."""
-    epochs: int = 60
+    epochs: int = 80
     """Passes over the text."""
     seed: int = 0
     """Seed of the parameters."""
@@ -56,6 +56,8 @@ class DepthConfig:
     @property
     def language(self) -> LanguageConfig:
         """All settings of the model and of its training."""
+        # Connections and norms stand around the layers above the first.
+        changes = {k: v for k, v in CHANGES[self.change].items() if self.layers > 1 or k == "init"}
         options: dict[str, Any] = {
             name: getattr(self, name) for name in ("text", "layers", "epochs", "seed")
         }
@@ -64,7 +66,7 @@ class DepthConfig:
             cell="lstm",
             hidden_size=self.hidden_size,
             **options,
-            **CHANGES[self.change],
+            **changes,
         )
 
 
@@ -99,7 +101,7 @@ class Compare:
     """Depth at which single changes are tried; one of the depths."""
     hidden_size: int = 256
     """Hidden units of each layer."""
-    epochs: int = 60
+    epochs: int = 80
     """Passes over the text."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
@@ -117,8 +119,8 @@ class Compare:
         """Trains, prints and draws."""
         console = Console()
         runs: dict[tuple[Change, int], list[RunFolder]] = {pair: [] for pair in self._pairs()}
-        for seed in self.seeds:
-            for change, depth in runs:
+        for change, depth in runs:
+            for seed in self.seeds:
                 config = DepthConfig(
                     text=self.text,
                     layers=depth,

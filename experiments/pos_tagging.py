@@ -2,6 +2,7 @@
 
     python -m experiments.pos_tagging train
     python -m experiments.pos_tagging predict "I know that man ."
+    python -m experiments.pos_tagging export --onnx tagger.onnx
 
 Question: how well does a plain bidirectional tagger do without pretrained vectors, and what does
 the second direction give? The results are in experiments/README.md.
@@ -35,6 +36,7 @@ from experiments.tagging.config import (
     make_loss,
     make_tagging_optimizer,
 )
+from experiments.tagging.export import export
 from experiments.tagging.findings import finish, print_summary, tag_all
 from experiments.tagging.trained import TrainedTagger
 from experiments.tagging.vocabulary import Encoder, Vocabulary, build_vocabulary
@@ -172,6 +174,26 @@ class Directions:
             plot_comparison(self.picture, groups, title="Words right on dev")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a trained tagger as one ONNX file, which is served without JAX.
+
+    The vocabulary is in the metadata of the model. experiments/README.md has a program that tags
+    with nothing but onnxruntime and NumPy. Needs the package onnx, which is in the extra interop.
+    """
+
+    onnx: pathlib.Path
+    """File to write; it must not exist yet."""
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the tagger."""
+
+    def run(self) -> None:
+        """Exports and says what was written."""
+        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        size = export(tagger, self.onnx)
+        print(f"{self.onnx}: {size / 1e6:.2f} MB, {len(tagger.vocabulary.tags)} tags.")
+
+
 def load_tagger(folder: RunFolder) -> TrainedTagger:
     """The best checkpoint of a run, from its folder alone."""
     config = TaggingConfig(**folder.settings)
@@ -201,7 +223,7 @@ def split_words(lines: Iterable[str]) -> list[list[str]]:
 def main() -> None:
     """The command line."""
     run_command(
-        Train | Evaluate | Predict | Directions,
+        Train | Evaluate | Predict | Directions | Export,
         program=f"python -m experiments.{NAME}",
         description="Part-of-speech tagging with a bidirectional recurrent network.",
     )

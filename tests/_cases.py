@@ -83,18 +83,23 @@ class Inputs(NamedTuple):
 
 
 def random_like(tree, seed, dtype="float32"):
-    """Random normal values in every leaf: no zero biases, nothing constant."""
+    """Random normal values in every leaf: no zero biases, nothing constant; None keeps dtypes."""
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: jnp.asarray(0.7 * rng.normal(size=leaf.shape), dtype), tree)
+
+    def draw(leaf):
+        return jnp.asarray(0.7 * rng.normal(size=leaf.shape), dtype or leaf.dtype)
+
+    return jax.tree.map(draw, tree)
 
 
 def random_cell(cell, seed, *, input_size=D, hidden_size=H, batch_size=B, dtype="float32"):
-    """Random parameters and a random carry for one direction."""
+    """Random parameters of `dtype` for one direction, and a random carry of the cell's dtypes."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(lambda key: cell.init(key, input_size, hidden_size), key)
+    params = random_like(params, seed, dtype)
     carry = jax.eval_shape(cell.initial_carry, params)
-    carry = jax.tree.map(lambda leaf: jnp.zeros([batch_size, *leaf.shape]), carry)
-    return random_like(params, seed, dtype), random_like(carry, seed + 1, dtype)
+    carry = jax.tree.map(lambda leaf: jnp.zeros([batch_size, *leaf.shape], leaf.dtype), carry)
+    return params, random_like(carry, seed + 1, None)
 
 
 def random_xs(seed=0, *shape, dtype="float32"):

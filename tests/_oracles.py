@@ -74,7 +74,7 @@ def stack(layers, params, xs, lengths, carries):
     """Layers given as `(direction, step or steps, merge)`: all carries, and the top outputs."""
     carries = list(carries)
     for index, (direction, step, merge) in enumerate(layers):
-        args = (step, params[index], xs, lengths, carries[index])
+        args = (step, params[index].rnn, xs, lengths, carries[index])
         if direction == "both":
             carries[index], ys = bidirectional(*args)
             xs = MERGES[merge](*ys)

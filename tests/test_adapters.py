@@ -45,6 +45,13 @@ from tests._cases import (
 LAYERS = [Layer(ELMAN), Layer(CLOCKED, direction="bwd"), Layer(GRU, merge="mean")]
 SIZES = [H, 4, 6]
 
+OPTIONS = (
+    Layer(ELMAN, norm="pre", projection=D, connection="residual"),
+    Layer(GRU, direction="bwd", subsample=2, initial_carry="learned"),
+    Layer(Bi(ELMAN, LSTM), projection=4, connection="highway", norm="post"),
+)
+OPTION_SIZES = (Bi(H, 3), 4, Bi(5, 6))
+
 init_layers = functools.partial(init_stack, LAYERS, hidden_size=SIZES)
 run_layers = functools.partial(stack, LAYERS)
 run_lstm = functools.partial(bidirectional, LSTM)
@@ -85,6 +92,12 @@ ROWS = {
         functools.partial(bidirectional, ELMAN, merge="mul"),
     ),
     "stack": Row("Stack", {"layers": LAYERS, "hidden_size": SIZES}, init_layers, run_layers),
+    "stack_with_options": Row(
+        "Stack",
+        {"layers": OPTIONS, "hidden_size": OPTION_SIZES},
+        functools.partial(init_stack, OPTIONS, hidden_size=OPTION_SIZES),
+        functools.partial(stack, OPTIONS),
+    ),
 }
 
 
@@ -127,6 +140,27 @@ def test_layer_makes_the_parameters_of_the_function(row, make_layer):
     assert [leaf.shape for leaf in jax.tree.leaves(shapes)] == [
         leaf.shape for leaf in jax.tree.leaves(want)
     ]
+
+
+@pytest.mark.parametrize("kind", ["linen", "nnx"])
+def test_stack_hands_on_its_locked_dropout(kind):
+    """Two layers of which the upper one passes on what it gets."""
+    layers = (Layer(ELMAN, direction="fwd"), Layer(ELMAN, merge="sum", connection="residual"))
+    init = functools.partial(init_stack, layers, input_size=D, hidden_size=40)
+    below, above = random_like(jax.eval_shape(init, jax.random.key(0)), 4)
+    params = (below, jax.tree.map(jnp.zeros_like, above))
+    settings = {"layers": layers, "hidden_size": 40, "locked_dropout": 0.5}
+    if kind == "linen":
+        apply = birnn_jax.linen.Stack(**settings).apply
+        rngs = {"dropout": jax.random.key(6)}
+        layer = functools.partial(apply, {"params": {"rnn": params}}, rngs=rngs)
+    else:
+        layer = birnn_jax.nnx.Stack(**settings, input_size=D, rngs=nnx.Rngs(params=0, dropout=6))
+        layer.rnn = jax.tree.map(nnx.Param, params)
+    dropped = layer(random_xs(), deterministic=False)[1] == 0
+    assert 0.2 < dropped.mean() < 0.8
+    assert_equal(dropped, jnp.broadcast_to(dropped[:, :1], dropped.shape))
+    assert_close(layer(random_xs(), deterministic=True), stack(layers, params, random_xs()))
 
 
 # What Flax's cells call the parameters of ours. Flax gives its LSTM the recurrent bias only, and

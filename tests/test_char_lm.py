@@ -27,7 +27,7 @@ CHANGES = {
     "held_out": 0.5,
     "cell": "gru",
     "direction": "bwd",
-    "layers": 1,
+    "layers": 3,
     "hidden_size": 7,
     "residual": True,
     "layer_norm": True,
@@ -92,6 +92,7 @@ def test_option_changes_what_is_computed(text, usually_computed, name, value):
     [
         *[("layers", 0), ("epochs", -1), ("learning_rate", 0.0), ("characters", 1)],
         *[("dropout", 1.0), ("average_decay", -0.1), ("held_out", 1.0)],
+        *[("residual", True), ("layer_norm", True)],
     ],
 )
 def test_impossible_settings_are_refused_by_name(name, value):

@@ -9,6 +9,7 @@ import pytest
 
 import birnn_jax
 from birnn_jax import Bi, Layer, TaggerParams
+from birnn_jax._layer import NormParams
 from experiments.language import sides
 from experiments.language.config import LanguageConfig
 from experiments.language.model import CharModel, cell_with_init, init_params, initial_carry, score
@@ -20,8 +21,8 @@ V, H, B, T = 9, 4, 3, 6
 scores = jax.jit(score, static_argnums=0)
 
 
-def make(cell="lstm", *, layers=1, initializer="torch", **options):
-    model = CharModel(cell_with_init(cell, initializer), layers, **options)
+def make(cell="lstm", *, num_layers=1, initializer="torch", **options):
+    model = CharModel(cell_with_init(cell, initializer), num_layers, **options)
     params = init_params(
         model, jax.random.key(0), num_characters=V, hidden_size=H, initializer=initializer
     )
@@ -37,7 +38,7 @@ def tokens():
     ("cell", "direction"), [("elman", "both"), ("gru", "fwd"), ("lstm", "bwd"), ("lstm", "both")]
 )
 def test_scores_are_those_of_a_tagger_over_one_hot_vectors(cell, direction, tokens):
-    model, params, carry = make(cell, layers=2, direction=direction)
+    model, params, carry = make(cell, num_layers=2, direction=direction)
     layers = (Layer(model.cell, direction=direction),) * 2
     lengths = jnp.array([T, 2, 0])
     valid = (jnp.arange(T)[None] < lengths[:, None])[..., None]
@@ -70,7 +71,7 @@ def test_tokens_and_their_one_hot_vectors_score_alike(tokens):
 
 @pytest.mark.parametrize("options", [{}, {"residual": True, "layer_norm": True}], ids=["", "all"])
 def test_text_in_pieces_with_the_carry_scores_as_in_one(tokens, options):
-    model, params, carry = make(layers=3, **options)
+    model, params, carry = make(num_layers=3, **options)
     after, whole = scores(model, params, tokens, carry)
     between, first = scores(model, params, tokens[:, :2], carry)
     end, second = scores(model, params, tokens[:, 2:], between)
@@ -89,8 +90,8 @@ def test_direction_against_time_has_nothing_before_it(tokens):
 
 
 def test_dropout_is_for_training_only_and_one_mask_for_all_steps(tokens):
-    model, params, carry = make(layers=2, dropout=0.5)
-    plain = make(layers=2)[0]
+    model, params, carry = make(num_layers=2, dropout=0.5)
+    plain = make(num_layers=2)[0]
     evaluated = scores(model, params, tokens, carry)[1]
     np.testing.assert_array_equal(evaluated, scores(plain, params, tokens, carry)[1])
     one, other = (
@@ -106,7 +107,7 @@ def test_weights_start_as_asked(initializer):
     params = init_params(
         model, jax.random.key(0), num_characters=50, hidden_size=64, initializer=initializer
     )
-    layer = params.rnn[0]
+    layer = params.rnn[0].rnn
     gate = np.asarray(layer.w_h)[:, 64:128]
     orthogonal = np.allclose(gate @ gate.T, np.eye(64), atol=1e-4)
     assert orthogonal == (initializer == "orthogonal")
@@ -125,31 +126,31 @@ def perplexity_by_loop(params, tokens, *, residual):
     for token, label in itertools.pairwise(tokens):
         x = np.eye(V)[token]
         for index, layer in enumerate(params.rnn):
-            read = normalised(params.norms, index - 1, x) if index else x
-            carries[index], y = _oracles.lstm_step(layer, carries[index], read)
+            read = normalised(layer.norm, x)
+            carries[index], y = _oracles.lstm_step(layer.rnn, carries[index], read)
             x = x + y if residual and index else y
-        logits = normalised(params.norms, len(params.rnn) - 1, x) @ params.w + params.b
+        logits = x @ params.w + params.b
         nats.append(np.log(np.exp(logits).sum()) - logits[label])
     return np.exp(np.mean(nats))
 
 
-def normalised(norms, place, x):
-    if not norms:
+def normalised(norm, x):
+    if norm is None:
         return x
-    return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * norms[place].scale + norms[place].shift
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * norm.scale + norm.shift
 
 
 @pytest.mark.parametrize(("residual", "layer_norm"), [(True, False), (True, True)])
 def test_perplexity_is_that_of_a_loop(residual, layer_norm):
     options = {"cell": "lstm", "hidden_size": H, "layers": 3, "batch_size": 1}
     config = LanguageConfig(**{**OPTIONS, **options}, residual=residual, layer_norm=layer_norm)
-    _, params, _ = make(layers=3, residual=residual, layer_norm=layer_norm)
-    noise = jax.random.normal(jax.random.key(2), [2, 3, H])
+    _, params, _ = make(num_layers=3, residual=residual, layer_norm=layer_norm)
+    noise = jax.random.normal(jax.random.key(2), [3, 2, H])
     moved = [
-        norm._replace(scale=norm.scale + noise[0, i], shift=noise[1, i])
-        for i, norm in enumerate(params.norms)
+        layer._replace(norm=layer.norm and NormParams(1 + noise[i, 0], noise[i, 1]))
+        for i, layer in enumerate(params.rnn)
     ]
-    params = params._replace(norms=tuple(moved))
+    params = params._replace(rnn=tuple(moved))
     tokens = np.random.default_rng(0).integers(0, V, 18).astype(np.int32)
     measured = TrainedModel(config, params, None).measure(tokens)
     expected = perplexity_by_loop(params, tokens, residual=residual)

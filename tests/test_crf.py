@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import Total, cross_entropy
+from birnn_jax import Mask, Segments, Total, cross_entropy
 from birnn_jax.heads import (
     CRFParams,
     constrain_crf,
@@ -24,6 +24,11 @@ from tests._cases import assert_close, random_like
 B, T, K = 4, 4, 3
 LENGTHS = np.array([4, 2, 0, 1])
 MASK = np.arange(T) < LENGTHS[:, None]
+# Gaps, padding on the left, nothing at all, a row without a gap.
+GAPS = np.array([[1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
+every_visit = pytest.mark.parametrize(
+    ("lengths", "mask"), [(LENGTHS, MASK), (Mask(GAPS), GAPS)], ids=["lengths", "gaps"]
+)
 
 loss = jax.jit(crf_loss)
 marginals = jax.jit(crf_marginals)
@@ -65,25 +70,26 @@ def _all_rows(params, logits, length):
     return rows, _score(params, logits, np.array(rows, int).reshape(len(rows), length))
 
 
-def _brute_force_loss(params, logits, labels):
+def _brute_force_loss(params, logits, labels, mask):
     nats = []
-    for b, length in enumerate(LENGTHS):
-        _, scores = _all_rows(params, logits[b], length)
-        row = np.asarray(labels)[b : b + 1, :length]
-        nats.append(jax.nn.logsumexp(scores) - _score(params, logits[b], row)[0])
+    for b, valid in enumerate(mask):
+        _, scores = _all_rows(params, logits[b, valid], valid.sum())
+        row = np.asarray(labels)[b : b + 1, valid]
+        nats.append(jax.nn.logsumexp(scores) - _score(params, logits[b, valid], row)[0])
     return sum(nats)
 
 
-def test_loss_and_gradients_equal_those_of_enumeration(params, logits, labels):
+@every_visit
+def test_loss_and_gradients_equal_those_of_enumeration(params, logits, labels, lengths, mask):
     def of_library(params, logits):
-        return crf_loss(params, logits, labels, LENGTHS).sum
+        dirty = jnp.where(mask[..., None], logits, jnp.nan)
+        return crf_loss(params, dirty, jnp.where(mask, labels, -7), lengths).sum
 
-    want, want_grads = jax.jit(
-        jax.value_and_grad(functools.partial(_brute_force_loss, labels=labels), (0, 1))
-    )(params, logits)
+    brute_force = functools.partial(_brute_force_loss, labels=labels, mask=mask)
+    want, want_grads = jax.jit(jax.value_and_grad(brute_force, (0, 1)))(params, logits)
     got, grads = jax.jit(jax.value_and_grad(of_library, (0, 1)))(params, logits)
     assert_close((got, grads), (want, want_grads))
-    assert float(loss(params, logits, labels, LENGTHS).count) == LENGTHS.sum()
+    assert float(loss(params, logits, labels, lengths).count) == mask.sum()
 
 
 def test_without_transitions_it_is_the_cross_entropy(logits, labels):
@@ -106,31 +112,34 @@ def test_padding_is_never_used(params, logits, labels):
     assert_close(alone, one)
 
 
-def test_marginals_equal_those_of_enumeration(params, logits):
+@every_visit
+def test_marginals_equal_those_of_enumeration(params, logits, lengths, mask):
     want = np.zeros([B, T, K])
-    for b, length in enumerate(LENGTHS):
-        rows, scores = _all_rows(params, logits[b], length)
+    for b, valid in enumerate(mask):
+        rows, scores = _all_rows(params, logits[b, valid], valid.sum())
         for row, probability in zip(rows, jax.nn.softmax(scores), strict=True):
-            for t, label in enumerate(row):
+            for t, label in zip(np.flatnonzero(valid), row, strict=True):
                 want[b, t, label] += probability
-    got = marginals(params, logits, LENGTHS)
+    got = marginals(params, logits, lengths)
     assert_close(got, jnp.float32(want))
-    assert not np.asarray(got)[~MASK].any()
+    assert not np.asarray(got)[~mask].any()
 
 
+@every_visit
 @pytest.mark.parametrize("n", [1, 5, 12])
-def test_n_best_equals_the_sorted_enumeration(params, logits, n):
-    labels, scores = n_best(params, logits, LENGTHS, n=n)
+def test_n_best_equals_the_sorted_enumeration(params, logits, n, lengths, mask):
+    labels, scores = n_best(params, logits, lengths, n=n)
     assert labels.shape == (B, n, T) and scores.shape == (B, n)
-    for b, length in enumerate(LENGTHS):
-        rows, want = _all_rows(params, logits[b], length)
+    for b, valid in enumerate(mask):
+        rows, want = _all_rows(params, logits[b, valid], valid.sum())
         order = np.argsort(-np.asarray(want))[:n]
         missing = n - len(order)
         assert_close(scores[b, : len(order)], want[order])
         for rank, place in enumerate(order):
-            assert tuple(labels[b, rank, :length].tolist()) == rows[place]
-        assert (labels[b, :, length:] == -1).all()
-        assert np.isneginf(scores[b, len(order) :]).all() and missing == max(n - 3**length, 0)
+            assert tuple(labels[b, rank, valid].tolist()) == rows[place]
+        assert (labels[b][:, ~valid] == -1).all()
+        assert np.isneginf(scores[b, len(order) :]).all()
+        assert missing == max(n - 3 ** valid.sum(), 0)
         assert (labels[b, len(order) :] == -1).all()
 
 
@@ -170,6 +179,10 @@ def test_long_rows_stay_finite_with_large_scores(params):
         (lambda p: crf_loss(p, jnp.zeros([2, 3, 4]), jnp.zeros([2, 3], int)), "has 4 classes"),
         (lambda p: crf_loss(p, jnp.zeros([2, 3, K]), jnp.zeros([2, 4], int)), "labels must be"),
         (lambda p: crf_decode(p, jnp.zeros([3, K])), r"must be \[B, T, D\]"),
+        (
+            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.ones([2, 3], int))),
+            "takes lengths or a Mask, got Segments",
+        ),
         (lambda p: crf_decode_n_best(p, jnp.zeros([2, 3, K]), n=0), "n must be at least 1"),
     ],
 )

@@ -7,18 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from birnn_jax import Mask, Segments
 from birnn_jax.heads import ctc_beam_decode, ctc_greedy_decode, ctc_loss
 from tests._cases import assert_close, random_like
 
 B, T, K, N = 4, 4, 3, 3
 LENGTHS = np.array([4, 2, 0, 3])
 MASK = np.arange(T) < LENGTHS[:, None]
+# A gap, padding on the left, nothing at all, no gap.
+GAPS = np.array([[1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
 
 loss = jax.jit(ctc_loss, static_argnames="blank")
 greedy = jax.jit(ctc_greedy_decode, static_argnames="blank")
 beam = jax.jit(ctc_beam_decode, static_argnames=("width", "blank"))
 
 every_blank = pytest.mark.parametrize("blank", [0, 2])
+every_visit = pytest.mark.parametrize(
+    ("lengths", "mask"), [(LENGTHS, MASK), (Mask(GAPS), GAPS)], ids=["lengths", "gaps"]
+)
 
 
 @pytest.fixture
@@ -49,21 +55,25 @@ def _rows(labels, lengths):
     return [tuple(row[:n]) for row, n in zip(labels.tolist(), lengths.tolist(), strict=True)]
 
 
+@every_visit
 @every_blank
-def test_loss_and_gradients_equal_those_of_enumeration(logits, blank):
+def test_loss_and_gradients_equal_those_of_enumeration(logits, blank, lengths, mask):
     a, b = [label for label in range(K) if label != blank]
     labels = jnp.array([[a, a, b], [b, 9, 9], [9, 9, 9], [9, 9, 9]])
     label_lengths = np.array([2, 1, 0, 0])
 
     def brute_force(logits):
         rows = [(a, a), (b,), (), ()]
-        scores = [_log_probs(logits[i], LENGTHS[i], blank)[row] for i, row in enumerate(rows)]
+        steps = [logits[i, valid] for i, valid in enumerate(mask)]
+        scores = [
+            _log_probs(one, len(one), blank)[row] for one, row in zip(steps, rows, strict=True)
+        ]
         return -sum(scores)
 
     def of_library(logits):
-        return ctc_loss(logits, LENGTHS, labels, label_lengths, blank=blank).sum
+        return ctc_loss(logits, lengths, labels, label_lengths, blank=blank).sum
 
-    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
+    dirty = jnp.where(mask[..., None], logits, jnp.nan)
     want = jax.jit(jax.value_and_grad(brute_force))(logits)
     assert_close(jax.jit(jax.value_and_grad(of_library))(dirty), want)
 
@@ -86,14 +96,26 @@ def test_labels_that_do_not_fit_have_a_huge_finite_loss(logits):
     assert 9e4 < nats < 2e5
 
 
+def test_a_mask_of_labels_leaves_some_out(logits):
+    some = loss(logits, LENGTHS, jnp.array([[1, 2]] * B), Mask(jnp.array([[False, True]] * B)))
+    assert_close(some, loss(logits, LENGTHS, jnp.array([[2]] * B), None))
+
+
+@every_visit
 @every_blank
-def test_greedy_takes_the_best_path(logits, blank):
-    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
-    labels, lengths = greedy(dirty, LENGTHS, blank=blank)
+def test_greedy_takes_the_best_path(logits, blank, lengths, mask):
+    dirty = jnp.where(mask[..., None], logits, jnp.nan)
+    labels, label_lengths = greedy(dirty, lengths, blank=blank)
     best = np.asarray(logits.argmax(axis=-1))
-    want = [_collapse(best[b, :length], blank) for b, length in enumerate(LENGTHS)]
-    assert _rows(labels, lengths) == want
-    assert labels.shape == (B, T) and labels.dtype == lengths.dtype == jnp.int32
+    want = [_collapse(best[b, valid], blank) for b, valid in enumerate(mask)]
+    assert _rows(labels, label_lengths) == want
+    assert labels.shape == (B, T) and labels.dtype == label_lengths.dtype == jnp.int32
+
+
+def test_greedy_merges_across_a_gap():
+    path, valid = jnp.array([[1, 0, 1, 2]]), jnp.array([[True, False, True, True]])
+    labels, length = greedy(jax.nn.one_hot(path, K), Mask(valid))
+    assert labels[0, : int(length[0])].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -105,16 +127,17 @@ def test_greedy_merges_before_it_removes(path, labels):
     assert got[0, : int(length[0])].tolist() == labels and length[0] == len(labels)
 
 
+@every_visit
 @every_blank
-def test_a_wide_beam_is_exact(logits, blank):
+def test_a_wide_beam_is_exact(logits, blank, lengths, mask):
     width = 40  # more than the 31 rows of up to four of two labels
-    dirty = jnp.where(MASK[..., None], logits, jnp.nan)
-    labels, lengths, log_probs = beam(dirty, LENGTHS, width=width, blank=blank)
-    assert labels.shape == (B, width, T) and lengths.shape == (B, width)
-    for b, length in enumerate(LENGTHS):
-        want = _log_probs(logits[b], length, blank)
+    dirty = jnp.where(mask[..., None], logits, jnp.nan)
+    labels, label_lengths, log_probs = beam(dirty, lengths, width=width, blank=blank)
+    assert labels.shape == (B, width, T) and label_lengths.shape == (B, width)
+    for b, valid in enumerate(mask):
+        want = _log_probs(logits[b, valid], valid.sum(), blank)
         order = sorted(want, key=want.get, reverse=True)
-        assert _rows(labels[b], lengths[b])[: len(order)] == order
+        assert _rows(labels[b], label_lengths[b])[: len(order)] == order
         scores = jnp.stack([want[row] for row in order])
         assert_close(log_probs[b, : len(order)], scores)
         assert np.isneginf(log_probs[b, len(order) :]).all()
@@ -181,6 +204,10 @@ def test_a_beam_finds_labels_that_no_single_path_shows():
         (lambda x: ctc_loss(x, None, jnp.zeros([2, 1], int), blank=3), "blank must be one of 3"),
         (lambda x: ctc_greedy_decode(x, blank=-1), "blank must be one of 3"),
         (lambda x: ctc_beam_decode(x, width=0), "width must be at least 1"),
+        (
+            lambda x: ctc_greedy_decode(x, Segments(jnp.ones([2, 4], int))),
+            "takes lengths or a Mask, got Segments",
+        ),
         (lambda x: ctc_greedy_decode(x[0]), r"must be \[B, T, D\]"),
     ],
 )

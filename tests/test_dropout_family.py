@@ -18,6 +18,7 @@ from birnn_jax import (
     Bi,
     Cell,
     Layer,
+    LayerParams,
     bidirectional,
     drop_connect,
     init_stack,
@@ -260,7 +261,7 @@ def test_layers_of_a_stack_draw_different_noise():
     )
     carries, _ = jax.jit(stack, static_argnames=("layers", "dropout"))(
         (layer,) * 2,
-        [eye] * 2,
+        [LayerParams(eye)] * 2,
         jnp.zeros([1, 1, 200]),
         initial_carry=[carry] * 2,
         dropout=0.5,
@@ -281,7 +282,7 @@ def test_a_stack_takes_it_in_every_position_and_compiles_with_gradients():
         return ys.sum(), (carries, ys)
 
     (_, (carries, ys)), grads = jax.jit(run)(params, jax.random.key(1))
-    assert type(carries[0].fwd) is type(cell.initial_carry(params[0].fwd))
+    assert type(carries[0].fwd) is type(cell.initial_carry(params[0].rnn.fwd))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     assert not ys[1, 2:].any()
 
@@ -310,7 +311,7 @@ def test_flax_layers_hand_their_keys_to_the_noise(kind):
         call = functools.partial(stacked.apply, variables, xs)
         noisy = call(deterministic=False, rngs={"dropout": key})[1]
         single = birnn_jax.linen.Bidirectional(NOISY["recurrent"], hidden_size=H)
-        one = single.apply({"params": {"rnn": params[0]}}, xs, key=jax.random.key(4))[1]
+        one = single.apply({"params": {"rnn": params[0].rnn}}, xs, key=jax.random.key(4))[1]
     else:
         stacked = birnn_jax.nnx.Stack(layers, input_size=D, hidden_size=H, rngs=nnx.Rngs(0))
         params = nnx.as_pure(stacked.rnn)
@@ -319,12 +320,12 @@ def test_flax_layers_hand_their_keys_to_the_noise(kind):
         single = birnn_jax.nnx.Bidirectional(
             NOISY["recurrent"], input_size=D, hidden_size=H, rngs=nnx.Rngs(0)
         )
-        single.rnn = stacked.rnn[0]
+        single.rnn = stacked.rnn[0].rnn
         one = single(xs, key=jax.random.key(4))[1]
     quiet = stack(layers, params, xs)[1]
     assert_close(call(deterministic=True)[1], quiet)
     assert (noisy != quiet).any()
-    want = bidirectional(NOISY["recurrent"], params[0], xs, key=jax.random.key(4))[1]
+    want = bidirectional(NOISY["recurrent"], params[0].rnn, xs, key=jax.random.key(4))[1]
     assert_close(one, want)
 
 
@@ -404,13 +405,13 @@ def test_a_stack_locks_the_mask_between_its_layers():
     )
     xs = random_xs(0, B, T, 200)
     layers = (Layer(copy, direction="fwd"),) * 2
-    run = functools.partial(stack, layers, ({}, {}), xs, locked_dropout=RATE)
+    run = functools.partial(stack, layers, (LayerParams({}),) * 2, xs, locked_dropout=RATE)
     mask = _recover_mask(run(key=jax.random.key(0))[1], xs)
     np.testing.assert_array_equal(mask == 0, np.broadcast_to(mask[:, :1] == 0, mask.shape))
     assert abs((mask == 0).mean() - RATE) < 0.09
     assert_equal(run()[1], xs)
     with pytest.raises(ValueError, match="locked_dropout must be"):
-        stack(layers, ({}, {}), xs, locked_dropout=1.0)
+        stack(layers, (LayerParams({}),) * 2, xs, locked_dropout=1.0)
 
 
 @pytest.mark.parametrize(
@@ -466,6 +467,10 @@ def test_bad_arguments_are_refused_with_or_without_a_key(call, message):
         call()
 
 
+def _blank(path, leaf):
+    return jnp.zeros_like(leaf) if path[-1].name == "w_h" else leaf
+
+
 def test_drop_connect_masks_recurrent_weights_of_each_direction_and_layer_alone():
     layers = (Layer(LSTM), Layer(GRU, direction="fwd"))
     params = init_stack(layers, jax.random.key(0), input_size=40, hidden_size=20)
@@ -473,24 +478,17 @@ def test_drop_connect_masks_recurrent_weights_of_each_direction_and_layer_alone(
     masks = [
         _recover_mask(after.w_h, before.w_h)
         for after, before in [
-            (dropped[0].fwd, params[0].fwd),
-            (dropped[0].bwd, params[0].bwd),
-            (dropped[1], params[1]),
+            (dropped[0].rnn.fwd, params[0].rnn.fwd),
+            (dropped[0].rnn.bwd, params[0].rnn.bwd),
+            (dropped[1].rnn, params[1].rnn),
         ]
     ]
     for mask in masks:
         assert np.isclose(mask, 0).mean() == pytest.approx(RATE, abs=0.05)
         assert np.isclose(mask[mask != 0], 1 / (1 - RATE)).all()
     assert 0.3 < ((masks[0] == 0) != (masks[1] == 0)).mean() < 0.66  # 0.48 if drawn apart
-    restored = jax.tree.map(lambda leaf: leaf, dropped)
-    restored = (
-        Bi(
-            restored[0].fwd._replace(w_h=params[0].fwd.w_h),
-            restored[0].bwd._replace(w_h=params[0].bwd.w_h),
-        ),
-        restored[1]._replace(w_h=params[1].w_h),
-    )
-    assert_equal(restored, params)
+    rest_of = functools.partial(jax.tree.map_with_path, _blank)
+    assert_equal(rest_of(dropped), rest_of(params))
 
 
 def test_drop_connect_without_a_key_is_the_identity_and_with_one_is_repeatable():

@@ -6,13 +6,17 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from flax.nnx import Param, Rngs
 
 from birnn_jax import (
+    ELMAN,
     GRU,
     LSTM,
     Bi,
+    Cell,
     ClassifierParams,
     Layer,
+    LayerParams,
     Mask,
     Segments,
     accuracy,
@@ -24,26 +28,50 @@ from birnn_jax import (
     final_states,
     init_classifier,
     init_stack,
+    linen,
     make_optimizer,
     max_pool,
     mean_pool,
+    nnx,
     scan_cell,
     stack,
+    stack_lengths,
     stack_states,
     unstack_states,
 )
+from birnn_jax.cells import GRU_RESET_BEFORE, zoneout
+from birnn_jax.heads import bridge, init_bridge
 from tests._cases import CLOCKED, LENGTHS, B, D, H, T, random_cell, random_inputs, random_xs
 
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
+GRU_PARAMS, ELMAN_PARAMS = random_inputs(GRU).params, random_cell(ELMAN, 1)[0]
 LAYERS = (Layer(LSTM), Layer(LSTM))
 OTHER_SIZE = [random_cell(LSTM, seed, hidden_size=H + 1) for seed in (1, 3)]
-NO_ATTENTION = ClassifierParams((PARAMS, PARAMS), attention=None, w=None, b=None)
+MIXED = PARAMS.fwd._replace(w_h=OTHER_SIZE[0][0].w_h)
+NO_ATTENTION = ClassifierParams((LayerParams(PARAMS),) * 2, attention=None, w=None, b=None)
 scan = functools.partial(scan_cell, LSTM, PARAMS.fwd)
 both = functools.partial(bidirectional, LSTM, PARAMS)
-make_stack = functools.partial(init_stack, key=jax.random.key(0), input_size=D)
+COUNTER = Cell(
+    init=lambda key, input_size, hidden_size: jnp.zeros([input_size]),
+    initial_carry=lambda params: jnp.zeros([], jnp.int32),
+    step=lambda params, carry, x: (carry + 1, x),
+)
+
+
+def make_stack(layers, *, hidden_size):
+    return init_stack(layers, jax.random.key(0), input_size=D, hidden_size=hidden_size)
+
+
 drop = functools.partial(dropout, XS)
-run_stack = functools.partial(stack, LAYERS[:1], (PARAMS,))
+run_stack = functools.partial(stack, LAYERS[:1], (LayerParams(PARAMS),))
 pool = functools.partial(attention_pool, None)
+
+
+def _nnx_layer(params):
+    layer = nnx.Bidirectional(LSTM, input_size=D, hidden_size=H, rngs=Rngs(0))
+    layer.rnn = Param(params)
+    return layer
+
 
 BAD_VALUES = {
     # Inputs of the wrong shape.
@@ -112,6 +140,70 @@ BAD_VALUES = {
         lambda: bidirectional(LSTM, PARAMS.fwd, XS),
         "params must be a Bi, one for each direction, got <class",
     ),
+    "both_params_for_one": (
+        lambda: scan_cell(LSTM, PARAMS, XS),
+        "params must be LSTMParams of one direction, got a Bi of two: give params.fwd or",
+    ),
+    "both_params_for_one_of_your_own_cells": (
+        lambda: scan_cell(CLOCKED, PARAMS, XS),
+        "params must be those of one direction, got a Bi of two",
+    ),
+    "params_of_a_gru_for_an_lstm": (
+        lambda: scan_cell(LSTM, GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_a_gru_for_a_bidirectional_lstm": (
+        lambda: bidirectional(LSTM, Bi(PARAMS.fwd, GRU_PARAMS.bwd), XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_a_gru_for_a_layer": (
+        lambda: stack((Layer(GRU), Layer(LSTM)), (LayerParams(GRU_PARAMS),) * 2, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "both_params_for_a_layer_of_one": (
+        lambda: stack((Layer(LSTM, direction="fwd"),), (LayerParams(PARAMS),), XS),
+        "params must be LSTMParams of one direction, got a Bi of two",
+    ),
+    "params_of_one_for_a_layer_of_both": (
+        lambda: stack((Layer(LSTM),), (LayerParams(PARAMS.fwd),), XS),
+        "params must be a Bi, one for each direction, got <class",
+    ),
+    "params_that_would_do_something": (
+        lambda: scan_cell(GRU_RESET_BEFORE, GRU_PARAMS.fwd, XS),
+        "params must be GRUResetBeforeParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_another_cell_with_options": (
+        lambda: scan_cell(LSTM.with_init(forget_bias=2.0), GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_of_another_noisy_cell": (
+        lambda: scan_cell(zoneout(LSTM, h=0.1), GRU_PARAMS.fwd, XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
+    "params_without_their_class": (
+        lambda: scan_cell(LSTM, PARAMS.fwd._asdict(), XS),
+        "params must be LSTMParams, which the cell's init makes, got dict.",
+    ),
+    "params_that_cannot_be_split": (
+        lambda: scan_cell(LSTM, PARAMS.fwd._replace(b=jnp.ones(4 * H - 1)), XS),
+        "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (7, 28), b (27,).",
+    ),
+    "params_of_two_sizes": (
+        lambda: bidirectional(LSTM, Bi(MIXED, PARAMS.bwd), XS),
+        "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (8, 32), b (28,).",
+    ),
+    "params_that_would_be_broadcast": (
+        lambda: scan_cell(ELMAN, ELMAN_PARAMS._replace(w_h=jnp.ones([1, 1])), XS),
+        "Arrays of ElmanParams must fit one another, got w_x (2, 7), w_h (1, 1), b (7,).",
+    ),
+    "params_of_both_in_linen": (
+        lambda: linen.RNN(LSTM, H).apply({"params": {"rnn": PARAMS}}, XS),
+        "params must be LSTMParams of one direction, got a Bi of two",
+    ),
+    "params_of_a_gru_in_nnx": (
+        lambda: _nnx_layer(GRU_PARAMS)(XS),
+        "params must be LSTMParams, which the cell's init makes, got GRUParams.",
+    ),
     "final_states_without_h": (
         lambda: final_states(random_cell(CLOCKED, 1)[1]),
         "final_states reads a field h of the carry, got <class 'dict'>.",
@@ -138,6 +230,80 @@ BAD_VALUES = {
         lambda: Layer(Bi(LSTM, GRU), direction="bwd"),
         "A layer with direction='bwd' has one cell and nothing to merge.",
     ),
+    "unknown_connection": (
+        lambda: Layer(LSTM, connection="skip"),
+        "connection must be one of 'none', 'residual', 'highway', got 'skip'.",
+    ),
+    "unknown_norm": (
+        lambda: Layer(LSTM, norm="batch"),
+        "norm must be one of 'none', 'pre', 'post'",
+    ),
+    "unknown_initial_carry": (
+        lambda: Layer(LSTM, initial_carry="zeros"),
+        "initial_carry must be one of 'cell', 'learned', got 'zeros'.",
+    ),
+    "unknown_subsample_mode": (
+        lambda: Layer(LSTM, subsample=2, subsample_mode="last"),
+        "subsample_mode must be one of 'concat', 'first', got 'last'.",
+    ),
+    "no_step_becomes_one": (
+        lambda: Layer(LSTM, subsample=0),
+        "subsample must be at least 1, got 0.",
+    ),
+    "projection_to_nothing": (
+        lambda: Layer(LSTM, projection=0),
+        "projection must be at least 1, got 0.",
+    ),
+    "first_of_one_step": (
+        lambda: Layer(LSTM, subsample_mode="first"),
+        "subsample_mode='first' has no effect with subsample=1: give the number of steps",
+    ),
+    "residual_of_another_size": (
+        lambda: make_stack((Layer(LSTM, connection="residual"),), hidden_size=H),
+        "connection='residual' needs inputs and outputs of one size, got 2 and 14. Give the layer "
+        "projection=2.",
+    ),
+    "highway_of_another_size": (
+        lambda: make_stack((Layer(LSTM, subsample=3, connection="highway"),), hidden_size=H),
+        "connection='highway' needs inputs and outputs of one size, got 6 and 14. Give the layer "
+        "projection=6.",
+    ),
+    "residual_of_one_feature_in_a_run": (
+        lambda: stack(
+            (Layer(CLOCKED, direction="fwd", connection="residual"),),
+            (LayerParams(random_cell(CLOCKED, 1, input_size=1)[0]),),
+            XS[..., :1],
+        ),
+        "connection='residual' needs inputs and outputs of one size, got 1 and 11.",
+    ),
+    "learned_carry_of_integers": (
+        lambda: make_stack((Layer(COUNTER, initial_carry="learned"),), hidden_size=H),
+        "A learned carry must be of floats, but the cell has int32.",
+    ),
+    "params_of_a_recurrence_for_a_layer": (
+        lambda: stack(LAYERS[:1], (PARAMS,), XS),
+        "params must hold a LayerParams for each layer, got <class 'birnn_jax._types.Bi'>.",
+    ),
+    "params_without_what_the_layer_has": (
+        lambda: stack((Layer(LSTM, norm="pre"),), (LayerParams(PARAMS),), XS),
+        "The params of a layer do not fit it: norm should be parameters, got None. Use the layers",
+    ),
+    "params_with_what_the_layer_has_not": (
+        lambda: stack(LAYERS[:1], (LayerParams(PARAMS, initial=CARRY),), XS),
+        "The params of a layer do not fit it: initial should be None, got parameters. Use",
+    ),
+    "segments_of_fewer_steps": (
+        lambda: stack_lengths((Layer(LSTM, subsample=2),), Segments(jnp.ones([B, T], jnp.int32))),
+        "Segments cannot be subsampled: a group would hold steps of two sequences. Give each",
+    ),
+    "bridge_to_a_carry_that_is_no_vector": (
+        lambda: init_bridge(CLOCKED, jax.random.key(0), input_size=4, hidden_size=H),
+        "A bridge leads to a carry of vectors of floats, but the cell has one of shape () and",
+    ),
+    "bridge_from_another_carry": (
+        lambda: bridge(init_bridge(GRU, jax.random.key(0), input_size=4, hidden_size=H), CARRY.bwd),
+        "The encoder's carry has 14 features, but the bridge was made for 4: h and c of both",
+    ),
     "no_layers": (
         lambda: make_stack((), hidden_size=H),
         "A stack needs at least one layer, got none.",
@@ -147,7 +313,7 @@ BAD_VALUES = {
         "hidden_size has 1 sizes for 2 layers.",
     ),
     "params_of_fewer_layers": (
-        lambda: stack(LAYERS, (PARAMS,), XS),
+        lambda: stack(LAYERS, (LayerParams(PARAMS),), XS),
         "layers, params and initial_carry must be as many, got 2, 1 and 2.",
     ),
     "carries_of_more_layers": (
@@ -232,6 +398,10 @@ BAD_TYPES = {
     ),
     "float_lengths_of_pool": (
         lambda: mean_pool(XS, LENGTHS.astype(float)),
+        "lengths must be integers",
+    ),
+    "float_lengths_of_fewer_steps": (
+        lambda: stack_lengths((Layer(LSTM, subsample=2),), LENGTHS.astype(float)),
         "lengths must be integers",
     ),
     "old_key": (

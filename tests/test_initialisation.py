@@ -122,7 +122,7 @@ def test_options_reach_both_directions_every_layer_and_compute_the_same_steps():
     cell = LSTM.with_init(forget_bias=2.0)
     layers = (Layer(cell), Layer(Bi(cell, GRU)), Layer(cell, direction="bwd"))
     params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=H)
-    for one in (*params[0], params[1].fwd, params[2]):
+    for one in (*params[0].rnn, params[1].rnn.fwd, params[2].rnn):
         np.testing.assert_array_equal(one.b[H : 2 * H], 2.0)
     xs = jax.random.normal(jax.random.key(1), [2, 4, 3])
     pair = init_bidirectional(cell, jax.random.key(0), input_size=3, hidden_size=H)

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import birnn_jax
-from birnn_jax import GRU, LSTM, Bi, Layer
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer
 from birnn_jax.cells import PROJECTED_LSTM, elman
 from birnn_jax.interop.safetensors import load, save
 from birnn_jax.interop.stablehlo import deserialize, serialize
@@ -46,6 +46,8 @@ def test_model_comes_back_from_its_file_with_its_layers(tmp_path):
         Layer(Bi(LSTM, GRU)),
         Layer(PROJECTED_LSTM.with_init(projection_size=2), merge="sum"),
         Layer(LSTM, direction="bwd"),
+        Layer(GRU, subsample=2, projection=2 * H, connection="highway"),
+        Layer(ELMAN, norm="pre", initial_carry="learned"),
     )
     save(tmp_path / "m.safetensors", params, {"layers": layers, "tags": ["NOUN", "VERB"]})
     loaded = load(tmp_path / "m.safetensors")
@@ -90,9 +92,9 @@ def test_file_is_read_without_the_library(tmp_path):
     data = (tmp_path / "m.safetensors").read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + size])
-    begin, end = header["rnn.0.bwd.w_h"]["data_offsets"]
+    begin, end = header["rnn.0.rnn.bwd.w_h"]["data_offsets"]
     w_h = np.frombuffer(data[8 + size :][begin:end], np.float32).reshape(H, 4 * H)
-    np.testing.assert_array_equal(w_h, params.rnn[0].bwd.w_h)
+    np.testing.assert_array_equal(w_h, params.rnn[0].rnn.bwd.w_h)
     config = json.loads(header["__metadata__"]["config"])
     assert config["layers"][0]["birnn_jax.Layer"]["cell"] == {"name": "LSTM", "init": {}}
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, GRUCarry, Layer, init_stack
+from birnn_jax import ELMAN, GRU, LSTM, Bi, GRUCarry, Layer, LayerParams, init_stack
 from birnn_jax.cells import GRU_RESET_BEFORE, MINGRU, PROJECTED_LSTM, zoneout
 from birnn_jax.interop.cudnn import from_cudnn, to_cudnn
 from birnn_jax.interop.equinox import from_equinox, to_equinox
@@ -235,6 +235,22 @@ EXPORTS = {
     ),
     "torch backwards": (to_torch, random_stack(Layer(LSTM, direction="bwd")), "no layer with dir"),
     "torch with a sum": (to_torch, random_stack(Layer(LSTM, merge="sum")), "and merge='sum'"),
+    "torch with a connection": (
+        to_torch,
+        random_stack(Layer(LSTM), Layer(LSTM, norm="post", connection="residual")),
+        "one of the layers has more: norm='post', connection='residual'. birnn_jax.interop.stable",
+    ),
+    "linen with a projection": (to_linen, random_stack(Layer(GRU, projection=4)), "projection=4"),
+    "onnx operator with fewer steps": (
+        lambda layers, params: to_onnx(layers[0], params[0]),
+        random_stack(Layer(GRU, subsample=2, subsample_mode="first")),
+        "Only the recurrence .* subsample=2, subsample_mode='first'",
+    ),
+    "nnx with a learned carry": (
+        to_nnx,
+        random_stack(Layer(LSTM, initial_carry="learned")),
+        "initial_carry='learned'",
+    ),
     "torch of two cells": (
         to_torch,
         random_stack(Layer(LSTM), Layer(GRU)),
@@ -262,8 +278,8 @@ def test_exports_without_a_counterpart_are_refused(convert, stack, match):
 
 def test_nnx_gru_with_b_hn_of_zero_is_exported():
     layers, (params,) = random_stack(Layer(GRU, direction="fwd"))
-    params = params._replace(b_hn=jnp.zeros(H))
-    assert (to_nnx(layers, [params])[0]["cell"]["dense_i"]["bias"] == params.b).all()
+    params = LayerParams(params.rnn._replace(b_hn=jnp.zeros(H)))
+    assert (to_nnx(layers, [params])[0]["cell"]["dense_i"]["bias"] == params.rnn.b).all()
 
 
 def test_states_come_in_by_name_not_by_place():

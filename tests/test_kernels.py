@@ -72,14 +72,23 @@ def equations(jaxpr):
 @CELLS
 def test_built_in_cells_have_a_kernel_whatever_their_initialisers(cell):
     params, carry = random_cell(cell, 1)
-    assert find_form(cell._replace(init=None), (params, carry, random_xs())) is not None
+    assert find_form(cell._replace(init=None), (params, random_xs()), carry) is not None
 
 
 def test_other_cells_and_mixed_dtypes_have_none():
     params, carry = random_cell(LSTM, 1)
-    assert find_form(as_plain(LSTM), (params, carry)) is None
-    assert find_form(LSTM, (params, carry._replace(c=carry.c.astype("bfloat16")))) is None
-    assert find_form(LSTM, (params, carry, random_xs().astype("int32"))) is None
+    assert find_form(as_plain(LSTM), params, carry) is None
+    assert find_form(LSTM, params, carry._replace(c=carry.c.astype("bfloat16"))) is None
+    assert find_form(LSTM, (params, random_xs().astype("bfloat16")), carry) is None
+    assert find_form(LSTM, (params, random_xs().astype("int32")), carry) is None
+
+
+def test_kernels_under_bfloat16_params_carry_float32():
+    params, carry = random_cell(LSTM, 1, dtype="bfloat16")
+    assert find_form(LSTM, params, carry) is not None
+    assert (
+        find_form(LSTM, params, jax.tree.map(lambda leaf: leaf.astype("bfloat16"), carry)) is None
+    )
 
 
 @CELLS

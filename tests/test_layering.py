@@ -14,7 +14,8 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # Each row may import the rows above it and itself; beside each module what it may import from
 # outside the package and the standard library.
 LAYERS = [
-    {"_types": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
+    {"_types": {"jax"}, "_dtypes": {"jax"}, "_checks": {"jax"}, "_chunks": {"jax"}},
+    {"_affine": {"jax"}},
     {
         "cells._init": {"jax"},
         "cells._gated": {"jax"},
@@ -53,18 +54,33 @@ LAYERS = [
         "_scan": {"jax"},
         "_bidirectional": {"jax"},
         "_dropout": {"jax"},
+        "_subsample": {"jax"},
+        "_layer": {"jax"},
+        "_layer_run": {"jax"},
         "_stack": {"jax"},
         "_states": {"jax"},
         "_readouts": {"jax"},
     },
     {
+        "streaming._steps": {"jax"},
+        "streaming._latency": {"jax"},
+        "streaming": set(),
         "_models": {"jax"},
         "_losses": {"jax", "optax"},
         "heads._attention": {"jax"},
+        "heads._bridge": {"jax"},
+        "heads._places": {"jax"},
         "heads._crf": {"jax"},
         "heads._ctc": {"jax", "optax"},
         "heads._tags": {"jax", "numpy"},
         "heads": set(),
+        "inspection._directions": set(),
+        "inspection._gates": {"jax"},
+        "inspection._trace": {"jax"},
+        "inspection._pushes": {"jax"},
+        "inspection._gradients": {"jax"},
+        "inspection._table": {"jax"},
+        "inspection": set(),
     },
     {
         "_train": {"jax", "numpy", "optax"},
@@ -79,6 +95,7 @@ LAYERS = [
         "interop._keras_sources": {"numpy"},
         "interop._layers": {"jax", "numpy"},
         "interop._onnx_graph": {"numpy"},
+        "interop._onnx_layer": {"numpy"},
         "interop._onnx_weights": {"numpy"},
         "interop._torch_weights": {"jax", "numpy"},
         "interop.cudnn": {"jax", "numpy"},
@@ -115,7 +132,7 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    packages = ("cells", "heads", "interop", "kernels")
+    packages = ("cells", "heads", "inspection", "interop", "kernels", "streaming")
     package = module.split(".")[:1] if module in packages or "." in module else []
     for level, name in _imports(FILES[module]):
         if level > 0:

@@ -16,6 +16,7 @@ from birnn_jax import (
     init_classifier,
     init_tagger,
     stack,
+    stack_lengths,
     tagger,
 )
 from tests import _oracles
@@ -42,8 +43,10 @@ STEPS = [
 ]
 READOUTS = ["final", "mean", "max", "attention"]
 
-run_tagger = jax.jit(tagger, static_argnames=("layers", "dropout"))
-run_classifier = jax.jit(classifier, static_argnames=("layers", "readout", "dropout"))
+run_tagger = jax.jit(tagger, static_argnames=("layers", "dropout", "locked_dropout"))
+run_classifier = jax.jit(
+    classifier, static_argnames=("layers", "readout", "dropout", "locked_dropout")
+)
 
 
 def _random_params(init, layers=LAYERS, **options):
@@ -115,6 +118,50 @@ def test_models_drop_between_layers_while_there_is_a_key(init, run):
     assert_equal(one, same)
     assert (one != other).any()
     assert_equal(run(*args, dropout=0.5), run(*args))
+
+
+@pytest.mark.parametrize(
+    ("init", "run"), [(init_tagger, run_tagger), (init_classifier, run_classifier)]
+)
+def test_models_lock_the_dropout_between_layers(init, run):
+    layers = (Layer(ELMAN, direction="fwd"),) * 2
+    params = _random_params(init, layers)
+    logits = run(layers, params, random_xs(), LENGTHS, locked_dropout=0.5, key=jax.random.key(0))
+    carries, ys = stack(
+        layers, params.rnn, random_xs(), LENGTHS, locked_dropout=0.5, key=jax.random.key(0)
+    )
+    want = ys if init is init_tagger else carries[-1].h
+    assert_close(logits, _project(params, np.asarray(want, np.float64)))
+    assert not jnp.allclose(logits, run(layers, params, random_xs(), LENGTHS), atol=1e-3)
+
+
+# Fewer steps.
+
+PYRAMID = (Layer(ELMAN, direction="fwd"), Layer(GRU, subsample=2, projection=5))
+
+
+@pytest.mark.parametrize("readout", ["mean", "max", "attention"])
+def test_classifier_reads_the_steps_that_are_left(readout):
+    params = _random_params(init_classifier, PYRAMID, readout=readout)
+    _, ys = stack(PYRAMID, params.rnn, random_xs(), LENGTHS)
+    lengths = [3, 1, 0]  # of 5, 2 and 0
+    pooled = {
+        "mean": lambda: _oracles.mean_pool(ys, lengths),
+        "max": lambda: _oracles.max_pool(ys, lengths),
+        "attention": lambda: _oracles.attention_pool(params.attention, ys, lengths)[0],
+    }[readout]()
+    logits = run_classifier(PYRAMID, params, random_xs(), LENGTHS, readout=readout)
+    assert_close(logits, _project(params, pooled))
+
+
+def test_tagger_scores_the_steps_that_are_left():
+    params = _random_params(init_tagger, PYRAMID)
+    logits = run_tagger(PYRAMID, params, random_xs(), LENGTHS)
+    _, ys = stack(PYRAMID, params.rnn, random_xs(), LENGTHS)
+    assert logits.shape == (B, 3, K)
+    assert_close(logits, _project(params, np.asarray(ys, np.float64)))
+    left = np.arange(3) < np.array(stack_lengths(PYRAMID, LENGTHS))[:, None]
+    assert_equal(logits[~left], jnp.broadcast_to(params.b, [(~left).sum(), K]))
 
 
 @pytest.mark.parametrize("init", [init_tagger, init_classifier])

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -287,3 +288,25 @@ def test_directions_compares_runs(trained, tell, tmp_path):
     status, out, _ = tell("directions", "--runs", trained, trained, "--picture", picture)
     assert status == 0 and picture.stat().st_size > 10_000
     assert out.count("direction both") == 2 and out.count(" know ") == 4
+
+
+def test_export_refuses_what_it_cannot_write(trained, tell, tmp_path):
+    taken = tmp_path / "taken.onnx"
+    taken.write_text("mine")
+    status, out, err = tell("export", "--run", trained, "--onnx", taken)
+    assert (status, out) == (1, "") and err.startswith(f"error: {taken} exists already")
+    assert taken.read_text() == "mine"
+    status, _, err = tell("export", "--run", trained, "--onnx", tmp_path / "no" / "tagger.onnx")
+    assert (status, err) == (
+        1,
+        f"error: {tmp_path / 'no'} is not a folder: the file cannot be written there.\n",
+    )
+    status, _, err = tell("export", "--run", tmp_path, "--onnx", tmp_path / "tagger.onnx")
+    assert status == 1 and "is not a run folder" in err
+
+
+def test_export_without_onnx_says_what_to_install(trained, tell, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    status, _, err = tell("export", "--run", trained, "--onnx", tmp_path / "tagger.onnx")
+    assert (status, err) == (1, "error: Export to ONNX needs onnx: pip install onnx.\n")
+    assert not list(tmp_path.iterdir())

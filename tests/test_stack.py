@@ -14,6 +14,7 @@ from birnn_jax import (
     Bi,
     Cell,
     Layer,
+    LayerParams,
     LSTMCarry,
     dropout,
     init_stack,
@@ -57,6 +58,8 @@ PASS_ON = Cell(
     step=lambda params, carry, x: (carry, x),
 )
 
+NOTHING = (LayerParams(None),) * 3
+
 run = jax.jit(stack, static_argnames=("layers", "dropout"))
 drop = jax.jit(dropout, static_argnames="rate")
 
@@ -96,14 +99,14 @@ def test_one_size_serves_all_layers():
     layers = (Layer(GRU),) * 3
     init = functools.partial(init_stack, layers, input_size=D, hidden_size=H)
     params = jax.eval_shape(lambda: init(jax.random.key(0)))
-    assert [layer.bwd.w_x.shape[0] for layer in params] == [D, 2 * H, 2 * H]
-    assert {layer.fwd.w_h.shape for layer in params} == {(H, 3 * H)}
+    assert [layer.rnn.bwd.w_x.shape[0] for layer in params] == [D, 2 * H, 2 * H]
+    assert {layer.rnn.fwd.w_h.shape for layer in params} == {(H, 3 * H)}
 
 
 def test_layers_start_from_different_parameters():
     layers = (Layer(ELMAN, direction="fwd"),) * 2
     bottom, top = init_stack(layers, jax.random.key(0), input_size=H, hidden_size=H)
-    assert (bottom.w_x != top.w_x).all() and (bottom.w_h != top.w_h).all()
+    assert (bottom.rnn.w_x != top.rnn.w_x).all() and (bottom.rnn.w_h != top.rnn.w_h).all()
 
 
 # The layout of torch.
@@ -178,8 +181,8 @@ def test_dropout_keeps_the_dtype():
 def test_stack_drops_between_layers_only():
     layers = (Layer(PASS_ON, direction="fwd"),) * 2
     xs = random_xs(0, B, T, 500)
-    _, one_layer = stack(layers[:1], (None,), xs, dropout=0.5, key=jax.random.key(0))
-    _, two_layers = stack(layers, (None, None), xs, dropout=0.5, key=jax.random.key(0))
+    _, one_layer = stack(layers[:1], NOTHING[:1], xs, dropout=0.5, key=jax.random.key(0))
+    _, two_layers = stack(layers, NOTHING[:2], xs, dropout=0.5, key=jax.random.key(0))
     assert_equal(one_layer, xs)
     np.testing.assert_allclose((two_layers != 0).mean(), 0.5, atol=0.03)
 
@@ -187,7 +190,7 @@ def test_stack_drops_between_layers_only():
 def test_stack_draws_a_mask_of_its_own_for_every_layer():
     layers = (Layer(PASS_ON, direction="fwd"),) * 3
     xs = random_xs(0, B, T, 500)
-    _, ys = stack(layers, (None,) * 3, xs, dropout=0.5, key=jax.random.key(0))
+    _, ys = stack(layers, NOTHING, xs, dropout=0.5, key=jax.random.key(0))
     np.testing.assert_allclose((ys != 0).mean(), 0.25, atol=0.03)
 
 

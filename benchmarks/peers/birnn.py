@@ -1,5 +1,7 @@
 """Ourselves. The variants of the plan are the one place where a private name is used."""
 
+from typing import Literal
+
 import jax
 
 from benchmarks._points import Point
@@ -11,7 +13,11 @@ CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, 
 
 
 def make_layer(
-    point: Point, *, residuals: str = "gates", plain: bool = False, plan: dict | None = None
+    point: Point,
+    *,
+    residuals: Literal["gates", "states", "chunked"] = "gates",
+    plain: bool = False,
+    plan: dict | None = None,
 ) -> Layer:
     """One call of `bidirectional`; `plain` takes the scan that users' own cells take."""
     cell, container = CELLS[point.cell]

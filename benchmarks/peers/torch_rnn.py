@@ -45,6 +45,7 @@ def make_program(point: Point, inputs: dict) -> Program:
         call()
         if not is_training:
             return {"ys": _to_numpy(last["ys"])}
+        assert xs.grad is not None
         return {"d_xs": _to_numpy(xs.grad), "d_weights": _gradients(point, module)}
 
     first_s, _ = _measure.timed(call)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, sum_dtype, widen
 from .._types import Cell
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
@@ -60,7 +61,7 @@ def elman_update(
     params: ElmanParams, carry: ElmanCarry, gates: ElmanGates
 ) -> tuple[ElmanCarry, jax.Array]:
     """Takes the new state as it is."""
-    return ElmanCarry(gates.h), gates.h
+    return ElmanCarry(gates.h), as_output(gates.h, params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class _GatesFn:
     activation: Callable[[jax.Array], jax.Array]
 
     def __call__(self, params: ElmanParams, carry: ElmanCarry, x: jax.Array) -> ElmanGates:
-        return ElmanGates(self.activation(x @ params.w_x + carry.h @ params.w_h + params.b))
+        a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
+        return ElmanGates(self.activation(a))
 
 
 def _init(
@@ -89,7 +91,7 @@ def _init(
 
 
 def _initial_carry(params: ElmanParams) -> ElmanCarry:
-    return ElmanCarry(h=jnp.zeros(params.w_h.shape[0], params.w_h.dtype))
+    return ElmanCarry(h=jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype)))
 
 
 def _tanh(a: jax.Array) -> jax.Array:

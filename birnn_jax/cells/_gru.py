@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, sum_dtype, widen
 from .._types import Cell, Params
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_bias, init_gate_bias, init_weights
@@ -38,13 +39,13 @@ class GRUGates(NamedTuple):
 
 def gru_initial_carry(params: Params) -> GRUCarry:
     """Zeros, by the rows of `w_h`."""
-    return GRUCarry(h=jnp.zeros(params.w_h.shape[0], params.w_h.dtype))
+    return GRUCarry(h=jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype)))
 
 
 def gru_update(params: Params, carry: GRUCarry, gates: GRUGates) -> tuple[GRUCarry, jax.Array]:
     """Between the old state and the candidate; z keeps the old one."""
     h = (1 - gates.z) * gates.n + gates.z * carry.h
-    return GRUCarry(h), h
+    return GRUCarry(h), as_output(h, params)
 
 
 def _gru_init(
@@ -68,11 +69,11 @@ def _gru_init(
 
 
 def _gru_gates(params: GRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
-    x_r, x_z, x_n = jnp.split(x @ params.w_x + params.b, 3)
-    h_r, h_z, h_n = jnp.split(carry.h @ params.w_h, 3)
+    x_r, x_z, x_n = jnp.split(product(x, params.w_x) + widen(params.b), 3)
+    h_r, h_z, h_n = jnp.split(product(carry.h, params.w_h), 3)
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
-    n = jnp.tanh(x_n + r * (h_n + params.b_hn))
+    n = jnp.tanh(x_n + r * (h_n + widen(params.b_hn)))
     return GRUGates(r=r, z=z, n=n)
 
 

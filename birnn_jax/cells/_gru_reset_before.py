@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, widen
 from .._types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
@@ -40,12 +41,12 @@ def _init(
 
 
 def _gates(params: GRUResetBeforeParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
-    x_r, x_z, x_n = jnp.split(x @ params.w_x + params.b, 3)
+    x_r, x_z, x_n = jnp.split(product(x, params.w_x) + widen(params.b), 3)
     w_hrz, w_hn = jnp.split(params.w_h, [2 * x_r.shape[0]], axis=1)
-    h_r, h_z = jnp.split(carry.h @ w_hrz, 2)
+    h_r, h_z = jnp.split(product(carry.h, w_hrz), 2)
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
-    n = jnp.tanh(x_n + (r * carry.h) @ w_hn)
+    n = jnp.tanh(x_n + product(r * carry.h, w_hn))
     return GRUGates(r=r, z=z, n=n)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, widen
 from .._types import Cell
 from ._elman import ElmanCarry, ElmanGates, elman_update
 from ._gated import GatedStep
@@ -40,7 +41,8 @@ class _GatesFn:
     activation: Callable[[jax.Array], jax.Array]
 
     def __call__(self, params: IndRNNParams, carry: ElmanCarry, x: jax.Array) -> ElmanGates:
-        return ElmanGates(self.activation(x @ params.w_x + carry.h * params.w_h + params.b))
+        a = product(x, params.w_x) + carry.h * widen(params.w_h) + widen(params.b)
+        return ElmanGates(self.activation(a))
 
 
 def _init(
@@ -63,7 +65,7 @@ def _init(
 
 
 def _initial_carry(params: IndRNNParams) -> ElmanCarry:
-    return ElmanCarry(h=jnp.zeros_like(params.w_h))
+    return ElmanCarry(h=jnp.zeros_like(widen(params.w_h)))
 
 
 INDRNN = indrnn(jax.nn.relu)

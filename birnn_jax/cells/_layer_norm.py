@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, widen
 from .._types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
@@ -40,9 +41,10 @@ class LayerNormGRUParams(NamedTuple):
     scale_h: jax.Array  # [3H]
 
 
-def _normalise(a: jax.Array, epsilon: float) -> jax.Array:
-    centred = a - a.mean()
-    return centred * jax.lax.rsqrt(jnp.mean(centred**2) + epsilon)
+def normalise(a: jax.Array, epsilon: float) -> jax.Array:
+    """`(a - mean(a)) / sqrt(var(a) + epsilon)` over the last axis."""
+    centred = a - a.mean(axis=-1, keepdims=True)
+    return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)
 
 
 @functools.wraps(lstm_init, assigned=())  # takes its options
@@ -65,26 +67,30 @@ class _LSTMGatesFn:
     epsilon: float
 
     def __call__(self, params: LayerNormLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
-        a_x = _normalise(x @ params.w_x, self.epsilon) * params.scale_x
-        a_h = _normalise(carry.h @ params.w_h, self.epsilon) * params.scale_h
-        return activate(a_x + a_h + params.b)
+        a_x = normalise(product(x, params.w_x), self.epsilon) * widen(params.scale_x)
+        a_h = normalise(product(carry.h, params.w_h), self.epsilon) * widen(params.scale_h)
+        return activate(a_x + a_h + widen(params.b))
 
 
 def _lstm_update_ba(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    h = gates.o * jnp.tanh(_normalise(c, 1e-5) * params.scale_c + params.shift_c)
-    return LSTMCarry(c=c, h=h), h
+    h = gates.o * jnp.tanh(_scale(normalise(c, 1e-5), params))
+    return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
 def _lstm_update_tfa(
     params: LayerNormLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     c = gates.f * carry.c + gates.i * gates.g
-    c = _normalise(c, 1e-3) * params.scale_c + params.shift_c
+    c = _scale(normalise(c, 1e-3), params)
     h = gates.o * jnp.tanh(c)
-    return LSTMCarry(c=c, h=h), h
+    return LSTMCarry(c=c, h=h), as_output(h, params)
+
+
+def _scale(c: jax.Array, params: LayerNormLSTMParams) -> jax.Array:
+    return c * widen(params.scale_c) + widen(params.shift_c)
 
 
 LAYER_NORM_LSTM_BA = Cell(
@@ -136,18 +142,22 @@ def _gru_init(
 
 
 def _gru_gates(params: LayerNormGRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
-    x_r, x_z, x_n = jnp.split(_normalise_gru(x @ params.w_x) * params.scale_x + params.b, 3)
-    h_r, h_z, h_n = jnp.split(_normalise_gru(carry.h @ params.w_h) * params.scale_h, 3)
+    x_r, x_z, x_n = jnp.split(
+        normalise_gru(product(x, params.w_x)) * widen(params.scale_x) + widen(params.b), 3
+    )
+    h_r, h_z, h_n = jnp.split(
+        normalise_gru(product(carry.h, params.w_h)) * widen(params.scale_h), 3
+    )
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
-    n = jnp.tanh(x_n + r * (h_n + params.b_hn))
+    n = jnp.tanh(x_n + r * (h_n + widen(params.b_hn)))
     return GRUGates(r=r, z=z, n=n)
 
 
-def _normalise_gru(a: jax.Array) -> jax.Array:
+def normalise_gru(a: jax.Array) -> jax.Array:
     """The two gates together, the candidate by itself."""
     a_rz, a_n = jnp.split(a, [a.shape[0] // 3 * 2])
-    return jnp.concatenate([_normalise(a_rz, 1e-5), _normalise(a_n, 1e-5)])
+    return jnp.concatenate([normalise(a_rz, 1e-5), normalise(a_n, 1e-5)])
 
 
 LAYER_NORM_GRU_BA = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))

@@ -1,10 +1,12 @@
 """Cells that are linear in their state, which can be scanned in parallel over time."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
+from .._dtypes import as_output
 from .._types import Cell, Params
 
 
@@ -23,6 +25,18 @@ class CoefficientsFn(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class GatedCoefficients:
+    """A `CoefficientsFn` by way of gates, which inspection shows under their names."""
+
+    gates: Callable[[Params, jax.Array], Any]  # (params, x) -> a NamedTuple of [H]
+    combine: Callable[[Any], tuple[jax.Array, jax.Array]]  # gates -> (a, b)
+
+    def __call__(self, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The coefficients of one step."""
+        return self.combine(self.gates(params, x))
+
+
+@dataclasses.dataclass(frozen=True)
 class LinearStep:
     """The `StepFn` `h[t] = a * h[t-1] + b`; steps with the same `coefficients` are equal."""
 
@@ -34,7 +48,7 @@ class LinearStep:
         """One step."""
         a, b = self.coefficients(params, x)
         h = a * carry.h + b
-        return LinearCarry(h), h
+        return LinearCarry(h), as_output(h, params)
 
 
 @dataclasses.dataclass(frozen=True)

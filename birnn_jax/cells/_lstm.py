@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, sum_dtype, widen
 from .._types import Cell, Params
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
@@ -58,13 +59,13 @@ def lstm_init(
 
 def lstm_initial_carry(params: Params) -> LSTMCarry:
     """Zeros, by the rows of `w_h`."""
-    zeros = jnp.zeros(params.w_h.shape[0], params.w_h.dtype)
+    zeros = jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype))
     return LSTMCarry(c=zeros, h=zeros)
 
 
 def lstm_gates(params: Params, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
     """The four gates."""
-    return activate(x @ params.w_x + carry.h @ params.w_h + params.b)
+    return activate(product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b))
 
 
 def activate(a: jax.Array) -> LSTMGates:
@@ -79,7 +80,7 @@ def lstm_update(params: Params, carry: LSTMCarry, gates: LSTMGates) -> tuple[LST
     """The new cell state, and what the output gate lets out of it."""
     c = gates.f * carry.c + gates.i * gates.g
     h = gates.o * jnp.tanh(c)
-    return LSTMCarry(c=c, h=h), h
+    return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
 LSTM = Cell(lstm_init, lstm_initial_carry, GatedStep(lstm_gates, lstm_update))

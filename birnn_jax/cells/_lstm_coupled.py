@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, widen
 from .._types import Cell
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
@@ -41,7 +42,8 @@ def _init(
 
 
 def _gates(params: CoupledLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
-    a_f, a_g, a_o = jnp.split(x @ params.w_x + carry.h @ params.w_h + params.b, 3)
+    a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
+    a_f, a_g, a_o = jnp.split(a, 3)
     f = jax.nn.sigmoid(a_f)
     return LSTMGates(i=1 - f, f=f, g=jnp.tanh(a_g), o=jax.nn.sigmoid(a_o))
 

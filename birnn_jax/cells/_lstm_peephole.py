@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, widen
 from .._types import Cell
 from ._gated import GatedStep
-from ._lstm import LSTMCarry, lstm_init, lstm_initial_carry
+from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_initial_carry
 
 
 class PeepholeLSTMParams(NamedTuple):
@@ -36,8 +37,9 @@ def _init(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> 
 
 
 def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> PeepholeLSTMGates:
-    a_i, a_f, a_g, a_o = jnp.split(x @ params.w_x + carry.h @ params.w_h + params.b, 4)
-    w_ci, w_cf, _ = jnp.split(params.w_c, 3)
+    a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
+    a_i, a_f, a_g, a_o = jnp.split(a, 4)
+    w_ci, w_cf, _ = jnp.split(widen(params.w_c), 3)
     i = jax.nn.sigmoid(a_i + w_ci * carry.c)
     f = jax.nn.sigmoid(a_f + w_cf * carry.c)
     return PeepholeLSTMGates(i=i, f=f, g=jnp.tanh(a_g), a_o=a_o)
@@ -46,10 +48,16 @@ def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> Peepho
 def _update(
     params: PeepholeLSTMParams, carry: LSTMCarry, gates: PeepholeLSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
-    _, _, w_co = jnp.split(params.w_c, 3)
     c = gates.f * carry.c + gates.i * gates.g
-    h = jax.nn.sigmoid(gates.a_o + w_co * c) * jnp.tanh(c)
-    return LSTMCarry(c=c, h=h), h
+    h = open_output(params, gates, c).o * jnp.tanh(c)
+    return LSTMCarry(c=c, h=h), as_output(h, params)
+
+
+def open_output(params: PeepholeLSTMParams, gates: PeepholeLSTMGates, c: jax.Array) -> LSTMGates:
+    """The gates with the output gate at last, which sees the new cell state."""
+    _, _, w_co = jnp.split(widen(params.w_c), 3)
+    i, f, g, a_o = gates
+    return LSTMGates(i=i, f=f, g=g, o=jax.nn.sigmoid(a_o + w_co * c))
 
 
 PEEPHOLE_LSTM = Cell(_init, lstm_initial_carry, GatedStep(_gates, _update))

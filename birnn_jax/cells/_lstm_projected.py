@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import as_output, product, sum_dtype
 from .._types import Cell
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
@@ -59,7 +60,7 @@ def _init(
 
 def _initial_carry(params: ProjectedLSTMParams) -> LSTMCarry:
     hidden_size, projection_size = params.w_p.shape
-    dtype = params.w_p.dtype
+    dtype = sum_dtype(params.w_p.dtype)
     return LSTMCarry(c=jnp.zeros(hidden_size, dtype), h=jnp.zeros(projection_size, dtype))
 
 
@@ -67,8 +68,8 @@ def _update(
     params: ProjectedLSTMParams, carry: LSTMCarry, gates: LSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
     unprojected, y = lstm_update(params, carry, gates)
-    h = y @ params.w_p
-    return unprojected._replace(h=h), h
+    h = product(y, params.w_p)
+    return unprojected._replace(h=h), as_output(h, params)
 
 
 PROJECTED_LSTM = Cell(_init, _initial_carry, GatedStep(lstm_gates, _update))

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, sum_dtype, widen
 from .._types import Cell
 from ._init import Initializer, init_weights
-from ._linear import LinearCarry, LinearStep
+from ._linear import GatedCoefficients, LinearCarry, LinearStep
 
 
 class MinGRUParams(NamedTuple):
@@ -24,6 +25,21 @@ class MinLSTMParams(NamedTuple):
     b: jax.Array  # [3H]
 
 
+class MinGRUGates(NamedTuple):
+    """Update gate and candidate of `MINGRU`."""
+
+    z: jax.Array  # [H]
+    n: jax.Array  # [H]
+
+
+class MinLSTMGates(NamedTuple):
+    """Gates of `MINLSTM` that add up to one, and its candidate."""
+
+    i: jax.Array  # [H]
+    f: jax.Array  # [H]
+    n: jax.Array  # [H]
+
+
 def _mingru_init(
     key: jax.Array, input_size: int, hidden_size: int, *, w_x: Initializer = "glorot_uniform"
 ) -> MinGRUParams:
@@ -32,13 +48,16 @@ def _mingru_init(
 
 
 def _mingru_initial_carry(params: MinGRUParams) -> LinearCarry:
-    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, params.b.dtype))
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, sum_dtype(params.b.dtype)))
 
 
-def _mingru_coefficients(params: MinGRUParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    a_z, a_h = jnp.split(x @ params.w_x + params.b, 2)
-    z = jax.nn.sigmoid(a_z)
-    return 1 - z, z * _positive(a_h)
+def _mingru_gates(params: MinGRUParams, x: jax.Array) -> MinGRUGates:
+    a_z, a_h = jnp.split(product(x, params.w_x) + widen(params.b), 2)
+    return MinGRUGates(z=jax.nn.sigmoid(a_z), n=_positive(a_h))
+
+
+def _mingru_coefficients(gates: MinGRUGates) -> tuple[jax.Array, jax.Array]:
+    return 1 - gates.z, gates.z * gates.n
 
 
 def _minlstm_init(
@@ -49,14 +68,18 @@ def _minlstm_init(
 
 
 def _minlstm_initial_carry(params: MinLSTMParams) -> LinearCarry:
-    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, params.b.dtype))
+    return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, sum_dtype(params.b.dtype)))
 
 
-def _minlstm_coefficients(params: MinLSTMParams, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    a_i, a_f, a_h = jnp.split(x @ params.w_x + params.b, 3)
+def _minlstm_gates(params: MinLSTMParams, x: jax.Array) -> MinLSTMGates:
+    a_i, a_f, a_h = jnp.split(product(x, params.w_x) + widen(params.b), 3)
     # f / (f + i) without the quotient, which is 0/0 where both gates are closed.
     log_ratio = jax.nn.log_sigmoid(a_f) - jax.nn.log_sigmoid(a_i)
-    return jax.nn.sigmoid(log_ratio), jax.nn.sigmoid(-log_ratio) * _positive(a_h)
+    return MinLSTMGates(i=jax.nn.sigmoid(-log_ratio), f=jax.nn.sigmoid(log_ratio), n=_positive(a_h))
+
+
+def _minlstm_coefficients(gates: MinLSTMGates) -> tuple[jax.Array, jax.Array]:
+    return gates.f, gates.i * gates.n
 
 
 def _positive(a: jax.Array) -> jax.Array:
@@ -64,7 +87,11 @@ def _positive(a: jax.Array) -> jax.Array:
     return jnp.where(a >= 0, a + 0.5, jax.nn.sigmoid(a))
 
 
-MINGRU = Cell(_mingru_init, _mingru_initial_carry, LinearStep(_mingru_coefficients))
+MINGRU = Cell(
+    _mingru_init,
+    _mingru_initial_carry,
+    LinearStep(GatedCoefficients(_mingru_gates, _mingru_coefficients)),
+)
 """minGRU: a GRU whose gate and candidate do not see the state.
 
     z = sigmoid(x[t] w_xz + b_z)
@@ -79,7 +106,11 @@ References:
   Feng et al., Were RNNs All We Needed?, 2024, in the form with g.
 """
 
-MINLSTM = Cell(_minlstm_init, _minlstm_initial_carry, LinearStep(_minlstm_coefficients))
+MINLSTM = Cell(
+    _minlstm_init,
+    _minlstm_initial_carry,
+    LinearStep(GatedCoefficients(_minlstm_gates, _minlstm_coefficients)),
+)
 """minLSTM: an LSTM whose gates and candidate do not see the state; the gates add up to one.
 
     i, f = sigmoid(x[t] w_xi + b_i), sigmoid(x[t] w_xf + b_f)

@@ -89,7 +89,7 @@ class NoisyStep:
             new, y = self.step(params, carry, x)
         new = _zone_field(new, carry, "c", self.zoneout_c, _fold(key_step, 1))
         new = _zone_field(new, carry, "h", self.zoneout_h, _fold(key_step, 2))
-        return new, new.h if self.zoneout_h else y
+        return new, new.h.astype(y.dtype) if self.zoneout_h else y
 
 
 def zoneout(cell: Cell, *, h: float, c: float = 0.0) -> Cell:

@@ -1,4 +1,4 @@
-"""What stands on top of a stack, beside a softmax: CRF, CTC, attention."""
+"""What stands on top of a stack, beside a softmax: CRF, CTC, attention, a decoder."""
 
 from ._attention import AdditiveAttentionParams as AdditiveAttentionParams
 from ._attention import GeneralAttentionParams as GeneralAttentionParams
@@ -7,6 +7,8 @@ from ._attention import dot_attention as dot_attention
 from ._attention import general_attention as general_attention
 from ._attention import init_additive_attention as init_additive_attention
 from ._attention import init_general_attention as init_general_attention
+from ._bridge import bridge as bridge
+from ._bridge import init_bridge as init_bridge
 from ._crf import CRFParams as CRFParams
 from ._crf import crf_decode as crf_decode
 from ._crf import crf_decode_n_best as crf_decode_n_best

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, sum_dtype, widen
 from .._visits import Lengths, valid_steps
 
 
@@ -69,7 +70,8 @@ def additive_attention(
 
     Returns:
       contexts: `[B, N, S]`; zero in a row of length 0.
-      weights: `[B, N, T]`, zero in padding; each query's add up to 1, to 0 at length 0.
+      weights: `[B, N, T]`, zero in padding; each query's add up to 1, to 0 at length 0. In
+        float32 at least; contexts are in the dtype of the states.
 
     Raises:
       ValueError: if the ranks or sizes do not fit.
@@ -90,8 +92,9 @@ def additive_attention(
       Translate, 2015.
     """
     states, mask = _prepare(queries, states, lengths, sizes=(params.w_query, params.w_states))
-    hidden = (queries @ params.w_query)[:, :, None] + (states @ params.w_states)[:, None]
-    return _attend(jnp.tanh(hidden) @ params.v, states, mask)
+    from_query, from_states = product(queries, params.w_query), product(states, params.w_states)
+    hidden = jnp.tanh(from_query[:, :, None] + from_states[:, None])
+    return _attend(product(hidden, params.v), states, mask)
 
 
 def dot_attention(
@@ -127,7 +130,7 @@ def dot_attention(
             f"dot_attention needs queries and states of one size, got {queries.shape[-1]} and "
             f"{states.shape[-1]}. Use general_attention."
         )
-    return _attend(jnp.einsum("bns,bts->bnt", queries, states), states, mask)
+    return _attend(_scores(queries, states), states, mask)
 
 
 def init_general_attention(
@@ -183,7 +186,7 @@ def general_attention(
       2015.
     """
     states, mask = _prepare(queries, states, lengths, sizes=(params.w, params.w.T))
-    return _attend(jnp.einsum("bns,bts->bnt", queries @ params.w, states), states, mask)
+    return _attend(_scores(product(queries, params.w), states), states, mask)
 
 
 def _prepare(
@@ -211,7 +214,13 @@ def _prepare(
     return jnp.where(mask[..., None], states, 0), mask
 
 
+def _scores(queries: jax.Array, states: jax.Array) -> jax.Array:
+    queries = queries.astype(states.dtype)
+    dtype = sum_dtype(states.dtype)
+    return jnp.einsum("bns,bts->bnt", queries, states, preferred_element_type=dtype)
+
+
 def _attend(scores: jax.Array, states: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`scores` is `[B, N, T]`."""
     weights = jax.nn.softmax(scores, axis=-1, where=mask[:, None])
-    return jnp.einsum("bnt,bts->bns", weights, states), weights
+    return jnp.einsum("bnt,bts->bns", weights, widen(states)).astype(states.dtype), weights

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from .._losses import Total
-from .._visits import valid_steps
+from .._visits import Lengths
+from ._places import Places, find_places
 
 
 class CRFParams(NamedTuple):
@@ -34,26 +34,27 @@ def init_crf(*, num_classes: int) -> CRFParams:
 
 
 def crf_loss(
-    params: CRFParams, logits: jax.Array, labels: jax.Array, lengths: ArrayLike | None = None
+    params: CRFParams, logits: jax.Array, labels: jax.Array, lengths: Lengths = None
 ) -> Total:
     """The negative log-likelihood of whole rows of labels.
 
         score(y) = start[y[1]] + sum_t logits[t, y[t]] + sum_t transitions[y[t-1], y[t]] + end[y[n]]
         loss     = log sum_y' exp(score(y')) - score(y)     over all K^n rows of labels y'
 
-    With parameters of zero this is `birnn_jax.cross_entropy`.
+    With parameters of zero this is `birnn_jax.cross_entropy`. Steps that a `Mask` leaves out are
+    passed over: the chain goes from one valid step to the next, here and in all of the CRF.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`, for example from `birnn_jax.tagger`.
       labels: `[B, T]` integers, 0 to K - 1; what stands in padding is never used.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
 
     Returns:
       `Total` of nats over valid steps. A row of length 0 adds nothing.
 
     Raises:
-      ValueError: if the shapes do not fit.
+      ValueError: if the shapes do not fit, or for `Segments`.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -67,23 +68,23 @@ def crf_loss(
       Lafferty, McCallum and Pereira, Conditional Random Fields, 2001; Huang, Xu and Yu,
       Bidirectional LSTM-CRF Models for Sequence Tagging, 2015.
     """
-    params, logits, mask = _prepare(params, logits, lengths)
+    params, logits, places = _prepare(params, logits, lengths)
+    mask = places.mask
     if labels.shape != mask.shape:
         raise ValueError(f"labels must be [B, T] = {mask.shape}, got shape {labels.shape}.")
+    labels = places.to_front(labels)
     score = jax.vmap(_score_row, in_axes=(None, 0, 0, 0))(params, logits, labels, mask)
     nats = _log_partition(params, logits, mask) - score
     return Total(nats.sum(), mask.sum(dtype=nats.dtype))
 
 
-def crf_marginals(
-    params: CRFParams, logits: jax.Array, lengths: ArrayLike | None = None
-) -> jax.Array:
+def crf_marginals(params: CRFParams, logits: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The probability of every label at every step, given the whole row.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
 
     Returns:
       `[B, T, K]`; each valid step adds up to 1, padding is zero.
@@ -96,20 +97,21 @@ def crf_marginals(
       >>> crf_marginals(init_crf(num_classes=2), jnp.zeros([1, 3, 2]), jnp.array([2]))[0].tolist()
       [[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]]
     """
-    params, logits, mask = _prepare(params, logits, lengths)
+    params, logits, places = _prepare(params, logits, lengths)
     # The derivative of log Z by a score is the expectation of what the score counts.
-    return jax.grad(lambda logits: _log_partition(params, logits, mask).sum())(logits)
+    log_partition = lambda logits: _log_partition(params, logits, places.mask).sum()  # noqa: E731
+    return places.to_origin(jax.grad(log_partition)(logits), axis=1)
 
 
 def crf_decode(
-    params: CRFParams, logits: jax.Array, lengths: ArrayLike | None = None
+    params: CRFParams, logits: jax.Array, lengths: Lengths = None
 ) -> tuple[jax.Array, jax.Array]:
     """The row of labels with the highest score, by the Viterbi algorithm.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
 
     Returns:
       labels: `[B, T]` int32, -1 in padding.
@@ -130,14 +132,14 @@ def crf_decode(
 
 
 def crf_decode_n_best(
-    params: CRFParams, logits: jax.Array, lengths: ArrayLike | None = None, *, n: int
+    params: CRFParams, logits: jax.Array, lengths: Lengths = None, *, n: int
 ) -> tuple[jax.Array, jax.Array]:
     """The n rows of labels with the highest scores, best first.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
       n: how many; at least 1.
 
     Returns:
@@ -156,21 +158,24 @@ def crf_decode_n_best(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}.")
-    params, logits, mask = _prepare(params, logits, lengths)
-    return jax.vmap(_n_best_row, in_axes=(None, 0, 0, None))(params, logits, mask, n)
+    params, logits, places = _prepare(params, logits, lengths)
+    n_best = jax.vmap(_n_best_row, in_axes=(None, 0, 0, None))
+    labels, scores = n_best(params, logits, places.mask, n)
+    return places.to_origin(labels, axis=2), scores
 
 
 def _prepare(
-    params: CRFParams, logits: jax.Array, lengths: ArrayLike | None
-) -> tuple[CRFParams, jax.Array, jax.Array]:
-    """At least float32, and zeros in padding."""
-    mask = valid_steps(logits, lengths)
+    params: CRFParams, logits: jax.Array, lengths: Lengths
+) -> tuple[CRFParams, jax.Array, Places]:
+    """At least float32, valid steps first, and zeros behind them."""
+    places = find_places(logits, lengths)
     num_classes = params.start.shape[0]
     if logits.shape[-1] != num_classes:
         raise ValueError(f"logits has {logits.shape[-1]} classes but params are for {num_classes}.")
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
-    return params, jnp.where(mask[..., None], logits, 0).astype(dtype), mask
+    logits = jnp.where(places.mask[..., None], places.to_front(logits), 0)
+    return params, logits.astype(dtype), places
 
 
 def _score_row(

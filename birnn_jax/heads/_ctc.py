@@ -5,17 +5,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 
 from .._losses import Total
-from .._visits import valid_steps
+from .._visits import Lengths
+from ._places import find_places
 
 
 def ctc_loss(
     logits: jax.Array,
-    lengths: ArrayLike | None,
+    lengths: Lengths,
     labels: jax.Array,
-    label_lengths: ArrayLike | None = None,
+    label_lengths: Lengths = None,
     *,
     blank: int = 0,
 ) -> Total:
@@ -25,9 +25,10 @@ def ctc_loss(
 
     Args:
       logits: `[B, T, K]`, for example from `birnn_jax.tagger`; K counts the blank.
-      lengths: `[B]` integers, of the logits; None means that all T steps are valid.
+      lengths: `[B]` integers, of the logits, or a `Mask`, whose gaps are passed over: a label on
+        both sides of one is one label. None means that all T steps are valid.
       labels: `[B, N]` integers, none of them the blank; padding is never used.
-      label_lengths: `[B]` integers; None means that all N labels are valid.
+      label_lengths: `[B]` integers, or a `Mask` of the labels; None means that all N are valid.
       blank: the class that stands for no label.
 
     Returns:
@@ -36,7 +37,7 @@ def ctc_loss(
       100,000 nats: leave out such rows.
 
     Raises:
-      ValueError: if the shapes do not fit, or `blank` is not a class.
+      ValueError: if the shapes do not fit, `blank` is not a class, or for `Segments`.
       TypeError: if lengths are not integers.
 
     Example:
@@ -53,7 +54,8 @@ def ctc_loss(
         raise ValueError(
             f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
         )
-    label_mask = valid_steps(labels[..., None], label_lengths)
+    places = find_places(labels[..., None], label_lengths)
+    label_mask, labels = places.mask, places.to_front(labels)
     nats = optax.ctc_loss(
         logits,
         (~mask).astype(logits.dtype),
@@ -66,13 +68,13 @@ def ctc_loss(
 
 
 def ctc_greedy_decode(
-    logits: jax.Array, lengths: ArrayLike | None = None, *, blank: int = 0
+    logits: jax.Array, lengths: Lengths = None, *, blank: int = 0
 ) -> tuple[jax.Array, jax.Array]:
     """The labels of the single most probable path: repetitions merged, then blanks removed.
 
     Args:
       logits: `[B, T, K]`.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
       blank: the class that stands for no label.
 
     Returns:
@@ -100,7 +102,7 @@ def ctc_greedy_decode(
 
 
 def ctc_beam_decode(
-    logits: jax.Array, lengths: ArrayLike | None = None, *, width: int, blank: int = 0
+    logits: jax.Array, lengths: Lengths = None, *, width: int, blank: int = 0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The most probable rows of labels, over all their paths, by prefix beam search.
 
@@ -109,7 +111,7 @@ def ctc_beam_decode(
 
     Args:
       logits: `[B, T, K]`.
-      lengths: `[B]` integers; None means that all T steps are valid.
+      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
       width: how many beginnings are kept, W; at least 1.
       blank: the class that stands for no label.
 
@@ -224,12 +226,11 @@ def _select(
     )
 
 
-def _prepare(
-    logits: jax.Array, lengths: ArrayLike | None, blank: int
-) -> tuple[jax.Array, jax.Array]:
-    """At least float32, and zeros in padding."""
-    mask = valid_steps(logits, lengths)
+def _prepare(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, jax.Array]:
+    """At least float32, valid steps first, and zeros behind them."""
+    places = find_places(logits, lengths)
     if not 0 <= blank < logits.shape[-1]:
         raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
-    return jnp.where(mask[..., None], logits, 0).astype(dtype), mask
+    logits = jnp.where(places.mask[..., None], places.to_front(logits), 0)
+    return logits.astype(dtype), places.mask

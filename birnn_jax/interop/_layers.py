@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._stack import Layer
+from .._layer import Layer, LayerParams, find_extras
 from .._types import Bi, Carry, Cell, Params
 from ..cells import (
     ELMAN,
@@ -28,7 +28,7 @@ from ..cells import (
     elman,
 )
 
-Imported = tuple[tuple[Layer, ...], tuple[Params, ...]]
+Imported = tuple[tuple[Layer, ...], tuple[LayerParams, ...]]
 CellParams = tuple[Cell, Params]
 
 LSTM_GATES = "ifgo"
@@ -125,23 +125,37 @@ def to_stack(converted: Iterable[CellParams | Bi[CellParams]]) -> Imported:
         if isinstance(one, Bi):
             (cell_fwd, params_fwd), (cell_bwd, params_bwd) = one
             layers.append(Layer(cell_fwd if cell_fwd == cell_bwd else Bi(cell_fwd, cell_bwd)))
-            params.append(Bi(params_fwd, params_bwd))
+            params.append(LayerParams(Bi(params_fwd, params_bwd)))
         else:
             layers.append(Layer(one[0], direction="fwd"))
-            params.append(one[1])
+            params.append(LayerParams(one[1]))
     return tuple(layers), tuple(params)
 
 
 def from_stack(
-    layers: Sequence[Layer], params: Sequence[Params]
+    layers: Sequence[Layer], params: Sequence[LayerParams]
 ) -> Iterator[tuple[Layer, list[CellParams]]]:
     """Each layer with the cell and the numpy parameters of its directions, forward first."""
     if len(layers) != len(params):
         raise ValueError(f"layers and params must be as many, got {len(layers)} and {len(params)}.")
-    for layer, one in zip(layers, jax.tree.map(as_numpy, tuple(params)), strict=True):
-        cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
-        both = layer.direction == "both"
-        yield layer, list(zip(cells, one, strict=True)) if both else [(cells[0], one)]
+    for layer, one in zip(layers, params, strict=True):
+        if extras := find_extras(layer):
+            raise ValueError(
+                "Only the recurrence of a layer can be written here, but one of the layers has "
+                f"more: {', '.join(f'{name}={value!r}' for name, value in extras.items())}. "
+                "birnn_jax.interop.stablehlo and safetensors write any stack."
+            )
+        yield layer, directions_of(layer, one)
+
+
+def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
+    """The cell and the numpy parameters of each direction of a layer, forward first."""
+    rnn = jax.tree.map(as_numpy, params.rnn)
+    if layer.direction != "both":
+        assert isinstance(layer.cell, Cell)
+        return [(layer.cell, rnn)]
+    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    return [(cells.fwd, rnn.fwd), (cells.bwd, rnn.bwd)]
 
 
 def in_pair(values: Sequence[Any]) -> Any:

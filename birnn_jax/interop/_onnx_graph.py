@@ -1,6 +1,6 @@
 """Builds an ONNX graph value by value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,8 @@ class Graph:
         self._nodes.append(node)
         return names
 
-    def model(self) -> Any:
-        """The checked model, an `onnx.ModelProto`."""
+    def model(self, metadata: Mapping[str, str] | None = None) -> Any:
+        """The checked model, an `onnx.ModelProto`; texts in `metadata` travel with it."""
         helper = self._onnx.helper
         graph = helper.make_graph(
             self._nodes, "birnn_jax", self._inputs, self._outputs, self._constants
@@ -75,6 +75,7 @@ class Graph:
         model = helper.make_model(
             graph, producer_name="birnn_jax", opset_imports=[opset], ir_version=IR_VERSION
         )
+        helper.set_model_props(model, dict(metadata or {}))
         self._onnx.checker.check_model(model, full_check=True)
         return model
 

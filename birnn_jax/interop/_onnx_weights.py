@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._stack import Layer
-from .._types import Bi, Cell, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi, Cell
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, PEEPHOLE_LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import (
@@ -36,6 +36,8 @@ OPERATORS = {
     "LSTM": ("LSTM", 4, {}),
     "PEEPHOLE_LSTM": ("LSTM", 4, {}),
 }
+Operator = tuple[str, dict[str, np.ndarray], dict[str, Any]]  # type, inputs, attributes
+
 _GATES = {"RNN": "h", "GRU": "zrn", "LSTM": "iofg"}
 _OURS = {"RNN": "h", "GRU": GRU_GATES, "LSTM": LSTM_GATES}
 _DIRECTIONS: dict[str, Literal["both", "fwd", "bwd"]] = {
@@ -61,7 +63,7 @@ def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Im
       >>> from birnn_jax.interop.onnx import from_onnx
       >>> weights = {"W": jnp.ones([1, 12, 3]), "R": jnp.ones([1, 12, 4])}
       >>> layers, params = from_onnx("GRU", weights, linear_before_reset=1)
-      >>> layers == (Layer(GRU, direction="fwd"),), params[0].w_h.shape
+      >>> layers == (Layer(GRU, direction="fwd"),), params[0].rnn.w_h.shape
       (True, (4, 12))
     """
     arrays = {key: as_numpy(array) for key, array in weights.items()}
@@ -83,24 +85,30 @@ def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Im
     return (Layer(layers[0].cell, direction=_DIRECTIONS[direction]),), params
 
 
-def to_onnx(layer: Layer, params: Params) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
+def to_onnx(layer: Layer, params: LayerParams) -> Operator:
     """The operator of a layer: its type, the inputs W, R, B and P, and its attributes.
 
     Args:
-      layer: of one direction or two.
+      layer: of one direction or two, with nothing around its recurrence.
       params: of the layer.
 
     Raises:
-      ValueError: for a cell that ONNX has not, or directions that differ.
+      ValueError: for a cell that ONNX has not, directions that differ, or a layer with more.
 
     Example:
       >>> from birnn_jax.interop.onnx import to_onnx
-      >>> params = init_bidirectional(GRU, jax.random.key(0), input_size=3, hidden_size=4)
-      >>> op_type, weights, attributes = to_onnx(Layer(GRU), params)
+      >>> layers = (Layer(GRU),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> op_type, weights, attributes = to_onnx(layers[0], params[0])
       >>> op_type, weights["R"].shape, attributes["linear_before_reset"]
       ('GRU', (2, 12, 4), 1)
     """
     ((_, directions),) = from_stack([layer], [params])
+    return export_operator(layer.direction, directions)
+
+
+def export_operator(direction: str, directions: list[CellParams]) -> Operator:
+    """The operator of the recurrence of a layer."""
     names = {cell_name(cell, "ONNX", OPERATORS) for cell, _ in directions}
     sizes = {one.w_h.shape for _, one in directions}
     if len(names) > 1 or len(sizes) > 1:
@@ -111,8 +119,8 @@ def to_onnx(layer: Layer, params: Params) -> tuple[str, dict[str, np.ndarray], d
     op_type, _, attributes = OPERATORS[names.pop()]
     exported = [_export_direction(op_type, one) for _, one in directions]
     weights = {key: np.stack([one[key] for one in exported]) for key in exported[0]}
-    direction = {ours: theirs for theirs, ours in _DIRECTIONS.items()}[layer.direction]
-    attributes = {"direction": direction, "hidden_size": sizes.pop()[0], **attributes}
+    theirs = {ours: theirs for theirs, ours in _DIRECTIONS.items()}[direction]
+    attributes = {"direction": theirs, "hidden_size": sizes.pop()[0], **attributes}
     if "activations" in attributes:
         attributes["activations"] = attributes["activations"] * len(directions)
     return op_type, weights, attributes

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._stack import Layer
-from .._types import Params
+from .._layer import Layer, LayerParams
 from ._layers import Imported, as_numpy
 from .torch import from_torch, to_torch
 
@@ -42,7 +41,7 @@ def from_cudnn(
       ...     jnp.ones(4 * 4 * (3 + 4 + 2)),
       ...     input_size=3, hidden_size=4, num_layers=1, bidirectional=False,
       ... )
-      >>> layers == (Layer(LSTM, direction="fwd"),), params[0].b[0].item()
+      >>> layers == (Layer(LSTM, direction="fwd"),), params[0].rnn.b[0].item()
       (True, 2.0)
     """
     shapes = _shapes(input_size, hidden_size, num_layers, bidirectional)
@@ -60,7 +59,7 @@ def from_cudnn(
     )
 
 
-def to_cudnn(layers: Sequence[Layer], params: Sequence[Params]) -> jax.Array:
+def to_cudnn(layers: Sequence[Layer], params: Sequence[LayerParams]) -> jax.Array:
     """The vector of weights for `jax.experimental.rnn.lstm`, which computes in float32.
 
     Args:

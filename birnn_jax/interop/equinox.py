@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._stack import Layer
-from .._types import Bi, Carry, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi, Carry
 from ..cells import GRU, LSTM
 from ._errors import check_shapes, framework
 from ._layers import (
@@ -48,7 +48,7 @@ def from_equinox(cells: Sequence[Any]) -> Imported:
     )
 
 
-def to_equinox(layers: Sequence[Layer], params: Sequence[Params]) -> list[Any]:
+def to_equinox(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
     """The cells of Equinox that compute the same: one for each layer, or a `Bi` of two.
 
     Args:

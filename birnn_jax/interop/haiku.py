@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._stack import Layer
-from .._types import Bi, Carry, Cell, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi, Carry, Cell
 from ..cells import GRU_RESET_BEFORE, LSTM
 from ._errors import check_keys, check_shapes, framework
 from ._layers import (
@@ -55,7 +55,7 @@ def from_haiku(params: Mapping[str, Any], names: Sequence[str | Bi[str]]) -> Imp
       >>> weights = {"w": jnp.ones([7, 16]), "b": jnp.zeros(16)}
       >>> params = {"lstm/linear": weights, "lstm_1/linear": weights}
       >>> layers, params = from_haiku(params, [Bi("lstm", "lstm_1")])
-      >>> layers == (Layer(LSTM),), params[0].fwd.b[4:8].tolist()
+      >>> layers == (Layer(LSTM),), params[0].rnn.fwd.b[4:8].tolist()
       (True, [1.0, 1.0, 1.0, 1.0])
     """
     return to_stack(
@@ -67,7 +67,7 @@ def from_haiku(params: Mapping[str, Any], names: Sequence[str | Bi[str]]) -> Imp
 
 
 def to_haiku(
-    layers: Sequence[Layer], params: Sequence[Params], names: Sequence[str | Bi[str]]
+    layers: Sequence[Layer], params: Sequence[LayerParams], names: Sequence[str | Bi[str]]
 ) -> dict[str, dict[str, np.ndarray]]:
     """The parameters of Haiku's cores, under the names they have there.
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .._bidirectional import Merge
-from .._stack import Layer
-from .._types import Bi, Carry, Cell, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi, Carry, Cell
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
 from ._keras_sources import read_layers
@@ -78,7 +78,7 @@ def from_keras(source: Any, *, names: Sequence[str] | None = None) -> Imported:
     ), params
 
 
-def to_keras(layers: Sequence[Layer], params: Sequence[Params]) -> list[Any]:
+def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
     """Built layers of Keras that compute the same, returning sequences and states.
 
     They take a mask `[B, T]` and give zero in padding. One with direction "bwd" returns its steps

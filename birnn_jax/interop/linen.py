@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .._stack import Layer
-from .._types import Bi, Carry, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi, Carry
 from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import (
@@ -56,13 +56,13 @@ def from_linen(trees: Sequence[Any]) -> Imported:
       >>> tree = {"i": {"kernel": jnp.ones([3, 4]), "bias": jnp.ones(4)},
       ...         "h": {"kernel": jnp.ones([4, 4])}}
       >>> layers, params = from_linen([Bi(tree, {"cell": tree})])
-      >>> layers == (Layer(ELMAN),), params[0].bwd.w_x.shape
+      >>> layers == (Layer(ELMAN),), params[0].rnn.bwd.w_x.shape
       (True, (3, 4))
     """
     return to_stack(import_layer(tree, from_linen_cell) for tree in trees)
 
 
-def to_linen(layers: Sequence[Layer], params: Sequence[Params]) -> list[dict[str, Any]]:
+def to_linen(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[str, Any]]:
     """The parameters of an `RNN` for each layer of one direction, of a `Bidirectional` for two.
 
     Args:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .._stack import Layer
-from .._types import Bi, Params
+from .._layer import Layer, LayerParams
+from .._types import Bi
 from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import CellParams, Imported, cell_name, from_stack, make_params, to_stack
@@ -47,13 +47,13 @@ def from_nnx(modules: Sequence[Any]) -> Imported:
       >>> tree = {"dense_i": {"kernel": jnp.ones([3, 12]), "bias": jnp.ones(12)},
       ...         "dense_h": {"kernel": jnp.ones([4, 12])}}
       >>> layers, params = from_nnx([tree])
-      >>> layers == (Layer(GRU, direction="fwd"),), params[0].b_hn.tolist()
+      >>> layers == (Layer(GRU, direction="fwd"),), params[0].rnn.b_hn.tolist()
       (True, [0.0, 0.0, 0.0, 0.0])
     """
     return to_stack(import_layer(_tree(module), _from_cell) for module in modules)
 
 
-def to_nnx(layers: Sequence[Layer], params: Sequence[Params]) -> list[dict[str, Any]]:
+def to_nnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[str, Any]]:
     """The parameters of nnx modules, as nested dicts of arrays for `nnx.replace_by_pure_dict`.
 
     An LSTM is that of `OptimizedLSTMCell`. Each layer is an `RNN` or a `Bidirectional`.

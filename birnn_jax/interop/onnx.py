@@ -13,19 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from .._layer import Layer, LayerParams
 from .._models import ClassifierParams, Readout, TaggerParams
-from .._stack import Layer
-from .._types import Params
 from ._layers import as_numpy
 from ._onnx_graph import Graph as Graph
+from ._onnx_layer import OnnxCarry, add_layer
+from ._onnx_layer import add_projection as add_projection
 from ._onnx_weights import from_onnx as from_onnx
 from ._onnx_weights import to_onnx as to_onnx
 
-_REDUCTIONS = {"sum": "ReduceSum", "mul": "ReduceProd", "mean": "ReduceMean"}
-OnnxCarry = dict[str, str]
 
-
-def stack_to_onnx(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
+def stack_to_onnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any:
     """The model of `stack`: an `onnx.ModelProto`, which `onnx.save` writes to a file.
 
     Its outputs are `ys` and, for each layer, the final states `h_LAYER` and, in an LSTM,
@@ -36,7 +34,8 @@ def stack_to_onnx(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
       params: of the layers.
 
     Raises:
-      ValueError: for a cell that ONNX has not, or directions that differ in cell or size.
+      ValueError: for a cell that ONNX has not, directions that differ in cell or size, or a layer
+        that subsamples or has a learned carry.
     """
     graph, xs, lengths = _start(_input_size(params))
     carries, ys = add_stack(graph, layers, params, xs, lengths)
@@ -92,7 +91,7 @@ def classifier_to_onnx(
 
 
 def add_stack(
-    graph: Graph, layers: Sequence[Layer], params: Sequence[Params], xs: str, lengths: str
+    graph: Graph, layers: Sequence[Layer], params: Sequence[LayerParams], xs: str, lengths: str
 ) -> tuple[list[OnnxCarry], str]:
     """Adds `stack` to a graph.
 
@@ -118,7 +117,7 @@ def add_stack(
     ys = graph.op("Where", mask, graph.op("Transpose", xs, perm=[1, 0, 2]), zero)
     carries = []
     for layer, one in zip(layers, params, strict=True):
-        carry, ys = _add_layer(graph, layer, one, ys, lengths)
+        carry, ys = add_layer(graph, layer, one, ys, lengths)
         ys = graph.op("Where", mask, ys, zero)
         carries.append(
             {
@@ -137,19 +136,6 @@ def add_final_states(graph: Graph, carry: OnnxCarry) -> str:
       carry: of one layer, from `add_stack`.
     """
     return graph.op("Flatten", carry["h"], axis=1)
-
-
-def add_projection(graph: Graph, ys: str, w: Any, b: Any) -> str:
-    """Adds `ys @ w + b`.
-
-    Args:
-      graph: to add to.
-      ys: the name of a value `[..., S]`.
-      w: `[S, K]`.
-      b: `[K]`.
-    """
-    product = graph.op("MatMul", ys, graph.constant(as_numpy(w)))
-    return graph.op("Add", product, graph.constant(as_numpy(b)))
 
 
 def add_mask(graph: Graph, xs: str, lengths: str) -> str:
@@ -177,29 +163,9 @@ def _start(input_size: int) -> tuple[Graph, str, str]:
     return graph, xs, graph.input("lengths", np.int32, ["batch"])
 
 
-def _input_size(params: Sequence[Params]) -> int:
-    first = params[0]
+def _input_size(params: Sequence[LayerParams]) -> int:
+    first = params[0].rnn
     return getattr(first, "fwd", first).w_x.shape[0]
-
-
-def _add_layer(
-    graph: Graph, layer: Layer, params: Params, xs: str, lengths: str
-) -> tuple[OnnxCarry, str]:
-    """The final states `[directions, B, H]` and the outputs `[T, B, S]` of one operator."""
-    op_type, weights, attributes = to_onnx(layer, params)
-    inputs = [xs, *(graph.constant(weights[key]) for key in "WRB"), lengths]
-    if "P" in weights:
-        inputs += ["", "", graph.constant(weights["P"])]
-    names = ["h", "c"] if op_type == "LSTM" else ["h"]
-    ys, *finals = graph.ops(op_type, 1 + len(names), *inputs, **attributes)  # [T, directions, B, H]
-    if layer.merge in _REDUCTIONS:
-        axis = graph.constant(np.array([1]))
-        ys = graph.op(_REDUCTIONS[layer.merge], ys, axis, keepdims=0)
-    else:
-        ys = graph.op("Transpose", ys, perm=[0, 2, 1, 3])
-        size = weights["R"].shape[0] * weights["R"].shape[2]
-        ys = graph.op("Reshape", ys, graph.constant(np.array([0, 0, size])))
-    return dict(zip(names, finals, strict=True)), ys
 
 
 def _add_mean_pool(graph: Graph, ys: str, mask: str, _: Any) -> str:

@@ -1,7 +1,7 @@
 """A model as one .safetensors file: a tree of arrays, and beside it whatever it takes to use it.
 
-Every array is named by its path in the tree, as in "rnn.0.fwd.w_x": any reader of safetensors can
-use the file without this library. Its metadata hold, in JSON, what the caller stored ("config")
+Every array is named by its path in the tree, as in "rnn.0.rnn.fwd.w_x": any reader of safetensors
+can use the file without this library. Its metadata hold, in JSON, what the caller stored ("config")
 and how the arrays hang together ("tree"). Nothing is pickled, no code is stored or run.
 """
 
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import cells as _cells
+from .._affine import AffineParams
+from .._layer import Layer, LayerParams, NormParams
 from .._models import ClassifierParams, TaggerParams
 from .._readouts import AttentionPoolParams
-from .._stack import Layer
 from .._types import Bi, Cell, InitWithOptions
 from ._errors import framework
 from ._layers import as_numpy
@@ -27,7 +28,8 @@ _FORMAT = "birnn_jax 1"
 _LAYER = "birnn_jax.Layer"
 _CELLS = {name: value for name, value in vars(_cells).items() if isinstance(value, Cell)}
 _PARAMS = [value for name, value in vars(_cells).items() if name.endswith(("Params", "Carry"))]
-_TYPES = [Bi, TaggerParams, ClassifierParams, AttentionPoolParams, *_PARAMS]
+_PARTS = [LayerParams, NormParams, AffineParams, AttentionPoolParams]
+_TYPES = [Bi, TaggerParams, ClassifierParams, *_PARTS, *_PARAMS]
 
 
 class Loaded(NamedTuple):

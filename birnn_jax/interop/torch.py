@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .._stack import Layer
+from .._layer import Layer, LayerParams
 from .._states import stack_states, unstack_states
-from .._types import Bi, Carry, Cell, Params
+from .._types import Bi, Carry, Cell
 from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
 from ._errors import check_shapes, framework
 from ._layers import (
@@ -61,8 +61,8 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> 
       ... }
       >>> from birnn_jax.interop.torch import from_torch
       >>> layers, params = from_torch(state_dict)
-      >>> layers == (Layer(GRU, direction="fwd"),), params[0].b.shape, params[0].b_hn.tolist()
-      (True, (12,), [8.0, 9.0, 10.0, 11.0])
+      >>> layers == (Layer(GRU, direction="fwd"),), params[0].rnn.b_hn.tolist()
+      (True, [8.0, 9.0, 10.0, 11.0])
     """
     if hasattr(source, "get_submodule"):
         source, prefix = source.get_submodule(prefix.removesuffix(".")), ""
@@ -82,7 +82,7 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> 
     return to_stack(converted)
 
 
-def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.ndarray]:
+def to_torch(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str, np.ndarray]:
     """The state dict of the `torch.nn` module that computes the same, as numpy arrays.
 
     Args:
@@ -123,7 +123,7 @@ def to_torch(layers: Sequence[Layer], params: Sequence[Params]) -> dict[str, np.
     return state_dict
 
 
-def to_torch_module(layers: Sequence[Layer], params: Sequence[Params]) -> Any:
+def to_torch_module(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any:
     """The `torch.nn` module that computes the same, batch first, in the dtype of the parameters.
 
     Args:
@@ -231,7 +231,7 @@ def _import_cell(weights: Mapping[str, np.ndarray], end: str, cell: Cell) -> Cel
     return make_params(cell, w_x=w_x, w_h=w_h, b=b_x + b_h, **projection)
 
 
-def _check_uniform(layers: Sequence[Layer], params: Sequence[Params]) -> None:
+def _check_uniform(layers: Sequence[Layer], params: Sequence[LayerParams]) -> None:
     found = {
         (layer.direction, layer.merge, cell_name(cell, _NAME, _MODULES), one.w_h.shape)
         for layer, directions in from_stack(layers, params)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._dtypes import product, widen
 from ..cells import GRUCarry, GRUParams
 from ._form import Form
 from ._gates import gate_of_tanh, halve_sigmoids
@@ -30,14 +31,14 @@ def _pack(params: GRUParams) -> GRUParams:
 
 
 def _project(weights: GRUParams, x: jax.Array) -> jax.Array:
-    return x @ weights.w_x + jnp.expand_dims(weights.b, range(x.ndim - 1))
+    return product(x, weights.w_x) + jnp.expand_dims(widen(weights.b), range(x.ndim - 1))
 
 
 def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> _Activations:
     size = h.shape[-1]
-    a_h = h @ weights.w_h
+    a_h = product(h, weights.w_h)
     tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_h[..., : 2 * size])
-    h_n = a_h[..., 2 * size :] + jnp.expand_dims(weights.b_hn, range(h.ndim - 1))
+    h_n = a_h[..., 2 * size :] + jnp.expand_dims(widen(weights.b_hn), range(h.ndim - 1))
     n = jnp.tanh(a_x[..., 2 * size :] + gate_of_tanh(tanh_rz[..., :size]) * h_n)
     return _Activations(tanh_rz=tanh_rz, n=n, h_n=h_n)
 

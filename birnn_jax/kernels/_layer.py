@@ -31,7 +31,8 @@ def run_layer(
     """For each direction `(carry, hs)`, hs `[T, B, H]` in the order of the visit.
 
     In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
-    every step, otherwise it computes them again from the states, in one product.
+    every step, otherwise it computes them again from the states, in one product. Carries,
+    activations and the derivative are of the `sum_dtype` of params and xs, hs of their own.
     """
     shapes = [jax.tree.map(jnp.shape, direction) for direction in directions]
     if not get_plan().stacked or shapes[1:] != shapes[:-1]:
@@ -46,7 +47,11 @@ def _run_layer(
     form: Form, keep_gates: bool, directions: tuple[Direction, ...]
 ) -> tuple[tuple[Any, jax.Array], ...]:
     del keep_gates
-    carries, hs = _loop(form, directions, lambda activations, old, new: new.h)
+
+    def keep(direction, activations, old, new):
+        return new.h.astype(direction.xs.dtype)
+
+    carries, hs = _loop(form, directions, keep)
     return tuple(zip(carries, hs, strict=True))
 
 
@@ -54,20 +59,20 @@ def _run_layer(
 def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
 
-    def keep(activations, old, new):
-        del new
+    def keep(direction, activations, old, new):
+        del direction, new
         return Kept(old, activations if keep_gates else None)
 
     carries, kept = _loop(form, directions, keep)
     out = tuple(
-        (carry, _advance_by_one(before.carry.h, carry.h))
-        for carry, before in zip(carries, kept, strict=True)
+        (carry, _advance_by_one(before.carry.h, carry.h).astype(direction.xs.dtype))
+        for direction, carry, before in zip(directions, carries, kept, strict=True)
     )
     return out, layer_tangent(form, directions, kept, d_directions)
 
 
 def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
-    """Carries, and what `keep(activations, old carry, new carry)` keeps of every step.
+    """Carries, and what `keep(direction, activations, old carry, new carry)` keeps of every step.
 
     All directions advance in one loop: their chains are independent work inside a step.
     """
@@ -84,8 +89,8 @@ def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any
             for w, carry, (x, valid) in zip(weights, carries, inputs, strict=True)
         ]
         kept = [
-            keep(activations, old, new)
-            for old, (activations, new) in zip(carries, steps, strict=True)
+            keep(direction, activations, old, new)
+            for direction, old, (activations, new) in zip(directions, carries, steps, strict=True)
         ]
         return tuple(new for _, new in steps), tuple(kept)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from .._dtypes import widen
 from ._form import Form
 from ._plan import chunk_steps, get_plan
 
@@ -38,7 +39,8 @@ def layer_tangent(form: Form, directions: Any, kept: Any, d_directions: Any) -> 
     )
     params = (
         tuple(d.params for d in directions),
-        tuple(_none_if_zero(d.params) for d in d_directions),
+        # Wide before the loop, so that it adds up their gradient in the wide dtype.
+        tuple(widen(_none_if_zero(d.params)) for d in d_directions),
     )
     d_carries = tuple(
         jax.tree.map(_instantiate, tangent.carry, primal.carry)
@@ -53,7 +55,10 @@ def layer_tangent(form: Form, directions: Any, kept: Any, d_directions: Any) -> 
             directions[0].xs.shape[0], directions[0].carry.h, kept[0].activations is not None
         ),
     )
-    return tuple(zip(d_carries, d_hs, strict=True))
+    return tuple(
+        (d_carry, d_h.astype(direction.xs.dtype))
+        for direction, d_carry, d_h in zip(directions, d_carries, d_hs, strict=True)
+    )
 
 
 def _over_chunks(run: Any, carry: Any, steps: Any, size: int) -> Any:
@@ -80,10 +85,10 @@ def _run_chunk(form: Form, params: Any, d_carries: Any, steps: tuple[_Steps, ...
         if activations is None:
             activations = form.activate(form.pack(primal), chunk.xs, chunk.kept.carry.h)
         coefficients = form.coefficients(activations, chunk.kept.carry)
-        d_in = form.inject(coefficients, *_d_sums(primal, tangent, chunk))
+        d_in = form.inject(coefficients, *_d_sums(widen(primal), tangent, widen(chunk)))
         inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
         # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
-        recurrent.append(jax.lax.optimization_barrier(primal.w_h.T))
+        recurrent.append(jax.lax.optimization_barrier(widen(primal.w_h).T))
 
     def body(d_carries, inputs):
         new = tuple(

@@ -55,9 +55,9 @@ class LanguageConfig:
     hidden_size: int = 256
     """Hidden units of each layer and direction."""
     residual: bool = False
-    """Adds what a layer reads to what it gives, in all layers but the first."""
+    """A residual connection around each layer but the first."""
     layer_norm: bool = False
-    """Normalises what each layer but the first reads, and what the softmax layer reads."""
+    """Layer normalisation of what each layer but the first reads."""
     init: Initializer = "torch"
     """How weights start: "normal", N(0, 0.01^2) and no bias; "torch", uniform as in torch.nn;
     "orthogonal", recurrent weights orthogonal gate by gate and a forget bias of one."""
@@ -96,13 +96,16 @@ class LanguageConfig:
         _require(self.characters is None or self.characters > 1, "characters must be at least 2")
         for name in ("dropout", "average_decay", "held_out"):
             _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+        for name in ("residual", "layer_norm"):
+            has_effect = self.layers > 1 or not getattr(self, name)
+            _require(has_effect, f"{name} must have a layer to act on: give 2 layers or more")
 
     @property
     def model(self) -> CharModel:
         """The static part of the model."""
         return CharModel(
             cell=cell_with_init(self.cell, self.init),
-            layers=self.layers,
+            num_layers=self.layers,
             direction=self.direction,
             residual=self.residual,
             layer_norm=self.layer_norm,

@@ -2,11 +2,6 @@
 
 The first layer reads one-hot vectors of characters, as its parameters say: `w_x` is [V, G*H]. The
 product of a one-hot vector and `w_x` is a row of it, so rows are looked up and never multiplied.
-Above it, where asked for,
-
-    y = x + layer(norm(x))        a residual connection around a layer, and a norm before it
-
-The norm of what the softmax layer reads comes with the others.
 """
 
 import dataclasses
@@ -17,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, scan_cell
+from birnn_jax import Bi, Cell, Layer, LayerParams, scan_cell, stack
 
 Direction = Literal["both", "fwd", "bwd"]
 Initializer = Literal["normal", "torch", "orthogonal"]
@@ -29,25 +24,28 @@ class CharModel:
     """The shape of the model, and how it is regularised: everything static about it."""
 
     cell: Cell
-    layers: int
+    num_layers: int
     direction: Direction = "fwd"
-    residual: bool = False
-    layer_norm: bool = False
+    residual: bool = False  # a connection around each layer but the first
+    layer_norm: bool = False  # of what each layer but the first reads
     dropout: float = 0.0
 
-
-class NormParams(NamedTuple):
-    """Scale and shift of a layer norm."""
-
-    scale: jax.Array  # [S]
-    shift: jax.Array  # [S]
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """From the bottom to the top."""
+        first = Layer(self.cell, direction=self.direction)
+        above = dataclasses.replace(
+            first,
+            norm="pre" if self.layer_norm else "none",
+            connection="residual" if self.residual else "none",
+        )
+        return (first, *(above,) * (self.num_layers - 1))
 
 
 class CharParams(NamedTuple):
     """Parameters of `score`."""
 
-    rnn: tuple[Any, ...]  # of each layer, as `birnn_jax.init_stack` makes them
-    norms: tuple[NormParams, ...]  # of the inputs of all layers but the first, and of the readout
+    rnn: tuple[LayerParams, ...]
     w: jax.Array  # [S, V]
     b: jax.Array  # [V]
 
@@ -79,7 +77,6 @@ def init_params(
     """Makes the parameters; consumes `key`. The softmax layer starts as the cell does."""
     key_rnn, key_w, key_b = jax.random.split(key, 3)
     size = hidden_size * (2 if model.direction == "both" else 1)
-    num_norms = model.layers if model.layer_norm else 0
     bound = size**-0.5
     b = jnp.zeros(num_characters)
     if initializer == "torch":
@@ -91,12 +88,11 @@ def init_params(
         w = jax.nn.initializers.glorot_uniform()(key_w, (size, num_characters))
     return CharParams(
         rnn=birnn_jax.init_stack(
-            (Layer(model.cell, direction=model.direction),) * model.layers,
+            model.layers,
             key_rnn,
             input_size=num_characters,
             hidden_size=hidden_size,
         ),
-        norms=tuple(NormParams(jnp.ones(size), jnp.zeros(size)) for _ in range(num_norms)),
         w=w,
         b=b,
     )
@@ -111,7 +107,7 @@ def initial_carry(model: CharModel, hidden_size: int, batch_size: int) -> Any:
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(make))
-    return ((zeros if model.direction != "both" else Bi(zeros, zeros)),) * model.layers
+    return ((zeros if model.direction != "both" else Bi(zeros, zeros)),) * model.num_layers
 
 
 def score(
@@ -137,45 +133,41 @@ def score(
     Returns:
       The carry after the last step, and logits `[B, T, V]`.
     """
-    carries, xs = [], tokens
-    for index, (layer, before) in enumerate(zip(params.rnn, carry, strict=True)):
-        inputs = tokens if index == 0 else _prepared(model, params, xs, index - 1, key)
-        after, ys = _run_layer(model, layer, inputs, before, lengths, reads_tokens=index == 0)
-        xs = xs + ys if model.residual and index > 0 else ys
-        carries.append(after)
-    xs = _prepared(model, params, xs, model.layers - 1, key)
-    return tuple(carries), xs @ params.w + params.b[None, None]
+    key_first, key_above, key_top = (None,) * 3 if key is None else jax.random.split(key, 3)
+    first, *above = (_as_beginning(model, one) for one in carry)
+    carry, xs = _read_tokens(model, params.rnn[0].rnn, tokens, lengths, first)
+    carries = ()
+    if above:
+        xs = birnn_jax.locked_dropout(xs, model.dropout, key_first)
+        carries, xs = stack(
+            model.layers[1:],
+            params.rnn[1:],
+            xs,
+            lengths,
+            initial_carry=above,
+            locked_dropout=model.dropout,
+            key=key_above,
+        )
+    xs = birnn_jax.locked_dropout(xs, model.dropout, key_top)
+    return (carry, *carries), xs @ params.w + params.b[None, None]
 
 
-def _prepared(
-    model: CharModel, params: CharParams, xs: jax.Array, place: int, key: jax.Array | None
-) -> jax.Array:
-    """What a layer reads: normalised and dropped out."""
-    if model.layer_norm:
-        norm = params.norms[place]
-        xs = jax.nn.standardize(xs, axis=-1) * norm.scale[None, None] + norm.shift[None, None]
-    place_key = None if key is None else jax.random.fold_in(key, place)
-    return birnn_jax.locked_dropout(xs, model.dropout, place_key)
+def _as_beginning(model: CharModel, carry: Any) -> Any:
+    """The carry that a window begins with: zero against time."""
+    if model.direction == "both":
+        return Bi(carry.fwd, _zeros(carry.bwd))
+    return _zeros(carry) if model.direction == "bwd" else carry
 
 
-def _run_layer(
-    model: CharModel,
-    params: Any,
-    xs: jax.Array,
-    carry: Any,
-    lengths: jax.Array | None,
-    *,
-    reads_tokens: bool,
+def _read_tokens(
+    model: CharModel, params: Any, tokens: jax.Array, lengths: jax.Array | None, carry: Any
 ) -> tuple[Any, jax.Array]:
-    run = _read_tokens if reads_tokens else scan_cell
+    """The first layer."""
     if model.direction != "both":
         reverse = model.direction == "bwd"
-        before = _zeros(carry) if reverse else carry
-        return run(model.cell, params, xs, lengths, initial_carry=before, reverse=reverse)
-    fwd, ys_fwd = run(model.cell, params.fwd, xs, lengths, initial_carry=carry.fwd)
-    bwd, ys_bwd = run(
-        model.cell, params.bwd, xs, lengths, initial_carry=_zeros(carry.bwd), reverse=True
-    )
+        return _scan_tokens(model.cell, params, tokens, lengths, carry, reverse=reverse)
+    fwd, ys_fwd = _scan_tokens(model.cell, params.fwd, tokens, lengths, carry.fwd)
+    bwd, ys_bwd = _scan_tokens(model.cell, params.bwd, tokens, lengths, carry.bwd, reverse=True)
     return Bi(fwd, bwd), jnp.concatenate([ys_fwd, ys_bwd], axis=-1)
 
 
@@ -196,17 +188,27 @@ class _ReadRow:
         return self.step(with_row, carry, jnp.zeros([0], x.dtype))
 
 
-def _read_tokens(
-    cell: Cell, params: Any, tokens: jax.Array, lengths: jax.Array | None, **options: Any
+def _scan_tokens(
+    cell: Cell,
+    params: Any,
+    tokens: jax.Array,
+    lengths: jax.Array | None,
+    carry: Any,
+    *,
+    reverse: bool = False,
 ) -> tuple[Any, jax.Array]:
     """`scan_cell` over the one-hot vectors of tokens."""
     if jnp.issubdtype(tokens.dtype, jnp.integer):
         rows = params.w_x[tokens]
     else:
         rows = tokens @ params.w_x
-    reader = Cell(cell.init, lambda params: cell.initial_carry(params.cell), _ReadRow(cell.step))
+    reader = Cell(
+        lambda key, input_size, hidden_size: _RowParams(cell.init(key, 0, hidden_size)),
+        lambda params: cell.initial_carry(params.cell),
+        _ReadRow(cell.step),
+    )
     without_rows = _RowParams(params._replace(w_x=params.w_x[:0]))
-    return scan_cell(reader, without_rows, rows, lengths, **options)
+    return scan_cell(reader, without_rows, rows, lengths, initial_carry=carry, reverse=reverse)
 
 
 def _zeros(carry: Any) -> Any:

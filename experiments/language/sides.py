@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import Bi, Total, accuracy, cross_entropy
+from birnn_jax import Bi, LayerParams, Total, accuracy, cross_entropy
 from experiments.language.model import CharModel, CharParams, initial_carry, score
 from experiments.language.windows import Minibatch, Windows
 from experiments.runner.loop import LossFn
@@ -31,7 +31,7 @@ _DIRECTIONS = {"gap_left": "fwd", "gap_right": "bwd"}
 class ElmoParams(NamedTuple):
     """A stack for each direction, under one softmax layer."""
 
-    rnn: Bi[tuple[Any, ...]]
+    rnn: Bi[tuple[LayerParams, ...]]
     w: jax.Array  # [H, V]
     b: jax.Array  # [V]
 
@@ -92,7 +92,7 @@ def score_both(
 
 def half(params: ElmoParams, direction: Literal["fwd", "bwd"]) -> CharParams:
     """One direction of `elmo` as a model by itself."""
-    return CharParams(getattr(params.rnn, direction), (), params.w, params.b)
+    return CharParams(getattr(params.rnn, direction), params.w, params.b)
 
 
 def score_as_written(model: CharModel, params: CharParams, tokens: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import optax
 
 from birnn_jax import Bi, make_optimizer
 from experiments.language.config import DATA
-from experiments.language.model import CharModel, CharParams, cell_with_init, init_params
+from experiments.language.model import CharModel, cell_with_init, init_params
 from experiments.language.sides import (
     ElmoParams,
     Gaps,
@@ -137,9 +137,7 @@ def init_sides(config: SidesConfig, num_characters: int, key: jax.Array) -> Any:
         return ElmoParams(Bi(fwd.rnn, bwd.rnn), fwd.w, fwd.b)
     num_read = num_characters + has_gaps(config.task)
     params = init_params(config.models.fwd, key, num_characters=num_read, **options)
-    return CharParams(
-        params.rnn, params.norms, params.w[:, :num_characters], params.b[:num_characters]
-    )
+    return params._replace(w=params.w[:, :num_characters], b=params.b[:num_characters])
 
 
 def make_sides_optimizer(config: SidesConfig, *, num_steps: int) -> optax.GradientTransformation:

@@ -23,7 +23,7 @@ def run_command(commands: Any, *, program: str, description: str) -> None:
     try:
         command: Command = tyro.cli(commands, prog=program, description=description)
         command.run()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if sys.flags.dev_mode:
             raise
         _leave(f"error: {error}", 1)

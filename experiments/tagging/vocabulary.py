@@ -7,7 +7,7 @@ import collections
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,6 +79,15 @@ class Encoder:
         self._word = {word: i for i, word in enumerate(vocabulary.counts, start=1)}
         self._character = {c: i for i, c in enumerate(vocabulary.characters, start=2)}
         self._tag = {tag: i for i, tag in enumerate(vocabulary.tags)}
+
+    def indices(self) -> dict[str, Any]:
+        """All that `encode_words` looks up, and the tags that the model answers with."""
+        return {
+            "words": self._word,
+            "characters": self._character,
+            "tags": list(self._tag),
+            "word_width": self._width,
+        }
 
     def encode_all(self, sentences: Sequence[Sentence]) -> list[dict[str, np.ndarray]]:
         """Encodes sentences with their tags.

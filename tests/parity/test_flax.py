@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, LayerParams
 from birnn_jax.interop.linen import from_linen, states_from_linen, states_to_linen, to_linen
 from birnn_jax.interop.nnx import from_nnx, states_from_nnx, states_to_nnx, to_nnx
 
@@ -53,7 +53,8 @@ def test_exported_nnx_params_compute_the_same(theirs, ours, rng):
     layers = (Layer(ours),)
     params = jax.tree.map(jnp.asarray, random_params(layers, rng))
     if ours == GRU:
-        params = (Bi(*(one._replace(b_hn=jnp.zeros(H)) for one in params[0])),)
+        without = Bi(*(one._replace(b_hn=jnp.zeros(H)) for one in params[0].rnn))
+        params = (LayerParams(without),)
     xs, initial = random_batch(layers, params, rng)
     final, ys = run(layers, params, xs, initial)
 
@@ -75,7 +76,7 @@ def test_nnx_modules_come_in(theirs, ours, rng):
     carry, hs = both(xs, seq_lengths=LENGTHS, initial_carry=states_to_nnx(initial)[0])
     assert_close(np.where(VALID, hs, 0), ys)
     assert_close(states_from_nnx(layers, [carry]), final)
-    assert_close(from_nnx([one])[1][0], params[0].fwd)
+    assert_close(from_nnx([one])[1][0].rnn, params[0].rnn.fwd)
     assert_close(from_nnx([Bi(both.forward_rnn.cell, both.backward_rnn)])[1], params)
 
 

@@ -13,7 +13,6 @@ from birnn_jax import (
     Bi,
     Layer,
     classifier,
-    final_states,
     init_classifier,
     init_tagger,
     stack,
@@ -22,9 +21,6 @@ from birnn_jax import (
 from birnn_jax.cells import GRU_RESET_BEFORE, PEEPHOLE_LSTM, elman
 from birnn_jax.interop.onnx import (
     Graph,
-    add_final_states,
-    add_projection,
-    add_stack,
     classifier_to_onnx,
     stack_to_onnx,
     tagger_to_onnx,
@@ -93,6 +89,27 @@ def test_tagger_with_every_merge(merge, rng):
     assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
 
 
+def test_tagger_with_what_stands_around_a_recurrence(rng):
+    layers = (
+        Layer(LSTM, projection=D, connection="residual", norm="post"),
+        Layer(GRU, norm="pre", projection=D, connection="highway"),
+        Layer(ELMAN, direction="bwd", norm="post", projection=4),
+    )
+    params = init_tagger(layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=6)
+    params = randomised(params, rng, jnp.float32)
+    xs = batch(rng)
+    (logits,) = session(tagger_to_onnx(layers, params)).run(None, {"xs": xs, "lengths": LENGTHS})
+    assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize("option", [{"subsample": 2}, {"initial_carry": "learned"}], ids=repr)
+def test_layers_that_do_not_keep_steps_or_start_at_zero_are_refused(option, rng):
+    layers = (Layer(LSTM, **option),)
+    (name,) = option
+    with pytest.raises(ValueError, match=f"A layer with {name} is not written as ONNX here"):
+        stack_to_onnx(layers, random_params(layers, rng))
+
+
 @pytest.mark.parametrize("readout", ["final", "mean", "max", "attention"])
 def test_classifier_with_every_readout(readout, rng):
     layers = (Layer(GRU),)
@@ -125,45 +142,6 @@ def test_operators_never_see_padding(rng):
     (inputs,) = [node.input[0] for node in model.graph.node if node.op_type == "LSTM"]
     (source,) = [node.op_type for node in model.graph.node if inputs in node.output]
     assert source == "Where"
-
-
-def test_graph_of_words_and_their_characters(rng):
-    """A model put together by hand: a recurrence over the letters of each word, below another."""
-    words = randomised(jnp.zeros([9, 4]), rng, jnp.float32)
-    letters = randomised(jnp.zeros([11, D]), rng, jnp.float32)
-    layers = (Layer(GRU),)
-    speller = random_params(layers, rng, dtype=jnp.float32)
-    params = init_tagger(
-        layers, jax.random.key(0), input_size=4 + 2 * H, hidden_size=H, num_classes=6
-    )
-    params = randomised(params, rng, jnp.float32)
-    word_ids = rng.integers(9, size=(2, 5))
-    word_lengths = rng.permutation(10).reshape(2, 5, 1)  # one of them is 0
-    letter_ids = rng.integers(1, 11, size=(2, 5, 9)) * (np.arange(9) < word_lengths)
-    lengths = np.array([5, 3], np.int32)
-
-    graph = Graph()
-    word_input = graph.input("words", np.int64, ["batch", "time"])
-    letter_input = graph.input("letters", np.int64, ["batch", "time", "letters"])
-    length_input = graph.input("lengths", np.int32, ["batch"])
-    flat = graph.op("Flatten", letter_input, axis=2)
-    some = graph.op("Cast", graph.op("Greater", flat, graph.constant(np.int64(0))), to=6)
-    counts = graph.op("ReduceSum", some, graph.constant(np.array([1])), keepdims=0)
-    spelled = graph.op("Gather", graph.constant(letters), flat)
-    carries, _ = add_stack(graph, layers, speller, spelled, counts)
-    rest = graph.constant(np.array([-1]))
-    shape = graph.op("Concat", graph.op("Shape", word_input), rest, axis=0)
-    spelled = graph.op("Reshape", add_final_states(graph, carries[0]), shape)
-    xs = graph.op("Concat", graph.op("Gather", graph.constant(words), word_input), spelled, axis=2)
-    _, ys = add_stack(graph, layers, params.rnn, xs, length_input)
-    graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
-    feeds = {"words": word_ids, "letters": letter_ids, "lengths": lengths}
-    (got,) = session(graph.model()).run(None, feeds)
-
-    flat_ids = letter_ids.reshape(10, 9)
-    (carry,), _ = stack(layers, speller, letters[flat_ids], (flat_ids > 0).sum(axis=1))
-    xs = jnp.concatenate([words[word_ids], final_states(carry).reshape(2, 5, -1)], axis=-1)
-    assert_close(got, tagger(layers, params, xs, lengths), TOLERANCE_FLOAT32)
 
 
 def test_runtime_drops_the_initial_state_of_rows_without_steps(rng):

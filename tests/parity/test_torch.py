@@ -110,7 +110,7 @@ def test_pickled_modules_are_refused(tmp_path):
 def test_state_dict_holds_its_dtype():
     module = torch.nn.LSTM(D, H).bfloat16()
     layers, params = from_torch(module)
-    assert params[0].w_x.dtype == jnp.bfloat16
+    assert params[0].rnn.w_x.dtype == jnp.bfloat16
     again = to_torch_module(layers, params)
     assert again.weight_ih_l0.dtype == torch.bfloat16
     assert torch.equal(again.weight_ih_l0, module.weight_ih_l0)

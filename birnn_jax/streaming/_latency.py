@@ -1,0 +1,258 @@
+"""Two directions of time when the end is still to come."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._bidirectional import MERGES
+from .._checks import as_lengths, check_carry, check_xs
+from .._dtypes import at_least
+from .._layer import Layer, LayerParams
+from .._layer_run import check_layer, fill_carry, run_around
+from .._scan import scan_cell
+from .._types import Bi, Carry
+from ._steps import initial_carry as make_initial_carry
+from ._steps import refuse_subsampling
+
+Run = Callable[[Carry | None, jax.Array, jax.Array], tuple[Carry, jax.Array]]
+
+
+def latency_controlled(
+    layers: Sequence[Layer],
+    params: Sequence[LayerParams],
+    xs: jax.Array,
+    lengths: jax.Array | None = None,
+    *,
+    chunk_size: int,
+    lookahead: int,
+    initial_carry: Sequence[Carry | None] | None = None,
+) -> tuple[tuple[Carry | None, ...], jax.Array]:
+    """A stack whose backward direction sees a bounded piece of the future.
+
+    Time is cut into chunks of N steps. The window of a chunk is the chunk and the R steps that
+    follow it, or what there is of them. In every window, layer by layer,
+
+        forward   goes on from the state after the last step of the chunk before
+        backward  starts anew at the end of the window
+
+    and outputs are kept for the steps of the chunk. A layer reads what the layer below computed in
+    the same window, as in the source: the latency of the whole stack is N + R steps, however many
+    layers there are. (Over whole sequences, one layer after the other, each would add R.) With
+    N >= T this is `stack`. For training with the function that will run online, and the same
+    numbers: windows of all chunks are computed side by side, except for the forward states.
+
+    Args:
+      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      params: from `init_stack`.
+      xs: `[B, T, D]`; what stands in padding is never used.
+      lengths: `[B]` integers, valid steps per row, 0 to T; None means all T.
+      chunk_size: steps N of a chunk, at least 1.
+      lookahead: steps R after it, 0 or more, also more than N.
+      initial_carry: in the form of the carry returned; None is that of `initial_carry`.
+
+    Returns:
+      carry: the forward carries of every layer after the last valid step, as those of
+        `initial_carry`; they are not the carries of `stack`, which has two directions.
+      ys: as from `stack`; zero in padding.
+
+    Raises:
+      ValueError: if ranks, sizes or the structure of the carry do not fit, or a layer subsamples.
+      TypeError: if `lengths` are not integers.
+
+    Example:
+      >>> from birnn_jax import streaming
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> xs = jax.random.normal(jax.random.key(1), [2, 50, 3])
+      >>> carry, ys = streaming.latency_controlled(layers, params, xs, chunk_size=20, lookahead=10)
+      >>> ys.shape
+      (2, 50, 8)
+
+    References:
+      Zhang et al., Highway Long Short-Term Memory RNNs for Distant Speech Recognition, 2016
+      (latency-controlled bidirectional LSTM).
+    """
+    check_xs(xs)
+    if chunk_size < 1 or lookahead < 0:
+        raise ValueError(
+            f"chunk_size must be at least 1 and lookahead at least 0, got {chunk_size} and "
+            f"{lookahead}."
+        )
+    batch_size, num_steps, _ = xs.shape
+    lengths = jnp.minimum(_as_lengths(lengths, xs), num_steps)
+    count = max(1, -(-num_steps // chunk_size))
+    starts = chunk_size * jnp.arange(count)
+    padded = jnp.pad(xs, [(0, 0), (0, count * chunk_size + lookahead - num_steps), (0, 0)])
+    windows = padded[:, starts[:, None] + jnp.arange(chunk_size + lookahead)[None]]
+    carry, ys = _run_windows(
+        *(layers, params, initial_carry, windows.swapaxes(0, 1)),
+        lengths[None] - starts[:, None],
+        chunk_size,
+    )
+    ys = ys.swapaxes(0, 1).reshape(batch_size, count * chunk_size, ys.shape[-1])
+    return carry, ys[:, :num_steps]
+
+
+def latency_controlled_step(
+    layers: Sequence[Layer],
+    params: Sequence[LayerParams],
+    carry: Sequence[Carry | None],
+    xs: jax.Array,
+    *,
+    chunk_size: int,
+    lengths: jax.Array | None = None,
+) -> tuple[tuple[Carry | None, ...], jax.Array]:
+    """One chunk of `latency_controlled`, as soon as its lookahead has arrived.
+
+    Called for chunk after chunk it gives what `latency_controlled` gives for the whole. It is
+    compiled once for each size of window: near the end pad it, and say so with `lengths`.
+
+    Args:
+      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      params: from `init_stack`.
+      carry: from `initial_carry`, or the chunk before.
+      xs: `[B, N + R, D]`, the chunk and its lookahead.
+      chunk_size: steps N of the chunk.
+      lengths: `[B]` integers, how many steps of the window are there, 0 to N + R; None means all.
+        Less than N means that the row ends in this chunk.
+
+    Returns:
+      carry: the forward carries after the chunk, for the next one.
+      ys: outputs of the chunk, `[B, N, 2H]` or what directions and merge give.
+
+    Raises:
+      ValueError: if the window is shorter than the chunk, or ranks, sizes or the structure of the
+        carry do not fit.
+      TypeError: if `lengths` are not integers.
+
+    Example:
+      >>> from birnn_jax import streaming
+      >>> layers = (Layer(LSTM),)
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> carry = streaming.initial_carry(layers, params, 2)
+      >>> window = jax.random.normal(jax.random.key(1), [2, 20 + 10, 3])
+      >>> carry, ys = streaming.latency_controlled_step(
+      ...     layers, params, carry, window, chunk_size=20
+      ... )
+      >>> ys.shape
+      (2, 20, 8)
+    """
+    check_xs(xs)
+    if not 1 <= chunk_size <= xs.shape[1]:
+        raise ValueError(
+            f"chunk_size must be from 1 to the {xs.shape[1]} steps of the window, got {chunk_size}."
+        )
+    lengths = _as_lengths(lengths, xs)[None]
+    carry, ys = _run_windows(layers, params, carry, xs[None], lengths, chunk_size)
+    return carry, ys[0]
+
+
+def _as_lengths(lengths: Any, xs: jax.Array) -> jax.Array:
+    if isinstance(lengths, tuple):  # Mask, Segments
+        raise ValueError("Windows are cut by lengths: a Mask or Segments cannot be given here.")
+    batch_size, num_steps, _ = xs.shape
+    if lengths is None:
+        return jnp.full(batch_size, num_steps, jnp.int32)
+    return as_lengths(lengths, batch_size=batch_size)
+
+
+def _run_windows(
+    layers: Sequence[Layer],
+    params: Sequence[LayerParams],
+    carries: Sequence[Carry | None] | None,
+    xs: jax.Array,
+    lengths: jax.Array,
+    chunk_size: int,
+) -> tuple[tuple[Carry | None, ...], jax.Array]:
+    """Windows `[K, B, N + R, D]` of K chunks in a row; ys are `[K, B, N, .]`.
+
+    `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
+    """
+    refuse_subsampling(layers)
+    for pair in zip(layers, params, strict=True):
+        check_layer(*pair)
+    own = make_initial_carry(layers, params, xs.shape[1])
+    carries = own if carries is None else tuple(carries)
+    check_carry(carries, expected=own)
+    starts, out = jax.tree.map(at_least, carries, own), []
+    for layer, layer_params, carry in zip(layers, params, starts, strict=True):
+        carry, xs = _run_layer(layer, layer_params, carry, xs, lengths, chunk_size)
+        out.append(carry)
+    return tuple(out), xs[:, :, :chunk_size]
+
+
+def _run_layer(
+    layer: Layer,
+    params: LayerParams,
+    carry: Any,
+    xs: jax.Array,
+    lengths: jax.Array,
+    chunk_size: int,
+) -> tuple[Carry | None, jax.Array]:
+    def run(rows: jax.Array) -> tuple[Carry | None, jax.Array]:
+        windows = rows.reshape(*xs.shape[:3], rows.shape[-1])
+        new, ys = _run_directions(layer, params, carry, windows, lengths, chunk_size)
+        return new, _as_rows(ys)
+
+    carry, ys = run_around(layer, params, _as_rows(xs), _as_rows(lengths), run)
+    return carry, ys.reshape(*xs.shape[:2], *ys.shape[1:])
+
+
+def _run_directions(
+    layer: Layer,
+    params: LayerParams,
+    carry: Any,
+    xs: jax.Array,
+    lengths: jax.Array,
+    chunk_size: int,
+) -> tuple[Carry | None, jax.Array]:
+    is_pair = layer.direction == "both"
+    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    rnn = params.rnn if is_pair else Bi(params.rnn, params.rnn)
+    learned = params.initial.bwd if is_pair and params.initial is not None else params.initial
+
+    def run(reverse: bool, carry: Carry | None, xs: jax.Array, lengths: jax.Array) -> Any:
+        return scan_cell(
+            *(cells[reverse], rnn[reverse], xs, lengths),
+            initial_carry=carry,
+            reverse=reverse,
+            residuals=layer.residuals,
+        )
+
+    outputs = []
+    if layer.direction != "bwd":
+        carry, ys = _run_forwards(functools.partial(run, False), carry, xs, lengths, chunk_size)
+        outputs.append(ys)
+    if layer.direction != "fwd":
+        rows = _as_rows(xs)
+        start = fill_carry(learned, None, rows.shape[0])
+        ys = run(True, start, rows, _as_rows(lengths))[1]
+        outputs.append(ys.reshape(*xs.shape[:2], *ys.shape[1:]))
+    return carry, MERGES[layer.merge](*outputs) if is_pair else outputs[0]
+
+
+def _run_forwards(
+    run: Run, carry: Carry, xs: jax.Array, lengths: jax.Array, chunk_size: int
+) -> tuple[Carry, jax.Array]:
+    """Chunk after chunk; and from the end of each, all side by side, over its lookahead."""
+
+    def chunk(carry, inputs):
+        carry, ys = run(carry, *inputs)
+        return carry, (carry, ys)
+
+    carry, (ends, ys) = jax.lax.scan(chunk, carry, (xs[:, :, :chunk_size], lengths))
+    _, ahead = run(
+        jax.tree.map(_as_rows, ends),
+        _as_rows(xs[:, :, chunk_size:]),
+        _as_rows(lengths - chunk_size),
+    )
+    ahead = ahead.reshape(*xs.shape[:2], *ahead.shape[1:])
+    return carry, jnp.concatenate([ys, ahead], axis=2)
+
+
+def _as_rows(leaf: jax.Array) -> jax.Array:
+    """`[K, B, ...]` as `[K * B, ...]`."""
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])

@@ -1,0 +1,48 @@
+"""The benchmark of memory runs every way of keeping residuals, compares, and fits a power."""
+
+import json
+
+import pytest
+
+from benchmarks import memory
+
+
+def run(monkeypatch, path, *words, spoil=0.0):
+    def ask(point):
+        row = memory.measure(**point)
+        return row | {"error": row["error"] + spoil * (point["residuals"] == "chunked")}
+
+    monkeypatch.setattr(memory, "_ask", ask)
+    status = memory.main(["--steps", "150", "--json", str(path), "--sizes", "1", "2", "8", *words])
+    return status, [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_points_are_compared_recorded_and_drawn(tmp_path, monkeypatch, capsys):
+    picture = tmp_path / "plots" / "memory.png"
+    status, rows = run(monkeypatch, tmp_path / "rows.jsonl", "--png", str(picture))
+    assert status == 0 and picture.exists()
+    assert [row["residuals"] for row in rows] == ["gates", "states", "chunked"]
+    assert rows[0]["temp_bytes"] > rows[2]["temp_bytes"]
+    assert len({round(row["loss"], 4) for row in rows}) == 1 and rows[0]["error"] == 0
+    assert rows[0]["date"] and rows[0]["device"] and rows[0]["machine"]["versions"]["jax"]
+    assert "| 150 | " in capsys.readouterr().out
+
+
+def test_results_that_differ_are_a_failure(tmp_path, monkeypatch):
+    status, _ = run(monkeypatch, tmp_path / "rows.jsonl", spoil=1.0)
+    assert status == 1
+
+
+def test_every_point_has_a_process_of_its_own(tmp_path):
+    point = {"num_steps": 4, "residuals": "gates", "sizes": [1, 2, 3]}
+    row = memory._ask(point | {"reference": str(tmp_path / "reference.npz")})
+    assert row["temp_bytes"] > 0 and (tmp_path / "reference.npz").exists()
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_slope_is_the_power_of_the_steps_from_a_thousand_on(power):
+    rows = [
+        {"residuals": "chunked", "num_steps": num_steps, "temp_bytes": 7 * num_steps**power + extra}
+        for num_steps, extra in [(100, 1e9), (1000, 0), (5000, 0), (90_000, 0)]
+    ]
+    assert memory.slope(rows, "chunked", "temp_bytes") == pytest.approx(power)
