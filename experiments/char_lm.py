@@ -19,7 +19,7 @@ from rich.console import Console
 from experiments.language.config import LanguageConfig, make_training
 from experiments.language.findings import finish, parts_of, print_measures, train_and_finish
 from experiments.language.generate import Drawing
-from experiments.language.source_table import ROWS, print_rows, row_config
+from experiments.language.source_table import ROWS, plot_rows, print_rows, row_config
 from experiments.language.text import read_corpus, read_text
 from experiments.language.trained import config_of, load_model, start_run
 from experiments.runner import loop
@@ -127,9 +127,11 @@ class SourceTable:
     """Passes over the text."""
     run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = TABLE
     """Folder of the run folders ROW/SEED."""
+    picture: pathlib.Path | None = None
+    """Where to draw how the perplexity of every row falls, beside the numbers of the source."""
 
     def run(self) -> None:
-        """Trains and prints."""
+        """Trains, prints and draws."""
         console = Console()
         runs: dict[str, list[RunFolder]] = {row: [] for row in self.rows}
         for seed in self.seeds:
@@ -139,6 +141,8 @@ class SourceTable:
                 console.print(f"{row}, seed {seed}", highlight=False)
                 runs[row].append(train_and_finish(path, config, console, experiment=NAME))
         print_rows(runs, console)
+        if self.picture:
+            plot_rows(self.picture, runs)
 
 
 def main() -> None:

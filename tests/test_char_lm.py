@@ -277,8 +277,10 @@ def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_p
     text = _small_language.write_text(tmp_path, "".join(TEXT[i % 45] for i in range(10_000)))
     run = tmp_path / "table"
     words = ["--rows", "gru", "--seeds", "0", "--epochs", "1", "--run", run, "--text", text]
+    words += ["--picture", tmp_path / "table.png"]
     status, out, _ = tell("source-table", *words)
     assert status == 0 and "GRU, library layer" in out and "ours, 1 seed(s)" in out
+    assert (tmp_path / "table.png").stat().st_size > 10_000
     settings = json.loads((run / "gru" / "0" / "config.json").read_text())["settings"]
     expected = {"learning_rate": 0.01, "clip_norm": 0.01, "steps": 35, "batch_size": 32}
     assert expected.items() <= settings.items() and settings["hidden_size"] == 256

@@ -1,7 +1,7 @@
 """A language model over characters: a stack that reads tokens, under a softmax layer.
 
 The first layer reads one-hot vectors of characters, as its parameters say: `w_x` is [V, G*H]. The
-product of a one-hot vector and `w_x` is a row of it, so rows are looked up and never multiplied.
+product of a one-hot vector and `w_x` is a row of it, so of many characters rows are looked up.
 """
 
 import dataclasses
@@ -198,17 +198,20 @@ def _scan_tokens(
     reverse: bool = False,
 ) -> tuple[Any, jax.Array]:
     """`scan_cell` over the one-hot vectors of tokens."""
-    if jnp.issubdtype(tokens.dtype, jnp.integer):
-        rows = params.w_x[tokens]
-    else:
-        rows = tokens @ params.w_x
+    options = {"initial_carry": carry, "reverse": reverse}
+    num_characters, hidden_size = params.w_x.shape[0], params.w_h.shape[0]
+    if tokens.ndim == 3 or num_characters < hidden_size:
+        # Of few characters the product is cheap, and the cell runs in its kernel: 65 characters
+        # and 512 units take 430 ms a minibatch against 550, 1018 and 256 units 45 against 26.
+        xs = tokens if tokens.ndim == 3 else jax.nn.one_hot(tokens, num_characters)
+        return scan_cell(cell, params, xs, lengths, **options)
     reader = Cell(
         lambda key, input_size, hidden_size: _RowParams(cell.init(key, 0, hidden_size)),
         lambda params: cell.initial_carry(params.cell),
         _ReadRow(cell.step),
     )
     without_rows = _RowParams(params._replace(w_x=params.w_x[:0]))
-    return scan_cell(reader, without_rows, rows, lengths, initial_carry=carry, reverse=reverse)
+    return scan_cell(reader, without_rows, params.w_x[tokens], lengths, **options)
 
 
 def _zeros(carry: Any) -> Any:

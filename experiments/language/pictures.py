@@ -39,6 +39,40 @@ def plot_run(
     figure.savefig(path, dpi=150)
 
 
+def plot_curves_and_points(
+    path: pathlib.Path,
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    points: Mapping[str, Mapping[int, float]],
+) -> None:
+    """Draws the perplexities of several runs of each name over the passes, and points of others.
+
+    The axis is logarithmic in the perplexity minus 1, so that 1.001 and 1.01 are apart.
+    """
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots()
+    for color, (name, runs) in zip(COLORS, curves.items(), strict=False):
+        for number, curve in enumerate(runs):
+            label = name if number == 0 else None
+            above = np.maximum(np.array(curve) - 1, _CLOSEST)
+            axes.plot(range(1, len(curve) + 1), above, color=color, lw=1.2, label=label)
+        epochs, values = list(points[name]), np.array(list(points[name].values()))
+        axes.plot(epochs, values - 1, "o", color=color, mfc="white", ms=7, mew=1.6)
+    axes.plot(
+        [], [], "o", color="#666666", mfc="white", ms=7, mew=1.6, label="the source's numbers"
+    )
+    axes.set_yscale("log")
+    axes.set_yticks([tick - 1 for tick in _NEAR_ONE], [f"{tick:,.5g}" for tick in _NEAR_ONE])
+    axes.set_yticks([], minor=True)
+    axes.set(xlabel="pass over the text", xlim=(0, None), title="Perplexity of training")
+    finish_axes(axes)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=130)
+
+
+_CLOSEST = 1e-4
+_NEAR_ONE = (1.0001, 1.001, 1.01, 1.1, 2, 11, 101, 1001)
+
+
 def log_axis(axes: Axes) -> None:
     """Perplexity at round numbers, in proportion to nats."""
     axes.set_yscale("log")

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.language.config import LanguageConfig
+from experiments.language.findings import perplexity_by_epoch
+from experiments.language.pictures import plot_curves_and_points
 from experiments.runner.folder import RunFolder
 from experiments.runner.results import read_result
 
@@ -87,6 +89,20 @@ def print_rows(runs: Mapping[str, Sequence[RunFolder]], console: Console) -> Non
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}" if value >= 10 else f"{value:.4f}"
+
+
+def plot_rows(path: pathlib.Path, runs: Mapping[str, Sequence[RunFolder]]) -> None:
+    """Draws the perplexity of training over the passes, and the published numbers as circles."""
+    curves = {ROWS[row].title: [perplexity_by_epoch(f) for f in runs[row]] for row in runs}
+    points = {
+        ROWS[row].title: {
+            epoch: value
+            for epoch, value in zip(EPOCHS, ROWS[row].published, strict=True)
+            if value is not None
+        }
+        for row in runs
+    }
+    plot_curves_and_points(path, curves, points)
 
 
 def markdown_rows(results: Sequence[Mapping[str, Any]]) -> str:
