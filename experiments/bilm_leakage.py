@@ -67,7 +67,7 @@ class Compare:
     """Which models; the picture needs leaky, elmo and gap."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of each."""
-    epochs: int = 20
+    epochs: int = 12
     """Passes over the text."""
     hidden_size: int = 128
     """Hidden units of each direction."""

@@ -38,17 +38,17 @@ class SidesConfig:
     """Share of the text, at its end, that is measured on."""
     hidden_size: int = 128
     """Hidden units of each direction of the GRU."""
-    dropout: float = 0.3
+    dropout: float = 0.2
     """Rate of dropout before the softmax layer, one mask for all steps."""
     gap: int = 4
     """Characters of a gap, in the tasks with gaps of several."""
-    steps: int = 64
+    steps: int = 32
     """Characters of a window; states are zero at its ends."""
-    batch_size: int = 32
+    batch_size: int = 16
     """Windows of a minibatch."""
-    epochs: int = 20
+    epochs: int = 12
     """Passes over the text."""
-    learning_rate: float = 5e-3
+    learning_rate: float = 0.01
     """Highest learning rate of Adam; it falls as a cosine to nothing at the end."""
     clip_norm: float = 1.0
     """Longest gradient; a longer one is scaled down."""
@@ -69,7 +69,7 @@ class SidesConfig:
     def models(self) -> Bi[CharModel]:
         """The static part of the model, or of the models of both directions."""
         make = functools.partial(
-            CharModel, cell_with_init("gru", "orthogonal"), 1, dropout=self.dropout
+            CharModel, cell_with_init("gru", "torch"), 1, dropout=self.dropout
         )
         if self.task == "elmo":
             return Bi(make(direction="fwd"), make(direction="bwd"))
@@ -128,7 +128,7 @@ def has_gaps(task: Task) -> bool:
 
 def init_sides(config: SidesConfig, num_characters: int, key: jax.Array) -> Any:
     """The parameters before training; consumes `key`."""
-    options = {"hidden_size": config.hidden_size, "initializer": "orthogonal"}
+    options = {"hidden_size": config.hidden_size, "initializer": "torch"}
     if config.task == "elmo":
         fwd, bwd = (
             init_params(model, key, num_characters=num_characters, **options)
