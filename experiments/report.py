@@ -37,7 +37,7 @@ class Add:
     """What the metric is called in the tables."""
     data: str
     """What the data is called in the tables."""
-    unit: Literal["percent", "plain"] = "percent"
+    unit: Literal["percent", "plain", "perplexity"] = "percent"
     """How numbers are written."""
     also: tuple[str, ...] = ()
     """Names of other metrics whose means are recorded beside it, for tables of their own."""
@@ -145,6 +145,8 @@ def _reference(result: dict[str, Any]) -> str:
 
 
 def _number(value: float, result: dict[str, Any]) -> str:
+    if result["unit"] == "perplexity":
+        return f"{value:,.4g}" if value >= 10 else f"{value:.4f}"
     return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
 
 

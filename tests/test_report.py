@@ -104,6 +104,14 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
+@pytest.mark.parametrize(
+    ("unit", "shown"), [("percent", "91.00 %"), ("plain", "0.91"), ("perplexity", "0.9100")]
+)
+def test_numbers_are_written_in_their_unit(runs, readme, unit, shown):
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", unit=unit).run()
+    assert f"| l | {shown} ± " in readme.read_text()
+
+
 def test_other_metrics_are_recorded_beside_the_result(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", also=("usual",)).run()
     (result,) = report.read_results()

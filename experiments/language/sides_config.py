@@ -68,9 +68,7 @@ class SidesConfig:
     @property
     def models(self) -> Bi[CharModel]:
         """The static part of the model, or of the models of both directions."""
-        make = functools.partial(
-            CharModel, cell_with_init("gru", "torch"), 1, dropout=self.dropout
-        )
+        make = functools.partial(CharModel, cell_with_init("gru", "torch"), 1, dropout=self.dropout)
         if self.task == "elmo":
             return Bi(make(direction="fwd"), make(direction="bwd"))
         one = make(direction=direction_of(self.task))
