@@ -1,7 +1,6 @@
 """What a trained language model knows, in numbers, in text and in pictures."""
 
 import itertools
-import math
 import pathlib
 import statistics
 from collections.abc import Sequence
@@ -16,7 +15,13 @@ from experiments.language.config import LanguageConfig, make_training
 from experiments.language.generate import Drawing
 from experiments.language.pictures import plot_run
 from experiments.language.text import Corpus
-from experiments.language.trained import TrainedModel, config_of, load_model, start_run
+from experiments.language.trained import (
+    TrainedModel,
+    config_of,
+    load_model,
+    perplexity_of,
+    start_run,
+)
 from experiments.runner import loop
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
@@ -84,7 +89,8 @@ def perplexity_by_epoch(folder: RunFolder) -> list[float]:
     records = [r for r in read_journal(folder.path / "metrics.jsonl") if r["split"] == "train"]
     size = len(records) // config_of(folder).epochs
     losses = [record["loss"] for record in records]
-    return [math.exp(statistics.mean(losses[i : i + size])) for i in range(0, len(losses), size)]
+    means = [statistics.mean(losses[i : i + size]) for i in range(0, len(losses), size)]
+    return [perplexity_of(mean) for mean in means]
 
 
 def training_metrics(folder: RunFolder, perplexities: Sequence[float]) -> dict[str, float]:

@@ -64,8 +64,13 @@ def measures(nats: float) -> dict[str, float]:
     return {
         "nats": nats,
         "bits": nats / math.log(2),
-        "perplexity": math.exp(nats) if nats < 700 else math.inf,
+        "perplexity": perplexity_of(nats),
     }
+
+
+def perplexity_of(nats: float) -> float:
+    """The number of characters, equally likely, that it would be as hard to choose from."""
+    return math.exp(nats) if nats < 700 else math.inf
 
 
 def start_run(
