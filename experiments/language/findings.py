@@ -94,7 +94,11 @@ def perplexity_by_epoch(folder: RunFolder) -> list[float]:
 
 
 def training_metrics(folder: RunFolder, perplexities: Sequence[float]) -> dict[str, float]:
-    """Perplexity of training after each quarter of the run, and the time of a pass."""
+    """Perplexity of training after each quarter of the run, and the time of a pass.
+
+    The time is that of the quickest stretch between two evaluations, one of them included: what
+    runs beside makes the others slower.
+    """
     epochs = len(perplexities)
     marks = sorted({max(1, epochs * part // _PARTS) for part in range(1, _PARTS + 1)})
     metrics = {f"perplexity_{mark}": perplexities[mark - 1] for mark in marks}
@@ -107,7 +111,7 @@ def training_metrics(folder: RunFolder, perplexities: Sequence[float]) -> dict[s
     ]
     return metrics | {
         "perplexity": perplexities[-1],
-        "seconds_an_epoch": statistics.median(seconds),
+        "seconds_an_epoch": min(seconds),
     }
 
 
