@@ -146,7 +146,7 @@ def _reference(result: dict[str, Any]) -> str:
 
 def _number(value: float, result: dict[str, Any]) -> str:
     if result["unit"] == "perplexity":
-        return f"{value:,.4g}" if value >= 10 else f"{value:.4f}"
+        return f"{value:#,.4g}" if value >= 10 else f"{value:.4f}"
     return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import char_lm
+from experiments import char_lm, report
 from experiments.language.config import LanguageConfig, make_training
-from experiments.language.source_table import EPOCHS, ROWS
+from experiments.language.source_table import EPOCHS, ROWS, markdown_rows
 from experiments.language.text import read_corpus
 from experiments.language.trained import load_model, start_run
 from experiments.runner import loop
@@ -286,6 +287,11 @@ def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_p
     assert expected.items() <= settings.items() and settings["hidden_size"] == 256
     status, _, err = tell("source-table", "--rows", "tcn")
     assert status == 1 and "There is no row tcn" in err
+
+
+def test_table_of_the_readme_is_that_of_the_results():
+    text = (pathlib.Path(report.HERE) / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- char_lm:begin -->\n{markdown_rows(report.read_results())}" in text
 
 
 def test_every_row_of_the_source_has_its_numbers():

@@ -61,7 +61,7 @@ def plot_curves_and_points(
         [], [], "o", color="#666666", mfc="white", ms=7, mew=1.6, label="the source's numbers"
     )
     axes.set_yscale("log")
-    axes.set_yticks([tick - 1 for tick in _NEAR_ONE], [f"{tick:,.5g}" for tick in _NEAR_ONE])
+    axes.set_yticks([tick - 1 for tick in _NEAR_ONE], [f"{tick:,.6g}" for tick in _NEAR_ONE])
     axes.set_yticks([], minor=True)
     axes.set(xlabel="pass over the text", xlim=(0, None), title="Perplexity of training")
     finish_axes(axes)
@@ -69,8 +69,8 @@ def plot_curves_and_points(
     figure.savefig(path, dpi=130)
 
 
-_CLOSEST = 1e-4
-_NEAR_ONE = (1.0001, 1.001, 1.01, 1.1, 2, 11, 101, 1001)
+_CLOSEST = 1e-5
+_NEAR_ONE = (1.00001, 1.0001, 1.001, 1.01, 1.1, 2, 11, 101, 1001)
 
 
 def log_axis(axes: Axes) -> None:

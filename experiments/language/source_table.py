@@ -88,7 +88,7 @@ def print_rows(runs: Mapping[str, Sequence[RunFolder]], console: Console) -> Non
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}" if value >= 10 else f"{value:.4f}"
+    return "" if value is None else f"{value:#,.4g}" if value >= 10 else f"{value:.4f}"
 
 
 def plot_rows(path: pathlib.Path, runs: Mapping[str, Sequence[RunFolder]]) -> None:
