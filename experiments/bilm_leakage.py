@@ -123,7 +123,7 @@ class Compare:
         tokens = corpus.held_out[: _WINDOW + 1]
         jacobians = {task: sensitivity(load_sides(runs[task][0]), tokens) for task in _DRAWN}
         panels: dict[str, np.ndarray] = {
-            'bidirectional "language model": x(t+1) at t': jacobians["leaky"].fwd,
+            "both directions: x(t+1) at t": jacobians["leaky"].fwd,
             "forward direction: x(t+1) at t": jacobians["elmo"].fwd,
             "backward direction: x(t-1) at t": jacobians["elmo"].bwd,
         }

@@ -106,6 +106,9 @@ def plot_sides(
     the character that is predicted.
     """
     figure = Figure(figsize=(13, 7.6), layout="constrained")
+    figure.suptitle(
+        "What a prediction depends on (white: exactly not); framed is the character predicted"
+    )
     grid = figure.add_gridspec(2, len(jacobians), height_ratios=(1.25, 1))
     highest = max(jacobian.max() for jacobian in jacobians.values())
     lowest = highest * 1e-6
