@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity lint clean
+.PHONY: help train test parity lint kernels selfcheck sanitize clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -26,6 +26,16 @@ lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+kernels: $(VENV)/.test  ## Builds the native CPU kernels again and says what is there
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -c 'import birnn_jax; print(birnn_jax.backends())'
+
+selfcheck: $(VENV)/.test  ## Compares every backend with the equations in float64
+	$(BIN)/python -m birnn_jax.selfcheck
+
+sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undefined-behaviour and thread sanitisers
+	$(BIN)/python setup.py --quiet sanitize
+
 include benchmarks/bench.mk
 
 clean:  ## Removes the environments; trained models in runs/ stay
@@ -36,7 +46,7 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# One stamp an extra: installed again when the dependencies change.
-$(VENV)/.%: pyproject.toml | $(VENV)/.python
+# One stamp an extra: installed again when the dependencies or the native kernels change.
+$(VENV)/.%: pyproject.toml setup.py $(wildcard birnn_jax/kernels/cpu/src/*) | $(VENV)/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@

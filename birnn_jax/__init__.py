@@ -8,6 +8,7 @@ are imported by name.
 from importlib.metadata import version as _version
 
 from ._affine import AffineParams as AffineParams
+from ._backends import backends as backends
 from ._bidirectional import bidirectional as bidirectional
 from ._bidirectional import init_bidirectional as init_bidirectional
 from ._dropout import drop_connect as drop_connect

@@ -1,24 +1,26 @@
 """Two directions of time over the same ragged batch."""
 
+import math
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
 from ._checks import check_choice
 from ._pass import RESIDUALS, Residuals, run_passes
 from ._scan import make_pass
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
+from .kernels import BACKENDS, Backend
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
 
+# From the outputs of a layer.
 MERGES = {
-    "concat": lambda fwd, bwd: jnp.concatenate([fwd, bwd], axis=-1),
-    "sum": lambda fwd, bwd: fwd + bwd,
-    "mul": lambda fwd, bwd: fwd * bwd,
-    "mean": lambda fwd, bwd: (fwd + bwd) / 2,
-    "none": Bi,
+    "concat": lambda outputs: outputs.join(),
+    "sum": lambda outputs: sum(outputs.split()),
+    "mul": lambda outputs: math.prod(outputs.split()),
+    "mean": lambda outputs: sum(outputs.split()) / 2,
+    "none": lambda outputs: Bi(*outputs.split()),
 }
 
 
@@ -59,6 +61,7 @@ def bidirectional(
     merge: Merge = "concat",
     key: jax.Array | None = None,
     residuals: Residuals = "gates",
+    backend: Backend = "auto",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -82,6 +85,7 @@ def bidirectional(
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
       key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
       residuals: what is kept for the gradient, "gates", "states" or "chunked", as in `scan_cell`.
+      backend: what computes, "auto", "xla" or "cpu_kernel", as in `scan_cell`.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
@@ -89,7 +93,8 @@ def bidirectional(
       ys: the merged outputs, in the order of the input.
 
     Raises:
-      ValueError: if ranks or sizes do not fit, or `merge` or `residuals` is unknown.
+      ValueError: if ranks or sizes do not fit, `merge`, `residuals` or `backend` is unknown, or
+        "cpu_kernel" is asked for and cannot be had.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -104,6 +109,7 @@ def bidirectional(
     """
     check_choice("merge", merge, MERGES)
     check_choice("residuals", residuals, RESIDUALS)
+    check_choice("backend", backend, BACKENDS)
     carries = Bi(None, None) if initial_carry is None else initial_carry
     for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
@@ -115,13 +121,13 @@ def bidirectional(
     bwd = make_pass(
         cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
     )
-    (carry_fwd, ys_fwd), (carry_bwd, ys_bwd) = run_passes((fwd, bwd), residuals)
-    if merge not in ("concat", "none") and ys_fwd.shape != ys_bwd.shape:
+    outputs = run_passes((fwd, bwd), residuals, backend)
+    if merge not in ("concat", "none") and len(set(outputs.sizes)) > 1:
         raise ValueError(
-            f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "
-            f"{ys_bwd.shape[-1]}. Use 'concat' or 'none'."
+            f"merge={merge!r} needs outputs of one size, got {outputs.sizes[0]} and "
+            f"{outputs.sizes[1]}. Use 'concat' or 'none'."
         )
-    return Bi(carry_fwd, carry_bwd), MERGES[merge](ys_fwd, ys_bwd)
+    return Bi(*outputs.carries), MERGES[merge](outputs)
 
 
 def _pair(value: Any) -> Bi[Any]:

@@ -11,6 +11,7 @@ from ._checks import check_choice
 from ._pass import RESIDUALS, Residuals
 from ._subsample import SUBSAMPLE_MODES, SubsampleMode
 from ._types import Bi, Carry, Cell, Params
+from .kernels import BACKENDS, Backend
 
 EPSILON = 1e-5  # of the layer normalisation
 
@@ -39,6 +40,7 @@ class Layer:
       direction: "both", or one direction of time, "fwd" or "bwd".
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `scan_cell`.
+      backend: what computes, as in `scan_cell`.
       subsample: steps k of the input that become one; n valid steps become ceil(n / k), see
         `stack_lengths`.
       subsample_mode: "concat" puts the features of the k steps side by side, "first" keeps those
@@ -80,6 +82,7 @@ class Layer:
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
     subsample: int = 1
     subsample_mode: SubsampleMode = "concat"
     norm: Literal["none", "pre", "post"] = "none"
@@ -91,6 +94,7 @@ class Layer:
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
         check_choice("residuals", self.residuals, RESIDUALS)
+        check_choice("backend", self.backend, BACKENDS)
         check_choice("subsample_mode", self.subsample_mode, SUBSAMPLE_MODES)
         check_choice("norm", self.norm, ("none", "pre", "post"))
         check_choice("connection", self.connection, ("none", "residual", "highway"))

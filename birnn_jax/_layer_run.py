@@ -115,7 +115,8 @@ def _run_rnn(
     initial_carry: Carry | None,
     key: jax.Array | None,
 ) -> tuple[Carry, Any]:
-    kwargs = {"initial_carry": initial_carry, "residuals": layer.residuals, "key": key}
+    kwargs = {"initial_carry": initial_carry, "key": key}
+    kwargs |= {"residuals": layer.residuals, "backend": layer.backend}
     if layer.direction == "both":
         return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
     assert isinstance(layer.cell, Cell)

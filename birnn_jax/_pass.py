@@ -1,10 +1,11 @@
 """The ways to compute the directions of a layer: which one is taken changes no result."""
 
+import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ._chunks import run_in_chunks
 from ._dtypes import cast_like, widen
@@ -12,10 +13,21 @@ from ._plain import scan_row
 from ._types import Carry, Cell, Params
 from ._visits import Visits
 from .cells._noise import remove_noise
-from .kernels import Direction, Form, find_form, run_layer
+from .kernels import (
+    Backend,
+    Form,
+    Outputs,
+    Sequences,
+    choose_backend,
+    find_form,
+    run_by_xla,
+    run_natively,
+)
 
 Residuals = Literal["gates", "states", "chunked"]
 RESIDUALS = ("gates", "states", "chunked")
+
+_RUN_LAYER = {"xla": run_by_xla, "cpu_kernel": run_natively}
 
 
 class Pass(NamedTuple):
@@ -29,24 +41,29 @@ class Pass(NamedTuple):
     visits: Visits | None  # leaves [B, T]
 
 
-Outputs = tuple[tuple[Carry, jax.Array], ...]  # for each direction its carry and ys [B, T, H]
-
-
-def run_passes(passes: tuple[Pass, ...], residuals: Residuals) -> Outputs:
+def run_passes(passes: tuple[Pass, ...], residuals: Residuals, backend: Backend) -> Outputs:
     """Runs the directions of one layer, by a kernel where there is one."""
     initial = tuple(one.carry for one in passes)
     run = _run_chunked if residuals == "chunked" else functools.partial(_run_whole, residuals)
-    return tuple((remove_noise(carry), ys) for carry, ys in run(passes, initial))
+    outputs = run(backend, passes, initial)
+    return dataclasses.replace(outputs, carries=tuple(map(remove_noise, outputs.carries)))
 
 
-def _run_whole(residuals: Residuals, passes: tuple[Pass, ...], initial: Any) -> Outputs:
+def _run_whole(
+    residuals: Residuals, backend: Backend, passes: tuple[Pass, ...], initial: Any
+) -> Outputs:
     forms = {_find_form(one) for one in passes}
-    (form, *others) = forms
-    if form is None or others:
+    form = None if len(forms) > 1 else forms.pop()
+    chosen = choose_backend(backend, form, [one.xs for one in passes])
+    if form is None:
         plain = functools.partial(_run_plain, residuals)
-        return tuple(plain(*one) for one in zip(passes, initial, strict=True))
-    outputs = run_layer(form, residuals == "gates", tuple(_to_direction(one) for one in passes))
-    return tuple((carry, _to_ys(one, hs)) for one, (carry, hs) in zip(passes, outputs, strict=True))
+        return _gather(map(plain, passes, initial))
+    sequences = tuple(
+        Sequences(one.params, one.carry, one.xs, None if one.visits is None else one.visits.valid)
+        for one in passes
+    )
+    reverse = tuple(one.reverse for one in passes)
+    return _RUN_LAYER[chosen](form, residuals == "gates", reverse, sequences)
 
 
 def _find_form(one: Pass) -> Form | None:
@@ -62,7 +79,7 @@ def _run_plain(residuals: Residuals, one: Pass, initial: Carry) -> tuple[Carry, 
     return run(xs, visits, carry, initial)
 
 
-def _run_chunked(passes: tuple[Pass, ...], initial: Any) -> Outputs:
+def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Outputs:
     def run(carries: Any, sequences: Any) -> Any:
         chunk = tuple(
             one._replace(params=cast_like(wide, one.params), carry=carry, xs=xs, visits=visits)
@@ -70,31 +87,16 @@ def _run_chunked(passes: tuple[Pass, ...], initial: Any) -> Outputs:
                 passes, params, carries, sequences, strict=True
             )
         )
-        carries, ys = zip(*_run_whole("gates", chunk, initial), strict=True)
-        return carries, ys
+        outputs = _run_whole("gates", backend, chunk, initial)
+        return outputs.carries, outputs.split()
 
     params = tuple(widen(one.params) for one in passes)
     sequences = tuple((one.xs, one.visits) for one in passes)
     reverse = tuple(one.reverse for one in passes)
-    return tuple(zip(*run_in_chunks(run, initial, sequences, reverse), strict=True))
+    carries, ys = run_in_chunks(run, initial, sequences, reverse)
+    return _gather(zip(carries, ys, strict=True))
 
 
-def _to_direction(one: Pass) -> Direction:
-    if one.visits is None:
-        return Direction(one.params, one.carry, _to_visit(one.xs, one.reverse), None)
-    mask = one.visits.valid[..., None]
-    xs = jnp.where(mask, one.xs, 0)
-    return Direction(
-        one.params, one.carry, _to_visit(xs, one.reverse), _to_visit(mask, one.reverse)
-    )
-
-
-def _to_visit(xs: jax.Array, reverse: bool) -> jax.Array:
-    """`[B, T, .]` to `[T, B, .]` in the order in which a direction visits time."""
-    xs = xs.swapaxes(0, 1)
-    return xs[::-1] if reverse else xs
-
-
-def _to_ys(one: Pass, hs: jax.Array) -> jax.Array:
-    ys = (hs[::-1] if one.reverse else hs).swapaxes(0, 1)
-    return ys if one.visits is None else jnp.where(one.visits.valid[..., None], ys, 0)
+def _gather(outputs: Iterable[tuple[Carry, jax.Array]]) -> Outputs:
+    carries, ys = zip(*outputs, strict=True)
+    return Outputs(carries, ys, tuple(y.shape[-1] for y in ys))

@@ -10,6 +10,7 @@ from ._pass import RESIDUALS, Pass, Residuals, run_passes
 from ._types import Carry, Cell, Params
 from ._visits import Lengths, as_visits
 from .cells._noise import add_noise
+from .kernels import BACKENDS, Backend
 
 
 def scan_cell(
@@ -22,6 +23,7 @@ def scan_cell(
     reverse: bool = False,
     key: jax.Array | None = None,
     residuals: Residuals = "gates",
+    backend: Backend = "auto",
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -50,6 +52,9 @@ def scan_cell(
         keeps everything that it reads, "states" the carry of every step, from which the rest is
         computed again, "chunked" one carry in every sqrt(T) steps, for very long sequences: each
         chunk is run a second time.
+      backend: what computes; changes time, not results. "xla" is always there, "cpu_kernel" is
+        native code for float32 and the cells ELMAN, GRU and LSTM on CPUs, "auto" takes it where
+        it can. `birnn_jax.backends()` says what is there.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.
@@ -57,7 +62,8 @@ def scan_cell(
 
     Raises:
       ValueError: if ranks, sizes or the structure of the carry do not fit, `params` are those of
-        another cell, or `residuals` is unknown.
+        another cell, `residuals` or `backend` is unknown, or "cpu_kernel" is asked for and cannot
+        be had.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -68,10 +74,12 @@ def scan_cell(
       ((2, 5, 4), True, True)
     """
     check_choice("residuals", residuals, RESIDUALS)
+    check_choice("backend", backend, BACKENDS)
     one = make_pass(
         cell, params, xs, lengths, initial_carry=initial_carry, reverse=reverse, key=key
     )
-    return run_passes((one,), residuals)[0]
+    outputs = run_passes((one,), residuals, backend)
+    return outputs.carries[0], outputs.join()
 
 
 def make_pass(

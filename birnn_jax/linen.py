@@ -21,6 +21,7 @@ from ._scan import scan_cell
 from ._stack import init_stack, stack, uses_key
 from ._types import Bi, Carry, Cell, Params
 from ._visits import Lengths
+from .kernels import Backend
 
 
 class RNN(nn.Module):
@@ -31,6 +32,7 @@ class RNN(nn.Module):
       hidden_size: hidden units H.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.
 
@@ -48,6 +50,7 @@ class RNN(nn.Module):
     hidden_size: int
     reverse: bool = False
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
 
@@ -70,6 +73,7 @@ class RNN(nn.Module):
             initial_carry=initial_carry,
             reverse=self.reverse,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 
@@ -82,6 +86,7 @@ class Bidirectional(nn.Module):
       hidden_size: hidden units H of each direction, or a `Bi` of sizes.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
       residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.
 
@@ -99,6 +104,7 @@ class Bidirectional(nn.Module):
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
     residuals: Residuals = "gates"
+    backend: Backend = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
 
@@ -126,6 +132,7 @@ class Bidirectional(nn.Module):
             initial_carry=initial_carry,
             merge=self.merge,
             residuals=self.residuals,
+            backend=self.backend,
             key=key,
         )
 

@@ -1,4 +1,4 @@
-"""The fast paths give what the plain scan gives, in values and in derivatives of every kind."""
+"""The fast paths of XLA give what the plain scan gives, in values and derivatives of every kind."""
 
 import functools
 import os
@@ -44,7 +44,7 @@ def outputs_and_grads(cell, inputs, residuals="gates"):
     params, xs, lengths, carry = inputs
 
     def loss(params, xs, carry):
-        run = functools.partial(bidirectional, cell, residuals=residuals)
+        run = functools.partial(bidirectional, cell, residuals=residuals, backend="xla")
         outputs = run(params, xs, lengths, initial_carry=carry)
         return weigh(outputs), outputs
 
@@ -179,7 +179,7 @@ def test_residuals_change_memory(cell):
     xs = random_xs(0, 4, 400, D)
 
     def bytes_kept(residuals):
-        run = functools.partial(scan_cell, cell, residuals=residuals)
+        run = functools.partial(scan_cell, cell, residuals=residuals, backend="xla")
         return residual_bytes(run, params, xs)
 
     gates, states, chunked = map(bytes_kept, ["gates", "states", "chunked"])
@@ -200,7 +200,8 @@ def test_gradient_of_inputs_is_not_computed_unless_asked_for():
     inputs = random_inputs(LSTM)
 
     def products(argnums):
-        loss = lambda params, xs: weigh(bidirectional(LSTM, params, xs)[1])  # noqa: E731
+        run = functools.partial(bidirectional, LSTM, backend="xla")
+        loss = lambda params, xs: weigh(run(params, xs)[1])  # noqa: E731
         jaxpr = jax.make_jaxpr(jax.grad(loss, argnums))(inputs.params, inputs.xs)
         return sum(eqn.primitive.name == "dot_general" for eqn in equations(jaxpr.jaxpr))
 

@@ -43,11 +43,17 @@ LAYERS = [
         "kernels._plan": {"jax"},
         "kernels._tangent": {"jax"},
         "kernels._layer": {"jax"},
+        "kernels._order": {"jax"},
+        "kernels._saved": {"jax"},
+        "kernels._operation": {"jax"},
+        "kernels._native": {"jax", "numpy"},
         "kernels._select": {"jax"},
+        "kernels.cpu": {"jax"},
         "kernels": set(),
     },
     {
         "_visits": {"jax"},
+        "_backends": {"jax"},
         "_parallel": {"jax"},
         "_plain": {"jax"},
         "_pass": {"jax"},
@@ -62,6 +68,8 @@ LAYERS = [
         "_readouts": {"jax"},
     },
     {
+        "_definition": {"jax", "numpy"},
+        "selfcheck": {"jax", "numpy"},
         "streaming._steps": {"jax"},
         "streaming._latency": {"jax"},
         "streaming": set(),
@@ -132,8 +140,8 @@ def _imports(path):
 
 def _inside(module):
     """The modules of the package that a module imports, by their names in the table."""
-    packages = ("cells", "heads", "inspection", "interop", "kernels", "streaming")
-    package = module.split(".")[:1] if module in packages or "." in module else []
+    is_package = FILES[module].name == "__init__.py" and module
+    package = module.split(".")[: None if is_package else -1]
     for level, name in _imports(FILES[module]):
         if level > 0:
             yield ".".join([*package[: len(package) + 1 - level], name])

@@ -12,8 +12,9 @@ import pytest
 import birnn_jax
 
 FUNCTIONS = """
-    accuracy attention_pool bidirectional classifier cross_entropy drop_connect dropout final_states
-    init_attention_pool init_bidirectional init_classifier init_stack init_tagger init_train_state
+    accuracy attention_pool backends bidirectional classifier cross_entropy drop_connect dropout
+    final_states init_attention_pool init_bidirectional init_classifier init_stack init_tagger
+    init_train_state
     locked_dropout make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite
     scan_cell stack stack_lengths stack_states tagger unstack_states word_dropout
 """.split()
@@ -42,6 +43,7 @@ EVERY_FUNCTION = [("", name) for name in FUNCTIONS] + [
 ]
 OPTIONAL = {
     "checkpoint": {"Checkpoints", "Restored"},
+    "selfcheck": {"main"},
     "linen": {"RNN", "Bidirectional", "Stack"},
     "nnx": {"RNN", "Bidirectional", "Stack"},
 }

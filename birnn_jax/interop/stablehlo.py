@@ -2,6 +2,7 @@
 
 What is written holds the parameters and needs JAX to run, but neither this library nor the code
 that made it. JAX promises to read it for six months, on the platforms named when it was written.
+It holds no native code: for any number of rows `backend="auto"` is "xla".
 `jax.export` writes and reads by the package flatbuffers.
 """
 
@@ -33,7 +34,8 @@ def serialize(
       platforms: to run on, such as "cpu", "cuda" and "tpu"; None is the one of this process.
 
     Raises:
-      ValueError: for a platform that JAX does not know.
+      ValueError: for a platform that JAX does not know, or if `predict` insists on
+        `backend="cpu_kernel"`.
 
     Example:
       >>> from birnn_jax.interop.stablehlo import deserialize, serialize

@@ -51,7 +51,7 @@ def _run_layer(
     def keep(direction, activations, old, new):
         return new.h.astype(direction.xs.dtype)
 
-    carries, hs = _loop(form, directions, keep)
+    carries, hs = loop(form, directions, keep)
     return tuple(zip(carries, hs, strict=True))
 
 
@@ -63,7 +63,7 @@ def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) ->
         del direction, new
         return Kept(old, activations if keep_gates else None)
 
-    carries, kept = _loop(form, directions, keep)
+    carries, kept = loop(form, directions, keep)
     out = tuple(
         (carry, _advance_by_one(before.carry.h, carry.h).astype(direction.xs.dtype))
         for direction, carry, before in zip(directions, carries, kept, strict=True)
@@ -71,7 +71,7 @@ def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) ->
     return out, layer_tangent(form, directions, kept, d_directions)
 
 
-def _loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
+def loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
     """Carries, and what `keep(direction, activations, old carry, new carry)` keeps of every step.
 
     All directions advance in one loop: their chains are independent work inside a step.

@@ -220,6 +220,7 @@ def _run_directions(
             initial_carry=carry,
             reverse=reverse,
             residuals=layer.residuals,
+            backend=layer.backend,
         )
 
     outputs = []

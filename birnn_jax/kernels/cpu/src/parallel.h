@@ -1,0 +1,39 @@
+// Independent tasks on XLA's thread pool.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace birnn {
+
+// Runs task(0) .. task(count - 1), and returns when all are done. The caller works too, and waits
+// for tasks only that another thread has begun: a pool whose threads all wait cannot lock up.
+inline void run_tasks(xla::ffi::ThreadPool& pool, long count, std::function<void(long)> task) {
+  struct Shared {
+    std::function<void(long)> task;
+    std::atomic<long> next{0};
+    long done = 0;
+    std::mutex mutex;
+    std::condition_variable all_done;
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->task = std::move(task);
+  auto work = [shared, count] {
+    for (long k; (k = shared->next.fetch_add(1)) < count;) {
+      shared->task(k);
+      std::lock_guard<std::mutex> lock(shared->mutex);
+      if (++shared->done == count) shared->all_done.notify_one();
+    }
+  };
+  for (long k = 1; k < count; k++) pool.Schedule(decltype(work)(work));
+  work();
+  std::unique_lock<std::mutex> lock(shared->mutex);
+  shared->all_done.wait(lock, [&] { return shared->done == count; });
+}
+
+}  // namespace birnn

@@ -1,0 +1,216 @@
+"""Builds the native CPU kernels where there is a C++ compiler; the rest is in pyproject.toml.
+
+Without a compiler, or if one fails, the installation succeeds and everything runs on XLA alone.
+What happened stands in `birnn_jax/kernels/cpu/_build.txt`, which `birnn_jax.backends()` reads.
+"""
+
+import concurrent.futures
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import setuptools
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
+
+FOLDER = Path("birnn_jax", "kernels", "cpu")
+LIBRARY, NOTE = "_kernels.so", "_build.txt"
+SOURCES = FOLDER / "src"
+WARNINGS = "-std=c++17 -Wall -Wextra -Werror".split()
+# From the least to the most: of functions that several units contain, such as those of the
+# standard library, the linker keeps the first, and that one must run on every processor.
+ISAS = {
+    "baseline": "",
+    "avx2": "-mavx2 -mfma",
+    "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mavx2",
+}
+
+
+class BuildError(Exception):
+    """What was missing, in one clause."""
+
+
+class BuildKernels(setuptools.Command):
+    """A step of `build`: the library, and a note that says how it was made or why it was not."""
+
+    description = "build the native CPU kernels, where there is a C++ compiler"
+    user_options = [("build-lib=", "b", "where the other parts of the package are")]  # noqa: RUF012
+    editable_mode = False
+
+    def initialize_options(self):
+        self.build_lib = None
+
+    def finalize_options(self):
+        self.set_undefined_options("build", ("build_lib", "build_lib"))
+
+    def run(self):
+        folder = FOLDER if self.editable_mode else Path(self.build_lib, FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        library, note = folder / LIBRARY, folder / NOTE
+        before = note.read_text() if note.exists() and library.exists() else ""
+        try:
+            tools = find_tools()
+            text = f"Built by {tools.version} for {tools.machine} ({', '.join(tools.isas)})."
+            text = f"{text}\n{digest(sources())}\n{digest([Path(__file__), tools.header])}\n"
+            if text != before:
+                build_library(tools, library)
+        except BuildError as error:
+            library.unlink(missing_ok=True)
+            text = f"Not built: {error}.\n{digest(sources())}\n\n"
+        note.write_text(text)
+        self.announce(f"birnn_jax, native CPU kernels: {text.splitlines()[0]}", level=3)
+
+    def get_source_files(self):
+        return [str(path) for path in sources()]
+
+    def get_outputs(self):
+        return [str(Path(self.build_lib, FOLDER, name)) for name in (LIBRARY, NOTE)]
+
+    def get_output_mapping(self):
+        return {}
+
+
+class Sanitize(setuptools.Command):
+    """Runs `tests/native/sanitize.cc` under the sanitisers: `make sanitize`."""
+
+    description = "run the native CPU kernels under sanitisers"
+    user_options = []  # noqa: RUF012
+
+    def initialize_options(self):
+        pass
+
+    def finalize_options(self):
+        pass
+
+    def run(self):
+        tools = find_tools()
+        # Without optimisation the first compiles in a third of the time.
+        for level, names in [("-O0", "address,undefined"), ("-O1", "thread")]:
+            print(f"-fsanitize={names}", flush=True)
+            flags = [level, "-g", f"-fsanitize={names}", "-fno-sanitize-recover=all", "-pthread"]
+            with tempfile.TemporaryDirectory() as scratch:
+                program, driver = str(Path(scratch, "run")), Path("tests", "native", "sanitize.cc")
+                objects = compile_kernels(tools, scratch, flags, [driver])
+                run([*tools.compiler, *flags, *objects, "-o", program])
+                env = os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}
+                subprocess.run([program], env=env, check=True, timeout=170)
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for this platform and for any Python: the library does not know Python."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self):
+        return "py3", "none", super().get_tag()[2]
+
+
+class Tools(NamedTuple):
+    """The compiler, what it is and compiles for, and where XLA's headers are."""
+
+    compiler: list[str]
+    version: str
+    machine: str
+    include: str
+
+    @property
+    def isas(self):
+        return ISAS if self.machine.startswith(("x86_64", "amd64")) else {"baseline": ""}
+
+    @property
+    def header(self):
+        return Path(self.include, "xla", "ffi", "api", "c_api.h")
+
+
+def find_tools():
+    compiler = find_compiler()
+    machine = run([*compiler, "-dumpmachine"]).strip()
+    version = run([*compiler, "--version"]).splitlines()[0]
+    return Tools(compiler, version, machine, include_dir())
+
+
+def build_library(tools, target):
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = compile_kernels(tools, scratch, ["-O3", "-fPIC"])
+        built = Path(scratch, LIBRARY)
+        run([*tools.compiler, "-shared", *objects, "-o", str(built)])
+        replace(built, target)
+
+
+def compile_kernels(tools, scratch, flags, others=()):
+    """All units at a time; returns the object files."""
+    rest = [path for path in sources() if path.suffix == ".cc" and path.name != "kernels.cc"]
+    units = [(source, "") for source in [*rest, *others]]
+    units += [
+        (SOURCES / "kernels.cc", f"-DBIRNN_ISA={isa} {more}") for isa, more in tools.isas.items()
+    ]
+    objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]
+    common = [*WARNINGS, *flags, f"-I{SOURCES}", "-isystem", tools.include, "-c"]
+    commands = [
+        [*tools.compiler, *common, *more.split(), str(source), "-o", out]
+        for (source, more), out in zip(units, objects, strict=True)
+    ]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(run, commands))
+    return objects
+
+
+def find_compiler():
+    """The words of CXX, or the first compiler on the path."""
+    if "CXX" in os.environ:
+        return shlex.split(os.environ["CXX"])
+    names = ("c++", "g++", "clang++")
+    for name in names:
+        if shutil.which(name):
+            return [name]
+    raise BuildError(f"there was no C++ compiler ({', '.join(names)}, or what CXX names)")
+
+
+def include_dir():
+    try:
+        import jax.ffi
+    except ImportError as error:
+        raise BuildError(f"JAX, which has the headers, could not be imported ({error})") from error
+    return jax.ffi.include_dir()
+
+
+def run(command):
+    try:
+        result = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise BuildError(f"{command[0]} could not be run ({error.strerror})") from error
+    if result.returncode:
+        print(shlex.join(command), result.stderr, sep="\n")
+        lines = result.stderr.splitlines()
+        first = next((line for line in lines if "error" in line), f"status {result.returncode}")
+        raise BuildError(f"{command[0]} failed: {first.strip().rstrip('.')}")
+    return result.stdout
+
+
+def replace(built, target):
+    """In one step: a process that has the old library loaded keeps it whole."""
+    beside = target.with_suffix(f".{os.getpid()}")
+    shutil.copy(built, beside)
+    beside.replace(target)
+
+
+def sources():
+    return sorted(path for path in SOURCES.iterdir() if path.suffix in (".cc", ".h"))
+
+
+def digest(paths):
+    """Of the sources: `birnn_jax.kernels.cpu` compares it with those which it finds."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+build.sub_commands = [*build.sub_commands, ("build_kernels", None)]
+setuptools.setup(
+    cmdclass={"build_kernels": BuildKernels, "sanitize": Sanitize, "bdist_wheel": PlatformWheel}
+)
