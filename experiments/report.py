@@ -37,8 +37,10 @@ class Add:
     """What the metric is called in the tables."""
     data: str
     """What the data is called in the tables."""
-    unit: Literal["percent", "plain"] = "percent"
+    unit: Literal["percent", "plain", "perplexity"] = "percent"
     """How numbers are written."""
+    also: tuple[str, ...] = ()
+    """Names of other metrics whose means are recorded beside it, for tables of their own."""
     baseline: str = ""
     """Name of a metric in result.json that is the baseline."""
     baseline_label: str = ""
@@ -53,6 +55,9 @@ class Add:
         result = summarise_runs(self.runs, self.metric) | {
             name: getattr(self, name) for name in ("data", "label", "unit", "reference", "source")
         }
+        if self.also:
+            means = {name: summarise_runs(self.runs, name)["mean"] for name in self.also}
+            result |= {"also": means}
         if self.baseline:
             value = summarise_runs(self.runs, self.baseline)["mean"]
             result |= {"baseline": value, "baseline_label": self.baseline_label or self.baseline}
@@ -144,6 +149,8 @@ def _time(seconds: float) -> str:
 
 
 def _number(value: float, result: dict[str, Any]) -> str:
+    if result["unit"] == "perplexity":
+        return f"{value:#,.4g}" if value >= 10 else f"{value:.4f}"
     return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
 
 

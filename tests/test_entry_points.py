@@ -9,11 +9,9 @@ import pytest
 from tests import _small_tagging
 
 MODULES = [
-    "experiments.compare_cells",
-    "experiments.gradient_flow",
-    "experiments.memory_tasks",
-    "experiments.pos_tagging",
-    "experiments.report",
+    *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
+    *("experiments.deep_rnn", "experiments.gradient_flow", "experiments.memory_tasks"),
+    *("experiments.pos_tagging", "experiments.report"),
 ]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),

@@ -5,9 +5,7 @@ from typing import Any
 
 import jax
 
-from birnn_jax import TrainState
-
-StepFn = Callable[[TrainState, Any, jax.Array], tuple[TrainState, dict[str, Any]]]
+StepFn = Callable[[Any, Any, jax.Array], tuple[Any, dict[str, Any]]]  # (state, batch, key)
 
 
 def repeated(train_step: StepFn, num_steps: int) -> StepFn:
@@ -18,7 +16,7 @@ def repeated(train_step: StepFn, num_steps: int) -> StepFn:
     if num_steps == 1:
         return train_step
 
-    def several(state: TrainState, batches: Any, key: jax.Array) -> tuple[TrainState, Any]:
+    def several(state: Any, batches: Any, key: jax.Array) -> tuple[Any, Any]:
         return jax.lax.scan(lambda state, batch: train_step(state, batch, key), state, batches)
 
     return jax.jit(several, donate_argnums=0)

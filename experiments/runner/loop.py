@@ -20,7 +20,6 @@ from rich.console import Console
 
 from birnn_jax import (
     Total,
-    TrainState,
     init_train_state,
     make_eval_step,
     make_train_step,
@@ -28,6 +27,11 @@ from birnn_jax import (
 )
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner.batches import Source, prefetched
+from experiments.runner.carried import (
+    CarriedState,
+    make_carried_eval_step,
+    make_carried_train_step,
+)
 from experiments.runner.dispatch import repeated, steps_of
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import Journal
@@ -40,7 +44,7 @@ LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 class Training:
     """What the runner has to know of an experiment."""
 
-    loss_fn: LossFn
+    loss_fn: Callable  # a LossFn; with an initial carry a CarriedLossFn, see `carried`
     optimizer: optax.GradientTransformation
     init_params: Callable[[jax.Array], Any]
     train: Source  # one batch a dispatch; its length is the length of the run
@@ -49,7 +53,8 @@ class Training:
     patience: int  # evaluations without a new best before the run stops early
     seed: int
     score: Callable[[Mapping[str, float]], float]  # of the metrics on dev; bigger is better
-    evaluated_params: Callable[[TrainState], Any] = lambda state: state.params
+    evaluated_params: Callable[[Any], Any] = lambda state: state.params
+    initial_carry: Any = None  # None where no step hands anything on but the state
     enough: float = math.inf  # a score on dev at which the run is at its end
     steps_per_dispatch: int = 1  # with more, a batch of `train` is that many, stacked
 
@@ -93,13 +98,17 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
                 raise OSError(f"{error} Make room, and give the same command to go on.") from error
 
 
-def initial_state(training: Training) -> TrainState:
+def initial_state(training: Training) -> Any:
     """The state before the first step."""
     key_init, _ = _keys(training)
-    return init_train_state(training.init_params(key_init), training.optimizer)
+    state = init_train_state(training.init_params(key_init), training.optimizer)
+    if training.initial_carry is None:
+        return state
+    # Copied: a state is donated to the step.
+    return CarriedState(*state, jax.tree.map(jnp.copy, training.initial_carry))
 
 
-def best_state(folder: RunFolder, like: TrainState) -> TrainState:
+def best_state(folder: RunFolder, like: Any) -> Any:
     """The state that did best on dev.
 
     Raises:
@@ -120,11 +129,9 @@ class _Loop(NamedTuple):
     display: Display
     interruption: "_Interruption"
 
-    def run(self, state: TrainState, batches: Any) -> None:
+    def run(self, state: Any, batches: Any) -> None:
         training = self.training
-        train_step = make_train_step(training.loss_fn, training.optimizer)
-        train_step = repeated(train_step, training.steps_per_dispatch)
-        eval_step = make_eval_step(training.loss_fn)
+        train_step, eval_step = _make_steps(training)
         _, key = _keys(training)
         step, total = int(state.step), training.num_steps
         watch = _Watch()
@@ -159,7 +166,7 @@ class _Loop(NamedTuple):
             self.metrics.write({"step": step + i, "split": "train", **means})
             self.display.step(means, float(one["loss"].count))
 
-    def _evaluate(self, step: int, eval_step: Callable, state: TrainState) -> float:
+    def _evaluate(self, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
         score = self.training.score(means)
@@ -172,10 +179,21 @@ class _Loop(NamedTuple):
         self.display.line(f"step {step}, dev", means)
         return score
 
-    def _save(self, state: TrainState, batches: Any, score: float | None) -> None:
+    def _save(self, state: Any, batches: Any, score: float | None) -> None:
         self.metrics.sync()
         self.clock.sync()
         self.checkpoints.save(state, position={"batches": batches.get_state()}, score=score)
+
+
+def _make_steps(training: Training) -> tuple[Callable, Callable]:
+    loss_fn, carry = training.loss_fn, training.initial_carry
+    if carry is None:
+        train_step = make_train_step(loss_fn, training.optimizer)
+        eval_step = make_eval_step(loss_fn)
+    else:
+        train_step = make_carried_train_step(loss_fn, training.optimizer)
+        eval_step = make_carried_eval_step(loss_fn, carry)
+    return repeated(train_step, training.steps_per_dispatch), eval_step
 
 
 def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
