@@ -23,7 +23,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int, /) -> Any:
         """Batch `index`, always the same: arrays of the host."""
         ...
 
