@@ -7,7 +7,7 @@ included: few shapes, so few compilations, and the same work in every batch.
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import grain
 import numpy as np
@@ -139,4 +139,4 @@ def prefetched(batches: Source) -> grain.DatasetIterator:
     next batch, whatever was made ahead.
     """
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
-    return iter(grain.MapDataset.source(batches).to_iter_dataset(options))
+    return iter(grain.MapDataset.source(cast(Any, batches)).to_iter_dataset(options))
