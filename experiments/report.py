@@ -47,11 +47,14 @@ class Add:
     """The published number to compare with, and whose it is."""
     source: str = ""
     """Where that number was published."""
+    detail: bool = False
+    """Whether it stands in the table of experiments/README.md only."""
 
     def run(self) -> None:
         """Records and makes the tables."""
         result = summarise_runs(self.runs, self.metric) | {
-            name: getattr(self, name) for name in ("data", "label", "unit", "reference", "source")
+            name: getattr(self, name)
+            for name in ("data", "label", "unit", "reference", "source", "detail")
         }
         if self.baseline:
             value = summarise_runs(self.runs, self.baseline)["mean"]
@@ -85,6 +88,7 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
         [
             (f"`{r['experiment']}`", r["data"], r["label"], _result(r), _baseline(r), _reference(r))
             for r in results
+            if not r.get("detail")
         ],
     )
     long = _table(
