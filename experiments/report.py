@@ -49,11 +49,14 @@ class Add:
     """The published number to compare with, and whose it is."""
     source: str = ""
     """Where that number was published."""
+    detail: bool = False
+    """Whether it stands in the table of experiments/README.md only."""
 
     def run(self) -> None:
         """Records and makes the tables."""
         result = summarise_runs(self.runs, self.metric) | {
-            name: getattr(self, name) for name in ("data", "label", "unit", "reference", "source")
+            name: getattr(self, name)
+            for name in ("data", "label", "unit", "reference", "source", "detail")
         }
         if self.also:
             means = {name: summarise_runs(self.runs, name)["mean"] for name in self.also}
@@ -90,6 +93,7 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
         [
             (f"`{r['experiment']}`", r["data"], r["label"], _result(r), _baseline(r), _reference(r))
             for r in results
+            if not r.get("detail")
         ],
     )
     long = _table(

@@ -104,6 +104,12 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
+def test_detail_stands_in_one_table_only(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small", detail=True).run()
+    assert "right" not in readme.read_text()
+    assert "right" in (readme.parent / "experiments" / "README.md").read_text()
+
+
 def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small").run()
     assert "| 2 min |" in (readme.parent / "experiments" / "README.md").read_text()

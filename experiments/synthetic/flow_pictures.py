@@ -24,7 +24,7 @@ from experiments.synthetic.flow import read_flow
 
 Runs = Mapping[str, Sequence[RunFolder]]
 Line = tuple[str, str, str, str, str]  # label, name of the runs, field of the state, colour, style
-_FLOOR = -20  # decades; below, a line has nothing more to say
+_FLOOR = -8  # decades; below, a line has nothing more to say
 _TITLES = {"initial": "before training", "trained": "trained"}
 _CELLS = (
     ("Elman", "elman", "h", VERMILION, "-"),
@@ -33,16 +33,16 @@ _CELLS = (
     ("LSTM, from $c_t$", "lstm", "c", PURPLE, "--"),
 )
 _OPTIONS = {  # panels of `plot_options`
-    "Elman: recurrent weights": (
+    "Elman: recurrent weights, $s_t = h_t$": (
         ("orthogonal", "elman", "h", BLUE, "-"),
         ("Glorot", "elman-glorot", "h", VERMILION, "-"),
     ),
-    "LSTM: forget bias": (
+    "LSTM: forget bias, $s_t = c_t$": (
         ("3", "lstm-forget-3", "c", BLUE, "-"),
         ("1", "lstm", "c", GREEN, "-"),
         ("0", "lstm-forget-0", "c", VERMILION, "-"),
     ),
-    "ReLU: clipping": (
+    "ReLU: clipping, $s_t = h_t$": (
         ("clipped", "relu-clipped", "h", BLUE, "-"),
         ("not clipped", "relu-unclipped", "h", VERMILION, "-"),
     ),
@@ -88,10 +88,12 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
                 steps, values = _training(folder, measure)
                 shown = label if number == 0 else None
                 axes.plot(steps, values, color=color, lw=0.9, alpha=0.8, label=shown)
-        axes.set(yscale="log", xlabel="step", title=title, xlim=(0, None))
+        axes.set(xscale="log", yscale="log", xlabel="step", title=title, xlim=(1, None))
         tidy(axes)
     panels[0].axhline(np.log(4), color=GREY, ls="--", lw=1)
-    panels[0].annotate("chance", (1, np.log(4)), xytext=(3, 4), textcoords="offset points")
+    panels[0].annotate(
+        "chance", (1, np.log(4)), xytext=(4, -12), textcoords="offset points", color=GREY
+    )
     panels[0].legend(frameon=False)
     figure.savefig(path, dpi=150)
 
