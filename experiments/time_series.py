@@ -15,7 +15,8 @@ import tyro
 from experiments.imputation import commands as imputation
 from experiments.runner.command import run_command
 from experiments.series import commands as series
-from experiments.series.tasks import NAME
+
+NAME = series.NAME
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -34,9 +34,9 @@ from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
 from experiments.runner.results import write_result
-from experiments.series.tasks import open_run, start_run
+from experiments.runner.tasks import open_run, start_run
 
-TASK = "impute"
+NAME, TASK = "time_series", "impute"
 RUN = pathlib.Path("runs") / "time_series_impute"
 DATA = ("table",)
 _DRAWN_GAP = 6
@@ -60,7 +60,7 @@ class Train:
         """Trains and reports."""
         console = Console()
         table, parts = _read_parts(self.config)
-        folder = start_run(self.run_folder, TASK, self.config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, self.config, DATA)
         scale = measure_scale(table, split_rows(table, *_cuts(self.config))["train"])
         save_features(folder.path / FEATURES, table, scale)
         loop.fit(folder, make_training(self.config, parts), console)
@@ -84,7 +84,7 @@ class Evaluate:
     def run(self) -> None:
         """Measures, prints and draws."""
         console = Console()
-        folders = [open_run(path, TASK) for path in self.runs]
+        folders = [open_run(path, NAME, TASK) for path in self.runs]
         shortest = min(config_of(folder).steps for folder in folders)
         gaps = [gap for gap in GAPS if gap < shortest]
         rows: dict[str, list[float]] = {}
@@ -118,7 +118,7 @@ class Predict:
         """Completes, writes and says how much was missing."""
         if self.out.exists():
             raise ValueError(f"{self.out} exists already: give another --out, or remove it first.")
-        imputer = load_imputer(open_run(self.run_folder, TASK))
+        imputer = load_imputer(open_run(self.run_folder, NAME, TASK))
         table = read_table(self.table)
         completed = imputer.complete(table)
         write_table(self.out, table._replace(values=completed))

@@ -20,6 +20,7 @@ from experiments.imputation.windows import Scale
 from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.folder import RunFolder
+from experiments.runner.tasks import settings_of
 
 FEATURES = "features.json"
 
@@ -92,8 +93,9 @@ def load_imputer(folder: RunFolder) -> TrainedImputer:
 
 def config_of(folder: RunFolder) -> ImputeConfig:
     """The settings of a run."""
-    settings = {name: value for name, value in folder.settings.items() if name != "task"}
-    return ImputeConfig(**settings, table=pathlib.Path(folder.config["data"]["table"]["path"]))
+    return ImputeConfig(
+        **settings_of(folder), table=pathlib.Path(folder.config["data"]["table"]["path"])
+    )
 
 
 @jax.jit(static_argnames="model")

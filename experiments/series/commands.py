@@ -16,13 +16,13 @@ from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
 from experiments.runner.plots import plot_confusion
 from experiments.runner.results import write_result
+from experiments.runner.tasks import open_run, start_run
 from experiments.series.config import SeriesConfig, make_training
 from experiments.series.problem import describe, hold_out, read_series
-from experiments.series.tasks import open_run, start_run
 from experiments.series.trained import PROBLEM, TrainedClassifier, load_classifier
 from experiments.series.ts_file import Series
 
-TASK = "classify"
+NAME, TASK = "time_series", "classify"
 RUN = pathlib.Path("runs") / "time_series"
 DATA = ("train", "test")
 
@@ -46,7 +46,7 @@ class Train:
         given, test = (read_series(getattr(config, name), name) for name in DATA)
         train, dev = hold_out(given, config.dev_every)
         problem = describe(train)
-        folder = start_run(self.run_folder, TASK, config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, config, DATA)
         problem.save(folder.path / PROBLEM)
         loop.fit(folder, make_training(config, problem, train, dev), console)
         _finish(folder, load_classifier(folder), test, console)
@@ -63,7 +63,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluates and prints."""
-        folder = open_run(self.run_folder, TASK)
+        folder = open_run(self.run_folder, NAME, TASK)
         path = self.test or pathlib.Path(folder.config["data"]["test"]["path"])
         _print_summary(load_classifier(folder), read_series(path, "test"), Console())
 
@@ -79,7 +79,7 @@ class Predict:
 
     def run(self) -> None:
         """Classifies and prints."""
-        classifier = load_classifier(open_run(self.run_folder, TASK))
+        classifier = load_classifier(open_run(self.run_folder, NAME, TASK))
         for shares in classifier.classify(read_series(self.series, "test")):
             best = int(shares.argmax())
             print(f"{classifier.problem.labels[best]}\t{shares[best]:.3f}")

@@ -11,6 +11,7 @@ from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.batches import Batches
 from experiments.runner.folder import RunFolder
+from experiments.runner.tasks import settings_of
 from experiments.series.config import SeriesConfig, SeriesModel, init_params, score
 from experiments.series.problem import Problem
 from experiments.series.ts_file import Series
@@ -54,8 +55,7 @@ def load_classifier(folder: RunFolder) -> TrainedClassifier:
 
 def config_of(folder: RunFolder) -> SeriesConfig:
     """The settings of a run."""
-    settings = {name: value for name, value in folder.settings.items() if name != "task"}
-    return SeriesConfig(**settings)
+    return SeriesConfig(**settings_of(folder))
 
 
 @jax.jit(static_argnames="model")
