@@ -158,18 +158,20 @@ def _finish(
         Panel("Mean absolute error, deviations", "mae", levels=levels),
     )
     plot_curves(folder.path / "curves.png", read_journal(folder.path / "metrics.jsonl"), panels)
-    for name, windows in (("points", test), ("gaps", hide_again(test, _DRAWN_GAP, seed=0))):
+    gap = min(_DRAWN_GAP, imputer.steps // 2)
+    for name, windows in (("points", test), ("gaps", hide_again(test, gap, seed=0))):
         _draw(folder.path / f"{name}.png", imputer, table, windows)
     console.print(f"Everything is in {folder.path}; look at its points.png and gaps.png.")
 
 
 def _draw(path: pathlib.Path, imputer: TrainedImputer, table: Table, windows: Windows) -> None:
-    """Draws the window in the middle of the part."""
-    middle = len(windows.values) // 2
-    estimates = imputer.fill(windows.values[middle : middle + 1], windows.seen[middle : middle + 1])
-    seen = windows.seen[middle]
-    values = np.where(seen | windows.hidden[middle], windows.values[middle], np.nan)
-    first = windows.first_row + middle * len(seen)
-    stretch = (imputer.scale.restore(values), seen, imputer.scale.restore(estimates[0]))
+    """Draws the window with gaps in the most features, and of those with the most values hidden."""
+    hidden = windows.hidden.sum(axis=1)
+    drawn = int(((hidden > 0).sum(axis=1) * windows.hidden[0].size + hidden.sum(axis=1)).argmax())
+    estimates = imputer.fill(windows.values, windows.seen)[drawn]
+    seen = windows.seen[drawn]
+    values = np.where(seen | windows.hidden[drawn], windows.values[drawn], np.nan)
+    first = windows.first_row + drawn * len(seen)
+    stretch = (imputer.scale.restore(values), seen, imputer.scale.restore(estimates))
     filled = Filled(*stretch, table.names, table.times[first : first + len(seen)])
     plot_filled(path, filled, "A window of the test")

@@ -42,7 +42,7 @@ class ImputeConfig(RunSettings):
     """Hidden units of each direction."""
     consistency: float = 0.1
     """Weight of the difference between the estimates of both directions in the loss."""
-    concealed: float = 0.1
+    concealed: float = 0.0
     """Share of the values seen that is concealed in training, afresh in each batch."""
     anywhere: bool = True
     """Whether windows may begin anywhere in training, and not only where the part was cut."""

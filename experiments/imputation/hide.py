@@ -8,26 +8,29 @@ def hide(observed: np.ndarray, share: float, gap: int, rng: np.random.Generator)
 
     Args:
       observed: `[N, T, D]` bool.
-      share: of the values, 0 to 1. Gaps may meet, so that with long ones it is met roughly.
+      share: of all values, 0 to 1. Gaps may meet, so that with long ones it is less.
       gap: steps of a gap, within a window.
       rng: draws where gaps begin.
 
     Returns:
       `[N, T, D]` bool, a part of `observed`.
 
+    Raises:
+      ValueError: if a gap is longer than a window.
+
     Example:
       >>> seen = np.ones([1, 6, 2], bool)
-      >>> hide(seen, 0.3, 3, np.random.default_rng(5))[0].astype(int).T.tolist()
-      [[0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
+      >>> hide(seen, 0.25, 3, np.random.default_rng(5))[0].astype(int).T.tolist()
+      [[0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0]]
     """
-    steps = observed.shape[1]
-    starts = steps - gap + 1
-    if starts < 1:
+    windows, steps, features = observed.shape
+    places = (windows, steps - gap + 1, features)
+    if places[1] < 1:
         raise ValueError(f"A gap of {gap} steps does not fit into a window of {steps}.")
-    rate = 1 - (1 - share) ** (1 / gap)  # so that a value in the middle is hidden in that share
-    begins = np.zeros_like(observed)
-    begins[:, :starts] = rng.random([len(observed), starts, observed.shape[2]]) < rate
+    count = min(max(1, round(share * observed.size / gap)), int(np.prod(places)))
+    chosen = rng.choice(int(np.prod(places)), count, replace=False)
+    window, start, feature = np.unravel_index(chosen, places)
     hidden = np.zeros_like(observed)
     for offset in range(gap):
-        hidden[:, offset:] |= begins[:, : steps - offset]
+        hidden[window, start + offset, feature] = True
     return hidden & observed

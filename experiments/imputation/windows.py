@@ -110,7 +110,7 @@ def cut_parts(
         observed = ~np.isnan(values)
         drawn = hide(observed, hidden, 1, np.random.default_rng([seed, number]))
         if not drawn.any():
-            raise ValueError(f"Nothing is hidden in the part for {name}: choose a higher --hidden.")
+            raise ValueError(f"The part for {name} has too few observed values to hide some.")
         parts[name] = Windows(
             values=np.where(observed, values, 0).astype(np.float32),
             seen=observed & ~drawn,

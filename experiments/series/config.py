@@ -46,7 +46,7 @@ class SeriesConfig(RunSettings):
 
     dropout: float = 0.3
     """Rate of dropout between layers."""
-    noise: float = 0.3
+    noise: float = 0.6
     """Deviation of normal noise that is added to the values in training, which have deviation 1."""
     series_per_batch: int = 16
     """Series of the longest bucket in a batch; of shorter ones there are more."""
