@@ -48,7 +48,7 @@ class ImputeConfig(RunSettings):
     """Whether windows may begin anywhere in training, and not only where the part was cut."""
     windows_per_batch: int = 32
     """Windows of a batch."""
-    epochs: int = 400
+    epochs: int = 200
     """Passes over the training data, at most."""
     epochs_per_evaluation: int = 10
     """Passes from one evaluation on dev, and one checkpoint, to the next."""

@@ -29,7 +29,7 @@ class SeriesConfig(RunSettings):
     .npz."""
     test: pathlib.Path = BUNDLED
     """Series for the test, looked at once, after training. Formats as for --train."""
-    dev_every: int = 6
+    dev_every: int = 10
     """Every so manieth series of each class of --train decides which checkpoint is best, and is
     not trained on."""
 
