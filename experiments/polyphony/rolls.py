@@ -74,7 +74,10 @@ def _read_mat(path: pathlib.Path, part: Part) -> list[np.ndarray]:
     read_bytes(path)  # says so if there is no such file
     try:
         pieces = scipy.io.loadmat(path)[f"{part}data"][0]
-    except (ValueError, TypeError, KeyError, NotImplementedError, IndexError) as error:
+    except (
+        *(scipy.io.matlab.MatReadError, ValueError, TypeError, KeyError, IndexError),
+        NotImplementedError,
+    ) as error:
         raise ValueError(f"{path} is not a .mat file of piano rolls: {error}.") from None
     for number, piece in enumerate(pieces, start=1):
         if piece.ndim != 2 or piece.shape[1] != KEYS or not np.isin(piece, (0, 1)).all():
