@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 
 def training_of(data, kind, **changes):
     config_of, module = {"compose": (MusicConfig, causal), "infill": (InfillConfig, infill)}[kind]
-    config = config_of(data=data, **{**_small_music.OPTIONS, "layers": 1, **changes})
+    config = config_of(data=data, **{**_small_music.OPTIONS, **changes})
     return module.make_training(config, read_rolls(data, "train"), read_rolls(data, "valid"))
 
 
@@ -63,12 +63,7 @@ def test_option_changes_what_is_read(data, usual, kind, name, value):
 @pytest.mark.parametrize("kind", ["compose", "infill"])
 @pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
 def test_option_changes_the_model(data, usual, kind, name, value):
-    # Dropout of the second model stands between its layers.
-    layers = {"layers": 2} if (kind, name) == ("infill", "dropout") else {}
-    before = usual[kind][1]
-    if layers:
-        before = _small_runs.program_of(training_of(data, kind, **layers))
-    assert _small_runs.program_of(training_of(data, kind, **layers, **{name: value})) != before
+    assert _small_runs.program_of(training_of(data, kind, **{name: value})) != usual[kind][1]
 
 
 def test_options_of_infilling_change_it(data, usual):
@@ -160,8 +155,7 @@ def test_numbers_that_make_no_piece_are_refused(composer, name):
 
 @pytest.fixture(scope="module", params=["both", "fwd"])
 def infiller(request):
-    changes = {"direction": request.param, "layers": 1}
-    config = InfillConfig(**{**_small_music.OPTIONS, **changes})
+    config = InfillConfig(**_small_music.OPTIONS, direction=request.param)
     params = jax.jit(lambda key: infill.init_params(config, key))(jax.random.key(0))
     return TrainedInfiller(config, params)
 
@@ -201,7 +195,7 @@ def trained(data, tmp_path_factory):
     copy = shutil.copy(data, folder / "gone.json")
     with pytest.MonkeyPatch.context() as patch:
         for task in ("compose", "infill"):
-            options = {**_small_music.OPTIONS, "data": copy, "layers": 1, "run": folder / task}
+            options = {**_small_music.OPTIONS, "data": copy, "run": folder / task}
             assert run(patch, task, "train", *_small_runs.as_words(options)) == 0
     (folder / "gone.json").unlink()
     return folder

@@ -33,9 +33,9 @@ class RollSettings(RunSettings):
     """Frames of a quarter note, of MIDI files; other files have their frames."""
     transpose: int = 6
     """In training a piece is moved up or down by so many semitones at most, anew in each batch."""
-    frames_per_batch: int = 640
+    frames_per_batch: int = 320
     """Frames of a batch, padding included."""
-    buckets: int = 4
+    buckets: int = 2
     """Different lengths of padded batches, at most; each is compiled once."""
     cell: Literal["elman", "gru", "lstm"] = "lstm"
     """Recurrent cell."""
@@ -120,10 +120,27 @@ def score(
     Returns:
       The carry after the last frame, and logits `[B, T, 88]`.
     """
+    return read(model.layers, params, rolls, lengths, model.dropout, carry=carry, keys=keys)
+
+
+def read(
+    layers: Sequence[Layer],
+    params: TaggerParams,
+    xs: jax.Array,
+    lengths: jax.Array | None,
+    dropout: float,
+    *,
+    carry: Any = None,
+    keys: jax.Array | None = None,
+) -> tuple[Any, jax.Array]:
+    """A stack and a projection, with dropout of the outputs of every layer.
+
+    `keys` are one for each row; None is evaluation.
+    """
     key_stack, key_top = (None, None) if keys is None else split_rows(keys, 2)
-    options = {"initial_carry": carry, "locked_dropout": model.dropout, "key": key_stack}
-    carry, ys = stack(model.layers, params.rnn, rolls, lengths, **options)
-    ys = locked_dropout(ys, model.dropout, key_top)
+    options = {"initial_carry": carry, "locked_dropout": dropout, "key": key_stack}
+    carry, ys = stack(layers, params.rnn, xs, lengths, **options)
+    ys = locked_dropout(ys, dropout, key_top)
     return carry, ys @ params.w + params.b[None, None]
 
 
