@@ -1,6 +1,7 @@
 """Models of music that are ready to use."""
 
 import functools
+import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from experiments.polyphony import config as music
 from experiments.polyphony import infill
 from experiments.polyphony.config import MusicConfig
 from experiments.polyphony.infill import InfillConfig
+from experiments.polyphony.rolls import read_rolls
 from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.folder import RunFolder
@@ -73,6 +75,12 @@ def load_infiller(folder: RunFolder) -> TrainedInfiller:
     """The best checkpoint of a run, from its folder alone."""
     config = InfillConfig(**settings_of(folder))
     return TrainedInfiller(config, _load(folder, config, infill.init_params))
+
+
+def test_rolls(folder: RunFolder, path: pathlib.Path | None = None) -> list[np.ndarray]:
+    """The test part of a file, or of the data of the run."""
+    path = path or pathlib.Path(folder.config["data"]["data"]["path"])
+    return read_rolls(path, "test", folder.settings["frames_per_beat"])
 
 
 def _load(folder: RunFolder, config: Any, init_params: Any) -> Any:
