@@ -49,7 +49,8 @@ def usual(data):
 
 def test_every_option_is_tested():
     options = DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"data", "frames_per_beat"}
-    assert {field.name for field in dataclasses.fields(MusicConfig)} - SHARED == options
+    names = {field.name for field in dataclasses.fields(MusicConfig)}
+    assert names - SHARED == options | {"input_dropout"}
     names = {field.name for field in dataclasses.fields(InfillConfig)}
     assert names - SHARED == options | {"direction", "bar"}
 
@@ -64,6 +65,11 @@ def test_option_changes_what_is_read(data, usual, kind, name, value):
 @pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
 def test_option_changes_the_model(data, usual, kind, name, value):
     assert _small_runs.program_of(training_of(data, kind, **{name: value})) != usual[kind][1]
+
+
+def test_dropout_of_what_is_read_changes_the_model(data, usual):
+    other = training_of(data, "compose", input_dropout=0.4)
+    assert _small_runs.program_of(other) != usual["compose"][1]
 
 
 def test_options_of_infilling_change_it(data, usual):

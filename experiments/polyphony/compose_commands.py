@@ -89,7 +89,7 @@ class Generate:
     """File to write; it must not exist yet."""
     run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
     """Run folder of the model. Nothing else is read."""
-    chord: str = "C3 G3 E4 C5"
+    chord: str = "C4 C5 G5 E6"
     """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
     beginning: pathlib.Path | None = None
     """A MIDI file to go on from, in place of a chord."""

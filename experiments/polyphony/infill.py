@@ -43,11 +43,9 @@ class InfillConfig(RollSettings):
     """Rate of dropout of the outputs of every layer, one mask for all frames of a piece."""
     bar: int = 4
     """Frames of a bar."""
-    transpose: int = 5
-    """In training a piece is moved up or down by so many semitones at most, anew in each batch."""
-    epochs: int = 30
+    epochs: int = 24
     """Passes over the training data, at most."""
-    epochs_per_evaluation: int = 5
+    epochs_per_evaluation: int = 4
     """Passes from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
