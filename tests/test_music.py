@@ -1,6 +1,7 @@
 """Models of music: what they see, what their loss is, what options do, what the commands say."""
 
 import dataclasses
+import functools
 import shutil
 
 import jax
@@ -17,6 +18,7 @@ from experiments.polyphony.midi import LOWEST, read_midi, write_midi
 from experiments.polyphony.rolls import read_rolls
 from experiments.polyphony.trained import TrainedInfiller
 from experiments.polyphony.voices import hidden_span, hidden_voice, to_voices
+from experiments.runner.folder import RunFolder
 from experiments.runner.settings import RunSettings
 from tests import _small_language, _small_music, _small_runs
 
@@ -90,6 +92,12 @@ def test_midi_has_more_frames_a_beat_if_asked(tmp_path):
         write_midi(tmp_path / part / "a.mid", read_rolls(BUNDLED, "test")[0][:4])
     sizes = [len(read_rolls(tmp_path, "test", number)[0]) for number in (1, 3)]
     assert sizes == [4, 12]
+    start = functools.partial(RunFolder.start, tmp_path / "run", experiment="e", settings={})
+    assert start(data={"data": tmp_path / "test"}).path == tmp_path / "run"
+    start(data={"data": tmp_path / "train"})  # the same files
+    write_midi(tmp_path / "train" / "b.mid", read_rolls(BUNDLED, "test")[0][:4])
+    with pytest.raises(ValueError, match="holds a run with content of --data"):
+        start(data={"data": tmp_path / "train"})
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,16 @@ def trained(waves, tmp_path_factory):
     return folder / "run"
 
 
+def test_test_of_other_dimensions_is_refused_before_training(waves, tmp_path, monkeypatch, capsys):
+    (tmp_path / "one.ts").write_text(
+        HEADER.replace("@dimensions 2", "@dimensions 1") + "@data\n1,2:up\n"
+    )
+    words = {**OPTIONS, "train": waves, "test": tmp_path / "one.ts", "run": tmp_path / "run"}
+    command = ("classify", "train", *_small_runs.as_words(words))
+    assert _small_language.command(monkeypatch, time_series, *command) == 1
+    assert "these have 1" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_training_leaves_numbers_and_pictures(trained):
     assert {"result.json", "curves.png", "confusion.png", "problem.json"} <= {
         path.name for path in trained.iterdir()
