@@ -117,7 +117,8 @@ def test_impossible_settings_are_refused_by_name(config, name, value):
 @pytest.fixture(scope="module")
 def composer():
     config = MusicConfig(**{**_small_music.OPTIONS, "layers": 2})
-    return config.model, jax.jit(lambda key: causal.init_params(config, key))(jax.random.key(0))
+    params = jax.jit(lambda key: causal.init_params(config, key))(jax.random.key(0))
+    return config.model, params._replace(w=9 * params.w)  # of firm opinions
 
 
 def test_loss_is_the_sum_over_keys_given_the_frames_before(composer):
@@ -155,9 +156,11 @@ def test_composed_piece_begins_as_given_and_keeps_its_voices(composer):
     assert len(piece) == 11 and set(piece[2:].sum(axis=1)) <= {1, 2, 3}
     np.testing.assert_array_equal(compose(model, params, beginning, **options, seed=1), piece)
     assert (compose(model, params, beginning, **options, seed=2) != piece).any()
-    # What is made is drawn from the logits after all that stands before it.
-    longer = compose(model, params, piece[:5], **(options | {"frames": 6}), seed=1)
-    assert (longer[:5] == piece[:5]).all()
+    # The likeliest chords follow from all that stands before them, wherever the beginning ends.
+    likeliest = options | {"temperature": 1e-4}
+    whole = compose(model, params, beginning, **likeliest, seed=1)
+    again = compose(model, params, whole[:5], **(likeliest | {"frames": 6}), seed=2)
+    np.testing.assert_array_equal(again, whole)
 
 
 @pytest.mark.parametrize("name", ["frames", "voices", "temperature"])
@@ -171,7 +174,7 @@ def test_numbers_that_make_no_piece_are_refused(composer, name):
 def infiller(request):
     config = InfillConfig(**_small_music.OPTIONS, direction=request.param)
     params = jax.jit(lambda key: infill.init_params(config, key))(jax.random.key(0))
-    return TrainedInfiller(config, params)
+    return TrainedInfiller(config, params._replace(w=200 * params.w))  # of firm opinions
 
 
 def test_what_is_hidden_is_not_read(infiller):
