@@ -56,5 +56,5 @@ class Display:
 
 
 def _words(metrics: Mapping[str, float]) -> str:
-    shown = {"loss": "loss {:.3f}", "accuracy": "accuracy {:.2%}"}
+    shown = {"loss": "loss {:.3f}", "accuracy": "accuracy {:.2%}", "f1": "F1 {:.2%}"}
     return ", ".join(shown[name].format(metrics[name]) for name in shown if name in metrics)

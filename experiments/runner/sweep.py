@@ -2,10 +2,15 @@
 
 import dataclasses
 import pathlib
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from experiments.runner.folder import RunFolder
+from experiments.runner.results import read_result
 
 
 def train_all(
@@ -32,3 +37,20 @@ def train_all(
             train(dataclasses.replace(config, seed=seed), path)
         folders[name] = [RunFolder.open(path) for path in paths]
     return folders
+
+
+def print_means(
+    runs: Mapping[str, Sequence[RunFolder]], metrics: Sequence[str], console: Console
+) -> None:
+    """Prints the mean of each metric over the runs of each name, with their spread."""
+    table = Table("", *metrics)
+    for name, folders in runs.items():
+        results = [read_result(folder)["metrics"] for folder in folders]
+        columns = [[result[metric] for result in results] for metric in metrics]
+        table.add_row(name, *map(_spread, columns))
+    console.print(table, highlight=False)
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2%}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2%}{spread}"
