@@ -32,11 +32,9 @@ from experiments.entities.scorer import score_entities
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
-from experiments.runner.journal import read_journal
 from experiments.runner.parts import Part, named_part, read_parts
-from experiments.runner.plots import plot_comparison
 from experiments.runner.results import has_result
-from experiments.runner.sweep import print_means, train_all
+from experiments.runner.sweep import compare_variants
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence
 from experiments.tagging.trained import split_words
@@ -106,8 +104,7 @@ def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[S
         schemes.append(file.scheme)
         return file.parts
 
-    paths = {"train": config.train, "dev": config.dev, "test": config.test}
-    return read_parts(paths, read), schemes[0]
+    return read_parts(config.train, config.dev, config.test, read=read), schemes[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -206,22 +203,16 @@ class Compare:
 
     def run(self) -> None:
         """Trains, prints and draws."""
-        configs = {
-            name.replace(", ", "-").replace(" ", "-"): dataclasses.replace(self.config, **changes)
-            for name, changes in VARIANTS.items()
-        }
-        folders = dict(
-            zip(
-                VARIANTS, train_all(self.runs, configs, self.seeds, train_run).values(), strict=True
-            )
+        compare_variants(
+            self.runs,
+            self.config,
+            VARIANTS,
+            self.seeds,
+            train_run,
+            metrics=("f1", "precision", "recall"),
+            picture=self.picture,
+            title="F1 of entities on dev",
         )
-        print_means(folders, ("f1", "precision", "recall"), Console())
-        if self.picture:
-            groups = {
-                name: [read_journal(folder.path / "metrics.jsonl") for folder in runs]
-                for name, runs in folders.items()
-            }
-            plot_comparison(self.picture, groups, title="F1 of entities on dev", metric="f1")
 
 
 def load_tagger(folder: RunFolder) -> TrainedEntityTagger:

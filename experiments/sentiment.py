@@ -20,11 +20,9 @@ from rich.console import Console
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
-from experiments.runner.journal import read_journal
 from experiments.runner.parts import Part, folds, held_out, named_part, read_parts
-from experiments.runner.plots import plot_comparison
 from experiments.runner.results import has_result
-from experiments.runner.sweep import print_means, train_all
+from experiments.runner.sweep import compare_variants, print_means, train_all
 from experiments.sentences.config import (
     TextConfig,
     build_text_vocabulary,
@@ -93,8 +91,7 @@ def read_data(config: TextConfig, console: Console) -> dict[Part, list[Text]]:
     """The texts of each part, of a fold if that is asked for."""
     read = functools.partial(read_texts, say=console.print)
     if not config.folds:
-        paths = {"train": config.train, "dev": config.dev, "test": config.test}
-        return read_parts(paths, read)
+        return read_parts(config.train, config.dev, config.test, read=read)
     texts = [text for part in read(config.train).values() for text in part]
     if len(texts) < config.folds:
         raise ValueError(
@@ -183,22 +180,16 @@ class Compare:
 
     def run(self) -> None:
         """Trains, prints and draws."""
-        configs = {
-            name.replace(", ", "-").replace(" ", "-"): dataclasses.replace(self.config, **changes)
-            for name, changes in VARIANTS.items()
-        }
-        folders = dict(
-            zip(
-                VARIANTS, train_all(self.runs, configs, self.seeds, train_run).values(), strict=True
-            )
+        compare_variants(
+            self.runs,
+            self.config,
+            VARIANTS,
+            self.seeds,
+            train_run,
+            metrics=("accuracy", "bag_of_words"),
+            picture=self.picture,
+            title="Sentences right on dev",
         )
-        print_means(folders, ("accuracy", "bag_of_words"), Console())
-        if self.picture:
-            groups = {
-                name: [read_journal(folder.path / "metrics.jsonl") for folder in runs]
-                for name, runs in folders.items()
-            }
-            plot_comparison(self.picture, groups, title="Sentences right on dev")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
     "drexel_cci.gz": 26.30,
 }
 USUAL = Columns()
+best = jax.jit(decode, static_argnames="model")
 SAME = [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
 TINY = {
     "cell": "elman",
@@ -39,6 +40,11 @@ TINY = {
     "buckets": 1,
 }
 CHINESE = "王 B-PER\n小 M-PER\n明 E-PER\n在 O\n京 S-LOC\n\n\u3000 O\n# O\n\n"
+
+
+@jax.jit(static_argnames="model")
+def totals(model, params, batch):
+    return entity_totals(model, params, batch, None)
 
 
 def read(folder, text, columns=USUAL, scheme=None, name="data.txt", said=None):
@@ -217,12 +223,20 @@ def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
     params = params._replace(words=params.words._replace(tagger=params.words.tagger._replace(b=b)))
     examples = config.encoder(vocabulary).encode_all(sentences)
     batch = pad(examples, [0, 1, 2], size=4, length=5)
-    labels = decode(model, params, batch)
+    labels = best(model, params, batch)
     first = "B-PER" if crf else "I-PER"
     assert [vocabulary.tags[k] for k in labels[1, :3]] == [first, "I-PER", "I-PER"]
     strange = batch | {"labels": np.where(batch["rows"][:, None] == 1, -1, batch["labels"])}
-    counts = [entity_totals(model, params, one, None)["loss"].count for one in (batch, strange)]
-    assert counts == [6, 3]
+    losses = [
+        totals(one, params, rows)["loss"]
+        for one, rows in [
+            (model, batch),
+            (model, strange),
+            (model._replace(recall_cost=20.0), batch),
+        ]
+    ]
+    assert [loss.count for loss in losses] == [6, 3, 6]
+    assert losses[2].sum - losses[0].sum > 1 and np.isfinite(losses[1].sum)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import sys
 
 import jax
 import numpy as np
@@ -24,6 +23,7 @@ from experiments.sentences.config import (
 from experiments.sentences.findings import Judged, show, weighty_words
 from experiments.sentences.model import attention, classify
 from experiments.sentences.text import Text, read_texts, split_text
+from tests._commands import command, options
 
 TINY = {
     "cell": "elman",
@@ -36,6 +36,8 @@ TINY = {
     "buckets": 1,
 }
 QUIET = Console(quiet=True)
+scores = jax.jit(classify, static_argnames="model")
+weigh = jax.jit(attention, static_argnames="model")
 
 
 def texts_of(*rows):
@@ -90,17 +92,16 @@ def test_reader_refuses_with_file_and_line(tmp_path, content, sentence):
 def test_parts_are_taken_from_the_file_or_held_out():
     split = {"train": [1, 2], "dev": [3], "test": [4]}
     files = {"split": split, "whole": {None: list(range(20))}}
-    paths = {"train": "split", "dev": None, "test": None}
-    assert read_parts(paths, files.get) == split
-    parts = read_parts({"train": "whole", "dev": None, "test": "split"}, files.get)
+    assert read_parts("split", None, None, read=files.get) == split
+    parts = read_parts("whole", None, "split", read=files.get)
     assert sorted(parts["train"] + parts["dev"]) == list(range(20))
     assert (len(parts["dev"]), parts["test"]) == (2, [4])
-    assert read_parts(paths | {"dev": "whole"}, files.get)["dev"] == list(range(20))
+    assert read_parts("split", "whole", None, read=files.get)["dev"] == list(range(20))
     with pytest.raises(ValueError, match="whole has no part test: give a file to --test"):
-        read_parts(paths | {"train": "whole"}, files.get)
+        read_parts("whole", None, None, read=files.get)
+    files["some"] = {"test": [1]}
     with pytest.raises(ValueError, match="some has no part dev; it has test"):
-        files["some"] = {"test": [1]}
-        read_parts(paths | {"dev": "some"}, files.get)
+        read_parts("split", "some", None, read=files.get)
 
 
 def test_folds_hold_everything_once():
@@ -146,24 +147,24 @@ def judged_by():
 
 def test_readouts_differ(judged_by):
     readouts = ("final", "mean", "max", "attention")
-    logits = [np.asarray(classify(*judged_by(readout), None)) for readout in readouts]
+    logits = [np.asarray(scores(*judged_by(readout), None)) for readout in readouts]
     assert all(not np.allclose(a, b) for i, a in enumerate(logits) for b in logits[:i])
     assert all(len(np.unique(one[:3].round(5), axis=0)) == 3 for one in logits)
 
 
 def test_attention_is_that_of_the_readout(judged_by):
     model, params, batch = judged_by("attention")
-    weights = np.asarray(attention(model, params, batch))
+    weights = np.asarray(weigh(model, params, batch))
     np.testing.assert_allclose(weights.sum(axis=1), [1, 1, 1, 0], atol=1e-6)
     assert (weights[np.arange(6)[None] >= batch["lengths"][:, None]] == 0).all()
     even = params.classifier.attention._replace(v=0 * params.classifier.attention.v)
     flat = params._replace(classifier=params.classifier._replace(attention=even))
-    np.testing.assert_allclose(attention(model, flat, batch)[1, :4], 1 / 4, atol=1e-6)
+    np.testing.assert_allclose(weigh(model, flat, batch)[1, :4], 1 / 4, atol=1e-6)
     mean_model, mean_params, _ = judged_by("mean")
     mean_params = mean_params._replace(classifier=flat.classifier._replace(attention=None))
     np.testing.assert_allclose(
-        classify(model, flat, batch, None),
-        classify(mean_model, mean_params, batch, None),
+        scores(model, flat, batch, None),
+        scores(mean_model, mean_params, batch, None),
         atol=1e-6,
     )
 
@@ -187,20 +188,6 @@ def test_baseline_knows_words_and_pairs():
     ) == [*("good", "bad", "good")]
 
 
-def run(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["sentiment", *map(str, words)])
-    try:
-        sentiment.main()
-    except SystemExit as leaving:
-        return leaving.code
-    return 0
-
-
-def options(**values):
-    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items()]
-    return [word for pair in pairs for word in pair]
-
-
 def test_classifier_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
     rows = [
         f"{'good' if i % 2 else 'bad'} {'fine' if i % 2 else 'dull'} word{i}\n" for i in range(20)
@@ -208,21 +195,30 @@ def test_classifier_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys)
     data = write(tmp_path, "".join(rows))
     folder = tmp_path / "run"
     files = {"train": data, "dev": data, "test": data}
-    assert run(monkeypatch, "train", *options(**TINY, **files, epochs=2, run=folder)) == 0
+    assert (
+        command(monkeypatch, sentiment, "train", *options(**TINY, **files, epochs=2, run=folder))
+        == 0
+    )
     trained = capsys.readouterr().out
     expected = {"predictions.tsv", "mistakes.txt", "curves.png", "confusion.png", "attention.png"}
     assert expected <= {path.name for path in folder.iterdir()}
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
     assert metrics["bag_of_words"] == 1.0 and 0 <= metrics["accuracy"] <= 1
-    assert run(monkeypatch, "train", *options(**TINY, **files, epochs=2, run=folder)) == 0
+    assert (
+        command(monkeypatch, sentiment, "train", *options(**TINY, **files, epochs=2, run=folder))
+        == 0
+    )
     assert "has its result" in capsys.readouterr().out
-    assert run(monkeypatch, "evaluate", "--run", folder) == 0
+    assert command(monkeypatch, sentiment, "evaluate", "--run", folder) == 0
     assert f"{metrics['accuracy']:.2%}" in capsys.readouterr().out and "by words and" in trained
     data.unlink()
-    assert run(monkeypatch, "predict", "--run", folder, "fine words", "So dull ...") == 0
+    assert (
+        command(monkeypatch, sentiment, "predict", "--run", folder, "fine words", "So dull ...")
+        == 0
+    )
     out = capsys.readouterr().out
     assert out.count("rests on") == 2 and "%): fine words\n" in out
-    assert run(monkeypatch, "predict", "--run", folder, "fine", " ") == 1
+    assert command(monkeypatch, sentiment, "predict", "--run", folder, "fine", " ") == 1
     assert "Text 2 is empty" in capsys.readouterr().err
 
 
@@ -242,7 +238,7 @@ def test_several_runs_are_trained_and_told(tmp_path, monkeypatch, capsys, words,
         (path / "result.json").write_text(json.dumps({"metrics": metrics}))
 
     monkeypatch.setattr(sentiment, "train_run", train_run)
-    assert run(monkeypatch, *words, "--runs", tmp_path) == 0
+    assert command(monkeypatch, sentiment, *words, "--runs", tmp_path) == 0
     assert names <= {path.name for path in pathlib.Path(tmp_path).iterdir()}
     out = capsys.readouterr().out
     assert ("62.50% ± 17.68%" if "--folds" in words else "50.00% ± 0.00%") in out

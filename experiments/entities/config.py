@@ -41,11 +41,19 @@ class EntityConfig(WordSettings):
     max_vectors: int = 50_000
     """How many vectors are read from the beginning of that file, at most."""
 
+    hidden_size: int = 100
+    """Hidden units of each layer and direction."""
+    word_size: int = 50
+    """Size of the embedding of a word, which is looked up in lower case."""
+    character_size: int = 25
+    """Size of the embedding of a character."""
+    speller_size: int = 25
+    """Hidden units of each direction over the characters of a word."""
     crf: bool = True
     """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
     every word gets its tag alone."""
 
-    recall_cost: float = 0.0
+    recall_cost: float = 3.0
     """Nats that training gives to "outside" at the words of an entity, so that it has to be more
     certain of them: more entities are found, and more that are wrong."""
 

@@ -11,24 +11,28 @@ _TENTHS = 10
 
 
 def read_parts(
-    paths: Mapping[Part, pathlib.Path | None],
+    train: pathlib.Path,
+    dev: pathlib.Path | None,
+    test: pathlib.Path | None,
+    *,
     read: Callable[[pathlib.Path], Mapping[str | None, Sequence[Item]]],
 ) -> dict[Part, list[Item]]:
     """Reads the items to train on, to choose by and to test on.
 
     Args:
-      paths: files. Without one for dev or test, that part of the file of train is taken; where it
-        has no dev, a tenth of train is held out instead.
+      train: file of the first.
+      dev: file of the second; None takes the part dev of the file of train, and where it has none,
+        a tenth of train.
+      test: file of the third; None takes the part test of the file of train.
       read: gives the items of a file by the name of their part, None for a file without parts.
 
     Raises:
       ValueError: if there is nothing to test on, or a file has parts but not the one it is for.
     """
-    first = paths["train"]
-    whole = read(first)
-    parts: dict[Part, list[Item]] = {"train": named_part(first, whole, "train")}
-    for name in ("dev", "test"):
-        path = paths[name]
+    whole = read(train)
+    parts: dict[Part, list[Item]] = {"train": named_part(train, whole, "train")}
+    others: dict[Part, pathlib.Path | None] = {"dev": dev, "test": test}
+    for name, path in others.items():
         if path:
             parts[name] = named_part(path, read(path), name)
         elif name in whole:
@@ -36,7 +40,7 @@ def read_parts(
         elif name == "dev":
             parts["train"], parts["dev"] = held_out(parts["train"])
         else:
-            raise ValueError(f"{first} has no part test: give a file to --test.")
+            raise ValueError(f"{train} has no part test: give a file to --test.")
     return parts
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any, cast
 
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,7 @@ _STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse of the penalty on the weights
 
 def bag_of_words(train: Sequence[Text], dev: Sequence[Text], test: Sequence[Text]) -> list[str]:
     """The labels that it gives `test`."""
-    counter = CountVectorizer(analyzer=_terms, binary=True)
+    counter = CountVectorizer(analyzer=cast(Any, _terms), binary=True)
     features = counter.fit_transform(train)
 
     def fitted(strength: float) -> LogisticRegression:

@@ -40,6 +40,16 @@ class TextConfig(WordSettings):
     max_vectors: int = 50_000
     """How many vectors are read from the beginning of that file, at most."""
 
+    hidden_size: int = 32
+    """Hidden units of each layer and direction."""
+    word_size: int = 50
+    """Size of the embedding of a word, which is looked up in lower case."""
+    character_size: int = 25
+    """Size of the embedding of a character."""
+    speller_size: int = 25
+    """Hidden units of each direction over the characters of a word."""
+    dropout: float = 0.5
+    """Rate of dropout before the stack and between its layers."""
     readout: Readout = "attention"
     """What becomes of the outputs for all words: the final states, the mean, the maximum, or a mean
     weighted by attention."""

@@ -71,6 +71,8 @@ def classify(
 
 def attention(model: TextClassifier, params: TextParams, batch: Batch) -> jax.Array:
     """The weight `[B, T]` of each word in the readout by attention; a sentence's add up to 1."""
+    if params.classifier.attention is None:
+        raise ValueError(f"A readout by {model.readout} has no attention.")
     xs = read_words(model.words.reader, params.reader, batch, None, None)
     _, ys = birnn_jax.stack(model.words.layers, params.classifier.rnn, xs, batch["lengths"])
     _, weights = birnn_jax.attention_pool(params.classifier.attention, ys, batch["lengths"])
