@@ -17,15 +17,21 @@ _CROWDED = 25  # labels, above which a confusion matrix shows the most frequent 
 Records = Sequence[Mapping[str, Any]]
 
 
-def plot_curves(path: pathlib.Path, records: Records, baselines: Mapping[str, float]) -> None:
+def plot_curves(
+    path: pathlib.Path,
+    records: Records,
+    baselines: Mapping[str, float],
+    *,
+    titles: tuple[str, str] = ("Loss, nats a word", "Words right"),
+) -> None:
     """Draws loss and accuracy over the steps, with a line at the accuracy of each baseline."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _plot_metric(left, records, "loss")
-    left.set(title="Loss, nats a word", yscale="log")
+    left.set(title=titles[0], yscale="log")
     left.legend(frameon=False)
     _plot_metric(right, records, "accuracy")
-    right.set_title("Words right")
+    right.set_title(titles[1])
     for name, value in baselines.items():
         _plot_baseline(right, name, value)
     lowest = min([*baselines.values(), *_column(_of(records, "dev"), "accuracy")[-1:]])
