@@ -154,20 +154,20 @@ def start_run(
         for name, value in dataclasses.asdict(config).items()
         if name not in (*FILES, "data")
     }
+    is_new = not all((path / name).exists() for name in _LEXICON)
+    lexicon = learn_lexicon(config, train) if is_new else load_lexicon(path)
     folder = RunFolder.start(
         path, experiment=experiment, settings=settings, data=files or {"data": config.data}
     )
-    if all((path / name).exists() for name in _LEXICON):
-        return folder, load_lexicon(folder)
-    lexicon = learn_lexicon(config, train)
     for subwords, name in zip(lexicon, _LEXICON, strict=True):
-        subwords.save(path / name)
+        if is_new:
+            subwords.save(path / name)
     return folder, lexicon
 
 
-def load_lexicon(folder: RunFolder) -> Lexicon:
-    """The subwords of a run."""
-    return Lexicon(*(Subwords.load(folder.path / name) for name in _LEXICON))
+def load_lexicon(path: pathlib.Path) -> Lexicon:
+    """The subwords in the folder of a run."""
+    return Lexicon(*(Subwords.load(path / name) for name in _LEXICON))
 
 
 def config_of(folder: RunFolder) -> TranslationConfig:
@@ -178,7 +178,7 @@ def config_of(folder: RunFolder) -> TranslationConfig:
 
 def load_translator(folder: RunFolder) -> TrainedTranslator:
     """The best checkpoint of a run, from its folder alone."""
-    config, lexicon = config_of(folder), load_lexicon(folder)
+    config, lexicon = config_of(folder), load_lexicon(folder.path)
     make_params = params_maker(config, lexicon)
     optimizer = make_translation_optimizer(config, num_steps=1)
     like = jax.eval_shape(

@@ -23,7 +23,7 @@ _POSITIVE = (
     *("rate", "hidden_size", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"),
     *("strings",),
 )
-_UNIT_SECONDS = 0.3  # the shortest padding
+_UNIT_SECONDS = 0.5  # the shortest padding
 HELD_OUT_SEED = 7  # of the strings of dev and test, the same in every run
 
 
@@ -69,7 +69,7 @@ class SpeechConfig:
     noise: float = 0.3
     """Standard deviation of noise on the features in training."""
 
-    epochs: int = 30
+    epochs: int = 20
     """Passes over the training data, at most."""
     batch_size: int = 32
     """Sounds of a batch."""
