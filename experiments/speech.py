@@ -19,12 +19,13 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.results import read_result
-from experiments.spoken.config import SpeechConfig, labels_of, make_training
+from experiments.spoken.config import SpeechConfig
 from experiments.spoken.findings import finish, hearing, print_summary, summarise
 from experiments.spoken.pictures import plot_posteriors
 from experiments.spoken.recordings import read_recordings
 from experiments.spoken.sounds import read_alone
 from experiments.spoken.trained import load_listener, read_parts, save_labels, start_run
+from experiments.spoken.training import labels_of, make_training
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME

@@ -16,7 +16,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from experiments.bilingual.config import TranslationConfig, make_training, read_pairs
+from experiments.bilingual.config import TranslationConfig, read_pairs
 from experiments.bilingual.findings import (
     draw_alignments,
     finish,
@@ -28,6 +28,7 @@ from experiments.bilingual.pairs import Pair, read_parallel
 from experiments.bilingual.pictures import plot_lengths
 from experiments.bilingual.scores import OfLength, by_length
 from experiments.bilingual.trained import Search, load_translator, start_run
+from experiments.bilingual.training import make_training
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder

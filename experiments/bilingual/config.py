@@ -1,23 +1,12 @@
-"""The settings of a translator, and what follows from them."""
+"""The settings of a translator, and the pairs it is made from."""
 
 import dataclasses
-import functools
 import pathlib
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-
-from birnn_jax import Layer, Total, accuracy, cross_entropy, make_optimizer
-from experiments.bilingual.model import CELLS, Attention, Translator, foretell, init_params
+from birnn_jax import Layer
+from experiments.bilingual.model import CELLS, Attention, Translator
 from experiments.bilingual.pairs import PARTS, Pair, divide, read_columns, read_parallel
-from experiments.bilingual.subwords import END, Subwords
-from experiments.runner import loop
-from experiments.runner.averaging import average_of, with_average
-from experiments.runner.minibatches import Minibatch, Minibatches, padded_length
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "mt_tatoeba_en_zh_5k.tsv.gz"
 FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
@@ -25,23 +14,8 @@ _POSITIVE = (
     *("source_subwords", "target_subwords", "layers", "embedding_size", "hidden_size", "epochs"),
     *("batch_size", "learning_rate", "clip_norm", "patience", "beam_width"),
 )
-_UNIT = 8  # subwords of the shortest padding
 
 BleuTokens = Literal["13a", "zh", "char", "none"]
-
-
-class Lexicon(NamedTuple):
-    """The subwords of both languages."""
-
-    source: Subwords
-    target: Subwords
-
-
-class Encoded(NamedTuple):
-    """A pair as subwords."""
-
-    source: np.ndarray  # [T]
-    target: np.ndarray  # [N], the end included
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,124 +142,6 @@ def read_pairs(config: TranslationConfig) -> dict[str, list[Pair]]:
     if config.reverse:
         parts = {part: [pair.reversed for pair in pairs] for part, pairs in parts.items()}
     return parts
-
-
-def learn_lexicon(config: TranslationConfig, train: Sequence[Pair]) -> Lexicon:
-    """Learns the subwords of both languages."""
-    return Lexicon(
-        Subwords.learn([pair.source for pair in train], config.source_subwords),
-        Subwords.learn([pair.target for pair in train], config.target_subwords),
-    )
-
-
-def encode_pairs(lexicon: Lexicon, pairs: Sequence[Pair]) -> list[Encoded]:
-    """Pairs as subwords."""
-    return [
-        Encoded(
-            lexicon.source.encode(pair.source), np.append(lexicon.target.encode(pair.target), END)
-        )
-        for pair in pairs
-    ]
-
-
-def make_training(
-    config: TranslationConfig, lexicon: Lexicon, parts: dict[str, list[Pair]]
-) -> loop.Training:
-    """Says to the runner what to train."""
-    train, dev = (encode_pairs(lexicon, parts[part]) for part in ("train", "dev"))
-    batches = make_batches(config, train, epochs=config.epochs, seed=config.seed)
-    return loop.Training(
-        loss_fn=make_loss(config),
-        optimizer=make_translation_optimizer(config, num_steps=len(batches)),
-        init_params=params_maker(config, lexicon),
-        train=batches,
-        dev=make_batches(config, dev),
-        steps_per_evaluation=batches.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
-        score=lambda means: -means["loss"],
-        evaluated_params=average_of,
-    )
-
-
-def make_batches(
-    config: TranslationConfig,
-    pairs: Sequence[Encoded],
-    *,
-    epochs: int = 1,
-    seed: int | None = None,
-) -> Minibatches:
-    """Minibatches; without a seed, those to evaluate on."""
-    return Minibatches(
-        lambda epoch: pairs,
-        length=lambda pair: len(pair.source) + len(pair.target),
-        pad=pad,
-        batch_size=config.batch_size,
-        epochs=epochs,
-        seed=seed,
-    )
-
-
-def pad(pairs: Sequence[Encoded], size: int) -> Minibatch:
-    """Stacks pairs to {"source": [B, T], "target": [B, N]} and their lengths `[B]`."""
-    batch = {}
-    for name in Encoded._fields:
-        sides = [getattr(pair, name) for pair in pairs]
-        rows = np.zeros([size, padded_length(max(map(len, sides)), _UNIT)], np.int32)
-        lengths = np.zeros([size], np.int32)
-        for i, side in enumerate(sides):
-            rows[i, : len(side)], lengths[i] = side, len(side)
-        batch |= {name: rows, f"{name}_lengths": lengths}
-    return batch
-
-
-def make_loss(config: TranslationConfig) -> loop.LossFn:
-    """The loss function: nats per subword, smoothed in training only."""
-    model = config.model
-
-    def loss_fn(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Any]:
-        forcing = 1 - (1 - config.teacher_forcing) * batch["progress"]
-        logits, _ = foretell(model, params, batch, key, forcing)
-        target = batch["target"]
-        valid = jnp.arange(target.shape[1])[None] < batch["target_lengths"][:, None]
-        loss = cross_entropy(logits, target, valid)
-        if key is not None:
-            loss = smoothed(loss, logits, valid, config.label_smoothing)
-        return {"loss": loss, "accuracy": accuracy(logits, target, valid)}
-
-    return loss_fn
-
-
-def smoothed(loss: Total, logits: jax.Array, valid: jax.Array, share: float) -> Total:
-    """Cross entropy with a target that gives a share of its probability to all classes alike.
-
-    References:
-      Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2016.
-    """
-    alike = -jax.nn.log_softmax(logits).mean(axis=-1)
-    return Total((1 - share) * loss.sum + share * jnp.where(valid, alike, 0).sum(), loss.count)
-
-
-def params_maker(config: TranslationConfig, lexicon: Lexicon) -> Any:
-    """The function that makes the parameters from a key."""
-    return functools.partial(
-        init_params,
-        config.model,
-        source_size=len(lexicon.source),
-        target_size=len(lexicon.target),
-        embedding_size=config.embedding_size,
-        hidden_size=config.hidden_size,
-    )
-
-
-def make_translation_optimizer(
-    config: TranslationConfig, *, num_steps: int
-) -> optax.GradientTransformation:
-    """Clipping, Adam with a warm-up and a cosine, and the average of the parameters."""
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup_steps=num_steps // 20 + 1, decay_steps=num_steps + 1
-    )
-    return with_average(make_optimizer(schedule, clip_norm=config.clip_norm), config.average_decay)
 
 
 def _given(path: pathlib.Path | None) -> pathlib.Path:

@@ -173,9 +173,9 @@ def foretell(
     )
     memory, state = encode(model, params, batch["source"], batch["source_lengths"], key_encoder)
     right = jnp.pad(batch["target"], ((0, 0), (1, 0)), constant_values=BEGIN)[:, :-1]
-    scheduled = model.scheduled and key is not None
+    scheduled = model.scheduled and key_read is not None
     reads_right = jnp.ones(right.shape, bool)
-    if scheduled:
+    if model.scheduled and key_read is not None:
         reads_right = jax.random.bernoulli(key_read, teacher_forcing, right.shape)
         reads_right = reads_right.at[:, 0].set(True)
     kept = birnn_jax.dropout(jnp.ones([*right.shape, state.fed.shape[1]]), model.dropout, key_words)

@@ -79,7 +79,8 @@ def read_parallel(source: pathlib.Path, target: pathlib.Path) -> list[Pair]:
             f"{source}, {target}: {len(numbered) - len(kept)} empty lines are left out.",
             highlight=False,
         )
-    return [_pair(*pair, f"{source} and {target}, line {n}") for n, pair in kept]
+    place = f"{source} and {target}, line"
+    return [_pair(one, other, f"{place} {n}") for n, (one, other) in kept]
 
 
 def divide(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:

@@ -23,7 +23,7 @@ class OfLength(NamedTuple):
 
     length: float  # mean number of words, or of characters where there are no spaces
     bleu: float
-    count: int
+    sentences: int
 
 
 def score(translations: Sequence[str], references: Sequence[str], tokens: str) -> Scores:

@@ -66,10 +66,10 @@ class Subwords:
         """The subwords of a sentence, `[N]`, without begin and end."""
         return np.array(self._processor.encode(sentence), np.int32)
 
-    def decode(self, subwords: Sequence[int]) -> str:
+    def decode(self, subwords: Sequence[int] | np.ndarray) -> str:
         """The sentence of subwords."""
         return self._processor.decode([int(one) for one in subwords])
 
-    def pieces(self, subwords: Sequence[int]) -> list[str]:
+    def pieces(self, subwords: Sequence[int] | np.ndarray) -> list[str]:
         """How each subword is written; "▁" is a space."""
         return [self._processor.id_to_piece(int(one)) for one in subwords]

@@ -12,19 +12,18 @@ import numpy as np
 
 from birnn_jax import init_train_state
 from experiments.bilingual.beam import beam_search
-from experiments.bilingual.config import (
-    FILES,
+from experiments.bilingual.config import FILES, TranslationConfig
+from experiments.bilingual.model import State, Translator, advance, encode, foretell, logits_of
+from experiments.bilingual.pairs import Pair
+from experiments.bilingual.subwords import BEGIN, END, Subwords
+from experiments.bilingual.training import (
     Encoded,
     Lexicon,
-    TranslationConfig,
     learn_lexicon,
     make_batches,
     make_translation_optimizer,
     params_maker,
 )
-from experiments.bilingual.model import State, Translator, advance, encode, foretell, logits_of
-from experiments.bilingual.pairs import Pair
-from experiments.bilingual.subwords import BEGIN, END, Subwords
 from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.folder import RunFolder
@@ -173,7 +172,7 @@ def load_lexicon(path: pathlib.Path) -> Lexicon:
 def config_of(folder: RunFolder) -> TranslationConfig:
     """The settings of a run."""
     files = {name: pathlib.Path(file["path"]) for name, file in folder.config["data"].items()}
-    return TranslationConfig(**folder.settings, **files)
+    return TranslationConfig(**{**folder.settings, **files})
 
 
 def load_translator(folder: RunFolder) -> TrainedTranslator:

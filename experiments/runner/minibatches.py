@@ -57,7 +57,7 @@ class Minibatches:
         padded_rows = np.full([self._batch_size], -1, np.int32)
         padded_rows[: len(rows)] = rows
         batch = self._pad([items[row] for row in rows], self._batch_size)
-        return {**batch, "rows": padded_rows, "progress": np.float32(index / len(self))}
+        return {**batch, "rows": padded_rows, "progress": np.array(index / len(self), np.float32)}
 
     def _make_groups(self, epoch: int) -> list[np.ndarray]:
         """The rows of each minibatch of a pass."""

@@ -88,7 +88,8 @@ def extract(
             raise ValueError(f"From MFCC no {features.kind} can be computed: give recordings.")
         static = signals
     else:
-        static = log_mel(features, signals)
+        valid = jnp.arange(signals.shape[1])[None] < lengths[:, None]
+        static = log_mel(features, jnp.where(valid, signals, 0))
         lengths = num_frames(features, lengths)
         if features.kind == "mfcc":
             static = cepstra(static)
@@ -103,7 +104,8 @@ def log_mel(features: Features, signals: jax.Array) -> jax.Array:
     missing = (count - 1) * features.shift + features.frame - signals.shape[1]
     emphasised = jnp.pad(emphasised, ((0, 0), (0, max(missing, 0))))
     places = np.arange(count)[:, None] * features.shift + np.arange(features.frame)
-    framed = emphasised[:, places] * np.hamming(features.frame).astype(np.float32)
+    window = np.hamming(features.frame).astype(np.float32)
+    framed = emphasised[:, places] * window[None, None]
     size = _fft_size(features.frame)
     power = jnp.square(jnp.abs(jnp.fft.rfft(framed, size))) / size
     return jnp.log(jnp.maximum(power @ mel_filters(features.rate, size).T, _QUIETEST))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -11,13 +12,13 @@ from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
 from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
-from experiments.spoken.config import make_draw
 from experiments.spoken.errors import count_errors, label_error_rate
 from experiments.spoken.features import Features, extract, spectrum_of
 from experiments.spoken.model import score
 from experiments.spoken.pictures import Hearing, plot_posteriors
-from experiments.spoken.recordings import Recording
+from experiments.spoken.sounds import Recording
 from experiments.spoken.trained import Heard, TrainedListener
+from experiments.spoken.training import make_draw
 from experiments.spoken.utterances import Utterance
 
 _SHOWN = 3  # mistakes that are printed
@@ -119,9 +120,9 @@ def hearing(
     )
 
 
-def alone(utterance: Utterance) -> dict[str, np.ndarray]:
+def alone(utterance: Utterance) -> dict[str, jax.Array]:
     """A minibatch of one sound."""
     return {
-        "signals": utterance.signal[None],
-        "lengths": np.array([len(utterance.signal)], np.int32),
+        "signals": jnp.asarray(utterance.signal)[None],
+        "lengths": jnp.array([len(utterance.signal)]),
     }

@@ -13,15 +13,11 @@ from birnn_jax import heads, init_train_state
 from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.folder import RunFolder, write_text
-from experiments.spoken.config import (
-    SpeechConfig,
-    joined,
-    make_batches,
-    make_speech_optimizer,
-    params_maker,
-)
+from experiments.spoken.config import SpeechConfig
 from experiments.spoken.model import SpeechModel, score
-from experiments.spoken.recordings import Parts, Recording, read_recordings, split
+from experiments.spoken.recordings import Parts, read_recordings, split
+from experiments.spoken.sounds import Recording
+from experiments.spoken.training import joined, make_batches, make_speech_optimizer, params_maker
 
 LABELS = "labels.json"
 
