@@ -88,18 +88,18 @@ def extract(
             raise ValueError(f"From MFCC no {features.kind} can be computed: give recordings.")
         static = signals
     else:
-        valid = jnp.arange(signals.shape[1])[None] < lengths[:, None]
-        static = log_mel(features, jnp.where(valid, signals, 0))
+        static = log_mel(features, signals, lengths)
         lengths = num_frames(features, lengths)
         if features.kind == "mfcc":
             static = cepstra(static)
     return finish(features, static, lengths), lengths
 
 
-def log_mel(features: Features, signals: jax.Array) -> jax.Array:
+def log_mel(features: Features, signals: jax.Array, lengths: jax.Array) -> jax.Array:
     """Log power in the mel bands: samples `[B, N]` to `[B, T, 26]`."""
     before = jnp.pad(signals, ((0, 0), (1, 0)))[:, :-1]
-    emphasised = signals - _EMPHASIS * before
+    valid = jnp.arange(signals.shape[1])[None] < lengths[:, None]
+    emphasised = jnp.where(valid, signals - _EMPHASIS * before, 0)
     count = 1 + max(signals.shape[1] - features.frame, 0) // features.shift
     missing = (count - 1) * features.shift + features.frame - signals.shape[1]
     emphasised = jnp.pad(emphasised, ((0, 0), (0, max(missing, 0))))
