@@ -78,9 +78,10 @@ def init_params(
     hidden_size: int,
 ) -> TranslatorParams:
     """Makes the parameters for so many subwords; consumes `key`."""
-    keys = jax.random.split(key, 7)
     states = 2 * hidden_size
-    ends = len(jax.tree.leaves(model.cell.initial_carry(model.cell.init(keys[0], 1, 1)))) * states
+    carry = jax.eval_shape(lambda key: model.cell.initial_carry(model.cell.init(key, 1, 1)), key)
+    ends = len(jax.tree.leaves(carry)) * states
+    keys = jax.random.split(key, 7)
     attention = None
     if model.attention == "additive":
         attention = heads.init_additive_attention(

@@ -49,7 +49,7 @@ def length_of(sentence: str) -> int:
       (3, 5)
     """
     words = sentence.split()
-    return len(words) if len(words) > 1 else len(sentence)
+    return len(words) if len(words) > 1 else len(sentence.strip())
 
 
 def by_length(
