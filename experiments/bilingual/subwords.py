@@ -1,0 +1,75 @@
+"""Subwords, learned from the sentences of training by SentencePiece."""
+
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import sentencepiece
+
+from experiments.runner.folder import write_bytes
+
+PAD, UNKNOWN, BEGIN, END = range(4)
+
+
+class Subwords:
+    """Cuts sentences into the subwords of a unigram language model, and joins them again.
+
+    References:
+      Kudo, Subword Regularization, 2018; Kudo and Richardson, SentencePiece, 2018.
+    """
+
+    def __init__(self, model: bytes):
+        """Takes what `learn` made."""
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def learn(cls, sentences: Sequence[str], size: int) -> "Subwords":
+        """Learns at most `size` subwords, those for padding, unknown, begin and end included.
+
+        Raises:
+          ValueError: if `size` does not even hold every character.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=model,
+                vocab_size=size,
+                hard_vocab_limit=False,
+                character_coverage=0.9995,
+                pad_id=PAD,
+                unk_id=UNKNOWN,
+                bos_id=BEGIN,
+                eos_id=END,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ValueError(f"Subwords cannot be learned: {error}; try another number.") from None
+        return cls(model.getvalue())
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "Subwords":
+        """Reads what `save` wrote."""
+        return cls(path.read_bytes())
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the model of SentencePiece as it is."""
+        write_bytes(path, self.model)
+
+    def __len__(self) -> int:
+        return self._processor.get_piece_size()
+
+    def encode(self, sentence: str) -> np.ndarray:
+        """The subwords of a sentence, `[N]`, without begin and end."""
+        return np.array(self._processor.encode(sentence), np.int32)
+
+    def decode(self, subwords: Sequence[int] | np.ndarray) -> str:
+        """The sentence of subwords."""
+        return self._processor.decode([int(one) for one in subwords])
+
+    def pieces(self, subwords: Sequence[int] | np.ndarray) -> list[str]:
+        """How each subword is written; "▁" is a space."""
+        return [self._processor.id_to_piece(int(one)) for one in subwords]

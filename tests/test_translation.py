@@ -1,0 +1,323 @@
+"""Translation: what is read and refused, the model step by step, and the commands."""
+
+import dataclasses
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from birnn_jax import make_train_step
+from experiments.bilingual.config import TranslationConfig, read_pairs
+from experiments.bilingual.model import (
+    Translator,
+    advance,
+    encode,
+    foretell,
+    init_params,
+    logits_of,
+)
+from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, read_parallel
+from experiments.bilingual.scores import by_length, score
+from experiments.bilingual.subwords import BEGIN, END, Subwords
+from experiments.bilingual.training import (
+    learn_lexicon,
+    make_training,
+    pad,
+    smoothed,
+)
+from experiments.runner import loop
+from tests import _small_translation
+
+CHANGES = {
+    "reverse": True,
+    "source_subwords": 30,
+    "target_subwords": 30,
+    "cell": "lstm",
+    "attention": "additive",
+    "layers": 2,
+    "embedding_size": 7,
+    "hidden_size": 6,
+    "dropout": 0.1,
+    "label_smoothing": 0.0,
+    "teacher_forcing": 0.5,
+    "epochs": 2,
+    "batch_size": 3,
+    "learning_rate": 1e-2,
+    "clip_norm": 1e-3,
+    "average_decay": 0.5,
+    "seed": 1,
+}
+FILES = {"data", "source", "target", "dev_source", "dev_target", "test_source", "test_target"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return _small_translation.write_columns(tmp_path_factory.mktemp("pairs"))
+
+
+def computed(config):
+    """All that a run computes, but for the numbers: its batches, and the text of its step."""
+    parts = read_pairs(config)
+    training = make_training(config, learn_lexicon(config, parts["train"]), parts)
+    state = jax.eval_shape(lambda: loop.initial_state(training))
+    batches = [training.train[i] for i in range(len(training.train))]
+    step = make_train_step(training.loss_fn, training.optimizer)
+    text = step.trace(state, batches[0], jax.random.key(0)).jaxpr
+    return str(text), [jax.tree.map(np.ndarray.tolist, batch) for batch in batches]
+
+
+@pytest.fixture(scope="module")
+def usually_computed(data):
+    return computed(_small_translation.config(data))
+
+
+def test_every_option_is_tested():
+    names = {field.name for field in dataclasses.fields(TranslationConfig)}
+    searched = {"patience", "beam_width", "length_penalty", "bleu_tokens"}
+    assert names == CHANGES.keys() | FILES | searched
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
+def test_option_changes_what_is_computed(data, usually_computed, name, value):
+    assert computed(_small_translation.config(data, **{name: value})) != usually_computed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": 0}, "layers must be positive"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be at least 0"),
+        ({"teacher_forcing": 1.5}, "teacher_forcing must be from 0 to 1"),
+        ({"length_penalty": -1.0}, "length_penalty must not be negative"),
+        ({"source": "a"}, "source and target must be given together"),
+        ({"dev_source": "a", "dev_target": "b"}, "must be given together, and with source"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TranslationConfig(**settings)
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_parallel_files_of_unequal_length_are_refused_with_their_numbers(tmp_path):
+    source, target = write(tmp_path / "a", "x\ny\nz\n"), write(tmp_path / "b", "1\n2\n")
+    with pytest.raises(ValueError, match=r"a has 3 lines and .*b has 2: of two parallel files"):
+        read_parallel(source, target)
+
+
+def test_parallel_files_lose_nothing_but_empty_pairs(tmp_path, capsys):
+    pairs = read_parallel(write(tmp_path / "a", "x\n\n z\n"), write(tmp_path / "b", "1\n\n2\n"))
+    assert pairs == [Pair("x", "1"), Pair("z", "2")]
+    assert "1 empty lines are left out" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(ValueError, match="b, line 2: the target sentence is empty"):
+        read_parallel(write(tmp_path / "a", "x\ny\n"), write(tmp_path / "b", "1\n\n"))
+    with pytest.raises(ValueError, match="are empty: there is no pair"):
+        read_parallel(write(tmp_path / "a", "\n"), write(tmp_path / "b", "\n"))
+
+
+def test_columns_with_and_without_parts(tmp_path):
+    lines = "dev\tx\t1\tme\ntest\ty\t2\nother\tz\t3\n"
+    with pytest.raises(ValueError, match=r"line 3: 'other' is not train, dev or test"):
+        read_columns(write(tmp_path / "a", lines))
+    parts = read_columns(write(tmp_path / "b", "x\t1\tme\ny\t2\nx\t3\n"))
+    assert sorted(pair for pairs in parts.values() for pair in pairs) == [
+        Pair("x", "1"),
+        Pair("x", "3"),
+        Pair("y", "2"),
+    ]
+    with pytest.raises(ValueError, match=r"line 2: 1 tab-separated column\(s\), but source"):
+        read_columns(write(tmp_path / "c", "x\t1\ny\n"))
+    with pytest.raises(ValueError, match=r"line 1: the target sentence is empty"):
+        read_columns(write(tmp_path / "d", "x\t \n"))
+    with pytest.raises(ValueError, match="no pair of sentences for dev"):
+        read_pairs(TranslationConfig(data=write(tmp_path / "e", "train\tx\t1\ntest\ty\t2\n")))
+
+
+def test_a_source_sentence_is_in_one_part_only():
+    pairs = [Pair(f"sentence {i // 2}", str(i)) for i in range(400)]
+    parts = divide(pairs)
+    sources = [{pair.source for pair in part} for part in parts.values()]
+    assert sum(map(len, sources)) == 200 and sum(map(len, parts.values())) == 400
+    assert all(len(part) > 15 for part in sources)
+    assert part_of(" sentence 1 ") == part_of("sentence 1")
+
+
+def test_subwords_come_back_as_the_sentence(data):
+    train = read_columns(data)["train"]
+    subwords = Subwords.learn([pair.target for pair in train], 40)
+    assert subwords.decode(subwords.encode("due tre quattro")) == "due tre quattro"
+    assert not {BEGIN, END} & set(subwords.encode("due uno").tolist())
+    with pytest.raises(ValueError, match="Subwords cannot be learned"):
+        Subwords.learn(["abcdefghij klmnop"], 6)
+
+
+@pytest.fixture(scope="module", params=["additive", "multiplicative", "none"])
+def model(request):
+    """A model with parameters and a batch of two rows and an empty one."""
+    config = TranslationConfig(attention=request.param, cell="lstm", dropout=0.5)
+    sizes = {"source_size": 9, "target_size": 8, "embedding_size": 3, "hidden_size": 4}
+    params = init_params(config.model, jax.random.key(0), **sizes)
+    params = params._replace(b=jax.random.normal(jax.random.key(1), [8]))
+    pairs = [
+        (np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
+        (np.array([8, 4]), np.array([6, 7, 4, 5, END])),
+    ]
+    return config.model, params, pad([_encoded(*pair) for pair in pairs], 3)
+
+
+def _encoded(source, target):
+    from experiments.bilingual.training import Encoded
+
+    return Encoded(source, target)
+
+
+foretold = jax.jit(foretell, static_argnames="model")
+
+
+def test_scores_are_those_of_single_steps(model):
+    translator, params, batch = model
+    logits, weights = foretold(translator, params, batch, None)
+    for row, count in enumerate([3, 5]):
+        length = int(batch["source_lengths"][row])
+        source = batch["source"][row : row + 1, :length]
+        memory, state = encode(translator, params, source, jnp.array([length]))
+        for place, token in enumerate([BEGIN, *batch["target"][row, : count - 1]]):
+            words = params.target[jnp.array([token])]
+            state, looked = advance(translator, params, memory, state, words)
+            want = logits_of(params, state.fed)[0]
+            np.testing.assert_allclose(logits[row, place], want, atol=1e-5)
+            np.testing.assert_allclose(weights[row, place, :length], looked[0], atol=1e-6)
+            assert float(weights[row, place].sum()) == pytest.approx(1.0)
+
+
+def test_scores_depend_on_what_stands_before_only(model):
+    translator, params, batch = model
+    changed = {**batch, "target": batch["target"].copy()}
+    changed["target"][1, 2] = 7
+    one, other = (foretold(translator, params, b, None)[0] for b in (batch, changed))
+    np.testing.assert_array_equal(one[1, :3], other[1, :3])
+    assert (one[1, 3] != other[1, 3]).any()
+
+
+def test_fixed_vector_hides_all_but_the_ends_of_attention(model):
+    translator, params, batch = model
+    memory, state = encode(translator, params, batch["source"], batch["source_lengths"])
+    words = params.target[jnp.array([4, 5, 6])]
+    moved = memory._replace(states=memory.states[:, ::-1] * 2)
+    fed = [advance(translator, params, one, state, words)[0].fed[0] for one in (memory, moved)]
+    assert bool((fed[0] == fed[1]).all()) == (translator.attention == "none")
+
+
+def test_without_teacher_the_decoder_reads_its_own_words(model):
+    translator, params, batch = model
+    scheduled = dataclasses.replace(translator, scheduled=True, dropout=0.0)
+    other = {**batch, "target": np.where(batch["target"] == END, END, 4)}
+    key = jax.random.key(0)
+
+    def scores(batch, forcing, translator=scheduled):
+        return foretold(translator, params, batch, key, forcing)[0]
+
+    np.testing.assert_array_equal(scores(batch, 0.0), scores(other, 0.0))
+    assert (scores(batch, 1.0) != scores(other, 1.0)).any()
+    right = foretold(translator, params, batch, None)[0]
+    np.testing.assert_allclose(scores(batch, 1.0), right, atol=1e-5)
+    own = scores(batch, 0.0)
+    read = {**batch, "target": np.asarray(own.argmax(axis=-1))}
+    again = foretold(translator, params, read, None)[0]
+    np.testing.assert_allclose(again, own, atol=1e-5)
+
+
+def test_smoothed_loss_is_that_of_the_smoothed_target():
+    logits = jax.random.normal(jax.random.key(0), [2, 3, 5])
+    labels, valid = jnp.array([[1, 4, 0], [2, 2, 3]]), jnp.array([[1, 1, 0], [1, 0, 0]], bool)
+    from birnn_jax import cross_entropy
+
+    got = smoothed(cross_entropy(logits, labels, valid), logits, valid, 0.2)
+    target = 0.8 * np.eye(5)[labels] + 0.2 / 5
+    want = -(target * np.asarray(jax.nn.log_softmax(logits))).sum(axis=-1)[np.asarray(valid)]
+    np.testing.assert_allclose(got.sum, want.sum(), rtol=1e-5)
+    assert got.count == 3
+
+
+def test_scores_are_those_of_sacrebleu_and_classes_hold_every_sentence():
+    pairs = [Pair("w " * (1 + i % 4), "the cat sat on the mat") for i in range(130)]
+    right = [pair.target for pair in pairs]
+    assert score(right, right, "13a")[:2] == pytest.approx((100.0, 100.0))
+    wrong = [one if i % 4 < 2 else "a dog ran off with it" for i, one in enumerate(right)]
+    classes = by_length(wrong, pairs, "13a", 4)
+    assert [one.length for one in classes] == [1, 2, 3, 4]
+    assert sum(one.sentences for one in classes) == 130
+    bleus = [one.bleu for one in classes]
+    assert bleus[:2] == pytest.approx([100, 100]) and max(bleus[2:]) < 20
+    assert len(by_length(wrong, pairs, "13a", 99)) == 4  # at least 30 sentences each
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A run that knows its few sentences by heart."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    options = {"epochs": 60, "hidden_size": 24, "embedding_size": 12, "dropout": 0.0}
+    words = _small_translation.arguments(data, run, **options, learning_rate=2e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        assert _small_translation.command(patch, *words) == 0
+    return run
+
+
+@pytest.fixture
+def tell(monkeypatch, capsys):
+    """Runs the command line: exit status, standard output, standard error."""
+
+    def run(*words):
+        status = _small_translation.command(monkeypatch, *words)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_run_leaves_results_and_pictures(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"result.json", "translations.jsonl", "source.model", "target.model"} <= names
+    for picture in "curves.png", "alignments.png":
+        assert (trained / picture).stat().st_size > 10_000
+
+
+def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_path, monkeypatch):
+    pairs = read_columns(data)["train"]
+    sources = sorted({pair.source for pair in pairs})
+    picture = tmp_path / "alignment.png"
+    status, out, _ = tell("predict", "--run", trained, "--picture", picture, *sources)
+    want = [" ".join(_small_translation.WORDS[word] for word in one.split()) for one in sources]
+    right = sum(a == b for a, b in zip(out.splitlines(), want, strict=True))
+    assert status == 0 and right >= 0.8 * len(want) and picture.exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{one}\n" for one in sources)))
+    assert tell("predict", "--run", trained)[1] == out
+    assert tell("predict", "--run", trained, "one", " ")[::2] == (
+        1,
+        "error: Sentence 2 is empty: there is nothing to translate.\n",
+    )
+
+
+def test_evaluate_measures_other_files(trained, tell, tmp_path):
+    source = write(tmp_path / "a", "one two\nthree\n")
+    target = write(tmp_path / "b", "uno due\ntre\n")
+    status, out, _ = tell("evaluate", "--run", trained, "--source", source, "--target", target)
+    assert status == 0 and "BLEU" in out and "greedy" in out and "sacreBLEU nrefs:1" in out
+    status, _, err = tell("evaluate", "--run", trained, "--source", source)
+    assert status == 1 and "Give --source and --target together" in err
+
+
+def test_lengths_compares_runs(trained, tell, tmp_path):
+    picture = tmp_path / "lengths.png"
+    status, out, _ = tell("lengths", "--runs", trained, trained, "--picture", picture)
+    assert status == 0 and out.count("multiplicative:") == 2 and picture.exists()
+
+
+def test_model_is_static():
+    config = TranslationConfig()
+    assert isinstance(config.model, Translator) and hash(config.model) == hash(config.model)
