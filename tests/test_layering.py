@@ -91,6 +91,7 @@ LAYERS = [
         "inspection": set(),
     },
     {
+        "_pieces": {"jax"},
         "_train": {"jax", "numpy", "optax"},
         "_checkpoint_folder": {"jax", "orbax"},
         "checkpoint": {"orbax"},
@@ -163,7 +164,7 @@ def test_module_imports_only_its_libraries(module):
 
 
 def test_training_knows_losses_but_no_models():
-    assert set(_inside("_train")) == {"_losses"}
+    assert set(_inside("_train")) == {"_losses", "_pieces"}
 
 
 def test_import_brings_in_neither_flax_nor_orbax():
