@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ._losses import Total
 
@@ -85,7 +85,7 @@ def on_devices(run: PieceFn, mesh: Mesh | None) -> PieceFn:
         return run
     axis = axis_of(mesh)
 
-    def one_device(params: Any, batch: Any, key: Any) -> Piece:
+    def one_device(params: Any, batch: Any, key: Any) -> tuple[Any, Any, Any]:
         grads, sums, rows = run(params, batch, key)
         own = sums["loss"].count
         sums = jax.lax.psum(sums, axis)
@@ -94,7 +94,7 @@ def on_devices(run: PieceFn, mesh: Mesh | None) -> PieceFn:
         def total(leaf: jax.Array) -> jax.Array:
             return jax.lax.psum(leaf.astype(_sum_dtype(leaf)) * part, axis).astype(leaf.dtype)
 
-        return Piece(jax.tree.map(total, grads), sums, rows)
+        return jax.tree.map(total, grads), sums, rows
 
     def every_device(params: Any, batch: Any, key: Any) -> Piece:
         _check_rows(batch, mesh.size, "devices")
@@ -105,10 +105,11 @@ def on_devices(run: PieceFn, mesh: Mesh | None) -> PieceFn:
             one_device,
             mesh=mesh,
             in_specs=(whole, specs, whole),
-            out_specs=Piece(whole, whole, by_rows),
+            out_specs=(whole, whole, by_rows),
             check_vma=False,
         )
-        return run_all(params, jax.tree.map(functools.partial(_place, mesh), batch, specs), key)
+        batch = jax.tree.map(functools.partial(_place, mesh), batch, specs)
+        return Piece(*run_all(params, batch, key))
 
     return every_device
 
@@ -131,7 +132,10 @@ def axis_of(mesh: Mesh) -> str:
 
 
 def _place(mesh: Mesh, leaf: jax.Array, spec: PartitionSpec) -> jax.Array:
-    return jax.reshard(leaf, NamedSharding(mesh, spec))
+    sharding = NamedSharding(mesh, spec)
+    if AxisType.Explicit in mesh.axis_types:
+        return jax.reshard(leaf, sharding)
+    return jax.lax.with_sharding_constraint(leaf, sharding)
 
 
 def _sort(outputs: Mapping[str, Any]) -> tuple[dict[str, Total], dict[str, Any]]:
