@@ -11,13 +11,16 @@ Whatever is written whole appears by one rename, so that a process killed at any
 folder that the next one can read.
 """
 
+import atexit
 import hashlib
 import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -54,13 +57,23 @@ class RunFolder:
             "settings": _plain(settings),
             "data": {name: {"path": str(p), "sha256": _sha256(p)} for name, p in data.items()},
         }
+        if jax.process_index() > 0:  # helps with the steps, and writes nothing that is kept
+            scratch = pathlib.Path(tempfile.mkdtemp())
+            atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+            return cls(scratch, config)
         if (path / "config.json").exists():
             folder = cls.open(path, experiment=experiment)
             _refuse_differences(path, folder.identity, cls(path, config).identity)
             return folder
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "environment.json", environment())
-        write_json(path / "config.json", config)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(path / "environment.json", environment())
+            write_json(path / "config.json", config)
+        except OSError as error:
+            raise OSError(
+                f"Cannot keep a run in {path}: {error.strerror}. Give a folder that can be written "
+                "with --run."
+            ) from error
         return cls(path, config)
 
     @classmethod

@@ -1,9 +1,10 @@
 """metrics.jsonl and clock.jsonl: lines that a resumed run takes up where its checkpoint stands."""
 
+import contextlib
 import json
 import os
 import pathlib
-from typing import Any
+from typing import Any, TextIO
 
 from experiments.runner.folder import write_text
 
@@ -14,26 +15,40 @@ class Journal:
     def __init__(self, path: pathlib.Path, step: int):
         """Cuts the file back to `step`: what a killed process wrote after its last checkpoint."""
         self.records = [record for record in read_journal(path) if record["step"] <= step]
-        write_text(path, "".join(map(_line, self.records)))
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = self._write_anew()
 
-    def __enter__(self) -> "Journal":
-        """Gives the journal itself."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Closes the file."""
-        self._file.close()
+    def close(self) -> None:
+        """Closes the file; what a full disk has not taken is lost."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def write(self, record: dict[str, Any]) -> None:
         """Adds a line."""
         self.records.append(record)
-        self._file.write(_line(record))
+        if not self._file.closed:
+            try:
+                self._file.write(_line(record))
+            except OSError:  # `sync` says it
+                self.close()
 
     def sync(self) -> None:
-        """Returns once every line is on the disk, so that no checkpoint is ahead of its lines."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Returns once every line is on the disk, so that no checkpoint is ahead of its lines.
+
+        After a failure every line is written anew.
+        """
+        if self._file.closed:
+            self._file = self._write_anew()
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError:
+            self.close()
+            raise
+
+    def _write_anew(self) -> TextIO:
+        write_text(self._path, "".join(map(_line, self.records)))
+        return self._path.open("a", encoding="utf-8")
 
 
 def read_journal(path: pathlib.Path) -> list[dict[str, Any]]:
