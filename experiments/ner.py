@@ -37,14 +37,13 @@ from experiments.runner.results import has_result
 from experiments.runner.sweep import compare_variants
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence
+from experiments.tagging.files import start_run, with_vectors
 from experiments.tagging.trained import split_words
 from experiments.tagging.training import best_params, make_word_training
-from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import Vocabulary, build_vocabulary
 
 NAME = "ner"
 VOCABULARY = "vocabulary.json"
-DATA = ("train", "dev", "test", "vectors")
 RUNS = pathlib.Path("runs") / NAME
 RUN = RUNS / "one"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -77,18 +76,12 @@ def train_run(config: EntityConfig, path: pathlib.Path) -> None:
     """Trains a tagger in the folder `path` and tests it, unless it has its result."""
     console = Console()
     parts, scheme = read_data(config, console)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
-    files = {name: getattr(config, name) for name in DATA if getattr(config, name)}
-    folder = RunFolder.start(path, experiment=NAME, settings=settings, data=files)
+    folder = start_run(NAME, config, path)
     if has_result(folder):
         console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
         return
-    vectors = {}
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
-    if config.vectors:
-        options = {"size": config.word_size, "limit": config.max_vectors}
-        vectors = read_vectors(config.vectors, **options)
-        vocabulary = add_words(vocabulary, vectors)
+    vocabulary, vectors = with_vectors(config, vocabulary)
     vocabulary.save(folder.path / VOCABULARY)
     loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
     finish(folder, load_tagger(folder), parts["test"], console)

@@ -32,13 +32,12 @@ from experiments.sentences.config import (
 from experiments.sentences.findings import TrainedClassifier, finish, print_summary, show
 from experiments.sentences.model import text_totals
 from experiments.sentences.text import Text, read_texts, split_text
+from experiments.tagging.files import start_run, with_vectors
 from experiments.tagging.training import best_params, make_word_training
-from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import Vocabulary
 
 NAME = "sentiment"
 VOCABULARY = "vocabulary.json"
-DATA = ("train", "dev", "test", "vectors")
 RUNS = pathlib.Path("runs") / NAME
 RUN = RUNS / "one"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -54,17 +53,11 @@ def train_run(config: TextConfig, path: pathlib.Path) -> None:
     """Trains a classifier in the folder `path` and tests it, unless it has its result."""
     console = Console()
     parts = read_data(config, console)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
-    files = {name: getattr(config, name) for name in DATA if getattr(config, name)}
-    folder = RunFolder.start(path, experiment=NAME, settings=settings, data=files)
+    folder = start_run(NAME, config, path)
     if has_result(folder):
         console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
         return
-    vectors = {}
-    vocabulary = build_text_vocabulary(parts["train"])
-    if config.vectors:
-        vectors = read_vectors(config.vectors, size=config.word_size, limit=config.max_vectors)
-        vocabulary = add_words(vocabulary, vectors)
+    vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
     vocabulary.save(folder.path / VOCABULARY)
     loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
     finish(folder, load_classifier(folder), parts, console)

@@ -15,6 +15,7 @@ from experiments.entities.scorer import Score, score_entities
 from experiments.runner.batches import pad
 from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import build_vocabulary
+from tests import _small_tagging
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data" / "wnut17"
 SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
@@ -29,16 +30,7 @@ SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
 USUAL = Columns()
 best = jax.jit(decode, static_argnames="model")
 SAME = [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
-TINY = {
-    "cell": "elman",
-    "hidden_size": 5,
-    "word_size": 3,
-    "character_size": 2,
-    "speller_size": 4,
-    "word_width": 6,
-    "tokens_per_batch": 40,
-    "buckets": 1,
-}
+TINY = _small_tagging.OPTIONS | {"epochs": 2}
 CHINESE = "王 B-PER\n小 M-PER\n明 E-PER\n在 O\n京 S-LOC\n\n\u3000 O\n# O\n\n"
 
 
