@@ -33,6 +33,7 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.parts import Part, named_part, read_parts
+from experiments.runner.progress import teller
 from experiments.runner.results import has_result
 from experiments.runner.sweep import compare_variants
 from experiments.tagging.aligned import aligned
@@ -78,7 +79,7 @@ def train_run(config: EntityConfig, path: pathlib.Path) -> None:
     parts, scheme = read_data(config, console)
     folder = start_run(NAME, config, path)
     if has_result(folder):
-        console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
+        teller(console)(f"{path} has its result.")
         return
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
     vocabulary, vectors = with_vectors(config, vocabulary)
@@ -93,7 +94,7 @@ def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[S
 
     def read(path: pathlib.Path) -> dict[str | None, list[Sentence]]:
         scheme = config.named_scheme or next(iter(schemes), None)
-        file = read_entities(path, config.columns, scheme, console.print)
+        file = read_entities(path, config.columns, scheme, teller(console))
         schemes.append(file.scheme)
         return file.parts
 
@@ -135,7 +136,7 @@ class Evaluate:
         data = folder.config["data"]
         path = self.test or pathlib.Path(data.get("test", data["train"])["path"])
         scheme = tagger.config.named_scheme or scheme_of(tagger.vocabulary.tags)
-        file = read_entities(path, tagger.config.columns, scheme, console.print)
+        file = read_entities(path, tagger.config.columns, scheme, teller(console))
         sentences = named_part(path, file.parts, "test")
         print_scores(sentences, tagger.tag([one.words for one in sentences]), console)
 
@@ -178,7 +179,7 @@ class Score:
     def run(self) -> None:
         """Reads and prints."""
         console, columns = Console(), Columns(self.word_column, self.tag_column)
-        gold, said = (read_answers(path, columns, console.print) for path in self.files)
+        gold, said = (read_answers(path, columns, teller(console)) for path in self.files)
         console.print(table_of(score_entities(gold, said), gold), highlight=False)
 
 

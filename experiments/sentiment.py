@@ -21,6 +21,7 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.parts import Part, folds, held_out, named_part, read_parts
+from experiments.runner.progress import teller
 from experiments.runner.results import has_result
 from experiments.runner.sweep import compare_variants, print_means, train_all
 from experiments.sentences.config import (
@@ -55,7 +56,7 @@ def train_run(config: TextConfig, path: pathlib.Path) -> None:
     parts = read_data(config, console)
     folder = start_run(NAME, config, path)
     if has_result(folder):
-        console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
+        teller(console)(f"{path} has its result.")
         return
     vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
     vocabulary.save(folder.path / VOCABULARY)
@@ -82,7 +83,7 @@ def make_training(
 
 def read_data(config: TextConfig, console: Console) -> dict[Part, list[Text]]:
     """The texts of each part, of a fold if that is asked for."""
-    read = functools.partial(read_texts, say=console.print)
+    read = functools.partial(read_texts, say=teller(console))
     if not config.folds:
         return read_parts(config.train, config.dev, config.test, read=read)
     texts = [text for part in read(config.train).values() for text in part]
@@ -127,7 +128,7 @@ class Evaluate:
         folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
         classifier = load_classifier(folder)
         if self.test:
-            texts = named_part(self.test, read_texts(self.test, console.print), "test")
+            texts = named_part(self.test, read_texts(self.test, teller(console)), "test")
         else:
             data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
             texts = read_data(dataclasses.replace(classifier.config, **data), console)["test"]

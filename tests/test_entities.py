@@ -70,6 +70,7 @@ def test_every_scheme_says_the_same_spans(tags):
         ("BMES", "O B-P", (1, "B-P ends a sentence")),
         ("IOB1", "O B-P", (1, "B-P follows O, which ends nothing of its kind")),
         ("IOB1", "I-P B-P I-L", None),
+        ("IOB1", "I B O B", (3, "B follows O, which ends nothing of its kind")),
         ("BMES", "S-P B-P M-P E-P O", None),
     ],
 )

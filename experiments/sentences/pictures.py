@@ -1,6 +1,7 @@
 """Sentences with the attention that their words get."""
 
 import pathlib
+import warnings
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -29,4 +30,6 @@ def plot_attention(
             box = {"facecolor": BLUE, "alpha": weight / max(weights), "lw": 0, "pad": 1.5}
             axes.text(place, line, word, bbox=box, **style)
             place += len(word) + 1
-    figure.savefig(path, dpi=150)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks is a box
+        figure.savefig(path, dpi=150)
