@@ -234,7 +234,11 @@ def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
 
 @pytest.mark.parametrize(
     "text",
-    ["2 3\nzebra 1 2 3\na 4 5 6\n", "zebra 1 2 3\na 4 5 6 \n", "Zebra 7 7 7\nzebra 1 2 3\nA 4 5 6"],
+    [
+        "2 3\nzebra 1 2 3\na 4 5 6\n",
+        "zebra 1 2 3\na 4 5 6 \n",
+        "Zebra 7 7 7\nzebra 1 2 3\nZEBRA 8 8 8\nA 4 5 6",
+    ],
     ids=["word2vec", "GloVe", "case"],
 )
 def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
