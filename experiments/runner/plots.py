@@ -71,7 +71,9 @@ def plot_comparison(
     figure.savefig(path, dpi=150)
 
 
-def plot_confusion(path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str]) -> None:
+def plot_confusion(
+    path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str], *, items: str = "words"
+) -> None:
     """Draws how often each label (row) is taken for each other (column): shares and counts."""
     labels, counts = _confusion(gold, predicted)
     totals = counts.sum(axis=1)
@@ -85,7 +87,7 @@ def plot_confusion(path: pathlib.Path, gold: Sequence[str], predicted: Sequence[
     axes.set_yticks(range(len(labels)), rows)
     axes.xaxis.set_ticks_position("top")
     axes.xaxis.set_label_position("top")
-    axes.set(xlabel="predicted", ylabel="right, with the number of words")
+    axes.set(xlabel="predicted", ylabel=f"right, with the number of {items}")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, column in np.argwhere(counts):
