@@ -33,18 +33,18 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.parts import Part, named_part, read_parts
+from experiments.runner.progress import teller
 from experiments.runner.results import has_result
 from experiments.runner.sweep import compare_variants
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence
+from experiments.tagging.files import start_run, with_vectors
 from experiments.tagging.trained import split_words
 from experiments.tagging.training import best_params, make_word_training
-from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import Vocabulary, build_vocabulary
 
 NAME = "ner"
 VOCABULARY = "vocabulary.json"
-DATA = ("train", "dev", "test", "vectors")
 RUNS = pathlib.Path("runs") / NAME
 RUN = RUNS / "one"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -77,18 +77,12 @@ def train_run(config: EntityConfig, path: pathlib.Path) -> None:
     """Trains a tagger in the folder `path` and tests it, unless it has its result."""
     console = Console()
     parts, scheme = read_data(config, console)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
-    files = {name: getattr(config, name) for name in DATA if getattr(config, name)}
-    folder = RunFolder.start(path, experiment=NAME, settings=settings, data=files)
+    folder = start_run(NAME, config, path)
     if has_result(folder):
-        console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
+        teller(console)(f"{path} has its result.")
         return
-    vectors = {}
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
-    if config.vectors:
-        options = {"size": config.word_size, "limit": config.max_vectors}
-        vectors = read_vectors(config.vectors, **options)
-        vocabulary = add_words(vocabulary, vectors)
+    vocabulary, vectors = with_vectors(config, vocabulary)
     vocabulary.save(folder.path / VOCABULARY)
     loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
     finish(folder, load_tagger(folder), parts["test"], console)
@@ -100,7 +94,7 @@ def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[S
 
     def read(path: pathlib.Path) -> dict[str | None, list[Sentence]]:
         scheme = config.named_scheme or next(iter(schemes), None)
-        file = read_entities(path, config.columns, scheme, console.print)
+        file = read_entities(path, config.columns, scheme, teller(console))
         schemes.append(file.scheme)
         return file.parts
 
@@ -142,7 +136,7 @@ class Evaluate:
         data = folder.config["data"]
         path = self.test or pathlib.Path(data.get("test", data["train"])["path"])
         scheme = tagger.config.named_scheme or scheme_of(tagger.vocabulary.tags)
-        file = read_entities(path, tagger.config.columns, scheme, console.print)
+        file = read_entities(path, tagger.config.columns, scheme, teller(console))
         sentences = named_part(path, file.parts, "test")
         print_scores(sentences, tagger.tag([one.words for one in sentences]), console)
 
@@ -185,7 +179,7 @@ class Score:
     def run(self) -> None:
         """Reads and prints."""
         console, columns = Console(), Columns(self.word_column, self.tag_column)
-        gold, said = (read_answers(path, columns, console.print) for path in self.files)
+        gold, said = (read_answers(path, columns, teller(console)) for path in self.files)
         console.print(table_of(score_entities(gold, said), gold), highlight=False)
 
 

@@ -21,6 +21,7 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.parts import Part, folds, held_out, named_part, read_parts
+from experiments.runner.progress import teller
 from experiments.runner.results import has_result
 from experiments.runner.sweep import compare_variants, print_means, train_all
 from experiments.sentences.config import (
@@ -32,13 +33,12 @@ from experiments.sentences.config import (
 from experiments.sentences.findings import TrainedClassifier, finish, print_summary, show
 from experiments.sentences.model import text_totals
 from experiments.sentences.text import Text, read_texts, split_text
+from experiments.tagging.files import start_run, with_vectors
 from experiments.tagging.training import best_params, make_word_training
-from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import Vocabulary
 
 NAME = "sentiment"
 VOCABULARY = "vocabulary.json"
-DATA = ("train", "dev", "test", "vectors")
 RUNS = pathlib.Path("runs") / NAME
 RUN = RUNS / "one"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -54,17 +54,11 @@ def train_run(config: TextConfig, path: pathlib.Path) -> None:
     """Trains a classifier in the folder `path` and tests it, unless it has its result."""
     console = Console()
     parts = read_data(config, console)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
-    files = {name: getattr(config, name) for name in DATA if getattr(config, name)}
-    folder = RunFolder.start(path, experiment=NAME, settings=settings, data=files)
+    folder = start_run(NAME, config, path)
     if has_result(folder):
-        console.print(f"{path} has its result.", highlight=False, soft_wrap=True)
+        teller(console)(f"{path} has its result.")
         return
-    vectors = {}
-    vocabulary = build_text_vocabulary(parts["train"])
-    if config.vectors:
-        vectors = read_vectors(config.vectors, size=config.word_size, limit=config.max_vectors)
-        vocabulary = add_words(vocabulary, vectors)
+    vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
     vocabulary.save(folder.path / VOCABULARY)
     loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
     finish(folder, load_classifier(folder), parts, console)
@@ -89,7 +83,7 @@ def make_training(
 
 def read_data(config: TextConfig, console: Console) -> dict[Part, list[Text]]:
     """The texts of each part, of a fold if that is asked for."""
-    read = functools.partial(read_texts, say=console.print)
+    read = functools.partial(read_texts, say=teller(console))
     if not config.folds:
         return read_parts(config.train, config.dev, config.test, read=read)
     texts = [text for part in read(config.train).values() for text in part]
@@ -134,7 +128,7 @@ class Evaluate:
         folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
         classifier = load_classifier(folder)
         if self.test:
-            texts = named_part(self.test, read_texts(self.test, console.print), "test")
+            texts = named_part(self.test, read_texts(self.test, teller(console)), "test")
         else:
             data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
             texts = read_data(dataclasses.replace(classifier.config, **data), console)["test"]

@@ -15,6 +15,7 @@ from experiments.entities.scorer import Score, score_entities
 from experiments.runner.batches import pad
 from experiments.tagging.vectors import add_words, read_vectors
 from experiments.tagging.vocabulary import build_vocabulary
+from tests import _small_tagging
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data" / "wnut17"
 SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
@@ -29,16 +30,7 @@ SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
 USUAL = Columns()
 best = jax.jit(decode, static_argnames="model")
 SAME = [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
-TINY = {
-    "cell": "elman",
-    "hidden_size": 5,
-    "word_size": 3,
-    "character_size": 2,
-    "speller_size": 4,
-    "word_width": 6,
-    "tokens_per_batch": 40,
-    "buckets": 1,
-}
+TINY = _small_tagging.OPTIONS | {"epochs": 2}
 CHINESE = "王 B-PER\n小 M-PER\n明 E-PER\n在 O\n京 S-LOC\n\n\u3000 O\n# O\n\n"
 
 
@@ -78,6 +70,7 @@ def test_every_scheme_says_the_same_spans(tags):
         ("BMES", "O B-P", (1, "B-P ends a sentence")),
         ("IOB1", "O B-P", (1, "B-P follows O, which ends nothing of its kind")),
         ("IOB1", "I-P B-P I-L", None),
+        ("IOB1", "I B O B", (3, "B follows O, which ends nothing of its kind")),
         ("BMES", "S-P B-P M-P E-P O", None),
     ],
 )
@@ -241,7 +234,11 @@ def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
 
 @pytest.mark.parametrize(
     "text",
-    ["2 3\nzebra 1 2 3\na 4 5 6\n", "zebra 1 2 3\na 4 5 6 \n", "Zebra 7 7 7\nzebra 1 2 3\nA 4 5 6"],
+    [
+        "2 3\nzebra 1 2 3\na 4 5 6\n",
+        "zebra 1 2 3\na 4 5 6 \n",
+        "Zebra 7 7 7\nzebra 1 2 3\nZEBRA 8 8 8\nA 4 5 6",
+    ],
     ids=["word2vec", "GloVe", "case"],
 )
 def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):

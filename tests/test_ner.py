@@ -8,6 +8,7 @@ import pytest
 from experiments import ner
 from experiments.entities.config import EntityConfig
 from experiments.runner.folder import RunFolder
+from experiments.tagging.settings import WordSettings
 from tests._commands import command, options
 from tests.test_entities import CHINESE, TINY
 
@@ -27,7 +28,7 @@ def trained(data, tmp_path_factory):
     vectors.write_text("京 1 2 3\n沪 4 5 6\n", encoding="utf-8")
     files = {"train": data, "test": data, "vectors": vectors}
     with pytest.MonkeyPatch.context() as patch:
-        words = options(**TINY, **files, epochs=2, run=folder / "run")
+        words = options(**TINY, **files, run=folder / "run")
         assert command(patch, ner, "train", *words) == 0
     vectors.unlink()
     return folder / "run"
@@ -68,7 +69,7 @@ def test_answers_of_any_system_are_scored(data, tmp_path, monkeypatch, capsys):
 
 def test_every_option_of_entities_is_tested():
     names = {field.name for field in dataclasses.fields(EntityConfig)}
-    own = names - {field.name for field in dataclasses.fields(ner.EntityConfig.__base__)}
+    own = names - {field.name for field in dataclasses.fields(WordSettings)}
     assert own == {
         *("train", "dev", "test", "vectors", "max_vectors"),  # all in test_entities
         *("word_column", "tag_column", "scheme", "crf", "recall_cost"),

@@ -23,18 +23,10 @@ from experiments.sentences.config import (
 from experiments.sentences.findings import Judged, show, weighty_words
 from experiments.sentences.model import attention, classify
 from experiments.sentences.text import Text, read_texts, split_text
+from tests import _small_tagging
 from tests._commands import command, options
 
-TINY = {
-    "cell": "elman",
-    "hidden_size": 5,
-    "word_size": 3,
-    "character_size": 2,
-    "speller_size": 4,
-    "word_width": 6,
-    "tokens_per_batch": 60,
-    "buckets": 1,
-}
+TINY = _small_tagging.OPTIONS | {"epochs": 2}
 QUIET = Console(quiet=True)
 scores = jax.jit(classify, static_argnames="model")
 weigh = jax.jit(attention, static_argnames="model")
@@ -195,19 +187,13 @@ def test_classifier_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys)
     data = write(tmp_path, "".join(rows))
     folder = tmp_path / "run"
     files = {"train": data, "dev": data, "test": data}
-    assert (
-        command(monkeypatch, sentiment, "train", *options(**TINY, **files, epochs=2, run=folder))
-        == 0
-    )
+    assert command(monkeypatch, sentiment, "train", *options(**TINY, **files, run=folder)) == 0
     trained = capsys.readouterr().out
     expected = {"predictions.tsv", "mistakes.txt", "curves.png", "confusion.png", "attention.png"}
     assert expected <= {path.name for path in folder.iterdir()}
     metrics = json.loads((folder / "result.json").read_text())["metrics"]
     assert metrics["bag_of_words"] == 1.0 and 0 <= metrics["accuracy"] <= 1
-    assert (
-        command(monkeypatch, sentiment, "train", *options(**TINY, **files, epochs=2, run=folder))
-        == 0
-    )
+    assert command(monkeypatch, sentiment, "train", *options(**TINY, **files, run=folder)) == 0
     assert "has its result" in capsys.readouterr().out
     assert command(monkeypatch, sentiment, "evaluate", "--run", folder) == 0
     assert f"{metrics['accuracy']:.2%}" in capsys.readouterr().out and "by words and" in trained

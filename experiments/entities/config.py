@@ -10,7 +10,7 @@ import numpy as np
 from experiments.entities.columns import Columns
 from experiments.entities.model import EntityParams, EntityTagger, init_entities
 from experiments.entities.schemes import Scheme, complete, scheme_of
-from experiments.tagging.settings import WordSettings
+from experiments.tagging.files import FileSettings
 from experiments.tagging.vectors import put_vectors
 from experiments.tagging.vocabulary import Encoder, Vocabulary
 
@@ -18,37 +18,21 @@ BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "ner_wnut17.tsv.gz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EntityConfig(WordSettings):
+class EntityConfig(FileSettings):
     """Everything that decides the outcome of a run."""
 
     train: pathlib.Path = BUNDLED
     """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
     or .gz. Of a file with lines "# split = train" that part is read."""
-    dev: pathlib.Path | None = None
-    """Development data, which decides which checkpoint is best. If not given, the part dev of the
-    file of --train; without one, a tenth of train."""
-    test: pathlib.Path | None = None
-    """Test data, looked at once, after training. If not given, that part of the file of --train."""
     word_column: int = 0
     """Column of the word: 0 is the first."""
     tag_column: int = -1
     """Column of the tag: -1 is the last."""
     scheme: Literal["auto", "BIO", "IOB1", "BIOES", "BMES"] = "auto"
     """Scheme of the tags; auto finds it out by their letters, and takes BI for BIO."""
-    vectors: pathlib.Path | None = None
-    """Vectors of words to start from: a text file of GloVe, word2vec or fastText, plain or .gz.
-    Their size is given to --word-size."""
-    max_vectors: int = 50_000
-    """How many vectors are read from the beginning of that file, at most."""
 
     hidden_size: int = 100
     """Hidden units of each layer and direction."""
-    word_size: int = 50
-    """Size of the embedding of a word, which is looked up in lower case."""
-    character_size: int = 25
-    """Size of the embedding of a character."""
-    speller_size: int = 25
-    """Hidden units of each direction over the characters of a word."""
     crf: bool = True
     """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
     every word gets its tag alone."""
@@ -56,12 +40,6 @@ class EntityConfig(WordSettings):
     recall_cost: float = 3.0
     """Nats that training gives to "outside" at the words of an entity, so that it has to be more
     certain of them: more entities are found, and more that are wrong."""
-
-    def __post_init__(self) -> None:
-        """Refuses what cannot be."""
-        super().__post_init__()
-        if self.max_vectors < 1:
-            raise ValueError("max_vectors must be positive.")
 
     @property
     def columns(self) -> Columns:

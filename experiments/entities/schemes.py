@@ -86,7 +86,7 @@ def first_fault(tags: Sequence[str], scheme: Scheme) -> tuple[int, str] | None:
             (
                 (i, f"{tag} follows {before}, which ends nothing of its kind")
                 for i, (before, tag) in enumerate(itertools.pairwise([OUTSIDE, *tags]))
-                if tag.startswith("B") and split_tag(before)[1:] != split_tag(tag)[1:]
+                if tag.startswith("B") and not continues(before, "I" + tag[1:])
             ),
             None,
         )

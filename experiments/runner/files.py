@@ -1,15 +1,24 @@
 """Files of data: read whole, or refused in one sentence."""
 
+import contextlib
 import gzip
 import pathlib
 import zlib
+from collections.abc import Iterator
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
     """Reads a file whole, unzipped where its name ends in .gz."""
-    try:
+    with readable(path):
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+@contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
+    """Says in one sentence why the file cannot be read or unzipped, if it cannot."""
+    try:
+        yield
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
     except IsADirectoryError:

@@ -1,7 +1,8 @@
 """What a run shows while it goes on: a bar, and one line an evaluation."""
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -53,6 +54,11 @@ class Display:
     def line(self, text: str, metrics: Mapping[str, float]) -> None:
         """Prints a line that stays."""
         self._console.print(f"{text}: {_words(metrics)}", highlight=False)
+
+
+def teller(console: Console) -> Callable[[str], None]:
+    """What prints a sentence as it is, paths in it too."""
+    return functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
 
 
 def _words(metrics: Mapping[str, float]) -> str:

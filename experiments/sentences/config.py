@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.sentences.model import Readout, TextClassifier, TextParams, init_text_classifier
 from experiments.sentences.text import Text
-from experiments.tagging.settings import WordSettings
+from experiments.tagging.files import FileSettings
 from experiments.tagging.vectors import put_vectors
 from experiments.tagging.vocabulary import Encoder, Vocabulary
 
@@ -18,36 +18,20 @@ BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "sentiment_uci3000.tsv"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TextConfig(WordSettings):
+class TextConfig(FileSettings):
     """Everything that decides the outcome of a run."""
 
     train: pathlib.Path = BUNDLED
     """Training data: lines label<TAB>text, or label text, or part<TAB>label<TAB>source<TAB>text;
     plain or .gz. Of a file with parts the part train is read."""
-    dev: pathlib.Path | None = None
-    """Development data, which decides which checkpoint is best. If not given, the part dev of the
-    file of --train; without one, a tenth of train."""
-    test: pathlib.Path | None = None
-    """Test data, looked at once, after training. If not given, that part of the file of --train."""
     folds: int = 0
     """With data that has no test part: into how many folds --train is divided, one to test on. 0
     divides nothing."""
     fold: int = 0
     """Which of the folds to test on."""
-    vectors: pathlib.Path | None = None
-    """Vectors of words to start from: a text file of GloVe, word2vec or fastText, plain or .gz.
-    Their size is given to --word-size."""
-    max_vectors: int = 50_000
-    """How many vectors are read from the beginning of that file, at most."""
 
     hidden_size: int = 32
     """Hidden units of each layer and direction."""
-    word_size: int = 50
-    """Size of the embedding of a word, which is looked up in lower case."""
-    character_size: int = 25
-    """Size of the embedding of a character."""
-    speller_size: int = 25
-    """Hidden units of each direction over the characters of a word."""
     dropout: float = 0.5
     """Rate of dropout before the stack and between its layers."""
     readout: Readout = "attention"
@@ -57,8 +41,6 @@ class TextConfig(WordSettings):
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
-        if self.max_vectors < 1:
-            raise ValueError("max_vectors must be positive.")
         if self.folds and not 0 <= self.fold < self.folds > 1:
             raise ValueError(f"fold {self.fold} of {self.folds} folds cannot be tested on.")
 

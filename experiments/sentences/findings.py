@@ -100,7 +100,7 @@ def finish(
         of="sentence",
     )
     gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
-    plot_confusion(folder.path / "confusion.png", gold, predicted)
+    plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")
     if judged[0].weights:
         chosen = [(one.text.words, one.weights or [], one.label) for one in judged[:_SHOWN]]
         plot_attention(folder.path / "attention.png", chosen)

@@ -1,6 +1,7 @@
 """Sentences with the attention that their words get."""
 
 import pathlib
+import warnings
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ def plot_attention(
     path: pathlib.Path, sentences: Sequence[tuple[Sequence[str], Sequence[float], str]]
 ) -> None:
     """Draws words, weights and label of each sentence: the darker a word, the more it weighs."""
-    figure = Figure(figsize=(11, 0.35 * len(sentences) + 0.4))
+    figure = Figure(figsize=(8.8, 0.3 * len(sentences) + 0.4))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.axis("off")
     axes.set(xlim=(-14, _WIDTH + 2), ylim=(len(sentences), -1))
@@ -26,7 +27,9 @@ def plot_attention(
             if place + len(word) > _WIDTH:
                 axes.text(place, line, "...", **style)
                 break
-            box = {"facecolor": BLUE, "alpha": weight / max(weights), "lw": 0, "pad": 1.5}
+            box = {"facecolor": BLUE, "alpha": 0.7 * weight / max(weights), "lw": 0, "pad": 1.5}
             axes.text(place, line, word, bbox=box, **style)
             place += len(word) + 1
-    figure.savefig(path, dpi=150)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks is a box
+        figure.savefig(path, dpi=150)

@@ -7,12 +7,12 @@ of two numbers, how many words and how many numbers each; files of GloVe do not.
 import gzip
 import itertools
 import pathlib
-import zlib
 from collections.abc import Iterator
 
 import jax
 import numpy as np
 
+from experiments.runner.files import readable
 from experiments.tagging.vocabulary import Vocabulary
 
 
@@ -66,19 +66,13 @@ def _unseen(vocabulary: Vocabulary, vectors: dict[str, np.ndarray]) -> dict[str,
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
     """The lines with a vector, and their numbers."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with readable(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode("utf-8").strip(" \r\n")
                 if number > 1 or not _is_head(text):
                     yield number, text
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; a file was expected.") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not text in UTF-8; binary vectors cannot be read.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is named .gz but cannot be unzipped: {error}.") from None
 
 
 def _is_head(line: str) -> bool:
