@@ -1,7 +1,7 @@
 """Music of several voices: a network that goes on with it, and one that fills in what is missing.
 
     python -m experiments.music compose train
-    python -m experiments.music compose generate chorale.mid --chord "D3 A3 F4 D5"
+    python -m experiments.music compose generate chorale.mid --chord "D4 A4 F5 D6"
     python -m experiments.music infill train
 
 Questions: how well does a causal network expect the next chord of a chorale, and how much better is

@@ -9,6 +9,7 @@ OPTIONS = {
     "hidden_size": 5,
     "frames_per_batch": 40,
     "buckets": 1,
+    "layers": 1,
     "transpose": 2,
     "epochs": 1,
     "epochs_per_evaluation": 1,

@@ -49,8 +49,10 @@ def test_written_roll_is_read_again(tmp_path):
     roll = random_roll(0)
     write_midi(tmp_path / "a.mid", roll)
     np.testing.assert_array_equal(read_midi(tmp_path / "a.mid"), roll)
-    held = np.repeat(roll, 2, axis=0)
-    np.testing.assert_array_equal(read_midi(tmp_path / "a.mid", 2), held)
+    held = np.repeat(roll, 3, axis=0)
+    np.testing.assert_array_equal(read_midi(tmp_path / "a.mid", 3), held)
+    write_midi(tmp_path / "held.mid", held)
+    np.testing.assert_array_equal(read_midi(tmp_path / "held.mid"), held)
 
 
 def test_tracks_channels_and_drums_of_a_midi_file(tmp_path):

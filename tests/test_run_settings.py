@@ -7,7 +7,6 @@ import optax
 import pytest
 
 from birnn_jax import TrainState
-from experiments.runner.averaging import average_of
 from experiments.runner.settings import RunSettings
 
 CHANGES = {
@@ -30,7 +29,7 @@ def done(settings):
         grads = scale * jnp.array([3.0, -1e-8])  # to Adam only what is small shows the clipping
         updates, state = options["optimizer"].update(grads, state, params)
         params = optax.apply_updates(params, updates)
-    average = average_of(TrainState(jnp.array(3), params, state))
+    average = options["evaluated_params"](TrainState(jnp.array(3), params, state))
     names = ("steps_per_evaluation", "patience", "seed")
     return *params.tolist(), *average.tolist(), *(options[name] for name in names)
 
@@ -42,6 +41,12 @@ def test_every_setting_is_tested():
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
 def test_setting_changes_what_is_done(name, value):
     assert done(RunSettings(**{name: value})) != done(RunSettings())
+
+
+def test_average_is_what_is_evaluated():
+    params, average = done(RunSettings())[:2], done(RunSettings())[2:4]
+    assert params != average
+    assert done(RunSettings(average_decay=0.0))[2:4] == params
 
 
 def test_same_settings_do_the_same():

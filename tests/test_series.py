@@ -114,9 +114,9 @@ def test_series_are_standardised_by_training_and_keep_their_labels(waves):
     steps = np.concatenate([example["values"] for example in problem.encode(series)])
     np.testing.assert_allclose(steps.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(steps.std(axis=0), 1, atol=1e-5)
-    strange = [*series[:2], Series(series[0].values, "left")]
-    assert problem.indices(strange).tolist() == [0, 1, -1]
-    batches = [{"rows": np.array([2, 0, -1])}]
+    strange = [series[0], Series(series[0].values, "left"), series[1]]
+    assert problem.indices(strange).tolist() == [0, -1, 1]
+    batches = [{"rows": np.array([1, 0, -1])}]
     assert Labelled(batches, problem.indices(strange))[0]["labels"].tolist() == [-1, 0, -1]
     with pytest.raises(ValueError, match=r"trained on series of 2 dimension\(s\), these have 1"):
         problem.encode([Series(np.zeros([3, 1]), "up")])
@@ -201,6 +201,16 @@ def trained(waves, tmp_path_factory):
         assert _small_language.command(patch, time_series, *command) == 0
     (folder / "gone.ts").unlink()
     return folder / "run"
+
+
+def test_test_of_other_dimensions_is_refused_before_training(waves, tmp_path, monkeypatch, capsys):
+    (tmp_path / "one.ts").write_text(
+        HEADER.replace("@dimensions 2", "@dimensions 1") + "@data\n1,2:up\n"
+    )
+    words = {**OPTIONS, "train": waves, "test": tmp_path / "one.ts", "run": tmp_path / "run"}
+    command = ("classify", "train", *_small_runs.as_words(words))
+    assert _small_language.command(monkeypatch, time_series, *command) == 1
+    assert "these have 1" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_training_leaves_numbers_and_pictures(trained):

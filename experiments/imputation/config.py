@@ -90,9 +90,11 @@ def init_params(config: ImputeConfig, num_features: int, key: jax.Array) -> Bi[A
 def estimate(
     model: ImputeModel, params: Bi[Any], values: jax.Array, seen: jax.Array
 ) -> tuple[Estimates, ...]:
-    """Estimates of every value, `[B, T, D]`, by each direction; no value is used for its own."""
-    shown = jnp.where(seen, values, 0)
-    xs = jnp.concatenate([shown, seen.astype(shown.dtype)], axis=-1)
+    """Estimates of every value, `[B, T, D]`, by each direction; no value is used for its own.
+
+    What stands where `seen` is False is not read, NaN included.
+    """
+    xs = jnp.concatenate([values, seen.astype(values.dtype)], axis=-1)
     if model.direction == "both":
         _, ys = bidirectional(BRITS, params, xs, merge="none")
         return ys.fwd, ys.bwd

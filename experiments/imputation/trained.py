@@ -36,8 +36,7 @@ class TrainedImputer(NamedTuple):
 
     def fill(self, values: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Estimates of every value of windows `[N, T, D]`, standardised, from those seen."""
-        shown = np.where(seen, values, 0).astype(np.float32)
-        return np.asarray(_fill(self.model, self.params, shown, seen))
+        return np.asarray(_fill(self.model, self.params, values.astype(np.float32), seen))
 
     def complete(self, table: Table) -> np.ndarray:
         """The values of a table, `[T, D]`, with estimates where there are none.

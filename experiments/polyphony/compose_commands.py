@@ -14,7 +14,7 @@ from experiments.polyphony.generate import compose
 from experiments.polyphony.midi import KEYS, LOWEST, parse_note, read_midi, write_midi
 from experiments.polyphony.pictures import Strip, plot_rolls
 from experiments.polyphony.rolls import read_rolls
-from experiments.polyphony.trained import TrainedComposer, load_composer
+from experiments.polyphony.trained import TrainedComposer, load_composer, test_rolls
 from experiments.runner import loop
 from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder
@@ -72,11 +72,9 @@ class Evaluate:
     def run(self) -> None:
         """Measures and prints."""
         folder = open_run(self.run_folder, NAME, TASK)
-        path = self.data or pathlib.Path(folder.config["data"]["data"]["path"])
-        composer = load_composer(folder)
-        rolls = read_rolls(path, "test", composer.config.frames_per_beat)
+        rolls = test_rolls(folder, self.data)
         frames = sum(len(roll) - 1 for roll in rolls)
-        nats = composer.measure(rolls)
+        nats = load_composer(folder).measure(rolls)
         print(f"{len(rolls)} pieces, {frames:,} frames after the first: {nats:.4f} nats a frame.")
 
 
@@ -91,7 +89,7 @@ class Generate:
     """File to write; it must not exist yet."""
     run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
     """Run folder of the model. Nothing else is read."""
-    chord: str = "C3 G3 E4 C5"
+    chord: str = "C4 C5 G5 E6"
     """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
     beginning: pathlib.Path | None = None
     """A MIDI file to go on from, in place of a chord."""

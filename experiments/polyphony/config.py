@@ -31,11 +31,12 @@ class RollSettings(RunSettings):
     with folders train, valid and test of MIDI files."""
     frames_per_beat: int = 1
     """Frames of a quarter note, of MIDI files; other files have their frames."""
-    transpose: int = 6
-    """In training a piece is moved up or down by so many semitones at most, anew in each batch."""
-    frames_per_batch: int = 640
+    transpose: int = 0
+    """In training a piece is moved up or down by so many semitones at most, anew in each batch. The
+    bundled chorales are in C major or A minor, all of them, and are best left there."""
+    frames_per_batch: int = 320
     """Frames of a batch, padding included."""
-    buckets: int = 4
+    buckets: int = 2
     """Different lengths of padded batches, at most; each is compiled once."""
     cell: Literal["elman", "gru", "lstm"] = "lstm"
     """Recurrent cell."""
@@ -60,27 +61,30 @@ class MusicConfig(RollSettings):
 
     layers: int = 1
     """Recurrent layers, each but the first with a connection around it."""
-    hidden_size: int = 256
+    hidden_size: int = 200
     """Hidden units of each layer."""
-    dropout: float = 0.2
+    dropout: float = 0.5
     """Rate of dropout of the outputs of every layer, one mask for all frames of a piece."""
-    epochs: int = 120
+    input_dropout: float = 0.1
+    """Rate of dropout of the keys that are read, one mask for all frames of a piece."""
+    epochs: int = 48
     """Passes over the training data, at most."""
-    epochs_per_evaluation: int = 5
+    epochs_per_evaluation: int = 4
     """Passes from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
         self.require_positive("layers", "hidden_size")
-        self.require_rates("dropout")
+        self.require_rates("dropout", "input_dropout")
 
     @property
     def model(self) -> "MusicModel":
         """The static part of the model."""
         first = Layer(CELLS[self.cell], direction="fwd")
         above = dataclasses.replace(first, connection="residual")
-        return MusicModel((first, *(above,) * (self.layers - 1)), self.dropout, self.transpose)
+        layers = (first, *(above,) * (self.layers - 1))
+        return MusicModel(layers, self.dropout, self.input_dropout, self.transpose)
 
 
 class MusicModel(NamedTuple):
@@ -88,6 +92,7 @@ class MusicModel(NamedTuple):
 
     layers: tuple[Layer, ...]
     dropout: float
+    input_dropout: float
     transpose: int
 
 
@@ -120,10 +125,30 @@ def score(
     Returns:
       The carry after the last frame, and logits `[B, T, 88]`.
     """
+    if keys is not None:
+        key_input, keys = split_rows(keys, 2)
+        rolls = locked_dropout(rolls, model.input_dropout, key_input)
+    return read(model.layers, params, rolls, lengths, model.dropout, carry=carry, keys=keys)
+
+
+def read(
+    layers: Sequence[Layer],
+    params: TaggerParams,
+    xs: jax.Array,
+    lengths: jax.Array | None,
+    dropout: float,
+    *,
+    carry: Any = None,
+    keys: jax.Array | None = None,
+) -> tuple[Any, jax.Array]:
+    """A stack and a projection, with dropout of the outputs of every layer.
+
+    `keys` are one for each row; None is evaluation.
+    """
     key_stack, key_top = (None, None) if keys is None else split_rows(keys, 2)
-    options = {"initial_carry": carry, "locked_dropout": model.dropout, "key": key_stack}
-    carry, ys = stack(model.layers, params.rnn, rolls, lengths, **options)
-    ys = locked_dropout(ys, model.dropout, key_top)
+    options = {"initial_carry": carry, "locked_dropout": dropout, "key": key_stack}
+    carry, ys = stack(layers, params.rnn, xs, lengths, **options)
+    ys = locked_dropout(ys, dropout, key_top)
     return carry, ys @ params.w + params.b[None, None]
 
 

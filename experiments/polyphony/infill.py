@@ -15,7 +15,7 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Layer, TaggerParams, Total, init_tagger
-from experiments.polyphony.config import CELLS, RollSettings, split_rows
+from experiments.polyphony.config import CELLS, RollSettings, read, split_rows
 from experiments.polyphony.midi import KEYS
 from experiments.polyphony.voices import (
     VOICES,
@@ -35,19 +35,17 @@ class InfillConfig(RollSettings):
 
     direction: Literal["both", "fwd", "bwd"] = "both"
     """Directions in which a piece is read."""
-    layers: int = 2
+    layers: int = 1
     """Recurrent layers."""
     hidden_size: int = 128
     """Hidden units of each layer and direction."""
     dropout: float = 0.2
-    """Rate of dropout between layers."""
+    """Rate of dropout of the outputs of every layer, one mask for all frames of a piece."""
     bar: int = 4
     """Frames of a bar."""
-    transpose: int = 5
-    """In training a piece is moved up or down by so many semitones at most, anew in each batch."""
-    epochs: int = 60
+    epochs: int = 24
     """Passes over the training data, at most."""
-    epochs_per_evaluation: int = 5
+    epochs_per_evaluation: int = 4
     """Passes from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
@@ -100,7 +98,7 @@ def score(
     shown = jnp.where(hidden[..., None], 0, jax.nn.one_hot(voices, KEYS))
     xs = jnp.concatenate([shown, hidden[..., None].astype(shown.dtype)], axis=-1)
     xs = xs.reshape(*xs.shape[:2], -1)
-    logits = birnn_jax.tagger(model.layers, params, xs, lengths, dropout=model.dropout, key=keys)
+    _, logits = read(model.layers, params, xs, lengths, model.dropout, keys=keys)
     return logits.reshape(*voices.shape, KEYS)
 
 

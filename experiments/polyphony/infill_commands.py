@@ -15,7 +15,7 @@ from experiments.polyphony.infill import InfillConfig, make_training
 from experiments.polyphony.midi import read_midi, write_midi
 from experiments.polyphony.pictures import Strip, plot_rolls
 from experiments.polyphony.rolls import read_rolls
-from experiments.polyphony.trained import TrainedInfiller, load_infiller
+from experiments.polyphony.trained import TrainedInfiller, load_infiller, test_rolls
 from experiments.polyphony.voices import VOICES, hidden_span, hidden_voice, to_roll, to_voices
 from experiments.runner import loop
 from experiments.runner.curves import Panel, plot_curves
@@ -72,10 +72,7 @@ class Evaluate:
     def run(self) -> None:
         """Measures and prints."""
         folder = open_run(self.run_folder, NAME, TASK)
-        path = self.data or pathlib.Path(folder.config["data"]["data"]["path"])
-        infiller = load_infiller(folder)
-        rolls = read_rolls(path, "test", infiller.config.frames_per_beat)
-        _print_measures(infiller.measure(rolls), Console())
+        _print_measures(load_infiller(folder).measure(test_rolls(folder, self.data)), Console())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,9 +119,7 @@ class Fill:
     def _read(self, infiller: TrainedInfiller) -> np.ndarray:
         if not self.piece.isdecimal():
             return read_midi(pathlib.Path(self.piece), infiller.config.frames_per_beat)
-        folder = open_run(self.runs[0], NAME, TASK)
-        data = pathlib.Path(folder.config["data"]["data"]["path"])
-        rolls = read_rolls(data, "test", infiller.config.frames_per_beat)
+        rolls = test_rolls(open_run(self.runs[0], NAME, TASK))
         if not 1 <= int(self.piece) <= len(rolls):
             raise ValueError(f"The test part has the pieces 1 to {len(rolls)}, got {self.piece}.")
         return rolls[int(self.piece) - 1]

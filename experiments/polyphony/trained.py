@@ -1,5 +1,7 @@
 """Models of music that are ready to use."""
 
+import functools
+import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -7,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import init_train_state, make_eval_step
+from birnn_jax import init_train_state
 from experiments.polyphony import config as music
 from experiments.polyphony import infill
 from experiments.polyphony.config import MusicConfig
 from experiments.polyphony.infill import InfillConfig
+from experiments.polyphony.rolls import read_rolls
 from experiments.runner import loop
 from experiments.runner.averaging import average_of
 from experiments.runner.folder import RunFolder
@@ -28,7 +31,7 @@ class TrainedComposer(NamedTuple):
         """Nats a frame, over every frame but the first of each piece."""
         examples = [{"roll": roll} for roll in rolls]
         batches = self.config.batches(examples, [len(roll) for roll in rolls])
-        eval_step = make_eval_step(music.make_loss(self.config.model))
+        eval_step = functools.partial(_music_totals, self.config.model)
         return loop.evaluate(eval_step, self.params, batches)["loss"]
 
 
@@ -40,7 +43,7 @@ class TrainedInfiller(NamedTuple):
 
     def measure(self, rolls: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
         """Nats a note and the share of notes right, for each voice and for bars."""
-        eval_step = make_eval_step(infill.make_loss(self.config.model))
+        eval_step = functools.partial(_infill_totals, self.config.model)
         measured = {}
         for name, examples in infill.ways_to_hide(rolls, self.config.bar).items():
             batches = self.config.batches(examples, [len(roll) for roll in rolls])
@@ -74,12 +77,28 @@ def load_infiller(folder: RunFolder) -> TrainedInfiller:
     return TrainedInfiller(config, _load(folder, config, infill.init_params))
 
 
+def test_rolls(folder: RunFolder, path: pathlib.Path | None = None) -> list[np.ndarray]:
+    """The test part of a file, or of the data of the run."""
+    path = path or pathlib.Path(folder.config["data"]["data"]["path"])
+    return read_rolls(path, "test", folder.settings["frames_per_beat"])
+
+
 def _load(folder: RunFolder, config: Any, init_params: Any) -> Any:
     optimizer = config.make_optimizer(1)
     like = jax.eval_shape(
         lambda key: init_train_state(init_params(config, key), optimizer), jax.random.key(0)
     )
     return average_of(loop.best_state(folder, like))
+
+
+@jax.jit(static_argnames="model")
+def _music_totals(model: music.MusicModel, params: Any, batch: Any) -> Any:
+    return music.make_loss(model)(params, batch, None)
+
+
+@jax.jit(static_argnames="model")
+def _infill_totals(model: infill.InfillModel, params: Any, batch: Any) -> Any:
+    return infill.make_loss(model)(params, batch, None)
 
 
 @jax.jit(static_argnames="model")

@@ -46,6 +46,7 @@ class Train:
         given, test = (read_series(getattr(config, name), name) for name in DATA)
         train, dev = hold_out(given, config.dev_every)
         problem = describe(train)
+        problem.encode(test)  # what does not fit is refused before the training, not after it
         folder = start_run(self.run_folder, NAME, TASK, config, DATA)
         problem.save(folder.path / PROBLEM)
         loop.fit(folder, make_training(config, problem, train, dev), console)
