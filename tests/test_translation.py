@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import make_train_step
+from birnn_jax import cross_entropy, make_train_step
 from experiments.bilingual.config import TranslationConfig, read_pairs
 from experiments.bilingual.model import (
     Translator,
@@ -21,7 +21,7 @@ from experiments.bilingual.model import (
 from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, read_parallel
 from experiments.bilingual.scores import by_length, score
 from experiments.bilingual.subwords import BEGIN, END, Subwords
-from experiments.bilingual.training import (
+from experiments.bilingual.training import Encoded, learn_lexicon, make_training, pad, smoothed
     learn_lexicon,
     make_training,
     pad,
@@ -165,16 +165,10 @@ def model(request):
     params = init_params(config.model, jax.random.key(0), **sizes)
     params = params._replace(b=jax.random.normal(jax.random.key(1), [8]))
     pairs = [
-        (np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
-        (np.array([8, 4]), np.array([6, 7, 4, 5, END])),
+        Encoded(np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
+        Encoded(np.array([8, 4]), np.array([6, 7, 4, 5, END])),
     ]
-    return config.model, params, pad([_encoded(*pair) for pair in pairs], 3)
-
-
-def _encoded(source, target):
-    from experiments.bilingual.training import Encoded
-
-    return Encoded(source, target)
+    return config.model, params, pad(pairs, 3)
 
 
 foretold = jax.jit(foretell, static_argnames="model")
@@ -236,8 +230,6 @@ def test_without_teacher_the_decoder_reads_its_own_words(model):
 def test_smoothed_loss_is_that_of_the_smoothed_target():
     logits = jax.random.normal(jax.random.key(0), [2, 3, 5])
     labels, valid = jnp.array([[1, 4, 0], [2, 2, 3]]), jnp.array([[1, 1, 0], [1, 0, 0]], bool)
-    from birnn_jax import cross_entropy
-
     got = smoothed(cross_entropy(logits, labels, valid), logits, valid, 0.2)
     target = 0.8 * np.eye(5)[labels] + 0.2 / 5
     want = -(target * np.asarray(jax.nn.log_softmax(logits))).sum(axis=-1)[np.asarray(valid)]
