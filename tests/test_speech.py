@@ -297,9 +297,8 @@ def trained(folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         for task in "label", "row":
-            words = _small_speech.arguments(
-                folder, root / task, task=task, epochs=30, learning_rate=2e-2
-            )
+            options = {"task": task, "epochs": 30, "learning_rate": 2e-2}
+            words = _small_speech.arguments(folder, root / task, **options)
             assert _small_speech.command(patch, *words) == 0
     return root
 

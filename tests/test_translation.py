@@ -22,11 +22,6 @@ from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, rea
 from experiments.bilingual.scores import by_length, score
 from experiments.bilingual.subwords import BEGIN, END, Subwords
 from experiments.bilingual.training import Encoded, learn_lexicon, make_training, pad, smoothed
-    learn_lexicon,
-    make_training,
-    pad,
-    smoothed,
-)
 from experiments.runner import loop
 from tests import _small_translation
 
