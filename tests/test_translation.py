@@ -27,8 +27,8 @@ from tests import _small_translation
 
 CHANGES = {
     "reverse": True,
-    "source_subwords": 30,
-    "target_subwords": 30,
+    "source_subwords": 20,
+    "target_subwords": 20,
     "cell": "lstm",
     "attention": "additive",
     "layers": 2,
@@ -166,7 +166,9 @@ def model(request):
     return config.model, params, pad(pairs, 3)
 
 
-foretold = jax.jit(foretell, static_argnames="model")
+foretold, encoded, advanced = (
+    jax.jit(function, static_argnames="model") for function in (foretell, encode, advance)
+)
 
 
 def test_scores_are_those_of_single_steps(model):
@@ -175,10 +177,10 @@ def test_scores_are_those_of_single_steps(model):
     for row, count in enumerate([3, 5]):
         length = int(batch["source_lengths"][row])
         source = batch["source"][row : row + 1, :length]
-        memory, state = encode(translator, params, source, jnp.array([length]))
+        memory, state = encoded(translator, params, source, jnp.array([length]))
         for place, token in enumerate([BEGIN, *batch["target"][row, : count - 1]]):
             words = params.target[jnp.array([token])]
-            state, looked = advance(translator, params, memory, state, words)
+            state, looked = advanced(translator, params, memory, state, words)
             want = logits_of(params, state.fed)[0]
             np.testing.assert_allclose(logits[row, place], want, atol=1e-5)
             np.testing.assert_allclose(weights[row, place, :length], looked[0], atol=1e-6)
@@ -196,10 +198,10 @@ def test_scores_depend_on_what_stands_before_only(model):
 
 def test_fixed_vector_hides_all_but_the_ends_of_attention(model):
     translator, params, batch = model
-    memory, state = encode(translator, params, batch["source"], batch["source_lengths"])
+    memory, state = encoded(translator, params, batch["source"], batch["source_lengths"])
     words = params.target[jnp.array([4, 5, 6])]
     moved = memory._replace(states=memory.states[:, ::-1] * 2)
-    fed = [advance(translator, params, one, state, words)[0].fed[0] for one in (memory, moved)]
+    fed = [advanced(translator, params, one, state, words)[0].fed[0] for one in (memory, moved)]
     assert bool((fed[0] == fed[1]).all()) == (translator.attention == "none")
 
 
@@ -207,10 +209,9 @@ def test_without_teacher_the_decoder_reads_its_own_words(model):
     translator, params, batch = model
     scheduled = dataclasses.replace(translator, scheduled=True, dropout=0.0)
     other = {**batch, "target": np.where(batch["target"] == END, END, 4)}
-    key = jax.random.key(0)
 
-    def scores(batch, forcing, translator=scheduled):
-        return foretold(translator, params, batch, key, forcing)[0]
+    def scores(batch, forcing):
+        return foretold(scheduled, params, batch, jax.random.key(0), forcing)[0]
 
     np.testing.assert_array_equal(scores(batch, 0.0), scores(other, 0.0))
     assert (scores(batch, 1.0) != scores(other, 1.0)).any()
