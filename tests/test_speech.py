@@ -336,6 +336,23 @@ def test_other_data_and_unknown_words_are_evaluated(trained, folder, tell, tmp_p
     assert status == 0 and "0.00%" in out and "Training has no label eleven" in out
 
 
+def test_recordings_are_evaluated_in_other_strings(trained, folder, tell):
+    words = ["evaluate", "--run", trained / "row", "--data", folder]
+    status, out, _ = tell(*words, "--join", "1", "1")
+    assert status == 0 and "18 sounds, 18 labels" in out
+    assert "3 sounds" in tell(*words)[1]
+
+
+def test_run_on_other_sounds_is_refused(trained, folder, tell, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    options = {"task": "row", "epochs": 30, "learning_rate": 2e-2}
+    words = _small_speech.arguments(copy, trained / "row", **options)
+    shutil.copy(copy / "train_two_0.wav", copy / "train_one_0.wav")
+    status, _, err = tell(*words)
+    assert status == 1 and "content of --data" in err
+
+
 def test_directions_draws_rows_only(trained, tell, tmp_path):
     picture = tmp_path / "both.png"
     run = trained / "row"
