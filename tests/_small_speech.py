@@ -1,4 +1,4 @@
-"""Spoken noise that takes seconds to learn: a few wav files, each word a chord of its own."""
+"""Spoken noise that takes seconds to learn: a few wav files, each word two tones in its order."""
 
 import sys
 
@@ -9,7 +9,7 @@ from experiments import speech
 from experiments.spoken.config import SpeechConfig
 
 RATE = 2000
-CHORDS = {"one": (250, 610), "two": (400, 820)}
+TONES = {"one": (250, 610), "two": (610, 250)}
 OPTIONS = {
     "rate": RATE,
     "cell": "elman",
@@ -23,10 +23,11 @@ OPTIONS = {
 
 
 def sound(word, seed, rate=RATE, seconds=0.25):
-    """A chord with some noise, as 16 bits."""
+    """Two tones, one after the other, with some noise, as 16 bits."""
     rng = np.random.default_rng(seed)
     times = np.arange(int(seconds * rng.uniform(0.8, 1.2) * rate)) / rate
-    wave = sum(np.sin(2 * np.pi * hertz * times) for hertz in CHORDS[word])
+    hertz = np.where(times < times[-1] / 2, *TONES[word])
+    wave = np.sin(2 * np.pi * hertz * times)
     wave = wave + 0.1 * rng.normal(size=times.shape)
     return (5000 * wave).astype(np.int16)
 
@@ -36,7 +37,7 @@ def write_folder(folder, number=4):
     folder.mkdir(exist_ok=True)
     lines = ["file\ttext\tsplit\tspeaker"]
     for part, count in {"train": number, "dev": 2, "test": 3}.items():
-        for word in CHORDS:
+        for word in TONES:
             for i in range(count):
                 name = f"{part}_{word}_{i}.wav"
                 wavfile.write(folder / name, RATE, sound(word, [i, len(part), len(lines)]))

@@ -20,7 +20,7 @@ from experiments.bilingual.model import (
 )
 from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, read_parallel
 from experiments.bilingual.scores import by_length, score
-from experiments.bilingual.subwords import BEGIN, END, Subwords
+from experiments.bilingual.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.bilingual.training import Encoded, learn_lexicon, make_training, pad, smoothed
 from experiments.runner import loop
 from tests import _small_translation
@@ -149,7 +149,14 @@ def test_subwords_come_back_as_the_sentence(data):
     assert subwords.decode(subwords.encode("due tre quattro")) == "due tre quattro"
     assert not {BEGIN, END} & set(subwords.encode("due uno").tolist())
     with pytest.raises(ValueError, match="Subwords cannot be learned"):
-        Subwords.learn(["abcdefghij klmnop"], 6)
+        Subwords.learn(["a"], 4)
+
+
+def test_rare_characters_are_unknown_where_there_are_more_than_fit():
+    common, rare = "abcdefgh" * 400, "".join(map(chr, range(0x4E00, 0x4E30)))
+    subwords = Subwords.learn([common, rare], 24)
+    assert UNKNOWN not in subwords.encode("abc") and UNKNOWN in subwords.encode(rare)
+    assert len(subwords) <= 24
 
 
 @pytest.fixture(scope="module", params=["additive", "multiplicative", "none"])

@@ -40,9 +40,9 @@ class TranslationConfig:
     reverse: bool = False
     """Translates from the target language to the source language."""
 
-    source_subwords: int = 2000
+    source_subwords: int = 1000
     """Subwords of the source language, at most."""
-    target_subwords: int = 2000
+    target_subwords: int = 3000
     """Subwords of the target language, at most."""
     cell: Literal["gru", "lstm"] = "gru"
     """Recurrent cell, of encoder and decoder."""
@@ -51,9 +51,9 @@ class TranslationConfig:
     form (Luong et al.), or not at all but through one fixed vector."""
     layers: int = 1
     """Recurrent layers of the encoder, in both directions; the decoder has one."""
-    embedding_size: int = 128
+    embedding_size: int = 96
     """Size of the embedding of a subword."""
-    hidden_size: int = 192
+    hidden_size: int = 128
     """Hidden units of each layer and direction."""
     dropout: float = 0.3
     """Rate of dropout of embeddings, between layers, and before the softmax layer."""
