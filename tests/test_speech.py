@@ -4,14 +4,11 @@ import dataclasses
 import itertools
 import shutil
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from birnn_jax import make_train_step
-from experiments.runner import loop
 from experiments.runner.minibatches import Minibatches, padded_length
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.errors import count_errors, label_error_rate
@@ -21,6 +18,7 @@ from experiments.spoken.sounds import Recording, read_wav
 from experiments.spoken.training import labels_of, make_batches, make_training
 from experiments.spoken.utterances import Strings, Utterance, pad
 from tests import _small_speech
+from tests._computed import computed
 
 CHANGES = {
     "held_out_speaker": "ann",
@@ -50,20 +48,14 @@ def folder(tmp_path_factory):
     return _small_speech.write_folder(tmp_path_factory.mktemp("sounds"))
 
 
-def computed(config):
-    """All that a run computes, but for the numbers: its batches, and the text of its step."""
+def computed_by(config):
     parts = split(read_recordings(config.data, config.rate), config.held_out_speaker)
-    training = make_training(config, parts, labels_of(config, parts.train))
-    state = jax.eval_shape(lambda: loop.initial_state(training))
-    batches = [training.train[i] for i in range(len(training.train))]
-    step = make_train_step(training.loss_fn, training.optimizer)
-    text = step.trace(state, batches[0], jax.random.key(0)).jaxpr
-    return str(text), [jax.tree.map(np.ndarray.tolist, batch) for batch in batches]
+    return computed(make_training(config, parts, labels_of(config, parts.train)))
 
 
 @pytest.fixture(scope="module")
 def usually_computed(folder):
-    return computed(_small_speech.config(folder, task="row"))
+    return computed_by(_small_speech.config(folder, task="row"))
 
 
 def test_every_option_is_tested():
@@ -74,14 +66,14 @@ def test_every_option_is_tested():
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
 def test_option_changes_what_is_computed(folder, usually_computed, name, value):
     changed = _small_speech.config(folder, task="row", **{name: value})
-    assert computed(changed) != usually_computed
+    assert computed_by(changed) != usually_computed
 
 
 def test_task_and_readout_change_what_is_computed(folder, usually_computed):
-    usual = computed(_small_speech.config(folder))
+    usual = computed_by(_small_speech.config(folder))
     assert usual != usually_computed
-    assert computed(_small_speech.config(folder, readout="mean")) != usual
-    assert computed(_small_speech.config(folder)) == usual
+    assert computed_by(_small_speech.config(folder, readout="mean")) != usual
+    assert computed_by(_small_speech.config(folder)) == usual
 
 
 @pytest.mark.parametrize(
@@ -291,14 +283,19 @@ def test_recordings_that_cannot_be_learned_are_refused_by_name():
         make_batches(config, [short], ["a"])
 
 
+TRAINED = {
+    "label": {"epochs": 30, "learning_rate": 2e-2},
+    "row": {"epochs": 2, "join": (3, 3)},  # strings of one padded length, to compile once
+}
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """Run folders of both tasks."""
     root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        for task in "label", "row":
-            options = {"task": task, "epochs": 30, "learning_rate": 2e-2}
-            words = _small_speech.arguments(folder, root / task, **options)
+        for task, options in TRAINED.items():
+            words = _small_speech.arguments(folder, root / task, task=task, **options)
             assert _small_speech.command(patch, *words) == 0
     return root
 
@@ -346,8 +343,7 @@ def test_recordings_are_evaluated_in_other_strings(trained, folder, tell):
 def test_run_on_other_sounds_is_refused(trained, folder, tell, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    options = {"task": "row", "epochs": 30, "learning_rate": 2e-2}
-    words = _small_speech.arguments(copy, trained / "row", **options)
+    words = _small_speech.arguments(copy, trained / "row", task="row", **TRAINED["row"])
     shutil.copy(copy / "train_two_0.wav", copy / "train_one_0.wav")
     status, _, err = tell(*words)
     assert status == 1 and "content of --data" in err

@@ -1,6 +1,7 @@
 """Translation: what is read and refused, the model step by step, and the commands."""
 
 import dataclasses
+import functools
 import io
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import cross_entropy, make_train_step
+from birnn_jax import cross_entropy
 from experiments.bilingual.config import TranslationConfig, read_pairs
 from experiments.bilingual.model import (
     Translator,
@@ -22,8 +23,8 @@ from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, rea
 from experiments.bilingual.scores import by_length, score
 from experiments.bilingual.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.bilingual.training import Encoded, learn_lexicon, make_training, pad, smoothed
-from experiments.runner import loop
 from tests import _small_translation
+from tests._computed import computed
 
 CHANGES = {
     "reverse": True,
@@ -52,20 +53,14 @@ def data(tmp_path_factory):
     return _small_translation.write_columns(tmp_path_factory.mktemp("pairs"))
 
 
-def computed(config):
-    """All that a run computes, but for the numbers: its batches, and the text of its step."""
+def computed_by(config):
     parts = read_pairs(config)
-    training = make_training(config, learn_lexicon(config, parts["train"]), parts)
-    state = jax.eval_shape(lambda: loop.initial_state(training))
-    batches = [training.train[i] for i in range(len(training.train))]
-    step = make_train_step(training.loss_fn, training.optimizer)
-    text = step.trace(state, batches[0], jax.random.key(0)).jaxpr
-    return str(text), [jax.tree.map(np.ndarray.tolist, batch) for batch in batches]
+    return computed(make_training(config, learn_lexicon(config, parts["train"]), parts))
 
 
 @pytest.fixture(scope="module")
 def usually_computed(data):
-    return computed(_small_translation.config(data))
+    return computed_by(_small_translation.config(data))
 
 
 def test_every_option_is_tested():
@@ -76,7 +71,7 @@ def test_every_option_is_tested():
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
 def test_option_changes_what_is_computed(data, usually_computed, name, value):
-    assert computed(_small_translation.config(data, **{name: value})) != usually_computed
+    assert computed_by(_small_translation.config(data, **{name: value})) != usually_computed
 
 
 @pytest.mark.parametrize(
@@ -164,8 +159,8 @@ def model(request):
     """A model with parameters and a batch of two rows and an empty one."""
     config = TranslationConfig(attention=request.param, cell="lstm", dropout=0.5)
     sizes = {"source_size": 9, "target_size": 8, "embedding_size": 3, "hidden_size": 4}
-    params = init_params(config.model, jax.random.key(0), **sizes)
-    params = params._replace(b=jax.random.normal(jax.random.key(1), [8]))
+    make = jax.jit(functools.partial(init_params, config.model, **sizes))
+    params = make(jax.random.key(0))._replace(b=np.linspace(-1, 1, 8, dtype=np.float32))
     pairs = [
         Encoded(np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
         Encoded(np.array([8, 4]), np.array([6, 7, 4, 5, END])),
@@ -231,11 +226,17 @@ def test_without_teacher_the_decoder_reads_its_own_words(model):
 
 
 def test_smoothed_loss_is_that_of_the_smoothed_target():
-    logits = jax.random.normal(jax.random.key(0), [2, 3, 5])
-    labels, valid = jnp.array([[1, 4, 0], [2, 2, 3]]), jnp.array([[1, 1, 0], [1, 0, 0]], bool)
-    got = smoothed(cross_entropy(logits, labels, valid), logits, valid, 0.2)
+    logits = np.random.default_rng(0).normal(size=[2, 3, 5]).astype(np.float32)
+    labels, valid = np.array([[1, 4, 0], [2, 2, 3]]), np.array([[1, 1, 0], [1, 0, 0]], bool)
+
+    @jax.jit
+    def loss(logits):
+        return smoothed(cross_entropy(logits, labels, valid), logits, valid, 0.2)
+
+    got = loss(logits)
     target = 0.8 * np.eye(5)[labels] + 0.2 / 5
-    want = -(target * np.asarray(jax.nn.log_softmax(logits))).sum(axis=-1)[np.asarray(valid)]
+    log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    want = -(target * log_probs).sum(axis=-1)[valid]
     np.testing.assert_allclose(got.sum, want.sum(), rtol=1e-5)
     assert got.count == 3
 
@@ -257,8 +258,9 @@ def test_scores_are_those_of_sacrebleu_and_classes_hold_every_sentence():
 def trained(data, tmp_path_factory):
     """A run that knows its few sentences by heart."""
     run = tmp_path_factory.mktemp("trained") / "run"
-    options = {"epochs": 60, "hidden_size": 24, "embedding_size": 12, "dropout": 0.0}
-    words = _small_translation.arguments(data, run, **options, learning_rate=2e-2)
+    options = {"epochs": 40, "hidden_size": 16, "embedding_size": 12, "dropout": 0.0}
+    options |= {"learning_rate": 3e-2, "batch_size": 16}
+    words = _small_translation.arguments(data, run, **options)
     with pytest.MonkeyPatch.context() as patch:
         assert _small_translation.command(patch, *words) == 0
     return run
