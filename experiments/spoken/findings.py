@@ -47,7 +47,10 @@ def finish(
         picture = "confusion.png"
     else:
         picture = "posteriors.png"
-        plot_posteriors(folder.path / picture, hearing({"": listener}, test))
+        plot_posteriors(
+            folder.path / picture,
+            hearing({f"direction {listener.config.direction}": listener}, test),
+        )
     console.print(
         f"Everything is in {folder.path}; look at its curves.png and {picture}.", highlight=False
     )
