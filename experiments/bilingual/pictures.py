@@ -83,9 +83,9 @@ def _shown(pieces: Sequence[str]) -> list[str]:
 
 
 def _families() -> list[str]:
-    """Fonts to look for characters in: those with Chinese and Japanese first, if there are any."""
+    """Fonts to look for characters in: the usual one, then those with Chinese and Japanese."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei")
     wanted += ("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "SimHei")
     wanted += ("Droid Sans Fallback", "Arial Unicode MS")
-    return [*(name for name in wanted if name in installed), "DejaVu Sans"]
+    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
