@@ -17,7 +17,7 @@ from experiments.spoken.config import SpeechConfig
 from experiments.spoken.model import SpeechModel, score
 from experiments.spoken.recordings import Parts, read_recordings, split
 from experiments.spoken.sounds import Recording
-from experiments.spoken.training import joined, make_batches, make_speech_optimizer, params_maker
+from experiments.spoken.training import joined, make_batches, params_maker
 
 LABELS = "labels.json"
 
@@ -118,7 +118,7 @@ def load_listener(folder: RunFolder) -> TrainedListener:
     config = config_of(folder)
     labels = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
     make_params = params_maker(config, len(labels))
-    optimizer = make_speech_optimizer(config, num_steps=1)
+    optimizer = config.make_optimizer(num_steps=1)
     like = jax.eval_shape(
         lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
     )
