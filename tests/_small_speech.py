@@ -32,6 +32,13 @@ def sound(word, seed, rate=RATE, seconds=0.25):
     return (5000 * wave).astype(np.int16)
 
 
+def write_wav(path, samples, rate=RATE):
+    """Writes a wav file, its folder too, and returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wavfile.write(path, rate, samples)
+    return path
+
+
 def write_folder(folder, number=4):
     """Writes a folder of wav files with a table, and returns it."""
     folder.mkdir(exist_ok=True)
