@@ -15,13 +15,17 @@ from experiments.bilingual.subwords import BEGIN, END
 from experiments.bilingual.training import Encoded, pad, smoothed
 
 
-@pytest.fixture(scope="module", params=["additive", "multiplicative", "none"])
+@pytest.fixture(scope="module", params=["additive", "none"])
 def model(request):
     """A model with parameters and a batch of two rows and an empty one."""
     config = TranslationConfig(attention=request.param, cell="lstm", dropout=0.5)
     sizes = {"source_size": 9, "target_size": 8, "embedding_size": 3, "hidden_size": 4}
-    make = jax.jit(functools.partial(init_params, config.model, **sizes))
-    params = make(jax.random.key(0))._replace(b=np.linspace(-1, 1, 8, dtype=np.float32))
+    make = functools.partial(init_params, config.model, **sizes)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: jnp.array(0.5 * rng.normal(size=leaf.shape), jnp.float32),
+        jax.eval_shape(make, jax.random.key(0)),
+    )
     pairs = [
         Encoded(np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
         Encoded(np.array([8, 4]), np.array([6, 7, 4, 5, END])),
@@ -39,14 +43,14 @@ def test_scores_are_those_of_single_steps(model):
     logits, weights = foretold(translator, params, batch, None)
     for row, count in enumerate([3, 5]):
         length = int(batch["source_lengths"][row])
-        source = batch["source"][row : row + 1, :length]
+        source = batch["source"][row : row + 1, :5]
         memory, state = encoded(translator, params, source, jnp.array([length]))
         for place, token in enumerate([BEGIN, *batch["target"][row, : count - 1]]):
             words = params.target[jnp.array([token])]
             state, looked = advanced(translator, params, memory, state, words)
             want = logits_of(params, state.fed)[0]
             np.testing.assert_allclose(logits[row, place], want, atol=1e-5)
-            np.testing.assert_allclose(weights[row, place, :length], looked[0], atol=1e-6)
+            np.testing.assert_allclose(weights[row, place, :length], looked[0, :length], atol=1e-6)
             assert float(weights[row, place].sum()) == pytest.approx(1.0)
 
 
