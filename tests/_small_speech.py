@@ -15,6 +15,8 @@ OPTIONS = {
     "cell": "elman",
     "hidden_size": 6,
     "subsample": (2,),
+    "dropout": 0.0,
+    "noise": 0.0,
     "epochs": 3,
     "batch_size": 4,
     "strings": 6,

@@ -26,7 +26,7 @@ CHANGES = {
     "hidden_size": 7,
     "subsample": (1,),
     "dropout": 0.1,
-    "noise": 0.0,
+    "noise": 0.1,
     "epochs": 2,
     "batch_size": 3,
     "learning_rate": 1e-2,
