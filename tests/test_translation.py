@@ -154,7 +154,10 @@ def test_scores_are_those_of_sacrebleu_and_classes_hold_every_sentence():
     assert sum(one.sentences for one in classes) == 130
     bleus = [one.bleu for one in classes]
     assert bleus[:2] == pytest.approx([100, 100]) and max(bleus[2:]) < 20
-    assert len(by_length(wrong, pairs, "13a", 99)) == 4  # at least 30 sentences each
+    few = [Pair("w " * 8, right[0])] * 12  # too few for a class of their own
+    with_few = by_length([*wrong, *right[:12]], [*pairs, *few], "13a", 99)
+    assert [one.sentences for one in with_few] == [33, 33, 32, 44]
+    assert with_few[-1].length == (32 * 4 + 12 * 8) / 44
 
 
 @pytest.fixture(scope="module")
