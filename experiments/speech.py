@@ -64,10 +64,15 @@ class Evaluate:
     """Run folder of the network."""
     data: pathlib.Path | None = None
     """Recordings, in the formats of train; the test of the run if not given."""
+    join: tuple[int, int] | None = None
+    """Strings to join them to, as for train; as the run did if not given."""
 
     def run(self) -> None:
         """Measures and prints."""
         listener = load_listener(RunFolder.open(self.run_folder, experiment=NAME))
+        if self.join is not None:
+            changed = dataclasses.replace(listener.config, join=self.join)
+            listener = listener._replace(config=changed)
         if self.data is None:
             recordings = read_parts(listener.config).test
         else:

@@ -1,4 +1,4 @@
-"""Spoken noise that takes seconds to learn: a few wav files, each word a chord of its own."""
+"""Spoken noise that takes seconds to learn: a few wav files, each word two tones in its order."""
 
 import sys
 
@@ -9,12 +9,14 @@ from experiments import speech
 from experiments.spoken.config import SpeechConfig
 
 RATE = 2000
-CHORDS = {"one": (250, 610), "two": (400, 820)}
+TONES = {"one": (250, 610), "two": (610, 250)}
 OPTIONS = {
     "rate": RATE,
     "cell": "elman",
     "hidden_size": 6,
     "subsample": (2,),
+    "dropout": 0.0,
+    "noise": 0.0,
     "epochs": 3,
     "batch_size": 4,
     "strings": 6,
@@ -23,12 +25,20 @@ OPTIONS = {
 
 
 def sound(word, seed, rate=RATE, seconds=0.25):
-    """A chord with some noise, as 16 bits."""
+    """Two tones, one after the other, with some noise, as 16 bits."""
     rng = np.random.default_rng(seed)
     times = np.arange(int(seconds * rng.uniform(0.8, 1.2) * rate)) / rate
-    wave = sum(np.sin(2 * np.pi * hertz * times) for hertz in CHORDS[word])
+    hertz = np.where(times < times[-1] / 2, *TONES[word])
+    wave = np.sin(2 * np.pi * hertz * times)
     wave = wave + 0.1 * rng.normal(size=times.shape)
     return (5000 * wave).astype(np.int16)
+
+
+def write_wav(path, samples, rate=RATE):
+    """Writes a wav file, its folder too, and returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wavfile.write(path, rate, samples)
+    return path
 
 
 def write_folder(folder, number=4):
@@ -36,7 +46,7 @@ def write_folder(folder, number=4):
     folder.mkdir(exist_ok=True)
     lines = ["file\ttext\tsplit\tspeaker"]
     for part, count in {"train": number, "dev": 2, "test": 3}.items():
-        for word in CHORDS:
+        for word in TONES:
             for i in range(count):
                 name = f"{part}_{word}_{i}.wav"
                 wavfile.write(folder / name, RATE, sound(word, [i, len(part), len(lines)]))

@@ -21,10 +21,10 @@ OPTIONS = {
 
 
 def sentences(number, start=0):
-    """Pairs of sentences of one to three words."""
+    """Pairs of sentences of one or two words."""
     words = list(WORDS)
     for i in range(start, start + number):
-        chosen = [words[(i * k + i // 5) % 5] for k in range(1, 2 + i % 3)]
+        chosen = [words[(i * k + i // 5) % 5] for k in range(1, 2 + i % 2)]
         yield " ".join(chosen), " ".join(WORDS[word] for word in chosen)
 
 

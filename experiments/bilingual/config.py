@@ -7,19 +7,15 @@ from typing import Literal
 from birnn_jax import Layer
 from experiments.bilingual.model import CELLS, Attention, Translator
 from experiments.bilingual.pairs import PARTS, Pair, divide, read_columns, read_parallel
+from experiments.runner.settings import RunSettings, require
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "mt_tatoeba_en_zh_5k.tsv.gz"
 FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
-_POSITIVE = (
-    *("source_subwords", "target_subwords", "layers", "embedding_size", "hidden_size", "epochs"),
-    *("batch_size", "learning_rate", "clip_norm", "patience", "beam_width"),
-)
-
 BleuTokens = Literal["13a", "zh", "char", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TranslationConfig:
+class TranslationConfig(RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -40,9 +36,9 @@ class TranslationConfig:
     reverse: bool = False
     """Translates from the target language to the source language."""
 
-    source_subwords: int = 2000
+    source_subwords: int = 1000
     """Subwords of the source language, at most."""
-    target_subwords: int = 2000
+    target_subwords: int = 3000
     """Subwords of the target language, at most."""
     cell: Literal["gru", "lstm"] = "gru"
     """Recurrent cell, of encoder and decoder."""
@@ -51,9 +47,9 @@ class TranslationConfig:
     form (Luong et al.), or not at all but through one fixed vector."""
     layers: int = 1
     """Recurrent layers of the encoder, in both directions; the decoder has one."""
-    embedding_size: int = 128
+    embedding_size: int = 96
     """Size of the embedding of a subword."""
-    hidden_size: int = 192
+    hidden_size: int = 128
     """Hidden units of each layer and direction."""
     dropout: float = 0.3
     """Rate of dropout of embeddings, between layers, and before the softmax layer."""
@@ -65,17 +61,13 @@ class TranslationConfig:
 
     epochs: int = 20
     """Passes over the training data, at most."""
-    batch_size: int = 64
-    """Pairs of a batch."""
     learning_rate: float = 4e-3
     """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
     to nothing at its end."""
-    clip_norm: float = 1.0
-    """Longest gradient; a longer one is scaled down."""
-    average_decay: float = 0.99
-    """Decay of the average of the parameters that is evaluated; 0 is no average."""
+    batch_size: int = 64
+    """Pairs of a batch."""
     patience: int = 5
-    """Evaluations on dev, one a pass, without a new best before training stops early."""
+    """Evaluations on dev without a new best before training stops early."""
     beam_width: int = 5
     """Hypotheses of the beam search."""
     length_penalty: float = 1.0
@@ -83,25 +75,23 @@ class TranslationConfig:
     bleu_tokens: BleuTokens = "zh"
     """How sacreBLEU cuts sentences into words: "13a", "zh" (Chinese characters, else as 13a),
     "char", or "none" where the files are cut already."""
-    seed: int = 0
-    """Seed of parameters, order of the data and dropout. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in _POSITIVE:
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        for name in ("dropout", "average_decay", "label_smoothing"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
-        _require(0 <= self.teacher_forcing <= 1, "teacher_forcing must be from 0 to 1")
-        _require(self.length_penalty >= 0, "length_penalty must not be negative")
+        super().__post_init__()
+        self.require_positive("source_subwords", "target_subwords", "layers", "beam_width")
+        self.require_positive("embedding_size", "hidden_size", "batch_size")
+        self.require_rates("dropout", "label_smoothing")
+        require(0 <= self.teacher_forcing <= 1, "teacher_forcing must be from 0 to 1")
+        require(self.length_penalty >= 0, "length_penalty must not be negative")
         for name in ("", "dev_", "test_"):
             sides = [getattr(self, f"{name}{side}") for side in ("source", "target")]
-            _require(
+            require(
                 (sides[0] is None) == (sides[1] is None),
                 f"{name}source and {name}target must be given together",
             )
         parts = [getattr(self, f"{name}source") is None for name in ("", "dev_", "test_")]
-        _require(
+        require(
             parts in ([True] * 3, [False, True, True], [False] * 3),
             "dev_source and test_source must be given together, and with source",
         )
@@ -148,8 +138,3 @@ def _given(path: pathlib.Path | None) -> pathlib.Path:
     """A path that `__post_init__` has seen to be given."""
     assert path is not None
     return path
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(f"{sentence}.")

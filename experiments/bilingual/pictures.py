@@ -34,7 +34,7 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool
     rows = -(-len(alignments) // columns)
     figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")
     font = font_manager.FontProperties(family=_families())
-    panels = np.atleast_1d(figure.subplots(rows, columns)).flat
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     image = None
     for axes, one in zip(panels, alignments, strict=False):
         image = axes.imshow(one.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
@@ -46,6 +46,8 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool
         axes.xaxis.set_ticks_position("top")
         axes.tick_params(length=0)
         axes.spines[:].set_color(GREY)
+    for axes in panels[len(alignments) :]:
+        axes.set_visible(False)
     if image is not None:
         figure.colorbar(image, ax=figure.axes, shrink=0.4, label="weight; each row adds up to 1")
     with warnings.catch_warnings(record=True) as caught:
@@ -81,9 +83,9 @@ def _shown(pieces: Sequence[str]) -> list[str]:
 
 
 def _families() -> list[str]:
-    """Fonts to look for characters in: those with Chinese and Japanese first, if there are any."""
+    """Fonts to look for characters in: the usual one, then those with Chinese and Japanese."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei")
     wanted += ("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "SimHei")
     wanted += ("Droid Sans Fallback", "Arial Unicode MS")
-    return [*(name for name in wanted if name in installed), "DejaVu Sans"]
+    return ["DejaVu Sans", *(name for name in wanted if name in installed)]

@@ -21,7 +21,6 @@ from experiments.bilingual.training import (
     Lexicon,
     learn_lexicon,
     make_batches,
-    make_translation_optimizer,
     params_maker,
 )
 from experiments.runner import loop
@@ -179,7 +178,7 @@ def load_translator(folder: RunFolder) -> TrainedTranslator:
     """The best checkpoint of a run, from its folder alone."""
     config, lexicon = config_of(folder), load_lexicon(folder.path)
     make_params = params_maker(config, lexicon)
-    optimizer = make_translation_optimizer(config, num_steps=1)
+    optimizer = config.make_optimizer(num_steps=1)
     like = jax.eval_shape(
         lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
     )

@@ -1,4 +1,4 @@
-"""What the runner has to know of a translator: minibatches, loss and optimiser."""
+"""What the runner has to know of a translator: minibatches and loss."""
 
 import functools
 from collections.abc import Sequence
@@ -7,15 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from birnn_jax import Total, accuracy, cross_entropy, make_optimizer
+from birnn_jax import Total, accuracy, cross_entropy
 from experiments.bilingual.config import TranslationConfig
 from experiments.bilingual.model import foretell, init_params
 from experiments.bilingual.pairs import Pair
 from experiments.bilingual.subwords import END, Subwords
 from experiments.runner import loop
-from experiments.runner.averaging import average_of, with_average
 from experiments.runner.minibatches import Minibatch, Minibatches, padded_length
 
 _UNIT = 8  # subwords of the shortest padding
@@ -61,15 +59,11 @@ def make_training(
     batches = make_batches(config, train, epochs=config.epochs, seed=config.seed)
     return loop.Training(
         loss_fn=make_loss(config),
-        optimizer=make_translation_optimizer(config, num_steps=len(batches)),
         init_params=params_maker(config, lexicon),
         train=batches,
         dev=make_batches(config, dev),
-        steps_per_evaluation=batches.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
         score=lambda means: -means["loss"],
-        evaluated_params=average_of,
+        **config.training(batches.per_epoch, len(batches)),
     )
 
 
@@ -141,13 +135,3 @@ def params_maker(config: TranslationConfig, lexicon: Lexicon) -> Any:
         embedding_size=config.embedding_size,
         hidden_size=config.hidden_size,
     )
-
-
-def make_translation_optimizer(
-    config: TranslationConfig, *, num_steps: int
-) -> optax.GradientTransformation:
-    """Clipping, Adam with a warm-up and a cosine, and the average of the parameters."""
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup_steps=num_steps // 20 + 1, decay_steps=num_steps + 1
-    )
-    return with_average(make_optimizer(schedule, clip_norm=config.clip_norm), config.average_decay)

@@ -5,18 +5,15 @@ import pathlib
 from typing import Literal
 
 from birnn_jax import Layer
+from experiments.runner.settings import RunSettings, require
 from experiments.spoken.features import Features, Kind
 from experiments.spoken.model import CELLS, Readout, SpeechModel, Task
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "fsdd_mfcc13_int8.npz"
-_POSITIVE = (
-    *("rate", "hidden_size", "epochs", "batch_size", "learning_rate", "clip_norm", "patience"),
-    *("strings",),
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeechConfig:
+class SpeechConfig(RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -60,34 +57,25 @@ class SpeechConfig:
     epochs: int = 20
     """Passes over the training data, at most."""
     batch_size: int = 32
-    """Sounds of a batch."""
+    """Recordings or strings of a batch."""
     learning_rate: float = 4e-3
     """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
     to nothing at its end."""
-    clip_norm: float = 1.0
-    """Longest gradient; a longer one is scaled down."""
-    average_decay: float = 0.99
-    """Decay of the average of the parameters that is evaluated; 0 is no average."""
-    patience: int = 10
-    """Evaluations on dev, one a pass, without a new best before training stops early."""
     beam_width: int = 16
     """With --task row: beginnings that the search keeps when it decodes."""
-    seed: int = 0
-    """Seed of parameters, strings, order and dropout. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in (*_POSITIVE, "beam_width"):
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        for name in ("dropout", "average_decay"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+        super().__post_init__()
+        self.require_positive("rate", "hidden_size", "strings", "batch_size", "beam_width")
+        self.require_rates("dropout")
         for name in ("noise", "deltas"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(bool(self.subsample), "subsample must have a number for each layer")
-        _require(min(self.subsample, default=1) > 0, "subsample must be positive")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(bool(self.subsample), "subsample must have a number for each layer")
+        require(min(self.subsample, default=1) > 0, "subsample must be positive")
         low, high = self.join or (1, 1)
-        _require(1 <= low <= high, "join must be two numbers, the fewest and the most")
-        _require(self.task == "row" or self.join is None, "join must be left out with --task label")
+        require(1 <= low <= high, "join must be two numbers, the fewest and the most")
+        require(self.task == "row" or self.join is None, "join must be left out with --task label")
 
     @property
     def model(self) -> SpeechModel:
@@ -103,8 +91,3 @@ class SpeechConfig:
             dropout=self.dropout,
             noise=self.noise,
         )
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(f"{sentence}.")

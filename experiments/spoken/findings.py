@@ -1,6 +1,7 @@
 """What trained networks hear, in numbers, in text and in pictures."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
 from experiments.spoken.errors import count_errors, label_error_rate
 from experiments.spoken.features import Features, extract, spectrum_of
-from experiments.spoken.model import score
+from experiments.spoken.model import SpeechModel, score
 from experiments.spoken.pictures import Hearing, plot_posteriors
 from experiments.spoken.sounds import Recording
 from experiments.spoken.trained import Heard, TrainedListener
@@ -47,7 +48,10 @@ def finish(
         picture = "confusion.png"
     else:
         picture = "posteriors.png"
-        plot_posteriors(folder.path / picture, hearing({"": listener}, test))
+        plot_posteriors(
+            folder.path / picture,
+            hearing({f"direction {listener.config.direction}": listener}, test),
+        )
     console.print(
         f"Everything is in {folder.path}; look at its curves.png and {picture}.", highlight=False
     )
@@ -106,19 +110,33 @@ def hearing(
     batch = alone(utterance)
     probabilities = {}
     for name, listener in listeners.items():
-        logits, lengths = score(listener.config.model, listener.params, batch, None)
-        probabilities[name] = np.asarray(jax.nn.softmax(logits[0, : lengths[0]]))
+        steps, lengths = _probabilities(listener.config.model, listener.params, batch)
+        probabilities[name] = np.asarray(steps[0, : int(lengths[0])])
     features = Features("mfcc", first.config.rate, deltas=0, normalise=False)
-    mfcc, frames = extract(features, batch["signals"], batch["lengths"])
+    spectrum, frames = _spectrum(features, batch)
     seconds = 1 if utterance.signal.ndim == 2 else 1 / features.shift
     return Hearing(
-        spectrogram=np.asarray(spectrum_of(mfcc[0, : frames[0]])),
+        spectrogram=np.asarray(spectrum[0, : int(frames[0])]),
         ends=tuple(end * seconds * 0.01 for end in utterance.ends),
         said=tuple(first.labels[k] for k in utterance.labels),
         probabilities=probabilities,
         labels=tuple(first.labels),
         shift=0.01,
     )
+
+
+@jax.jit(static_argnames="model")
+def _probabilities(
+    model: SpeechModel, params: Any, batch: dict[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    logits, lengths = score(model, params, batch, None)
+    return jax.nn.softmax(logits), lengths
+
+
+@jax.jit(static_argnames="features")
+def _spectrum(features: Features, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    mfcc, frames = extract(features, batch["signals"], batch["lengths"])
+    return spectrum_of(mfcc), frames
 
 
 def alone(utterance: Utterance) -> dict[str, jax.Array]:

@@ -58,7 +58,8 @@ def score(
     xs, lengths = extract(model.features, batch["signals"], batch["lengths"])
     if key is not None:
         key_noise, key_dropout, key = jax.random.split(key, 3)
-        xs = xs + model.noise * jax.random.normal(key_noise, xs.shape)
+        if model.noise > 0:
+            xs = xs + model.noise * jax.random.normal(key_noise, xs.shape)
         xs = birnn_jax.dropout(xs, model.dropout / 2, key_dropout)
     if model.task == "label":
         options = {"readout": model.readout, "dropout": model.dropout, "key": key}

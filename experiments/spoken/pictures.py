@@ -56,7 +56,9 @@ def plot_posteriors(path: pathlib.Path, hearing: Hearing) -> None:
         for axes in rows:
             axes.axvline(end, color="white" if axes is rows[-1] else GREY, lw=1, ls=":")
     said = " ".join(hearing.said)
-    figure.suptitle(f"Said: {said}. Dotted: where recordings were joined", x=0.01, ha="left")
+    figure.suptitle(
+        f"Said: {said}. Grey: the blank; dotted: where recordings were joined", x=0.01, ha="left"
+    )
     figure.savefig(path, dpi=150)
 
 
@@ -64,7 +66,7 @@ def _plot_labels(axes: Axes, probabilities: np.ndarray, hearing: Hearing, second
     """The blank in grey, and each label that is heard in a colour, named at its peaks."""
     step = seconds / len(probabilities)
     times = (np.arange(len(probabilities)) + 0.5) * step
-    axes.fill_between(times, probabilities[:, 0], color=GREY, alpha=0.2, lw=0, label="blank")
+    axes.fill_between(times, probabilities[:, 0], color=GREY, alpha=0.2, lw=0)
     heard = [k for k in range(1, probabilities.shape[1]) if probabilities[:, k].max() > _SEEN]
     for number, k in enumerate(heard):
         color, values = _COLORS[number % len(_COLORS)], probabilities[:, k]
@@ -79,7 +81,6 @@ def _plot_labels(axes: Axes, probabilities: np.ndarray, hearing: Hearing, second
                 color=color,
                 weight="bold",
             )
-    axes.legend(frameon=False, loc="upper right", fontsize=8)
 
 
 def _peaks(values: Sequence[float] | np.ndarray) -> list[int]:

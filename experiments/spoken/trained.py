@@ -17,7 +17,7 @@ from experiments.spoken.config import SpeechConfig
 from experiments.spoken.model import SpeechModel, score
 from experiments.spoken.recordings import Parts, read_recordings, split
 from experiments.spoken.sounds import Recording
-from experiments.spoken.training import joined, make_batches, make_speech_optimizer, params_maker
+from experiments.spoken.training import joined, make_batches, params_maker
 
 LABELS = "labels.json"
 
@@ -89,12 +89,9 @@ def _decode(model: SpeechModel, params: Any, batch: dict[str, jax.Array], width:
 
 
 def start_run(path: pathlib.Path, config: SpeechConfig, *, experiment: str) -> RunFolder:
-    """Makes or takes up the folder of a run. A folder of wav files counts by its name."""
+    """Makes or takes up the folder of a run."""
     settings = dataclasses.asdict(config)
-    data = {} if config.data.is_dir() else {"data": config.data}
-    settings.pop("data")
-    if config.data.is_dir():
-        settings["folder"] = str(config.data)
+    data = {"data": settings.pop("data")}
     return RunFolder.start(path, experiment=experiment, settings=settings, data=data)
 
 
@@ -111,10 +108,9 @@ def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:
 def config_of(folder: RunFolder) -> SpeechConfig:
     """The settings of a run."""
     settings = dict(folder.settings)
-    path = settings.pop("folder", None) or folder.config["data"]["data"]["path"]
     for name in ("subsample", "join"):
         settings[name] = settings[name] and tuple(settings[name])
-    return SpeechConfig(**settings, data=pathlib.Path(path))
+    return SpeechConfig(**settings, data=pathlib.Path(folder.config["data"]["data"]["path"]))
 
 
 def load_listener(folder: RunFolder) -> TrainedListener:
@@ -122,7 +118,7 @@ def load_listener(folder: RunFolder) -> TrainedListener:
     config = config_of(folder)
     labels = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
     make_params = params_maker(config, len(labels))
-    optimizer = make_speech_optimizer(config, num_steps=1)
+    optimizer = config.make_optimizer(num_steps=1)
     like = jax.eval_shape(
         lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
     )

@@ -1,15 +1,12 @@
-"""What the runner has to know of a network that reads speech: minibatches, loss and optimiser."""
+"""What the runner has to know of a network that reads speech: minibatches and loss."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import optax
 
-from birnn_jax import make_optimizer
 from experiments.runner import loop
-from experiments.runner.averaging import average_of, with_average
 from experiments.runner.minibatches import Minibatches
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.features import num_frames
@@ -51,15 +48,11 @@ def make_training(config: SpeechConfig, parts: Parts, labels: Sequence[str]) -> 
     train = make_batches(config, parts.train, labels, epochs=config.epochs, seed=config.seed)
     return loop.Training(
         loss_fn=make_loss(config.model),
-        optimizer=make_speech_optimizer(config, num_steps=len(train)),
         init_params=params_maker(config, len(labels)),
         train=train,
         dev=make_batches(config, parts.dev, labels),
-        steps_per_evaluation=train.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
         score=lambda means: -means["loss"],
-        evaluated_params=average_of,
+        **config.training(train.per_epoch, len(train)),
     )
 
 
@@ -141,11 +134,3 @@ def params_maker(config: SpeechConfig, num_labels: int) -> Any:
     """The function that makes the parameters from a key."""
     sizes = {"hidden_size": config.hidden_size, "num_labels": num_labels}
     return functools.partial(init_params, config.model, **sizes)
-
-
-def make_speech_optimizer(config: SpeechConfig, *, num_steps: int) -> optax.GradientTransformation:
-    """Clipping, Adam with a warm-up and a cosine, and the average of the parameters."""
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup_steps=num_steps // 20 + 1, decay_steps=num_steps + 1
-    )
-    return with_average(make_optimizer(schedule, clip_norm=config.clip_norm), config.average_decay)
