@@ -21,7 +21,7 @@ from experiments.runner import loop
 from tests import _cluster
 from tests._checkpoint_states import bits
 
-EPOCHS, PAUSE = 240, 0.04  # 720 steps, a checkpoint after every third
+EPOCHS, PAUSE = 480, 0.04  # 1440 steps, a checkpoint after every third
 
 
 def start(run):

@@ -1,21 +1,30 @@
 """Files of data: read whole, or refused in one sentence."""
 
 import gzip
+import json
 import pathlib
 import zlib
+from typing import Any
+
+_LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
     """Reads a file whole, unzipped where its name ends in .gz."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            content = file.read(_LARGEST + 1)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; a file was expected.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is named .gz but cannot be unzipped: {error}.") from None
+    if len(content) > _LARGEST:
+        raise ValueError(f"{path} unzips to more than {_LARGEST:,} bytes; give it unzipped.")
+    return content
 
 
 def read_utf8(path: pathlib.Path) -> str:
@@ -26,3 +35,21 @@ def read_utf8(path: pathlib.Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}).") from None
+
+
+def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:
+    """Reads a JSON object; `what` says in a refusal what the file should be.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if the file is anything else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError:
+        raise FileNotFoundError(path) from None
+    except (ValueError, RecursionError, IsADirectoryError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not {what}.")
+    return content
