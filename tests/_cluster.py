@@ -33,7 +33,7 @@ def loss_fn(params, batch, key, carry):
     return {"loss": Total(jnp.where(valid, errors, 0).sum(), valid.sum(dtype="float32"))}, carry
 
 
-def make_training(seed=0):
+def make_training(seed=0, epochs=4):
     rng = np.random.default_rng(0)
     examples = [
         {
@@ -47,10 +47,10 @@ def make_training(seed=0):
         loss_fn=loss_fn,
         optimizer=make_optimizer(0.1, clip_norm=1.0),
         init_params=lambda key: {"w": jax.random.normal(key, [3])},
-        train=Batches(examples, buckets=(4,), tokens_per_batch=32, epochs=4, seed=seed),
+        train=Batches(examples, buckets=(4,), tokens_per_batch=32, epochs=epochs, seed=seed),
         dev=[jax.tree.map(lambda leaf: leaf[None], held_out[i]) for i in range(len(held_out))],
         steps_per_evaluation=3,
-        patience=9,
+        patience=10**6,
         seed=seed,
         score=lambda means: -means["loss"],
         initial_carry=jnp.zeros([8]),
@@ -76,6 +76,7 @@ class Train(OnMachines):
 
     run_folder: pathlib.Path
     seed: int = 0
+    epochs: int = 4
     die_after: int | None = None  # step, in this process
     signal: int = signal.SIGKILL
     pause: float = 0.0
@@ -85,7 +86,7 @@ class Train(OnMachines):
             self.run_folder, experiment="cluster", settings={"seed": self.seed}, data={}
         )
         live_slowly(self.pause, self.die_after, self.signal)
-        loop.fit(folder, make_training(self.seed), Console(quiet=True))
+        loop.fit(folder, make_training(self.seed, self.epochs), Console(quiet=True))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Random stacks on random batches, values and gradients, against the loops in float64.
 
     python -m tests._fuzz                 10,000 cases from a seed that it prints
-    python -m tests._fuzz --seed 7 --first 31 --cases 25    what failed, once more
+    python -m tests._fuzz --seed 7 --first 31 --cases 50    what failed, once more
 
 A program is a stack with its options, its sizes and its dtype: compiled once, and run on `_CASES`
 draws of parameters, carries, inputs and lengths. Of gradients, the derivative in one random
@@ -25,7 +25,7 @@ from birnn_jax.cells import COUPLED_LSTM, GRU_RESET_BEFORE, MINGRU, MINLSTM, PEE
 from tests import _layer_oracles, _oracles
 from tests import _variant_oracles as _variants
 
-_CASES = 25  # of a program
+_CASES = 50  # of a program
 _STEPS = {
     ELMAN: _oracles.elman_step,
     GRU: _oracles.gru_step,
@@ -173,23 +173,26 @@ def check_case(program: Program, run: Any, rng: np.random.Generator) -> None:
     assert abs(slope - want) <= max(tolerance, 1e-6) * scale, ("gradient", slope, want, scale)
 
 
-def _draw_arrays(program: Program, rng: np.random.Generator) -> Any:
+@functools.lru_cache(maxsize=2)
+def _shapes(program: Program) -> Any:
+    """Of the parameters and of the carries."""
     init = functools.partial(
         init_stack, program.layers, input_size=program.input_size, hidden_size=program.sizes
     )
     params = jax.eval_shape(init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, program.dtype), params)
     shape = (program.batch_size, program.num_steps, program.input_size)
-
-    def draw(leaf: Any) -> jax.Array:
-        # Integers come from nowhere: every leaf is of floats.
-        return jnp.asarray(0.7 * rng.normal(size=leaf.shape), program.dtype)
-
-    params = jax.tree.map(draw, params)
     xs = jax.ShapeDtypeStruct(shape, program.dtype)
     carries, _ = jax.eval_shape(functools.partial(stack, program.layers), params, xs)
-    carries = list(
-        jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), carries)
-    )
+    return params, carries
+
+
+def _draw_arrays(program: Program, rng: np.random.Generator) -> Any:
+    def draw(leaf: Any) -> jax.Array:
+        return jnp.asarray(0.7 * rng.normal(size=leaf.shape), leaf.dtype)
+
+    params, carries = jax.tree.map(draw, _shapes(program))
+    carries = list(carries)
     for i, layer in enumerate(program.layers):
         if layer.initial_carry == "learned":
             carries[i] = None
@@ -342,7 +345,7 @@ def main() -> None:
     start = time.monotonic()
 
     def report(number: int) -> None:
-        if (number + 1) % 40 == 0:
+        if (number + 1) % 10 == 0:
             done = (number + 1 - options.first) * _CASES
             print(f"{done:,} cases, {time.monotonic() - start:.0f} s", flush=True)
             jax.clear_caches()  # or thousands of programs stay

@@ -90,11 +90,11 @@ def test_evaluation_over_a_mesh_has_the_same_totals():
     assert_close(got, make_eval_step(loss)(PARAMS, make_batch()))
 
 
-def test_four_devices_take_the_step_of_one_with_one_sum_a_weight():
+def test_devices_take_the_step_of_one_with_one_sum_a_weight_and_restore_one_anothers_checkpoints():
     """In a process of its own: the number of devices is fixed before JAX starts."""
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4"}
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests._four_devices"],
+        [sys.executable, "-W", "error", "-m", "tests._eight_devices"],
         env=env,
         check=True,
         timeout=300,

@@ -27,6 +27,8 @@ from typing import Any
 
 import jax
 
+from experiments.runner.files import read_json
+
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -142,15 +144,22 @@ def environment() -> dict[str, Any]:
 
 
 def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    what = "the configuration of a run"
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if isinstance(config, dict) and config.keys() >= {"experiment", "settings", "data"}:
-            return config
-    except (FileNotFoundError, NotADirectoryError):
+        config = read_json(path / "config.json", what)
+    except FileNotFoundError:
         raise ValueError(f"{path} is not a run folder: it has no config.json.") from None
-    except ValueError:
-        pass
-    raise ValueError(f"{path / 'config.json'} is not the configuration of a run.")
+    kinds = {"experiment": str, "settings": dict, "data": dict}
+    whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
+    if not whole or not all(map(_is_file, config["data"].values())):
+        raise ValueError(f"{path / 'config.json'} is not {what}.")
+    return config
+
+
+def _is_file(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), str) for name in ("path", "sha256")
+    )
 
 
 def _refuse_differences(path: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -179,7 +179,7 @@ class _Loop(NamedTuple):
 
     def _is_over(self) -> bool:
         """Whether the first process sees in its journal that the run may stop."""
-        return agree(self.scribe is not None and _is_over(self.scribe.records, self.training))
+        return agree(self.scribe is not None and _is_over(self.scribe.evaluations, self.training))
 
     def _record(self, step: int, totals: dict[str, Any]) -> None:
         """Notes the steps of one dispatch, of which `step` is the last."""
@@ -234,11 +234,11 @@ def _keys(training: Training) -> tuple[jax.Array, jax.Array]:
     return key_init, key_steps
 
 
-def _is_over(records: list[dict[str, Any]], training: Training) -> bool:
+def _is_over(evaluations: list[dict[str, Any]], training: Training) -> bool:
     """Whether a run stops early: enough was reached, or the last `patience` evaluations brought no
     new best. A function of the journal, so that a run taken up again stops where it would have.
     """
-    scores = [training.score(record) for record in records if record["split"] == "dev"]
+    scores = [training.score(means) for means in evaluations]
     if not scores:
         return False
     best = max(scores)

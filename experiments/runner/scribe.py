@@ -31,6 +31,7 @@ class Scribe:
         self._metrics = Journal(folder.path / "metrics.jsonl", done)
         self._clock = Journal(folder.path / "clock.jsonl", done)
         self._display = Display(console, done=done, total=total)
+        self.evaluations = [one for one in self._metrics.before if one["split"] == "dev"]
         self._watch = _Watch()
         self._has_failed = False  # the last attempt
         self._last: tuple[Any, dict[str, Any], float | None] | None = None
@@ -48,11 +49,6 @@ class Scribe:
         self._metrics.close()
         self._clock.close()
 
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
-        return self._metrics.records
-
     def record(self, step: int, means: Mapping[str, Any], tokens: float) -> None:
         """Notes a training step."""
         self._metrics.write({"step": step, "split": "train", **means})
@@ -60,7 +56,8 @@ class Scribe:
 
     def evaluated(self, step: int, means: Mapping[str, Any]) -> None:
         """Notes an evaluation."""
-        self._metrics.write({"step": step, "split": "dev", **means})
+        self.evaluations.append({"step": step, "split": "dev", **means})
+        self._metrics.write(self.evaluations[-1])
         self._display.line(f"step {step}, dev", means)
 
     def save(self, state: Any, batches: Any, score: float | None) -> None:

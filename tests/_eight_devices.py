@@ -1,6 +1,7 @@
 """The training step over four devices: the step of one, and no collective inside a loop."""
 
 import re
+import tempfile
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,9 @@ import pytest
 import birnn_jax
 from birnn_jax import LSTM, Layer, backends, init_train_state, make_optimizer, make_train_step
 from birnn_jax.cells import PEEPHOLE_LSTM
+from birnn_jax.checkpoint import Checkpoints
 from tests._cases import assert_close, random_xs
+from tests._checkpoint_states import assert_same_bits, make_state
 
 jax.config.update("jax_disable_most_optimizations", True)
 SUMS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
@@ -99,3 +102,24 @@ want, _, _ = train(other)
 check(other, want, devices=2)
 with pytest.raises(ValueError, match=r"batch\['labels'\] has 8 rows, which 3 devices cannot share"):
     train(other, devices=3)
+
+
+def spread(state, devices):
+    """The state as a mesh of so many devices has it, one array by rows and the others whole."""
+    mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
+    by_rows, whole = jax.NamedSharding(mesh, jax.P("data")), jax.NamedSharding(mesh, jax.P())
+    state = jax.device_put(state, whole)
+    return state._replace(params={"rows": jax.device_put(state.params["rows"], by_rows)})
+
+
+state = make_state(3)._replace(params={"rows": random_xs(4, 8, 3)})
+for background in (False, True):
+    with tempfile.TemporaryDirectory() as folder:
+        with Checkpoints(folder, background=background) as checkpoints:
+            checkpoints.save(spread(state, 4), position={"row": 2})
+        for devices in (1, 2, 8):
+            like = spread(jax.tree.map(jnp.zeros_like, state), devices)
+            restored = Checkpoints(folder).restore_latest(like)
+            assert_same_bits(restored.state, state)
+            for got, want in zip(*map(jax.tree.leaves, (restored.state, like)), strict=True):
+                assert got.sharding == want.sharding and len(got.sharding.device_set) == devices
