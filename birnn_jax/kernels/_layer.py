@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
+from ._operation import vary_alike
 from ._order import Outputs, Sequences, clear, to_time, to_visit, turn
-from ._plan import get_plan
+from ._plan import are_apart, get_plan
 from ._tangent import Kept, Visit, layer_tangent
 
 Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
@@ -31,6 +32,8 @@ def run_by_xla(
     again from the states, in one product. Carries, activations and the derivative are of the
     `sum_dtype` of params and xs, outputs of their own dtype.
     """
+    leaves, tree = jax.tree.flatten(sequences)
+    sequences = tree.unflatten(vary_alike(leaves))
     shapes = [jax.tree.map(jnp.shape, one) for one in sequences]
     if not get_plan().stacked or shapes[1:] != shapes[:-1]:
         carries, ys = _run(form, keep_gates, reverse, sequences)
@@ -54,7 +57,15 @@ def _run(
     form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
 ) -> Results:
     del keep_gates
-    return loop(form, reverse, sequences, lambda activations, old, new: None)[0]
+    keep_nothing = lambda activations, old, new: None  # noqa: E731
+    if not are_apart(sequences[0].carry):
+        return loop(form, reverse, sequences, keep_nothing)[0]
+    alone = [
+        loop(form, (back,), (one,), keep_nothing)[0]
+        for one, back in zip(sequences, reverse, strict=True)
+    ]
+    carries, ys = zip(*alone, strict=True)
+    return tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)
 
 
 @functools.partial(_run.defjvp, symbolic_zeros=True)
@@ -103,6 +114,10 @@ def loop(
         (_, ys), kept = loop(form, reverse, tuple(map(_with_a_step, sequences)), keep)
         carries = tuple(one.carry for one in sequences)
         return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], kept)
+    sizes = _sizes(sequences)
+    batch_size, num_steps, _ = sequences[0].xs.shape
+    ys = jnp.zeros([batch_size, num_steps, sum(sizes)], sequences[0].params.w_h.dtype)
+    ys, *_ = vary_alike([ys, *jax.tree.leaves(sequences)])
     plan = get_plan()
     weights = [form.pack(one.params) for one in sequences]
     if plan.hoisted:
@@ -111,8 +126,6 @@ def loop(
             for w, one in zip(weights, sequences, strict=True)
         )
     step = functools.partial(_step, form, form.finish if plan.hoisted else form.activate)
-    sizes = _sizes(sequences)
-    batch_size, num_steps, _ = sequences[0].xs.shape
     offsets = itertools.accumulate(sizes, initial=0)
     places = tuple(zip(reverse, offsets, strict=False))
 
@@ -124,12 +137,13 @@ def loop(
             x, valid = (_at(leaf, time) for leaf in (one.xs, one.valid))
             activations, new = step(w, old, clear(x, valid), valid)
             y = clear(new.h, valid).astype(ys.dtype)[:, None]
-            ys = jax.lax.dynamic_update_slice(ys, y, (0, time, offset))
+            ys = jax.lax.dynamic_update_slice(
+                ys, y, (0, time, offset), allow_negative_indices=False
+            )
             new_carries.append(new)
             kept.append(keep(activations, old, new))
         return (tuple(new_carries), ys), tuple(kept)
 
-    ys = jnp.zeros([batch_size, num_steps, sum(sizes)], sequences[0].params.w_h.dtype)
     carries = tuple(one.carry for one in sequences)
     steps = jnp.arange(num_steps)
     return jax.lax.scan(body, (carries, ys), steps, unroll=plan.unroll)
@@ -141,7 +155,9 @@ def _sizes(sequences: tuple[Sequences, ...]) -> tuple[int, ...]:
 
 def _at(leaf: jax.Array | None, time: jax.Array) -> jax.Array | None:
     """One step of `[B, T, ...]`."""
-    return None if leaf is None else jax.lax.dynamic_index_in_dim(leaf, time, 1, keepdims=False)
+    if leaf is None:
+        return None
+    return jax.lax.dynamic_index_in_dim(leaf, time, 1, False, allow_negative_indices=False)
 
 
 def _with_a_step(one: Sequences) -> Sequences:

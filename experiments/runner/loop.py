@@ -23,6 +23,7 @@ from birnn_jax import (
     init_train_state,
     make_eval_step,
     make_train_step,
+    repeat_step,
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
@@ -32,7 +33,7 @@ from experiments.runner.carried import (
     make_carried_eval_step,
     make_carried_train_step,
 )
-from experiments.runner.dispatch import repeated, steps_of
+from experiments.runner.dispatch import steps_of
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import Journal
 from experiments.runner.progress import Display
@@ -193,7 +194,7 @@ def _make_steps(training: Training) -> tuple[Callable, Callable]:
     else:
         train_step = make_carried_train_step(loss_fn, training.optimizer)
         eval_step = make_carried_eval_step(loss_fn, carry)
-    return repeated(train_step, training.steps_per_dispatch), eval_step
+    return train_step if training.steps_per_dispatch == 1 else repeat_step(train_step), eval_step
 
 
 def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
