@@ -115,6 +115,26 @@ def test_every_suite_names_candidates_that_exist(suite):
     assert {name for case in cases for name in case.candidates} <= CANDIDATES.keys()
 
 
+def test_tiny_gpu_suite_leaves_nothing_of_the_gpu_suite_out():
+    def covered(suite):
+        cases = list(_points.SUITES[suite]())
+        names = {name for case in cases for name in case.candidates}
+        return names, *(
+            {getattr(case.point, key) for case in cases} for key in ("cell", "work", "precision")
+        )
+
+    assert covered("gpu-tiny") == covered("gpu")
+
+
+def test_stopped_run_goes_on_where_it_stopped(tmp_path):
+    cases = list(_points.SUITES["quick"]())
+    assert [case.point.work for case in cases] == ["forward", "train"]
+    path = tmp_path / "rows.jsonl"
+    assert compare._without(cases, path) == cases
+    path.write_text(json.dumps({**dataclasses.asdict(cases[0].point), "candidate": "birnn"}) + "\n")
+    assert compare._without(cases, path) == cases[1:]
+
+
 def test_table_shows_milliseconds_ratios_and_their_mean():
     rows = [
         make_row("birnn", 0.001, compile_s=2.0),
