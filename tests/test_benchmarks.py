@@ -148,6 +148,27 @@ def test_table_shows_milliseconds_ratios_and_their_mean():
     assert "| compile, s | 2 |  |" in lines
 
 
+def test_summary_shows_the_mean_and_the_worst():
+    rows = [
+        make_row("birnn", 0.001, gemm_fraction=0.5),
+        make_row("birnn-xla", 0.004),
+        make_row("keras", 0.002),
+        make_row("torch", 0.002),
+        make_row("flax-linen", 0.004),
+        make_row("birnn", 0.001, shape=(9, 5, 2, 7), gemm_fraction=0.7),
+        make_row("torch", 0.008, shape=(9, 5, 2, 7)),
+    ]
+    line = (
+        "| lstm train | 4.00 (2.00) | 4.00 (4.00) | 2.00, keras | 60% | 1.00 (1.00) | 0.50, keras |"
+    )
+    assert line == report.summary(rows).splitlines()[-1]
+
+
+def test_readme_has_the_summary_of_the_recorded_run():
+    readme = report.RESULTS.parent / "README.md"
+    assert report.summary(report.read(report.RESULTS / "cpu.jsonl")) in readme.read_text()
+
+
 def test_slower_than_recorded_is_reported_by_ratio_alone(capsys):
     recorded = [make_row("birnn", 1.0), make_row("torch", 2.0)]
     assert not report.print_changes([make_row("birnn", 10.0), make_row("torch", 20.0)], recorded)
