@@ -17,11 +17,10 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
+from ._layer import Results, run_by_xla
 from ._operation import Operation
-from ._order import Outputs, Sequences, run_by_xla
+from ._order import Outputs, Sequences
 from ._saved import CELLS, Saved, compute_saved
-
-Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
 
 
 class Setting(NamedTuple):
