@@ -11,4 +11,4 @@ def test_readme_examples_run():
     namespace = {"__name__": "readme"}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
-    assert len(blocks) == 5
+    assert len(blocks) == 6

@@ -128,7 +128,7 @@ def _replace(sequences: Any, fields: list[dict[str, Any]]) -> tuple[Sequences, .
     return tuple(one._replace(**some) for one, some in zip(sequences, fields, strict=True))
 
 
-def _shapes_of_forward(static: tuple[Setting, bool], sequences: Any) -> tuple[Results, Any]:
+def _shapes_of_forward(static: tuple[Setting, bool], sequences: Any) -> Any:
     setting, keep = static
     cell = CELLS[setting.form]
     batch_size, num_steps, _ = sequences[0].xs.shape

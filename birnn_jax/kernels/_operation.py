@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -70,7 +71,7 @@ class Operation:
     def _abstract_eval(self, *avals: Any, static: Any, tree: Any) -> list[Any]:
         shapes = jax.tree.leaves(self._shapes(static, tree.unflatten(avals)))
         if jax.sharding.get_abstract_mesh().empty:
-            return [jax.core.ShapedArray(one.shape, one.dtype) for one in shapes]
+            return [ShapedArray(one.shape, one.dtype) for one in shapes]
 
         def alike(leaf):  # inside `shard_map` results vary over the mesh as the arguments do
             return [jnp.broadcast_to(leaf.sum().astype(one.dtype), one.shape) for one in shapes]
@@ -162,7 +163,7 @@ def _vary_alike(leaves: list[Any]) -> list[Any]:
 
 def _is_partitioned(ctx: mlir.LoweringRuleContext) -> bool:
     """True if XLA is to cut the program for several devices: it cannot look into native code."""
-    context = ctx.module_context.axis_context
+    context: Any = ctx.module_context.axis_context
     if hasattr(context, "manual_axes"):
         return set(context.manual_axes) != set(context.mesh.axis_names)
     return getattr(context, "num_devices", 1) > 1

@@ -16,7 +16,7 @@ class Sequences(NamedTuple):
 
     params: Any
     carry: Any  # leaves [B, H], before the first visited step
-    xs: jax.Array  # [B, T, D]
+    xs: Any  # [B, T, D]
     valid: jax.Array | None  # [B, T] bool, None if every step is visited
 
 

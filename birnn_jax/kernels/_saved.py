@@ -18,8 +18,8 @@ from ._order import Sequences, to_direction, to_time
 class Saved(NamedTuple):
     """Of one direction, beside the outputs; None is not kept. Zero where nothing was visited."""
 
-    cs: jax.Array | None  # [B, T, H], of the LSTM
-    gates: jax.Array | None  # [B, T, 4H]: i, f, g, o of the LSTM; r, z, n, h w_hn + b_hn of the GRU
+    cs: Any  # [B, T, H], of the LSTM
+    gates: Any  # [B, T, 4H]: i, f, g, o of the LSTM; r, z, n, h w_hn + b_hn of the GRU
 
 
 class NativeCell(NamedTuple):
