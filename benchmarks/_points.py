@@ -68,10 +68,14 @@ def grid(
 
 def standard() -> Iterator[Case]:
     """The grid that the table of README.md shows; the price of lengths is a row of its own."""
-    yield from grid(["lstm"], STANDARD, WORKS, ["birnn", "birnn-states", "torch", *JAX_PEERS])
-    yield from grid(["gru", "elman"], STANDARD, WORKS, ["birnn", "torch", "flax-linen", "keras"])
     yield from grid(
-        ["lstm"], STANDARD[:2], WORKS, ["birnn", "torch", "flax-linen", "keras"], lengths=True
+        ["lstm"], STANDARD, WORKS, ["birnn", "birnn-xla", "birnn-xla-states", "torch", *JAX_PEERS]
+    )
+    yield from grid(
+        ["gru", "elman"], STANDARD, WORKS, ["birnn", "birnn-xla", "torch", "flax-linen", "keras"]
+    )
+    yield from grid(
+        ["lstm"], STANDARD[:2], WORKS, ["birnn", "birnn-xla", "torch", "flax-linen"], lengths=True
     )
 
 

@@ -1,9 +1,9 @@
 """Two directions of time over the same ragged batch."""
 
-import math
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 from ._checks import check_choice
 from ._pass import RESIDUALS, Residuals, run_passes
@@ -14,13 +14,12 @@ from .kernels import BACKENDS, Backend
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
 
-# From the outputs of a layer.
 MERGES = {
-    "concat": lambda outputs: outputs.join(),
-    "sum": lambda outputs: sum(outputs.split()),
-    "mul": lambda outputs: math.prod(outputs.split()),
-    "mean": lambda outputs: sum(outputs.split()) / 2,
-    "none": lambda outputs: Bi(*outputs.split()),
+    "concat": lambda fwd, bwd: jnp.concatenate([fwd, bwd], axis=-1),
+    "sum": lambda fwd, bwd: fwd + bwd,
+    "mul": lambda fwd, bwd: fwd * bwd,
+    "mean": lambda fwd, bwd: (fwd + bwd) / 2,
+    "none": Bi,
 }
 
 
@@ -122,12 +121,15 @@ def bidirectional(
         cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
     )
     outputs = run_passes((fwd, bwd), residuals, backend)
-    if merge not in ("concat", "none") and len(set(outputs.sizes)) > 1:
+    if merge == "concat":  # a kernel may have written them side by side
+        return Bi(*outputs.carries), outputs.join()
+    ys_fwd, ys_bwd = outputs.split()
+    if merge != "none" and ys_fwd.shape != ys_bwd.shape:
         raise ValueError(
-            f"merge={merge!r} needs outputs of one size, got {outputs.sizes[0]} and "
-            f"{outputs.sizes[1]}. Use 'concat' or 'none'."
+            f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "
+            f"{ys_bwd.shape[-1]}. Use 'concat' or 'none'."
         )
-    return Bi(*outputs.carries), MERGES[merge](outputs)
+    return Bi(*outputs.carries), MERGES[merge](ys_fwd, ys_bwd)
 
 
 def _pair(value: Any) -> Bi[Any]:

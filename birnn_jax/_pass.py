@@ -99,4 +99,4 @@ def _run_chunked(backend: Backend, passes: tuple[Pass, ...], initial: Any) -> Ou
 
 def _gather(outputs: Iterable[tuple[Carry, jax.Array]]) -> Outputs:
     carries, ys = zip(*outputs, strict=True)
-    return Outputs(carries, ys, tuple(y.shape[-1] for y in ys))
+    return Outputs(carries, ys)

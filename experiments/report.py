@@ -37,8 +37,10 @@ class Add:
     """What the metric is called in the tables."""
     data: str
     """What the data is called in the tables."""
-    unit: Literal["percent", "plain"] = "percent"
+    unit: Literal["percent", "plain", "perplexity"] = "percent"
     """How numbers are written."""
+    also: tuple[str, ...] = ()
+    """Names of other metrics whose means are recorded beside it, for tables of their own."""
     baseline: str = ""
     """Name of a metric in result.json that is the baseline."""
     baseline_label: str = ""
@@ -47,12 +49,18 @@ class Add:
     """The published number to compare with, and whose it is."""
     source: str = ""
     """Where that number was published."""
+    detail: bool = False
+    """Whether it stands in the table of experiments/README.md only."""
 
     def run(self) -> None:
         """Records and makes the tables."""
         result = summarise_runs(self.runs, self.metric) | {
-            name: getattr(self, name) for name in ("data", "label", "unit", "reference", "source")
+            name: getattr(self, name)
+            for name in ("data", "label", "unit", "reference", "source", "detail")
         }
+        if self.also:
+            means = {name: summarise_runs(self.runs, name)["mean"] for name in self.also}
+            result |= {"also": means}
         if self.baseline:
             value = summarise_runs(self.runs, self.baseline)["mean"]
             result |= {"baseline": value, "baseline_label": self.baseline_label or self.baseline}
@@ -85,6 +93,7 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
         [
             (f"`{r['experiment']}`", r["data"], r["label"], _result(r), _baseline(r), _reference(r))
             for r in results
+            if not r.get("detail")
         ],
     )
     long = _table(
@@ -95,7 +104,7 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
                 r["label"],
                 _result(r),
                 ", ".join(map(str, r["seeds"])),
-                f"{r['seconds'] / 60:.0f} min",
+                _time(r["seconds"]),
                 f"{r['hardware']}, JAX {r['jax']}",
                 r["commit"][:8],
                 f"`{r['command']}`",
@@ -139,7 +148,13 @@ def _reference(result: dict[str, Any]) -> str:
     return f"{result['reference']} ({result['source']})" if result["source"] else ""
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
 def _number(value: float, result: dict[str, Any]) -> str:
+    if result["unit"] == "perplexity":
+        return f"{value:#,.4g}" if value >= 10 else f"{value:.4f}"
     return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
 
 

@@ -8,7 +8,11 @@ import pytest
 
 from tests import _small_tagging
 
-MODULES = ["experiments.pos_tagging", "experiments.report"]
+MODULES = [
+    *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
+    *("experiments.deep_rnn", "experiments.gradient_flow", "experiments.memory_tasks"),
+    *("experiments.pos_tagging", "experiments.report"),
+]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
     *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),

@@ -104,6 +104,37 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
+def test_detail_stands_in_one_table_only(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small", detail=True).run()
+    assert "right" not in readme.read_text()
+    assert "right" in (readme.parent / "experiments" / "README.md").read_text()
+
+
+def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small").run()
+    assert "| 2 min |" in (readme.parent / "experiments" / "README.md").read_text()
+    results = report.read_results()
+    report.write_json(report.RESULTS, [one | {"seconds": 41} for one in results])
+    report.Tables().run()
+    assert "| 41 s |" in (readme.parent / "experiments" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"), [("percent", "91.00 %"), ("plain", "0.91"), ("perplexity", "0.9100")]
+)
+def test_numbers_are_written_in_their_unit(runs, readme, unit, shown):
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", unit=unit).run()
+    assert f"| l | {shown} ± " in readme.read_text()
+
+
+def test_other_metrics_are_recorded_beside_the_result(runs, readme):
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", also=("usual",)).run()
+    (result,) = report.read_results()
+    assert result["also"] == {"usual": 0.5}
+    report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d").run()
+    assert "also" not in report.read_results()[0]
+
+
 def test_file_without_markers_is_refused(readme):
     readme.write_text("no table here")
     with pytest.raises(ValueError, match="lacks the markers"):

@@ -36,14 +36,17 @@ class Candidate(NamedTuple):
     environment: dict = {}  # noqa: RUF012
 
 
-def _ours(residuals: str = "gates", **plan: Any) -> Candidate:
-    return Candidate("birnn", {"residuals": residuals, "plan": plan})
+def _ours(residuals: str = "gates", backend: str = "auto", **plan: Any) -> Candidate:
+    backend = "xla" if plan else backend  # the plan is that of the loops of XLA
+    return Candidate("birnn", {"residuals": residuals, "backend": backend, "plan": plan})
 
 
 CANDIDATES = {
     "birnn": _ours(),
     "birnn-states": _ours("states"),
     "birnn-chunked": _ours("chunked"),
+    "birnn-xla": _ours(backend="xla"),
+    "birnn-xla-states": _ours("states", backend="xla"),
     "birnn-plain": Candidate("birnn", {"plain": True}),
     "birnn-two-chains": _ours(stacked=False),
     "birnn-stacked": _ours(stacked=True),

@@ -16,6 +16,7 @@ def make_layer(
     point: Point,
     *,
     residuals: Literal["gates", "states", "chunked"] = "gates",
+    backend: Literal["auto", "xla"] = "auto",
     plain: bool = False,
     plan: dict | None = None,
 ) -> Layer:
@@ -31,7 +32,7 @@ def make_layer(
         return Bi(*(container(**_with_b_hn(point, direction)) for direction in pair))
 
     def apply(params, xs, lengths):
-        return bidirectional(cell, params, xs, lengths, residuals=residuals)[1]
+        return bidirectional(cell, params, xs, lengths, residuals=residuals, backend=backend)[1]
 
     return Layer(to_params, apply)
 

@@ -25,8 +25,8 @@ class Outputs:
     """Of all directions of a layer: carries, and `[B, T, .]` in one array or in one for each."""
 
     carries: tuple[Any, ...]
-    parts: tuple[jax.Array, ...]
-    sizes: tuple[int, ...]
+    parts: tuple[Any, ...]
+    sizes: tuple[int, ...] | None = None  # of each direction, where all are side by side
 
     def join(self) -> jax.Array:
         """The outputs of the directions side by side."""
@@ -34,7 +34,7 @@ class Outputs:
 
     def split(self) -> tuple[jax.Array, ...]:
         """The outputs of each direction."""
-        if len(self.parts) == len(self.sizes):
+        if self.sizes is None:
             return self.parts
         return tuple(jnp.split(self.parts[0], list(itertools.accumulate(self.sizes))[:-1], axis=-1))
 
@@ -46,7 +46,7 @@ def run_by_xla(
     directions = tuple(map(to_direction, sequences, reverse))
     carries, hs = zip(*run_layer(form, keep_gates, directions), strict=True)
     ys = tuple(map(to_time, hs, sequences, reverse))
-    return Outputs(carries, ys, tuple(y.shape[-1] for y in ys))
+    return Outputs(carries, ys)
 
 
 def to_direction(one: Sequences, reverse: bool) -> Direction:

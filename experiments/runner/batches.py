@@ -7,6 +7,7 @@ included: few shapes, so few compilations, and the same work in every batch.
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import grain
 import numpy as np
@@ -15,6 +16,16 @@ Example = Mapping[str, np.ndarray]  # arrays `[T, ...]` of one sequence, all wit
 Batch = dict[str, np.ndarray]  # the same, padded and stacked to `[B, T, ...]`; lengths, rows `[B]`
 
 _BUCKET_STEP = 4
+
+
+class Source(Protocol):
+    """Batches by their number: what the runner reads."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Batch `index`, always the same: arrays of the host."""
+        ...
 
 
 def bucket_lengths(lengths: Sequence[int], num_buckets: int) -> tuple[int, ...]:
@@ -121,11 +132,11 @@ class Batches:
         return [plan[i] for i in rng.permutation(len(plan))] if shuffle else plan
 
 
-def prefetched(batches: Batches) -> grain.DatasetIterator:
+def prefetched(batches: Source) -> grain.DatasetIterator:
     """Iterates in order, batches being made by a thread ahead of time.
 
     The iterator has `get_state()` and `set_state(state)`; a state is a JSON value that names the
     next batch, whatever was made ahead.
     """
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
-    return iter(grain.MapDataset.source(batches).to_iter_dataset(options))
+    return iter(grain.MapDataset.source(cast(Any, batches)).to_iter_dataset(options))

@@ -25,6 +25,11 @@ def write_result(folder: RunFolder, metrics: Mapping[str, float]) -> None:
     write_json(folder.path / "result.json", result)
 
 
+def has_result(folder: RunFolder) -> bool:
+    """Whether the run has come to its end."""
+    return (folder.path / "result.json").exists()
+
+
 def read_result(folder: RunFolder) -> dict[str, Any]:
     """Reads what `write_result` wrote.
 

@@ -4,12 +4,12 @@ A blank line ends a sentence. In a file of columns a comment begins with `# ` an
 that the word `#` stays a word; `# split = dev` begins a part of a file that holds several parts.
 """
 
-import gzip
 import pathlib
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from experiments.runner.files import read_utf8
 
 TAG_NAMES = ("upos", "xpos")
 _CONLLU_COLUMNS = 10
@@ -50,7 +50,7 @@ def read_sentences(path: pathlib.Path, tags: str, split: str) -> list[Sentence]:
         read: no sentence at all, a missing or empty column, an empty sentence, broken gzip, bytes
         that are not UTF-8.
     """
-    lines = _decode(path).split("\n")
+    lines = read_utf8(path).split("\n")
     layout = _layout(path, lines, tags)
     parts: dict[str | None, list[Sentence]] = {}
     part = None
@@ -79,28 +79,6 @@ def _retag_line(line: str, layout: Layout, tags: Iterator[str]) -> str:
     columns = line.split("\t")
     columns[layout.tag] = next(tags)
     return "\t".join(columns)
-
-
-def read_bytes(path: pathlib.Path) -> bytes:
-    """Reads a file whole, unzipped where its name ends in .gz."""
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; a file was expected.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is named .gz but cannot be unzipped: {error}.") from None
-
-
-def _decode(path: pathlib.Path) -> str:
-    content = read_bytes(path)
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}).") from None
 
 
 def _is_comment(line: str) -> bool:

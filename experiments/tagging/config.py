@@ -10,7 +10,14 @@ import optax
 from birnn_jax import Layer, make_optimizer
 from experiments.runner.averaging import with_average
 from experiments.runner.loop import LossFn
-from experiments.tagging.model import CELLS, WordTagger, init_word_tagger, score, tagging_totals
+from experiments.tagging.model import (
+    CELLS,
+    CellName,
+    WordTagger,
+    init_word_tagger,
+    score,
+    tagging_totals,
+)
 from experiments.tagging.vocabulary import Vocabulary
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "pos_ewt_tiny.tsv.gz"
@@ -34,7 +41,7 @@ class TaggingConfig:
     tags: Literal["upos", "xpos"] = "upos"
     """Which tags to learn: the 17 universal ones, or those of the language."""
 
-    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    cell: CellName = "lstm"
     """Recurrent cell, of the characters and of the stack."""
     direction: Literal["both", "fwd", "bwd"] = "both"
     """Directions in which the stack reads the sentence. Characters are always read in both."""

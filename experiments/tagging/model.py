@@ -9,16 +9,41 @@ that the unknown word gets an embedding and the characters have to carry meaning
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, TaggerParams, Total
+from birnn_jax import Bi, Cell, Layer, TaggerParams, Total, cells
 from experiments.tagging.vocabulary import NO_CHARACTER, UNKNOWN_WORD
 
-CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
+CELLS = {
+    "elman": birnn_jax.ELMAN,
+    "indrnn": cells.INDRNN,
+    "gru": birnn_jax.GRU,
+    "gru_reset_before": cells.GRU_RESET_BEFORE,
+    "layer_norm_gru": cells.LAYER_NORM_GRU_BA,
+    "mingru": cells.MINGRU,
+    "lstm": birnn_jax.LSTM,
+    "peephole_lstm": cells.PEEPHOLE_LSTM,
+    "coupled_lstm": cells.COUPLED_LSTM,
+    "layer_norm_lstm": cells.LAYER_NORM_LSTM_BA,
+    "minlstm": cells.MINLSTM,
+}
+CellName = Literal[
+    "elman",
+    "indrnn",
+    "gru",
+    "gru_reset_before",
+    "layer_norm_gru",
+    "mingru",
+    "lstm",
+    "peephole_lstm",
+    "coupled_lstm",
+    "layer_norm_lstm",
+    "minlstm",
+]
 
 
 class WordTagger(NamedTuple):

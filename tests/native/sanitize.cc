@@ -67,7 +67,10 @@ static Arrays run(const Cell& cell, unsigned seed) {
   const auto [rows, steps, inputs, hidden] =
       std::tuple(shape.rows, shape.steps, shape.inputs, shape.hidden);
   const std::int64_t columns = cell.gates * hidden;
-  Arrays layers, kept_args, outputs, gradients;
+  // The outputs of all directions stand side by side, in one array before all others.
+  const std::vector side_by_side{rows, steps, shape.directions * hidden};
+  Arrays layers, outputs, gradients;
+  outputs.emplace_back(side_by_side);
   std::vector<std::int64_t> reverse;
   const Array mask = random_mask(shape, rng);
   for (std::int64_t k = 0; k < shape.directions; k++) {
@@ -83,7 +86,6 @@ static Arrays run(const Cell& cell, unsigned seed) {
 
     if (cell.has_c) outputs.emplace_back(std::vector{rows, hidden});
     outputs.emplace_back(std::vector{rows, hidden});
-    outputs.emplace_back(std::vector{rows, steps, hidden});
     if (cell.has_c) outputs.emplace_back(std::vector{rows, steps, hidden});
     if (cell.kept && shape.keep == 2)
       outputs.emplace_back(std::vector{rows, steps, cell.kept, hidden});
@@ -102,15 +104,14 @@ static Arrays run(const Cell& cell, unsigned seed) {
        {{shape.has_valid}, {shape.keep}, reverse});
 
   // The layer of each direction is followed by what was kept and by the cotangents.
-  Arrays args;
+  Arrays args{outputs[0], Array::random(side_by_side, rng)};
   const std::size_t per_layer = layers.size() / shape.directions;
-  const std::size_t per_output = outputs.size() / shape.directions;
+  const std::size_t per_output = (outputs.size() - 1) / shape.directions;
   const std::size_t carries = cell.has_c ? 2 : 1;
   for (std::int64_t k = 0; k < shape.directions; k++) {
     for (std::size_t n = 0; n < per_layer; n++) args.push_back(layers[k * per_layer + n]);
-    for (std::size_t n = carries; n < per_output; n++) args.push_back(outputs[k * per_output + n]);
+    for (std::size_t n = carries; n < per_output; n++) args.push_back(outputs[1 + k * per_output + n]);
     for (std::size_t n = 0; n < carries; n++) args.push_back(Array::random({rows, hidden}, rng));
-    args.push_back(Array::random({rows, steps, hidden}, rng));
   }
   call(cell.backward, args, gradients,
        {"has_valid", "keep", "reverse", "wants_params", "wants_xs"},

@@ -1,0 +1,1 @@
+"""Every cell on one task, with as many parameters each."""

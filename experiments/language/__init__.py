@@ -1,0 +1,1 @@
+"""Language models over characters: text, minibatches, the model, generation, what it learned."""
