@@ -96,7 +96,7 @@ class Compare:
     depths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     """Depths of the plain stacks and of those with all changes."""
     changes: tuple[Change, ...] = tuple(CHANGES)
-    """Which changes; plain and all are needed for the picture."""
+    """Which changes."""
     single_depth: int = 6
     """Depth at which single changes are tried; one of the depths."""
     hidden_size: int = 256

@@ -1,8 +1,13 @@
 """Language experiments that take seconds: a few hundred characters, tiny models."""
 
+import re
 import sys
 
+import jax
+import numpy as np
+
 from experiments.language.config import LanguageConfig
+from experiments.runner import loop
 
 TEXT = "the cat sat on the mat; the dog ate the cat. " * 8
 OPTIONS = {
@@ -46,3 +51,18 @@ def command(monkeypatch, module, *words):
     except SystemExit as leaving:
         return leaving.code
     return 0
+
+
+def computed(training, make_step):
+    """All that a run computes, but for the numbers: its batches, first parameters, and step."""
+    batches = [training.train[i] for i in range(len(training.train))]
+    dev = [training.dev[i] for i in range(len(training.dev))]
+    key = jax.random.key(0)
+    state = jax.eval_shape(lambda: loop.initial_state(training))
+    step = make_step(training.loss_fn, training.optimizer)
+    programs = [
+        jax.make_jaxpr(training.init_params)(key),
+        jax.make_jaxpr(step)(state, batches[0], key),
+    ]
+    arrays = jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), [batches, dev])
+    return re.sub("0x[0-9a-f]+", "", str(programs)), arrays, training.seed

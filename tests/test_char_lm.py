@@ -59,14 +59,9 @@ def training_of(config):
 
 
 def computed(config):
-    """All that a run computes: its batches, its first state, and the text of its step."""
+    """All that a run computes, but for the numbers: its batches, first parameters, and step."""
     training = training_of(config)
-    state = loop.initial_state(training)
-    batches = [training.train[i] for i in range(len(training.train))]
-    step = make_carried_train_step(training.loss_fn, training.optimizer)
-    text = step.lower(state, batches[0], jax.random.key(0)).as_text()
-    listed = jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), [batches, training.dev[0]])
-    return text, listed, jax.tree.map(np.ndarray.tolist, jax.device_get(state.params))
+    return _small_language.computed(training, make_carried_train_step)
 
 
 @pytest.fixture(scope="module")

@@ -18,19 +18,25 @@ def tell(monkeypatch, capsys):
     return run
 
 
-def test_stacks_are_compared_at_every_depth(tell, tmp_path):
+def test_stacks_are_trained_and_drawn(tell, tmp_path):
     text, picture = _small_language.write_text(tmp_path), tmp_path / "depth.png"
     words = ["--text", text, "--hidden-size", "4", "--epochs", "1", "--seeds", "0"]
-    words += ["--depths", "2", "--single-depth", "2", "--changes", "plain", "all"]
+    words += ["--depths", "2", "--single-depth", "2", "--changes", "all"]
     defaults = LanguageConfig.__init__.__kwdefaults__ | {"steps": 5, "batch_size": 4}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LanguageConfig.__init__, "__kwdefaults__", defaults)
         words += ["--run", tmp_path, "--picture", picture]
         status, out, _ = tell("compare", *words)
-    assert status == 0 and "plain" in out and picture.stat().st_size > 10_000
-    assert len(list(tmp_path.glob("*_2/0/result.json"))) == 2
+    assert status == 0 and "all" in out and picture.stat().st_size > 10_000
+    assert len(list(tmp_path.glob("all_2/0/result.json"))) == 1
     status, _, err = tell("compare", "--single-depth", "9")
     assert status == 2 and "single_depth must" in err
+
+
+def test_single_changes_come_first_and_the_others_at_every_depth():
+    pairs = list(deep_rnn.Compare(depths=(1, 2, 3), single_depth=2)._pairs())
+    assert pairs[:5] == [(change, 2) for change in deep_rnn.CHANGES]
+    assert sorted(pairs[5:]) == [("all", 1), ("all", 3), ("plain", 1), ("plain", 3)]
 
 
 @pytest.mark.parametrize("change", deep_rnn.CHANGES)

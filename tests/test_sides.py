@@ -167,15 +167,9 @@ CHANGES = {
 
 
 def computed(text, **changes):
-    """All that a run computes: its batches, its first state, and the text of its step."""
     config = SidesConfig(text=text, **{"task": "gap", **SMALL, **changes})
     training = make_training(config, read_corpus(text, characters=None, held_out=config.held_out))
-    state = loop.initial_state(training)
-    batches = [training.train[i] for i in range(len(training.train))]
-    step = loop.make_train_step(training.loss_fn, training.optimizer)
-    lowered = step.lower(state, batches[0], jax.random.key(0)).as_text()
-    arrays = [batches, list(training.dev), jax.device_get(state.params)]
-    return lowered, jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), arrays)
+    return _small_language.computed(training, loop.make_train_step)
 
 
 @pytest.fixture(scope="module")

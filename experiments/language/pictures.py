@@ -169,6 +169,8 @@ def plot_depths(
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for change in ("plain", "all"):
+        if (change, depth) not in last:
+            continue
         color = _COLOR_OF[change]
         depths = sorted(number for name, number in last if name == change)
         means = [np.mean(last[change, number]) for number in depths]
