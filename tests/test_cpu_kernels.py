@@ -186,27 +186,6 @@ def test_any_size_may_be_zero(cell, sizes):
     assert_near((carries, ys), jax.jit(plain)(params, xs))
 
 
-@CELLS
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_arrays_of_16_bits_are_computed_with_in_float32(cell, dtype):
-    """Results differ from the equations by the last rounding alone."""
-    params, xs, carry = make_inputs(cell, (4, 21, 5, 19))
-    params, xs = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, xs))
-    lengths, rounding = make_lengths(4, 21), float(jnp.finfo(dtype).eps) / 2
-    (carries, ys), grads = run(cell, params, xs, lengths, carry)
-    assert {leaf.dtype for leaf in jax.tree.leaves((ys, grads[:2]))} == {jnp.dtype(dtype)}
-    assert {leaf.dtype for leaf in jax.tree.leaves((carries, grads[2]))} == {jnp.dtype("float32")}
-    right_carries, right_ys = want(cell, params, xs, lengths, carry)
-    assert_near(carries, right_carries)
-    assert (np.abs(np.asarray(ys, np.float64) - right_ys) <= rounding * np.abs(right_ys) + 1e-6).all()
-    wide = jax.tree.map(lambda leaf: leaf.astype("float32"), (params, xs))
-    _, right_grads = run(cell, *wide, lengths, carry)
-    # The weights of the loss are of 16 bits, too, so its gradient is not exact.
-    for got, right in zip(*map(jax.tree.leaves, (grads, right_grads)), strict=True):
-        error = np.linalg.norm(np.asarray(got, np.float64) - right)
-        assert error <= 2 * rounding * np.linalg.norm(right)
-
-
 def test_gradient_by_inputs_alone_is_that_beside_parameters():
     params, xs, carry = make_inputs(LSTM, (3, 4, 5, 6))
     lengths = make_lengths(3, 4)
