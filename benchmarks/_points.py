@@ -90,6 +90,13 @@ def quick() -> Iterator[Case]:
     yield from grid(["lstm"], [STANDARD[1]], WORKS, ["birnn", "torch", "flax-linen"])
 
 
+def serving() -> Iterator[Case]:
+    """One sequence at a time, forward, through two layers."""
+    shapes = [(1, num_steps, size, 128) for num_steps in (20, 100) for size in (64, 128)]
+    candidates = ["birnn", "torch", "onnxruntime", "flax-linen"]
+    yield from grid(["lstm"], shapes, ["forward"], candidates, layers=2)
+
+
 def sweep() -> Iterator[Case]:
     """How time, memory and compile time grow with T, B, H and layers, one at a time."""
     candidates = ["birnn", "birnn-states", "torch", "flax-linen"]
@@ -137,6 +144,7 @@ TINY_SHAPES = ((3, 5, 2, 7),)
 SUITES = {
     "standard": standard,
     "quick": quick,
+    "serving": serving,
     "sweep": sweep,
     "gpu": gpu,
     "gpu-tiny": gpu_tiny,
