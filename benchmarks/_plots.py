@@ -1,6 +1,7 @@
 """Log-log plots of time, memory and compile time against sizes, and bars of ratios."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -19,7 +20,7 @@ QUANTITIES = {
     "compile_s": ("seconds to compile", 1),
 }
 MAX_BARS = 10  # groups of bars in one picture; a sweep has its curves
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True}
+STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True}
 
 
 def draw(rows: list[dict], folder: Path) -> None:

@@ -134,7 +134,7 @@ def loop(
         new_carries, kept = [], []
         for w, old, one, (back, offset) in zip(weights, carries, sequences, places, strict=True):
             time = num_steps - 1 - index if back else index
-            x, valid = (_at(leaf, time) for leaf in (one.xs, one.valid))
+            x, valid = _at(one.xs, time), None if one.valid is None else _at(one.valid, time)
             activations, new = step(w, old, clear(x, valid), valid)
             y = clear(new.h, valid).astype(ys.dtype)[:, None]
             ys = jax.lax.dynamic_update_slice(
@@ -153,10 +153,8 @@ def _sizes(sequences: tuple[Sequences, ...]) -> tuple[int, ...]:
     return tuple(one.carry.h.shape[-1] for one in sequences)
 
 
-def _at(leaf: jax.Array | None, time: jax.Array) -> jax.Array | None:
+def _at(leaf: jax.Array, time: jax.Array) -> jax.Array:
     """One step of `[B, T, ...]`."""
-    if leaf is None:
-        return None
     return jax.lax.dynamic_index_in_dim(leaf, time, 1, False, allow_negative_indices=False)
 
 
