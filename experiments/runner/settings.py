@@ -39,16 +39,14 @@ class RunSettings:
     def require_positive(self, *names: str) -> None:
         """Refuses settings that are not above 0."""
         for name in names:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+            value = getattr(self, name)
+            require(value > 0, f"{name} must be positive, got {value}")
 
     def require_rates(self, *names: str) -> None:
         """Refuses settings that are not shares below 1."""
         for name in names:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 1, got {getattr(self, name)}."
-                )
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
 
     def make_optimizer(self, num_steps: int) -> optax.GradientTransformation:
         """Clipping, Adam with a warm-up and a cosine, and the average of the parameters."""
@@ -66,3 +64,9 @@ class RunSettings:
             "seed": self.seed,
             "evaluated_params": average_of,
         }
+
+
+def require(holds: bool, sentence: str) -> None:
+    """Refuses, with a sentence, what does not hold."""
+    if not holds:
+        raise ValueError(f"{sentence}.")
