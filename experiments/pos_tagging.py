@@ -21,6 +21,7 @@ from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
+from experiments.runner.machines import OnMachines
 from experiments.runner.plots import plot_comparison
 from experiments.runner.results import read_result
 from experiments.tagging.aligned import aligned
@@ -54,7 +55,7 @@ def make_training(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a tagger, or go on with a training that was stopped, and look at what it learned.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,

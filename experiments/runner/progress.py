@@ -62,5 +62,10 @@ def teller(console: Console) -> Callable[[str], None]:
 
 
 def _words(metrics: Mapping[str, float]) -> str:
-    shown = {"loss": "loss {:.3f}", "accuracy": "accuracy {:.2%}", "f1": "F1 {:.2%}"}
+    shown = {
+        "loss": "loss {:.3f}",
+        "accuracy": "accuracy {:.2%}",
+        "f1": "F1 {:.2%}",
+        "mae": "MAE {:.4f}",
+    }
     return ", ".join(shown[name].format(metrics[name]) for name in shown if name in metrics)
