@@ -59,6 +59,9 @@ class TranslationConfig(TrainingSettings):
     """Probability at the end of the run that the decoder reads the right subword, and not its own;
     it falls to that from 1, in proportion to the steps."""
 
+    learning_rate: float = 3e-3
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
+    to nothing at its end."""
     batch_size: int = 64
     """Pairs of a batch."""
     patience: int = 5
