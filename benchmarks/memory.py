@@ -78,7 +78,7 @@ def measure(num_steps: int, residuals: Any, sizes: Sequence[int], reference: str
     got = {str(n): np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(results[0]))}
     if residuals == RESIDUALS[0]:
         np.savez(reference, allow_pickle=False, **got)
-    with np.load(reference) as want:
+    with np.load(reference, allow_pickle=False) as want:
         errors = [np.abs(got[n] - want[n]).max() / np.abs(want[n]).max() for n in got]
     return {
         "loss": float(got["0"]),

@@ -18,11 +18,26 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from ._train import TrainState
 
+
+class DamagedError(ValueError):
+    """The files of a checkpoint are not as they were saved."""
+
+
 _RECORD, _SUMS = "record.json", "SHA256SUMS"
+
+
+def make_orbax() -> ocp.Checkpointer:
+    """What reads and writes arrays: for this process alone, however many there are."""
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def write(
@@ -40,7 +55,8 @@ def write(
     try:
         _check_room(folder.parent, state)
         unfinished.mkdir()
-        orbax.save(unfinished / "state", args=ocp.args.StandardSave(state))
+        arrays = jax.tree.map(np.asarray, state)  # whole, whatever devices hold them
+        orbax.save(unfinished / "state", args=ocp.args.StandardSave(arrays))
         (unfinished / _RECORD).write_text(json.dumps(record, indent=2))
         (unfinished / _SUMS).write_text(_sums(unfinished))
         unfinished.rename(folder)
@@ -59,8 +75,9 @@ def read(
     _check_intact(folder)
     record = json.loads((folder / _RECORD).read_text())
     _check_same_model(folder, found=record["leaves"], expected=_leaves(like))
-    args = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
-    return orbax.restore(folder / "state", args=args), record["position"]
+    args = ocp.args.StandardRestore(jax.tree.map(_shape_of, like))
+    arrays = orbax.restore(folder / "state", args=args)
+    return jax.tree.map(_place, arrays, like), record["position"]
 
 
 def read_score(folder: Path) -> float | None:
@@ -69,6 +86,13 @@ def read_score(folder: Path) -> float | None:
         return json.loads((folder / _RECORD).read_text())["score"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder) from error
+
+
+def put_aside(folder: Path) -> None:
+    """Renames a damaged checkpoint, so that it is taken for none."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
 
 
 def remove(folder: Path) -> None:
@@ -86,9 +110,14 @@ def _leaves(state: TrainState) -> dict[str, str]:
     }
 
 
-def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+def _shape_of(leaf: Any) -> np.ndarray:
+    """An array of NumPy that takes no memory."""
+    return np.broadcast_to(np.zeros([], leaf.dtype), leaf.shape)
+
+
+def _place(array: np.ndarray, like: Any) -> jax.Array:
+    sharding = like.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def _sums(folder: Path) -> str:
@@ -118,10 +147,9 @@ def _check_intact(folder: Path) -> None:
         raise _damaged(folder)
 
 
-def _damaged(folder: Path) -> ValueError:
-    return ValueError(
-        f"The checkpoint {folder} is damaged: its files are not as they were saved. "
-        "Move this folder away to go on from the checkpoint before it."
+def _damaged(folder: Path) -> DamagedError:
+    return DamagedError(
+        f"The checkpoint {folder} is damaged: its files are not as they were saved."
     )
 
 

@@ -63,4 +63,4 @@ def _split(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
 
 def _join(ys: jax.Array, back: bool) -> jax.Array:
     ys = (ys[::-1] if back else ys).swapaxes(0, 1)
-    return ys.reshape(ys.shape[0], -1, *ys.shape[3:])
+    return ys.reshape(ys.shape[0], ys.shape[1] * ys.shape[2], *ys.shape[3:])

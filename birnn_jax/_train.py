@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
-from ._losses import Total
+from ._pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
 Metrics = dict[str, Any]
@@ -92,9 +93,19 @@ def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> Tr
 
 
 def make_train_step(
-    loss_fn: LossFn, optimizer: optax.GradientTransformation
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    turns: int = 1,
 ) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Metrics]]:
     """Makes the function that trains by one batch, jit-compiled once for each shape of batch.
+
+    With a `mesh` or several `turns` the batch is cut into pieces of equally many rows, and the step
+    is the same up to rounding: the leaves of a batch begin with the axis of rows, those without an
+    axis belong to every piece. `loss_fn` sees one piece at a time, all with the same `key`. What it
+    draws for a row must therefore depend on a number that the row brings along, as in
+    `birnn_jax.dropout` with `[B]` keys made by `fold_in(key, batch["rows"][b])`.
 
     Args:
       loss_fn: `(params, batch, key) -> {"loss": Total, ...}`; the mean of "loss" is minimised.
@@ -102,11 +113,19 @@ def make_train_step(
         in `birnn_jax.streaming.carry_over`.
         `key` is `fold_in(key, step)` of the key below, so that a run is a function of its seed.
       optimizer: from `make_optimizer`, or any optax transformation.
+      mesh: devices that share the rows, along its only axis; each holds all parameters. Their
+        gradients are added up once a step, one `all-reduce` a weight. None is one device.
+      turns: into how many shares each device cuts its rows, to have the memory of one of them at a
+        time (gradient accumulation).
 
     Returns:
       `train_step(state, batch, key) -> (state, metrics)`. The state given is donated. The metrics
       are the totals of `loss_fn`, "grad_norm" before clipping, and "clipped" (False for an
       optimiser that does not come from `make_optimizer`).
+
+    Raises:
+      ValueError: if the mesh has several axes, `turns` is not positive or, by the step, if the
+        rows of a batch cannot be shared evenly.
 
     Example:
       >>> def loss_fn(params, batch, key):
@@ -118,42 +137,94 @@ def make_train_step(
       >>> state, metrics = step(state, jnp.array([1.0, 3.0]), jax.random.key(0))
       >>> float(state.params["mean"]), float(metrics["grad_norm"]), bool(metrics["clipped"])
       (2.0, 4.0, False)
+
+      The same on all devices, which hold the state before the first step as after it:
+
+      >>> mesh = jax.make_mesh((jax.device_count(),), ("data",))
+      >>> step = make_train_step(loss_fn, optimizer, mesh=mesh)
+      >>> replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+      >>> state, _ = step(jax.device_put(state, replicated), jnp.ones([8]), jax.random.key(0))
+      >>> float(state.params["mean"])
+      1.0
     """
+    if turns < 1:
+        raise ValueError(f"turns must be at least 1, got {turns}.")
+    if mesh is not None:
+        axis_of(mesh)
+    gradient = on_devices(in_turns(gradient_of(loss_fn), turns), mesh)
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:
-        def mean_loss(params: Any) -> tuple[jax.Array, Mapping[str, Any]]:
-            totals = loss_fn(params, batch, jax.random.fold_in(key, state.step))
-            return totals["loss"].mean, totals
-
-        grads, totals = jax.grad(mean_loss, has_aux=True)(state.params)
+        grads, sums, rows = gradient(state.params, batch, jax.random.fold_in(key, state.step))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {
-            **totals,
+            **sums,
+            **rows,
             "grad_norm": optax.tree.norm(grads),
             "clipped": jnp.asarray(optax.tree.get(opt_state, "clipped", False)),
         }
-        return TrainState(state.step + 1, params, opt_state), metrics
+        return everywhere(TrainState(state.step + 1, params, opt_state), mesh), metrics
 
     return train_step
 
 
-def make_eval_step(loss_fn: LossFn) -> Callable[[Any, Any], Mapping[str, Total]]:
+def repeat_step(
+    train_step: Callable[[Any, Any, jax.Array], tuple[Any, Any]],
+) -> Callable[[Any, Any, jax.Array], tuple[Any, Any]]:
+    """Makes the function that takes several training steps in one call of the device.
+
+    The steps are those that `train_step` would take one after the other. It pays for models whose
+    step is so short that calling it takes as long. Another number of steps compiles anew.
+
+    Args:
+      train_step: from `make_train_step`, or any `(state, batch, key) -> (state, metrics)`.
+
+    Returns:
+      `several(state, batches, key) -> (state, metrics)`, jit-compiled. Leaves of `batches` are the
+      batches of N steps, stacked to `[N, ...]`; so come the metrics. The state given is donated.
+
+    Example:
+      >>> def train_step(state, batch, key):
+      ...     return state + batch, {"state": state}
+      >>> state, metrics = repeat_step(train_step)(jnp.array(1), jnp.array([2, 3]), None)
+      >>> int(state), metrics["state"].tolist()
+      (6, [1, 3])
+    """
+
+    def several(state: Any, batches: Any, key: jax.Array) -> tuple[Any, Any]:
+        return jax.lax.scan(lambda state, batch: train_step(state, batch, key), state, batches)
+
+    return jax.jit(several, donate_argnums=0)
+
+
+def make_eval_step(
+    loss_fn: LossFn, *, mesh: Mesh | None = None
+) -> Callable[[Any, Any], Mapping[str, Any]]:
     """Makes the function that evaluates one batch, jit-compiled: `loss_fn` with `key=None`.
 
     Args:
       loss_fn: as in `make_train_step`.
+      mesh: as in `make_train_step`.
 
     Returns:
       `eval_step(params, batch) -> totals`; add the totals of all batches leaf by leaf.
+
+    Raises:
+      ValueError: as in `make_train_step`.
 
     Example:
       >>> step = make_eval_step(lambda params, batch, key: {"loss": Total(batch.sum(), params)})
       >>> float(step(jnp.array(2.0), jnp.array([1.0, 3.0]))["loss"].mean)
       2.0
     """
-    return jax.jit(lambda params, batch: loss_fn(params, batch, None))
+    totals = on_devices(totals_of(loss_fn), mesh)
+
+    def eval_step(params: Any, batch: Any) -> dict[str, Any]:
+        piece = totals(params, batch, None)
+        return {**piece.sums, **piece.rows}
+
+    return jax.jit(eval_step)
 
 
 def require_finite(metrics: Metrics, step: int) -> None:

@@ -3,12 +3,15 @@
 import json
 import math
 import os
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import orbax.checkpoint as ocp
+import jax
+import jax.numpy as jnp
 
-from ._checkpoint_folder import read, read_score, remove, write
+from ._checkpoint_folder import DamagedError, make_orbax, put_aside, read, read_score, remove, write
 from ._train import TrainState
 
 
@@ -23,11 +26,15 @@ class Checkpoints:
     """The checkpoints of one run: the newest `keep`, and the best.
 
     A process killed at any moment, while saving too, leaves every earlier checkpoint whole. One
-    process writes; others may read.
+    process writes; others may read. Arrays are saved whole, however many devices hold them, and
+    come back onto any other number of devices.
 
     Args:
       directory: made if it does not exist. Each checkpoint is a folder in it, named by its step.
       keep: how many of the newest checkpoints are kept; the best is kept besides.
+      background: whether `save` returns at once, with a copy of the state on its devices, which
+        another thread then writes. A save that fails raises from the next call of a method, or at
+        the end of the `with` block.
 
     Raises:
       ValueError: if `keep` is not positive.
@@ -52,7 +59,9 @@ class Checkpoints:
       (400, {'epoch': 2}, 200)
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, keep: int = 2):
+    def __init__(
+        self, directory: str | os.PathLike[str], *, keep: int = 2, background: bool = False
+    ):
         """Makes the directory, and reads nothing yet."""
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}.")
@@ -65,19 +74,41 @@ class Checkpoints:
                 f"Cannot keep checkpoints in {directory}: {error.strerror}. "
                 "Choose a directory that can be written."
             ) from error
-        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+        self._orbax = make_orbax()
+        self._damaged: set[int] = set()
+        self._thread = ThreadPoolExecutor(1) if background else None
+        self._unfinished: Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Gives the checkpoints themselves."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Releases what Orbax holds. Nothing is left to write: a save is complete on return."""
-        self._orbax.close()
+        """Waits for a save that goes on, and releases what Orbax holds."""
+        try:
+            self.wait()
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown()
+            self._orbax.close()
+
+    def wait(self) -> None:
+        """Returns once the last save is complete.
+
+        Raises:
+          OSError: if it failed, once.
+        """
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            unfinished.result()
 
     @property
     def steps(self) -> list[int]:
         """The steps at which there is a checkpoint, oldest first."""
+        self.wait()
+        return self._steps()
+
+    def _steps(self) -> list[int]:
         names = [path.name for path in self._directory.iterdir()]
         return sorted(int(name) for name in names if name.isdecimal())
 
@@ -86,7 +117,8 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint at `state.step`, then removes those no longer kept.
 
-        The checkpoint is complete on return, and `state` may be donated to the next step.
+        The checkpoint is complete on return, or soon after with `background`; in either case
+        `state` may be donated to the next step.
 
         Args:
           state: its leaves are JAX arrays.
@@ -98,10 +130,11 @@ class Checkpoints:
         Raises:
           TypeError: if JSON does not give `position` back unchanged.
           ValueError: if `score` is not finite, or `state.step` is not after the newest checkpoint.
-          OSError: if the checkpoint cannot be written, for example to a full disk. The earlier
-            checkpoints are untouched.
+          OSError: if the checkpoint cannot be written, for example to a full disk, or if that
+            happened to the one before in the background. The earlier checkpoints are untouched.
         """
-        step, newest = int(state.step), max(self.steps, default=-1)
+        step = int(state.step)
+        newest = max(set(self.steps) - self._damaged, default=-1)
         if step <= newest:
             raise ValueError(
                 f"Cannot save step {step}: {self._directory} already holds step {newest}. "
@@ -111,8 +144,21 @@ class Checkpoints:
             raise ValueError(f"score must be finite, got {score}; use None for no score.")
         _check_json(position)
         score = None if score is None else float(score)
+        if self._thread is None:
+            self._write(step, state, position, score)
+        else:
+            state = jax.tree.map(jnp.copy, state)  # before the next step overwrites it
+            self._unfinished = self._thread.submit(self._write, step, state, position, score)
+
+    def _write(
+        self, step: int, state: TrainState, position: dict[str, Any], score: float | None
+    ) -> None:
+        for damaged in self._damaged:
+            put_aside(self._folder(damaged))
+        self._damaged.clear()
         write(self._folder(step), self._orbax, state, position=position, score=score)
-        for old in set(self.steps) - {*self.steps[-self._keep :], self._best()}:
+        steps = self._steps()
+        for old in set(steps) - {*steps[-self._keep :], self._best()}:
             remove(self._folder(old))
 
     def restore_latest(self, like: TrainState) -> Restored | None:
@@ -124,12 +170,25 @@ class Checkpoints:
             device where `like` is from `jax.eval_shape`.
 
         Returns:
-          The state and the position, or None if there is no checkpoint.
+          The state and the position, or None if there is no checkpoint. A damaged checkpoint is
+          passed over for the one before it, with a warning that names it; the next save renames
+          its folder STEP.damaged.
 
         Raises:
-          ValueError: if the checkpoint is damaged, or holds another model. No file is changed.
+          ValueError: if every checkpoint is damaged, or the newest that is not is of another model.
+            No file is changed.
         """
-        return self._restore(max(self.steps, default=None), like)
+        for step in reversed(self.steps):
+            try:
+                return self._restore(step, like)
+            except DamagedError as error:
+                self._damaged.add(step)
+                warnings.warn(f"{error} It is passed over.", stacklevel=2)
+        if self._damaged:
+            raise ValueError(
+                f"No checkpoint in {self._directory} is intact. Move the folder away to begin anew."
+            )
+        return None
 
     def restore_best(self, like: TrainState) -> Restored | None:
         """Reads the checkpoint of the highest score, as `restore_latest` does the newest.
@@ -141,15 +200,16 @@ class Checkpoints:
           The state and the position, or None if no checkpoint has a score.
 
         Raises:
-          ValueError: as in `restore_latest`.
+          ValueError: if a checkpoint is damaged, or the best is of another model.
         """
+        self.wait()
         return self._restore(self._best(), like)
 
     def _restore(self, step: int | None, like: TrainState) -> Restored | None:
         return None if step is None else Restored(*read(self._folder(step), self._orbax, like))
 
     def _best(self) -> int | None:
-        scores = {step: read_score(self._folder(step)) for step in self.steps}
+        scores = {step: read_score(self._folder(step)) for step in self._steps()}
         scored = [(score, step) for step, score in scores.items() if score is not None]
         return max(scored)[1] if scored else None
 

@@ -31,6 +31,7 @@ from experiments.language.sides_findings import (
 from experiments.language.text import read_corpus
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.results import read_result
 
 NAME = "bilm_leakage"
@@ -39,7 +40,7 @@ _WINDOW = 24  # characters of the Jacobian
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train one model, or go on with a training that was stopped."""
 
     config: tyro.conf.OmitArgPrefixes[SidesConfig]
@@ -54,7 +55,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare:
+class Compare(OnDevices):
     """Train every model that is not trained yet, and show what each knows of unread text.
 
     Prints the perplexity on the text held out and what the models write and fill in, and draws

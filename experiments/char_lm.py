@@ -25,6 +25,7 @@ from experiments.language.trained import config_of, load_model, start_run
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnDevices, OnMachines
 
 NAME = "char_lm"
 RUN = pathlib.Path("runs") / NAME
@@ -32,7 +33,7 @@ TABLE = pathlib.Path("runs") / f"{NAME}_table"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a model, or go on with a training that was stopped, and look at what it learned.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, vocabulary.json,
@@ -111,7 +112,7 @@ class Generate:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceTable:
+class SourceTable(OnDevices):
     """Train every row of the table that this project starts from, and print both side by side.
 
     What was stopped goes on with the same command; what has ended is not trained again.

@@ -26,6 +26,7 @@ from experiments.runner.batches import Batches, bucket_lengths
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.results import has_result, read_result, write_result
 from experiments.runner.sweep import train_all
 from experiments.tagging.columns import read_sentences
@@ -40,7 +41,7 @@ _EVALUATIONS = 4  # in a run: what they and the checkpoints take counts as train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train one tagger, or go on with a training that was stopped.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints and result.json,
@@ -58,7 +59,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(OnDevices):
     """Train every tagger of the picture that is not trained yet, and draw it."""
 
     cells: tuple[str, ...] = tuple(CELLS)
@@ -125,7 +126,7 @@ def train_and_test(
         buckets=bucket_lengths([len(one.words) for one in sentences["test"]], 1),
         tokens_per_batch=tagging.tokens_per_batch,
     )
-    means = loop.evaluate(make_eval_step(make_loss(tagging.model)), params, batches)
+    means = loop.evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)
     usual = [
         vocabulary.guess(word) == tag
         for one in sentences["test"]

@@ -22,6 +22,7 @@ from experiments.language.findings import perplexity_by_epoch, train_and_finish
 from experiments.language.pictures import plot_depths
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.results import read_result
 
 NAME = "deep_rnn"
@@ -71,7 +72,7 @@ class DepthConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train one stack, or go on with a training that was stopped."""
 
     config: tyro.conf.OmitArgPrefixes[DepthConfig]
@@ -84,7 +85,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare:
+class Compare(OnDevices):
     """Train every stack that is not trained yet, and draw perplexity against depth.
 
     Plain stacks and those with all changes are trained at every depth, and those with a single

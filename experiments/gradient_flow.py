@@ -15,6 +15,7 @@ from typing import Annotated
 import tyro
 
 from experiments.runner.command import run_command
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.sweep import train_all
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.flow import write_flow
@@ -39,7 +40,7 @@ PICTURES = {"cells": plot_cells, "options": plot_options, "clipping": plot_clipp
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train one network of one layer, and measure how far gradients reach before and after.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, flow.json,
@@ -63,7 +64,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(OnDevices):
     """Train every network of the pictures that is not trained yet, and draw them."""
 
     length: int = TASK.length

@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from experiments.runner.command import run_command
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.sweep import train_all
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.pictures import plot_lengths
@@ -68,7 +69,7 @@ def config_of(task: str, variant: str, length: int, steps: int | None) -> Synthe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train one network on one task, or go on with a training that was stopped.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json and
@@ -86,7 +87,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(OnDevices):
     """Train every network of the picture that is not trained yet, and draw it."""
 
     tasks: tuple[str, ...] = tuple(PLANS)

@@ -4,11 +4,14 @@ import errno
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 
+import jax
 import orbax.checkpoint as ocp
 import pytest
 
+from birnn_jax import _checkpoint_folder
 from birnn_jax.checkpoint import Checkpoints
 from tests._checkpoint_states import assert_same_bits, contents, make_state, names, run_child
 
@@ -195,23 +198,75 @@ def flip_last_bit(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip_one_bit, flip_last_bit, Path.unlink])
-def test_damage_to_any_file_is_named_and_changes_nothing(saved, damage):
+def test_damage_to_any_file_is_named_and_passed_over(saved, damage):
     checkpoints, intact = Checkpoints(saved), contents(saved / "2")
     for path, data in intact.items():
         damage(path)
         before = contents(saved)
-        with pytest.raises(ValueError, match=f"{saved / '2'} is damaged: .* Move this folder away"):
-            checkpoints.restore_latest(make_state(0))
+        with pytest.warns(UserWarning, match=f"{saved / '2'} is damaged: .* It is passed over"):
+            restored = checkpoints.restore_latest(make_state(0))
+        assert_same_bits(restored.state, make_state(1))
         assert contents(saved) == before
         path.write_bytes(data)
     assert_same_bits(checkpoints.restore_latest(make_state(0)).state, make_state(2))
 
 
-def test_goes_on_from_the_checkpoint_before_a_damaged_one(saved, tmp_path_factory):
+def test_nothing_but_damage_is_refused(saved):
+    for step in ("1", "2"):
+        truncate(saved / step / "SHA256SUMS")
+    with (
+        pytest.warns(UserWarning, match="is passed over"),
+        pytest.raises(ValueError, match=f"No checkpoint in {saved} is intact"),
+    ):
+        Checkpoints(saved).restore_latest(make_state(0))
+
+
+def test_save_puts_aside_the_damage_that_it_was_resumed_before(saved):
     truncate(saved / "2" / "record.json")
-    (saved / "2").rename(tmp_path_factory.mktemp("away") / "2")
-    restored = Checkpoints(saved).restore_latest(make_state(0))
-    assert_same_bits(restored.state, make_state(1))
+    with Checkpoints(saved) as checkpoints, pytest.warns(UserWarning, match="is passed over"):
+        checkpoints.restore_latest(make_state(0))
+        checkpoints.save(make_state(2), position={"row": 21}, score=0.7)
+        assert names(saved) == ["1", "2", "2.damaged"]
+        assert checkpoints.restore_latest(make_state(0)).position == {"row": 21}
+
+
+# In the background
+
+
+@pytest.mark.parametrize("wait", [Checkpoints.wait, lambda checkpoints: checkpoints.steps])
+def test_background_save_is_complete_once_waited_for(tmp_path, wait):
+    with Checkpoints(tmp_path, background=True) as checkpoints:
+        state = make_state(1)
+        checkpoints.save(state, position={"row": 1}, score=0.5)
+        jax.tree.map(
+            lambda leaf: leaf.delete(), state
+        )  # as a step does that the state is donated to
+        wait(checkpoints)
+        assert names(tmp_path) == ["1"]
+        assert_same_bits(checkpoints.restore_latest(make_state(0)).state, make_state(1))
+
+
+def test_background_save_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    may_write, write = threading.Event(), _checkpoint_folder._check_room
+    with Checkpoints(tmp_path, background=True) as checkpoints, monkeypatch.context() as patch:
+        patch.setattr(
+            _checkpoint_folder, "_check_room", lambda *args: may_write.wait(60) and write(*args)
+        )
+        checkpoints.save(make_state(1), position={})
+        assert "1" not in names(tmp_path)
+        may_write.set()
+    assert names(tmp_path) == ["1"]
+
+
+def test_background_failure_is_raised_once_by_what_comes_next(saved, monkeypatch):
+    before = contents(saved)
+    with Checkpoints(saved, background=True) as checkpoints:
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 1))
+            checkpoints.save(make_state(3), position={})
+            with pytest.raises(OSError, match=f"Cannot save {saved / '3'}: the disk has 1 bytes"):
+                checkpoints.wait()
+        assert_recovers(checkpoints, saved, before)
 
 
 @pytest.mark.parametrize("record", ["", "{", "{}", "[1]", "\0"])

@@ -7,7 +7,7 @@ import pytest
 from experiments import gradient_flow
 from experiments.runner.folder import RunFolder
 from experiments.runner.results import read_result
-from experiments.synthetic.config import TEST, SyntheticConfig, examples_of, init_params
+from experiments.synthetic.config import TEST, Numbers, SyntheticConfig, examples_of, init_params
 from experiments.synthetic.flow import reach, read_flow, write_flow
 from experiments.synthetic.runs import train_run
 from tests import _oracles
@@ -41,7 +41,7 @@ def test_norms_by_distance_are_those_of_finite_differences(cell):
     params = init_params(config, jax.random.key(0))
     reached = reach(config, params)
     rnn = params.rnn[0].rnn
-    xs = examples_of(config, np.array([config.seed, TEST, 0])).xs[:8]
+    xs = examples_of(config, Numbers(config, TEST, 1)[0]).xs[:8]
     trees = (rnn, xs, config.recurrent_cell.initial_carry(rnn))
     rnn, rows, initial = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), trees)
     want = {name: np.zeros([8, 10]) for name in initial._fields}

@@ -10,10 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from birnn_jax import make_train_step
 from experiments import memory_tasks
 from experiments.runner import loop
-from experiments.runner.dispatch import repeated
 from experiments.runner.folder import RunFolder
 from experiments.synthetic import tasks
 from experiments.synthetic.config import (
@@ -119,12 +117,21 @@ def test_xor_asks_for_two_bits_at_equal_distances(length, lag):
 def test_batches_are_functions_of_seed_part_and_number(name):
     small = config(task=name)
 
-    def xs(row):
-        return np.asarray(examples_of(small, np.array(row, np.uint32)).xs)
+    def xs(seed, part, number):
+        batch = Numbers(dataclasses.replace(small, seed=seed), part, number + 1)[number]
+        return np.asarray(examples_of(small, batch).xs)
 
-    np.testing.assert_array_equal(xs([0, 1, 2]), xs([0, 1, 2]))
+    np.testing.assert_array_equal(xs(0, 1, 2), xs(0, 1, 2))
     for other in ([1, 1, 2], [0, 2, 2], [0, 1, 3]):
-        assert (xs([0, 1, 2]) != xs(other)).any()
+        assert (xs(0, 1, 2) != xs(*other)).any()
+
+
+def test_rows_of_a_batch_are_those_of_the_whole():
+    small = config(task="copy")
+    batch = Numbers(small, TEST, 1)[0]
+    some = examples_of(small, batch | {"rows": batch["rows"][1:3]})
+    for part, whole in zip(some, examples_of(small, batch), strict=True):
+        np.testing.assert_array_equal(part, whole[1:3])
 
 
 def test_best_constant_of_adding_errs_by_a_sixth():
@@ -177,9 +184,7 @@ def computed(settings):
     training = make_training(settings)
     batches = [[source[i].tolist() for i in range(len(source))] for source in parts(training)]
     state = loop.initial_state(training)
-    step = repeated(
-        make_train_step(training.loss_fn, training.optimizer), training.steps_per_dispatch
-    )
+    step, _ = loop._make_steps(training)
     text = jax.jit(step).lower(state, training.train[0], jax.random.key(0)).as_text()
     return batches, [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(state)], text
 
@@ -268,13 +273,15 @@ def test_solved_task_ends_the_run(task, solved, unsolved):
 
 def test_test_sequences_are_not_those_of_training_or_dev():
     training = make_training(config())
-    seen = {
-        tuple(row)
-        for part in parts(training)
-        for i in range(len(part))
-        for row in np.atleast_2d(part[i]).tolist()
-    }
-    assert seen.isdisjoint(map(tuple, [Numbers(0, TEST, 9)[i].tolist() for i in range(9)]))
+
+    def numbers(source):
+        batches = [source[i] for i in range(len(source))]
+        names = ("seed", "part", "number")
+        columns = [np.concatenate([np.atleast_1d(one[name]) for one in batches]) for name in names]
+        return set(zip(*(column.tolist() for column in columns), strict=True))
+
+    seen = set().union(*map(numbers, parts(training)))
+    assert seen.isdisjoint(numbers(Numbers(config(), TEST, 9)))
 
 
 def command(module, monkeypatch, *words):

@@ -1,8 +1,11 @@
 """The runner: killed, interrupted, out of space, diverging, taken up again."""
 
+import contextlib
 import dataclasses
 import errno
 import json
+import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
+from birnn_jax.checkpoint import Checkpoints
 from experiments import pos_tagging
 from experiments.runner import loop
 from experiments.runner.batches import Batches
@@ -151,30 +155,71 @@ def test_loss_that_is_not_finite_stops_the_run_and_names_the_step(training, tmp_
         loop.fit(start(tmp_path / "run"), training, QUIET)
 
 
-def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(
-    training, unbroken, tmp_path, monkeypatch
-):
+@contextlib.contextmanager
+def full_disk(step):
+    """From the record of `step` on no file can be flushed and no folder be made; gives a list that
+    is empty while there is room.
+    """
+    fsync, mkdir, write = os.fsync, pathlib.Path.mkdir, Journal.write
+    is_full = []
+
+    def refuse(function):
+        def refused(*args, **options):
+            if is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return function(*args, **options)
+
+        return refused
+
+    def write_and_fill(self, record):
+        write(self, record)
+        is_full.extend([True] * (record["step"] == step))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "write", write_and_fill)
+        patch.setattr(os, "fsync", refuse(fsync))
+        patch.setattr(pathlib.Path, "mkdir", refuse(mkdir))
+        yield is_full
+
+
+def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(training, unbroken, tmp_path):
     folder = start(tmp_path / "run")
-    sync, calls = Journal.sync, []
-
-    def sync_until_full(self):
-        calls.append(self)
-        if len(calls) == 4:  # metrics and clock, at the second checkpoint
-            raise OSError(errno.ENOSPC, "No space left on device")
-        sync(self)
-
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="same command") as failure:
-        patch.setattr(Journal, "sync", sync_until_full)
+    with full_disk(5), pytest.raises(OSError, match="same command") as failure:
         loop.fit(folder, training, QUIET)
     assert "No space left" in str(failure.value)
+    with Checkpoints(folder.path / "checkpoints") as checkpoints:
+        assert checkpoints.steps == [3]
     loop.fit(folder, training, QUIET)
     assert outcome(folder, training) == unbroken
+
+
+def test_state_in_memory_is_saved_once_there_is_room(training, unbroken, tmp_path, capsys):
+    folder = start(tmp_path / "run")
+    with full_disk(5) as is_full:
+        write = Journal.write
+
+        def write_and_empty(self, record):
+            write(self, record)
+            if record["step"] == 8:
+                is_full.clear()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Journal, "write", write_and_empty)
+            loop.fit(folder, training, Console())
+    assert "No space left on device" in capsys.readouterr().out
+    assert outcome(folder, training) == unbroken
+
+
+def test_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match=r"Cannot keep a run in .*file/run: .* with --run"):
+        start(tmp_path / "file" / "run")
 
 
 def test_step_is_given_nothing_that_lies_on_the_host(training, tmp_path):
     offender = np.ones([3], "f")
 
-    def make_train_step(loss_fn, optimizer):
+    def make_train_step(loss_fn, optimizer, **options):
         return lambda state, batch, key: (state, jax.jit(lambda x: x)(offender))
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception, match="Disallowed"):

@@ -105,21 +105,27 @@ def load(
       ValueError: for a file of another origin, an unknown type or cell, or fields that do not fit.
     """
     safetensors = framework("safetensors", "safetensors", "A .safetensors file")
-    with safetensors.safe_open(os.fspath(path), "np") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(
-                f"{path} was not written by birnn_jax.interop.safetensors: its format is "
-                f"{metadata.get('format')!r}, not {_FORMAT!r}. Weights of PyTorch are read by "
-                "birnn_jax.interop.torch.from_torch."
-            )
-        arrays = {name: jnp.asarray(file.get_tensor(name)) for name in file.keys()}
+    try:
+        with safetensors.safe_open(os.fspath(path), "np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: jnp.asarray(file.get_tensor(name)) for name in file.keys()}
+    except (safetensors.SafetensorError, TypeError) as error:  # TypeError: no dtype of NumPy
+        raise ValueError(f"{path} is no intact .safetensors file: {error}.") from error
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} was not written by birnn_jax.interop.safetensors: its format is "
+            f"{metadata.get('format')!r}, not {_FORMAT!r}. Weights of PyTorch are read by "
+            "birnn_jax.interop.torch.from_torch."
+        )
     known = {one.__name__: one for one in (*_TYPES, *types)}
     decode = functools.partial(_decode, named=_CELLS | dict(cells or {}))
-    return Loaded(
-        params=_rebuild(json.loads(metadata["tree"]), arrays, known),
-        config=json.loads(metadata["config"], object_hook=decode),
-    )
+    try:
+        return Loaded(
+            params=_rebuild(json.loads(metadata["tree"]), arrays, known),
+            config=json.loads(metadata["config"], object_hook=decode),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} does not say how its arrays hang together: {error!r}.") from error
 
 
 def _describe(tree: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:

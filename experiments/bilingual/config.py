@@ -7,7 +7,7 @@ from typing import Literal
 from birnn_jax import Layer
 from experiments.bilingual.model import CELLS, Attention, Translator
 from experiments.bilingual.pairs import PARTS, Pair, divide, read_columns, read_parallel
-from experiments.runner.settings import TrainingSettings, require
+from experiments.runner.settings import RunSettings, require
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "mt_tatoeba_en_zh_5k.tsv.gz"
 FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
@@ -15,7 +15,7 @@ BleuTokens = Literal["13a", "zh", "char", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TranslationConfig(TrainingSettings):
+class TranslationConfig(RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -59,13 +59,15 @@ class TranslationConfig(TrainingSettings):
     """Probability at the end of the run that the decoder reads the right subword, and not its own;
     it falls to that from 1, in proportion to the steps."""
 
+    epochs: int = 20
+    """Passes over the training data, at most."""
     learning_rate: float = 3e-3
     """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
     to nothing at its end."""
     batch_size: int = 64
     """Pairs of a batch."""
     patience: int = 5
-    """Evaluations on dev, one a pass, without a new best before training stops early."""
+    """Evaluations on dev without a new best before training stops early."""
     beam_width: int = 5
     """Hypotheses of the beam search."""
     length_penalty: float = 1.0
@@ -78,8 +80,8 @@ class TranslationConfig(TrainingSettings):
         """Refuses what cannot be."""
         super().__post_init__()
         self.require_positive("source_subwords", "target_subwords", "layers", "beam_width")
-        self.require_positive("embedding_size", "hidden_size")
-        self.require_shares("dropout", "label_smoothing")
+        self.require_positive("embedding_size", "hidden_size", "batch_size")
+        self.require_rates("dropout", "label_smoothing")
         require(0 <= self.teacher_forcing <= 1, "teacher_forcing must be from 0 to 1")
         require(self.length_penalty >= 0, "length_penalty must not be negative")
         for name in ("", "dev_", "test_"):

@@ -43,7 +43,8 @@ def finish(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
         {},
-        titles=("Loss, nats a subword", "Subwords right, after right ones"),
+        of="subword",
+        title="Subwords right, after right ones",
     )
     pictures = "curves.png"
     if translator.config.attention != "none":

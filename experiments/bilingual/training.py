@@ -14,7 +14,6 @@ from experiments.bilingual.model import foretell, init_params
 from experiments.bilingual.pairs import Pair
 from experiments.bilingual.subwords import END, Subwords
 from experiments.runner import loop
-from experiments.runner.averaging import average_of
 from experiments.runner.minibatches import Minibatch, Minibatches, padded_length
 
 _UNIT = 8  # subwords of the shortest padding
@@ -60,15 +59,11 @@ def make_training(
     batches = make_batches(config, train, epochs=config.epochs, seed=config.seed)
     return loop.Training(
         loss_fn=make_loss(config),
-        optimizer=config.make_optimizer(num_steps=len(batches)),
         init_params=params_maker(config, lexicon),
         train=batches,
         dev=make_batches(config, dev),
-        steps_per_evaluation=batches.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
         score=lambda means: -means["loss"],
-        evaluated_params=average_of,
+        **config.training(batches.per_epoch, len(batches)),
     )
 
 

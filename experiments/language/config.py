@@ -157,7 +157,8 @@ def make_loss(model: CharModel) -> CarriedLossFn:
     ) -> tuple[dict[str, Total], Any]:
         carry = jax.tree.map(lambda leaf: jnp.where(batch["fresh"], 0, leaf), carry)
         lengths, labels = batch.get("lengths"), batch["labels"]
-        carry, logits = score(model, params, batch["inputs"], carry, lengths=lengths, key=key)
+        noise = {"key": key, "rows": batch.get("rows")}
+        carry, logits = score(model, params, batch["inputs"], carry, lengths=lengths, **noise)
         valid = jnp.ones(labels.shape, bool)
         if lengths is not None:
             valid = jnp.arange(labels.shape[1])[None] < lengths[:, None]

@@ -118,6 +118,7 @@ def score(
     *,
     lengths: jax.Array | None = None,
     key: jax.Array | None = None,
+    rows: jax.Array | None = None,
 ) -> tuple[tuple[Any, ...], jax.Array]:
     """Scores every character at every step.
 
@@ -129,11 +130,12 @@ def score(
         before it: it always starts at zero.
       lengths: `[B]`, as in `birnn_jax.stack`.
       key: consumed by dropout, one mask for all steps of a row; None is evaluation.
+      rows: `[B]` numbers, by which rows have masks of their own; 0 to B - 1 if not given.
 
     Returns:
       The carry after the last step, and logits `[B, T, V]`.
     """
-    key_first, key_above, key_top = (None,) * 3 if key is None else jax.random.split(key, 3)
+    key_first, key_above, key_top = _keys_of_rows(key, rows, len(tokens))
     first, *above = (_as_beginning(model, one) for one in carry)
     carry, xs = _read_tokens(model, params.rnn[0].rnn, tokens, lengths, first)
     carries = ()
@@ -150,6 +152,17 @@ def score(
         )
     xs = birnn_jax.locked_dropout(xs, model.dropout, key_top)
     return (carry, *carries), xs @ params.w + params.b[None, None]
+
+
+def _keys_of_rows(
+    key: jax.Array | None, rows: jax.Array | None, batch_size: int
+) -> tuple[jax.Array | None, ...]:
+    """`[B]` keys for each place of dropout."""
+    if key is None:
+        return None, None, None
+    rows = jnp.arange(batch_size) if rows is None else rows
+    of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return tuple(of_rows(one, rows) for one in jax.random.split(key, 3))
 
 
 def _as_beginning(model: CharModel, carry: Any) -> Any:

@@ -48,7 +48,8 @@ def make_loss(task: Task, models: Bi[CharModel]) -> LossFn:
     """
 
     def leaky(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Total]:
-        logits = score_fresh(models.fwd, params, batch["inputs"], batch.get("lengths"), key)
+        options = {"lengths": batch.get("lengths"), "key": key, "rows": batch.get("rows")}
+        logits = score_fresh(models.fwd, params, batch["inputs"], **options)
         return _totals(logits, batch["labels"], _valid(batch))
 
     def elmo(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Total]:
@@ -59,7 +60,8 @@ def make_loss(task: Task, models: Bi[CharModel]) -> LossFn:
         return {**both, "fwd": fwd["loss"], "bwd": bwd["loss"]}
 
     def fill(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Total]:
-        logits = score_fresh(models.fwd, params, batch["inputs"], batch.get("lengths"), key)
+        options = {"lengths": batch.get("lengths"), "key": key, "rows": batch.get("rows")}
+        logits = score_fresh(models.fwd, params, batch["inputs"], **options)
         return _totals(logits, batch["labels"], batch["hidden"] & _valid(batch))
 
     return {"leaky": leaky, "elmo": elmo}.get(task, fill)
@@ -69,11 +71,10 @@ def score_fresh(
     model: CharModel,
     params: CharParams,
     tokens: jax.Array,
-    lengths: jax.Array | None = None,
-    key: jax.Array | None = None,
+    **options: Any,
 ) -> jax.Array:
-    """Scores `[B, T]` tokens from states of zeros: logits `[B, T, V]`."""
-    return score(model, params, tokens, _zeros(model, params, tokens), lengths=lengths, key=key)[1]
+    """Scores `[B, T]` tokens from states of zeros: logits `[B, T, V]`; options as of `score`."""
+    return score(model, params, tokens, _zeros(model, params, tokens), **options)[1]
 
 
 def score_both(
@@ -81,12 +82,12 @@ def score_both(
 ) -> Bi[jax.Array]:
     """Logits for what follows each of `inputs`, and for what precedes each of `labels`."""
     keys = (None, None) if key is None else jax.random.split(key)
-    lengths = batch.get("lengths")
+    options = {"lengths": batch.get("lengths"), "rows": batch.get("rows")}
     fwd = half(params, "fwd")
     bwd = half(params, "bwd")
     return Bi(
-        score_fresh(models.fwd, fwd, batch["inputs"], lengths, keys[0]),
-        score_fresh(models.bwd, bwd, batch["labels"], lengths, keys[1]),
+        score_fresh(models.fwd, fwd, batch["inputs"], key=keys[0], **options),
+        score_fresh(models.bwd, bwd, batch["labels"], key=keys[1], **options),
     )
 
 

@@ -56,7 +56,7 @@ class Vocabulary(NamedTuple):
             vocabulary = cls(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ValueError(f"{path} does not exist: the run has lost its vocabulary.") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"{path} is not a vocabulary.") from None
         if not isinstance(vocabulary.characters, str) or vocabulary.digest != digest:
             raise ValueError(

@@ -1,7 +1,7 @@
 """Minibatches of windows of a text, drawn at random or adjacent to one another.
 
-A minibatch is {"inputs": [B, T], "labels": [B, T], "fresh": []}: the label is the next character,
-and `fresh` says that the state begins anew. Minibatch i is a pure function of (seed, i).
+A minibatch is {"inputs": [B, T], "labels": [B, T], "rows": [B], "fresh": []}: the label is the next
+character, and `fresh` says that the state begins anew. Minibatch i is a pure function of (seed, i).
 """
 
 import functools
@@ -72,6 +72,7 @@ class Windows:
         return {
             "inputs": self._tokens[window],
             "labels": self._tokens[window + 1],
+            "rows": np.arange(len(starts), dtype=np.int32),
             "fresh": np.array(fresh),
         }
 

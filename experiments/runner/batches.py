@@ -5,17 +5,30 @@ into a few buckets by length, and a batch of a bucket holds `tokens_per_batch` s
 included: few shapes, so few compilations, and the same work in every batch.
 """
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import grain
+import jax
 import numpy as np
 
-Example = Mapping[str, np.ndarray]  # arrays `[T, ...]` of one sequence, all with the same T
-Batch = dict[str, np.ndarray]  # the same, padded and stacked to `[B, T, ...]`; lengths, rows `[B]`
+# Arrays `[T, ...]` of one sequence, all with the same T, and numbers `[]` of all of it.
+Example = Mapping[str, np.ndarray]
+# The same, padded and stacked to `[B, T, ...]`, numbers to `[B]`; lengths, rows `[B]`.
+Batch = dict[str, np.ndarray]
 
 _BUCKET_STEP = 4
+
+
+class Share(NamedTuple):
+    """Which rows of every batch a process reads."""
+
+    process: int = 0
+    processes: int = 1
+    pieces: int = 1  # equal pieces into which all processes together cut a batch
+    axis: int = 0  # where leaves have their rows; those with fewer axes belong to every piece
 
 
 class Source(Protocol):
@@ -58,6 +71,11 @@ def bucket_of(length: int, buckets: Sequence[int]) -> int:
     return fitting[0] if fitting else -(-length // buckets[-1]) * buckets[-1]
 
 
+def num_steps(example: Example) -> int:
+    """The length T of an example."""
+    return next(len(array) for array in example.values() if array.ndim)
+
+
 def pad(
     examples: Sequence[Example], rows: Sequence[int] | np.ndarray, *, size: int, length: int
 ) -> Batch:
@@ -67,16 +85,16 @@ def pad(
     """
     chosen = [examples[row] for row in rows]
     batch = {
-        name: np.zeros([size, length, *array.shape[1:]], array.dtype)
+        name: np.zeros([size, length, *array.shape[1:]] if array.ndim else [size], array.dtype)
         for name, array in examples[0].items()
     }
     batch["lengths"] = np.zeros([size], np.int32)
     batch["rows"] = np.full([size], -1, np.int32)
     batch["rows"][: len(rows)] = rows
     for i, example in enumerate(chosen):
+        batch["lengths"][i] = num_steps(example)
         for name, array in example.items():
-            batch["lengths"][i] = len(array)
-            batch[name][i, : len(array)] = array
+            batch[name][i, *(slice(n) for n in array.shape[:1])] = array
     return batch
 
 
@@ -100,7 +118,7 @@ class Batches:
         self._tokens_per_batch = tokens_per_batch
         self._epochs = epochs
         self._seed = seed
-        lengths = [len(next(iter(example.values()))) for example in examples]
+        lengths = [num_steps(example) for example in examples]
         padded = np.array([bucket_of(length, buckets) for length in lengths])
         order = np.argsort(lengths, kind="stable")
         self._buckets = {int(n): order[padded[order] == n] for n in np.unique(padded)}
@@ -108,6 +126,16 @@ class Batches:
             -(-len(rows) // self._size(bucket)) for bucket, rows in self._buckets.items()
         )
         self._plan = functools.lru_cache(maxsize=2)(self._make_plan)
+        self._share = Share()
+
+    def shared(self, share: Share) -> "Batches":
+        """The same batches, of which only a share of the rows is read.
+
+        Rows of length 0 are added to a batch that cannot be cut evenly.
+        """
+        one = copy.copy(self)
+        one._share = share
+        return one
 
     def __len__(self) -> int:
         return self._epochs * self.per_epoch
@@ -115,7 +143,10 @@ class Batches:
     def __getitem__(self, index: int) -> Batch:
         epoch, place = divmod(int(index), self.per_epoch)
         bucket, rows = self._plan(epoch)[place]
-        return pad(self._examples, rows, size=self._size(bucket), length=bucket)
+        process, processes, pieces, _ = self._share
+        size = -(-self._size(bucket) // pieces) * pieces // processes
+        mine = rows[process * size : (process + 1) * size]
+        return pad(self._examples, mine, size=size, length=bucket)
 
     def _size(self, bucket: int) -> int:
         return max(1, self._tokens_per_batch // bucket)
@@ -130,6 +161,40 @@ class Batches:
             size = self._size(bucket)
             plan += [(bucket, rows[i : i + size]) for i in range(0, len(rows), size)]
         return [plan[i] for i in rng.permutation(len(plan))] if shuffle else plan
+
+
+class Shared:
+    """A share of the rows of each batch of any source, cut out of it."""
+
+    def __init__(self, source: Source, share: Share):
+        """Takes a source whose batches can be cut evenly."""
+        self._source, self._share = source, share
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Any:
+        return jax.tree.map(self._cut, self._source[index])
+
+    def _cut(self, leaf: np.ndarray) -> np.ndarray:
+        process, processes, pieces, axis = self._share
+        if np.ndim(leaf) <= axis:
+            return leaf
+        rows = leaf.shape[axis]
+        if rows % pieces:
+            raise ValueError(
+                f"A batch has {rows} rows, which cannot be shared evenly in {pieces} pieces, one "
+                "for each turn of each device: give a batch size that is a multiple of that."
+            )
+        size = rows // processes
+        return leaf.take(range(process * size, (process + 1) * size), axis)
+
+
+def shared(source: Source, share: Share) -> Source:
+    """What a process reads of a source."""
+    if share.pieces == 1:
+        return source
+    return source.shared(share) if isinstance(source, Batches) else Shared(source, share)
 
 
 def prefetched(batches: Source) -> grain.DatasetIterator:

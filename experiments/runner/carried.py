@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax.sharding import Mesh
 
 from birnn_jax import Total, TrainState, make_train_step
 
@@ -28,16 +29,23 @@ class CarriedState(NamedTuple):
 
 
 def make_carried_train_step(
-    loss_fn: CarriedLossFn, optimizer: optax.GradientTransformation
+    loss_fn: CarriedLossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    mesh: Mesh | None = None,
+    turns: int = 1,
 ) -> Callable[[CarriedState, Any, jax.Array], tuple[CarriedState, dict[str, Any]]]:
-    """Makes the function that trains by one batch: `birnn_jax.make_train_step` with a carry."""
+    """Makes the function that trains by one batch: `birnn_jax.make_train_step` with a carry.
+
+    The carry has the rows of the batch, and lies where they lie.
+    """
 
     def with_carry(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Any]:
         batch, carry = batch
         totals, carry = loss_fn(params, batch, key, carry)
         return {**totals, _CARRY: carry}
 
-    step = make_train_step(with_carry, optimizer)
+    step = make_train_step(with_carry, optimizer, mesh=mesh, turns=turns)
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: CarriedState, batch: Any, key: jax.Array) -> tuple[CarriedState, Any]:

@@ -1,9 +1,12 @@
 """Runs a command line: options to a dataclass, failures to one sentence and an exit status."""
 
+import contextlib
 import sys
 from typing import Any, Protocol
 
 import tyro
+
+from experiments.runner.processes import RESUME, Interrupted, PartDone
 
 
 class Command(Protocol):
@@ -17,20 +20,26 @@ class Command(Protocol):
 def run_command(commands: Any, *, program: str, description: str) -> None:
     """Parses the command line into one of `commands` and runs it.
 
-    Exit status 1 after a failure, 130 after an interruption, 2 for options that do not parse.
-    `python -X dev` shows where a failure came from.
+    Exit status 1 after a failure, 75 after an interruption from which the same command goes on, 130
+    after another, 2 for options that do not parse. `python -X dev` shows where a failure came from.
     """
     try:
         command: Command = tyro.cli(commands, prog=program, description=description)
-        command.run()
+        machines = getattr(command, "machines", None)
+        with contextlib.nullcontext() if machines is None else machines.use():
+            command.run()
+    except PartDone:
+        return
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if sys.flags.dev_mode:
             raise
         _leave(f"error: {error}", 1)
-    except KeyboardInterrupt as interruption:
-        _leave(str(interruption) or "Interrupted.", 130)
+    except Interrupted as interruption:
+        _leave(str(interruption), RESUME)
+    except KeyboardInterrupt:
+        _leave("Interrupted.", 130)
 
 
 def _leave(sentence: str, status: int) -> None:
-    print(f"\n{sentence}" if status == 130 else sentence, file=sys.stderr)
+    print(f"\n{sentence}" if status in (RESUME, 130) else sentence, file=sys.stderr)
     sys.exit(status)

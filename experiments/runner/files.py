@@ -1,15 +1,33 @@
 """Files of data: read whole, or refused in one sentence."""
 
+import contextlib
 import gzip
+import json
 import pathlib
 import zlib
+from collections.abc import Iterator
+from typing import Any
+
+_LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
     """Reads a file whole, unzipped where its name ends in .gz."""
+    with readable(path):
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"{path} unzips to more than {_LARGEST:,} bytes; give it unzipped.")
+    return content
+
+
+@contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
+    """Says in one sentence why the file cannot be read or unzipped, if it cannot."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        yield
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
     except IsADirectoryError:
@@ -26,3 +44,21 @@ def read_utf8(path: pathlib.Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}).") from None
+
+
+def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:
+    """Reads a JSON object; `what` says in a refusal what the file should be.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if the file is anything else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError:
+        raise FileNotFoundError(path) from None
+    except (ValueError, RecursionError, IsADirectoryError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not {what}.")
+    return content

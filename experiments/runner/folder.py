@@ -11,18 +11,23 @@ Whatever is written whole appears by one rename, so that a process killed at any
 folder that the next one can read.
 """
 
+import atexit
 import hashlib
 import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 import jax
+
+from experiments.runner.files import read_json
 
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -54,13 +59,23 @@ class RunFolder:
             "settings": _plain(settings),
             "data": {name: {"path": str(p), "sha256": _sha256(p)} for name, p in data.items()},
         }
+        if jax.process_index() > 0:  # helps with the steps, and writes nothing that is kept
+            scratch = pathlib.Path(tempfile.mkdtemp())
+            atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+            return cls(scratch, config)
         if (path / "config.json").exists():
             folder = cls.open(path, experiment=experiment)
             _refuse_differences(path, folder.identity, cls(path, config).identity)
             return folder
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "environment.json", environment())
-        write_json(path / "config.json", config)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(path / "environment.json", environment())
+            write_json(path / "config.json", config)
+        except OSError as error:
+            raise OSError(
+                f"Cannot keep a run in {path}: {error.strerror}. Give a folder that can be written "
+                "with --run."
+            ) from error
         return cls(path, config)
 
     @classmethod
@@ -129,15 +144,22 @@ def environment() -> dict[str, Any]:
 
 
 def _read_config(path: pathlib.Path) -> dict[str, Any]:
+    what = "the configuration of a run"
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        if isinstance(config, dict) and config.keys() >= {"experiment", "settings", "data"}:
-            return config
-    except (FileNotFoundError, NotADirectoryError):
+        config = read_json(path / "config.json", what)
+    except FileNotFoundError:
         raise ValueError(f"{path} is not a run folder: it has no config.json.") from None
-    except ValueError:
-        pass
-    raise ValueError(f"{path / 'config.json'} is not the configuration of a run.")
+    kinds = {"experiment": str, "settings": dict, "data": dict}
+    whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
+    if not whole or not all(map(_is_file, config["data"].values())):
+        raise ValueError(f"{path / 'config.json'} is not {what}.")
+    return config
+
+
+def _is_file(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), str) for name in ("path", "sha256")
+    )
 
 
 def _refuse_differences(path: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

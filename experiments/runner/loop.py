@@ -5,10 +5,9 @@ A run is a function of its seed: the key of step n is `fold_in(key, n)`, batch n
 after the next step has been dispatched, so that the device does not wait for the host.
 """
 
+import contextlib
 import dataclasses
 import math
-import signal
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from birnn_jax import (
     init_train_state,
     make_eval_step,
     make_train_step,
+    repeat_step,
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
@@ -32,10 +32,13 @@ from experiments.runner.carried import (
     make_carried_eval_step,
     make_carried_train_step,
 )
-from experiments.runner.dispatch import repeated, steps_of
+from experiments.runner.dispatch import steps_of
 from experiments.runner.folder import RunFolder
-from experiments.runner.journal import Journal
-from experiments.runner.progress import Display
+from experiments.runner.interruption import Interruption
+from experiments.runner.machines import current_place
+from experiments.runner.place import Place
+from experiments.runner.processes import Interrupted, agree, meet, part, require_alike
+from experiments.runner.scribe import Scribe
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 
@@ -63,39 +66,50 @@ class Training:
         """Steps of the whole run."""
         return len(self.train) * self.steps_per_dispatch
 
+    @property
+    def axis_of_rows(self) -> int:
+        """Where the leaves of a batch of `train` have their rows."""
+        return int(self.steps_per_dispatch > 1)
+
 
 def fit(folder: RunFolder, training: Training, console: Console) -> None:
     """Trains to the end, from the newest checkpoint in the folder if there is one.
 
+    What cannot be saved is said and tried again at the next evaluation; the training goes on.
+
     Raises:
       FloatingPointError: if the loss is not finite; names the step.
-      KeyboardInterrupt: after an interruption, once everything is saved; says how to go on.
-      OSError: if something cannot be written; what was saved before is kept.
-      ValueError: if the checkpoint is damaged or of another model.
+      Interrupted: after an interruption, once everything is saved; says how to go on.
+      OSError: if something cannot be written at the end; what was saved before is kept.
+      PartDone: in every process but the first, at the end.
+      ValueError: if every checkpoint is damaged or the newest is of another model, or if processes
+        were started with different settings.
     """
+    place = current_place()
+    require_alike(folder.identity | {"turns": place.turns})
     state = initial_state(training)
-    with (
-        Checkpoints(folder.path / "checkpoints") as checkpoints,
-        _Interruption(console) as interruption,
-    ):
-        restored = checkpoints.restore_latest(state)
-        batches = prefetched(training.train)
-        if restored is not None:
-            state = restored.state
-            batches.set_state(restored.position["batches"])
-        step = int(state.step)
-        with (
-            Journal(folder.path / "metrics.jsonl", step) as metrics,
-            Journal(folder.path / "clock.jsonl", step) as clock,
-            Display(console, done=step, total=training.num_steps) as display,
-        ):
-            if step:
-                console.print(f"{step} of {training.num_steps} steps are done.", highlight=False)
-            loop = _Loop(training, checkpoints, metrics, clock, display, interruption)
-            try:
-                loop.run(state, batches)
-            except OSError as error:
-                raise OSError(f"{error} Make room, and give the same command to go on.") from error
+    batches = prefetched(place.share(training.train, training.axis_of_rows))
+    with Interruption(console) as interruption, contextlib.ExitStack() as stack:
+        if place.is_first:
+            checkpoints = stack.enter_context(
+                Checkpoints(folder.path / "checkpoints", background=True)
+            )
+            restored = checkpoints.restore_latest(state)
+        else:
+            checkpoints = restored = None
+        position = agree(None if restored is None else restored.position)
+        if position is not None:
+            state = place.same_state(state if restored is None else restored.state)
+            batches.set_state(position["batches"])
+        scribe = checkpoints and stack.enter_context(
+            Scribe(folder, checkpoints, console, done=int(state.step), total=training.num_steps)
+        )
+        try:
+            _Loop(training, place, scribe, interruption).run(place.put_state(state), batches)
+        except Interrupted:
+            meet()
+            raise
+    part()
 
 
 def initial_state(training: Training) -> Any:
@@ -123,50 +137,60 @@ def best_state(folder: RunFolder, like: Any) -> Any:
 
 class _Loop(NamedTuple):
     training: Training
-    checkpoints: Checkpoints
-    metrics: Journal
-    clock: Journal
-    display: Display
-    interruption: "_Interruption"
+    place: Place
+    scribe: Scribe | None  # in the first process
+    interruption: Interruption
 
     def run(self, state: Any, batches: Any) -> None:
-        training = self.training
-        train_step, eval_step = _make_steps(training)
+        training, place = self.training, self.place
+        train_step, eval_step = _make_steps(training, place)
         _, key = _keys(training)
+        key = place.put_key(key)
         step, total = int(state.step), training.num_steps
-        watch = _Watch()
         unread = None
-        while step < total and not _is_over(self.metrics.records, training):
-            batch = jax.device_put(next(batches))
+        over = self._is_over()
+        while step < total and not over:
+            batch = place.put_batch(next(batches), training.axis_of_rows)
             with jax.transfer_guard("disallow"):
                 state, totals = train_step(state, batch, key)
             step += training.steps_per_dispatch
             if unread is not None:
                 self._record(*unread)
             unread = (step, totals)
-            evaluating = step % training.steps_per_evaluation == 0 or step == total
-            if not evaluating and not self.interruption.requested:
+            is_last = step == total
+            evaluating = step % training.steps_per_evaluation == 0 or is_last
+            stopping = self.interruption.is_due(step)
+            if not (evaluating or stopping):
                 continue
             self._record(*unread)
             unread = None
-            score = self._evaluate(step, eval_step, state) if evaluating else None
-            self.clock.write({"step": step, **watch.lap()})
-            self._save(state, batches, score)
-            if self.interruption.requested and step < total:
-                raise KeyboardInterrupt(
+            alone = place.take_state(state)
+            if self.scribe is not None:
+                score = self._evaluate(self.scribe, step, eval_step, alone) if evaluating else None
+                self.scribe.save(alone, batches.get_state(), score)
+            if stopping and not is_last:
+                if self.scribe is not None:
+                    self.scribe.finish()
+                raise Interrupted(
                     f"Interrupted after step {step} and saved; give the same command to go on."
                 )
+            over = self._is_over()
+        if self.scribe is not None:
+            self.scribe.finish()
+
+    def _is_over(self) -> bool:
+        """Whether the first process sees in its journal that the run may stop."""
+        return agree(self.scribe is not None and _is_over(self.scribe.evaluations, self.training))
 
     def _record(self, step: int, totals: dict[str, Any]) -> None:
         """Notes the steps of one dispatch, of which `step` is the last."""
         num_steps = self.training.steps_per_dispatch
         for i, one in enumerate(steps_of(jax.device_get(totals), num_steps), start=1 - num_steps):
             require_finite(one, step + i)
-            means = _means(one)
-            self.metrics.write({"step": step + i, "split": "train", **means})
-            self.display.step(means, float(one["loss"].count))
+            if self.scribe is not None:
+                self.scribe.record(step + i, _means(one), float(one["loss"].count))
 
-    def _evaluate(self, step: int, eval_step: Callable, state: Any) -> float:
+    def _evaluate(self, scribe: Scribe, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
         score = self.training.score(means)
@@ -175,25 +199,20 @@ class _Loop(NamedTuple):
                 f"After step {step} the score on dev is {score}. Lower the learning rate or clip "
                 "the gradient, and start again from the last checkpoint."
             )
-        self.metrics.write({"step": step, "split": "dev", **means})
-        self.display.line(f"step {step}, dev", means)
+        scribe.evaluated(step, means)
         return score
 
-    def _save(self, state: Any, batches: Any, score: float | None) -> None:
-        self.metrics.sync()
-        self.clock.sync()
-        self.checkpoints.save(state, position={"batches": batches.get_state()}, score=score)
 
-
-def _make_steps(training: Training) -> tuple[Callable, Callable]:
+def _make_steps(training: Training, place: Place) -> tuple[Callable, Callable]:
     loss_fn, carry = training.loss_fn, training.initial_carry
+    options: dict[str, Any] = {"mesh": place.mesh, "turns": place.turns}
     if carry is None:
-        train_step = make_train_step(loss_fn, training.optimizer)
+        train_step = make_train_step(loss_fn, training.optimizer, **options)
         eval_step = make_eval_step(loss_fn)
     else:
-        train_step = make_carried_train_step(loss_fn, training.optimizer)
+        train_step = make_carried_train_step(loss_fn, training.optimizer, **options)
         eval_step = make_carried_eval_step(loss_fn, carry)
-    return repeated(train_step, training.steps_per_dispatch), eval_step
+    return train_step if training.steps_per_dispatch == 1 else repeat_step(train_step), eval_step
 
 
 def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
@@ -216,49 +235,12 @@ def _keys(training: Training) -> tuple[jax.Array, jax.Array]:
     return key_init, key_steps
 
 
-def _is_over(records: list[dict[str, Any]], training: Training) -> bool:
+def _is_over(evaluations: list[dict[str, Any]], training: Training) -> bool:
     """Whether a run stops early: enough was reached, or the last `patience` evaluations brought no
     new best. A function of the journal, so that a run taken up again stops where it would have.
     """
-    scores = [training.score(record) for record in records if record["split"] == "dev"]
+    scores = [training.score(means) for means in evaluations]
     if not scores:
         return False
     best = max(scores)
     return best >= training.enough or len(scores) - scores.index(best) > training.patience
-
-
-class _Watch:
-    """Wall and processor time, lap by lap; that of the processor does not see what runs beside."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic(), time.process_time()
-
-    def lap(self) -> dict[str, float]:
-        now = time.monotonic(), time.process_time()
-        wall, cpu = (round(end - start, 3) for end, start in zip(now, self._started, strict=True))
-        self._started = now
-        return {"seconds": wall, "cpu_seconds": cpu}
-
-
-class _Interruption:
-    """Turns the first Ctrl-C, or the first polite kill, into a request that the loop looks at."""
-
-    def __init__(self, console: Console):
-        self.requested = False
-        self._console = console
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Interruption":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _request(self, number: int, frame: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt("Stopped at once; the same command goes on from what is saved.")
-        self.requested = True
-        self._console.print("Finishing the step and saving; once more to stop at once.")

@@ -1,11 +1,11 @@
 """The numbers of runs: of one at its end, and of several as a result with its spread."""
 
-import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.runner.files import read_json
 from experiments.runner.folder import RunFolder, write_json
 from experiments.runner.journal import read_journal
 
@@ -36,10 +36,14 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
     Raises:
       ValueError: if the run has not come to its end.
     """
+    path, what = folder.path / "result.json", "the result of a run"
     try:
-        return json.loads((folder.path / "result.json").read_text(encoding="utf-8"))
+        result = read_json(path, what)
     except FileNotFoundError:
         raise ValueError(f"{folder.path} has no result yet: let its training end first.") from None
+    if not isinstance(result.get("metrics"), dict):
+        raise ValueError(f"{path} is not {what}.")
+    return result
 
 
 def summarise_runs(paths: Sequence[pathlib.Path], metric: str) -> dict[str, Any]:
@@ -51,7 +55,9 @@ def summarise_runs(paths: Sequence[pathlib.Path], metric: str) -> dict[str, Any]
     """
     folders = [RunFolder.open(path) for path in paths]
     results = [read_result(folder) for folder in folders]
-    environments = [json.loads((path / "environment.json").read_text()) for path in paths]
+    environments = [
+        read_json(path / "environment.json", "the environment of a run") for path in paths
+    ]
     _require_repetitions(folders, results, environments)
     values = [_metric(result, metric) for result in results]
     first = environments[0]

@@ -5,7 +5,7 @@ import pathlib
 from typing import Literal
 
 from birnn_jax import Layer
-from experiments.runner.settings import TrainingSettings, require
+from experiments.runner.settings import RunSettings, require
 from experiments.spoken.features import Features, Kind
 from experiments.spoken.model import CELLS, Readout, SpeechModel, Task
 
@@ -13,7 +13,7 @@ BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "fsdd_mfcc13_int8.npz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeechConfig(TrainingSettings):
+class SpeechConfig(RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -54,14 +54,21 @@ class SpeechConfig(TrainingSettings):
     noise: float = 0.3
     """Standard deviation of noise on the features in training."""
 
+    epochs: int = 20
+    """Passes over the training data, at most."""
+    batch_size: int = 32
+    """Recordings or strings of a batch."""
+    learning_rate: float = 4e-3
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
+    to nothing at its end."""
     beam_width: int = 16
     """With --task row: beginnings that the search keeps when it decodes."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
-        self.require_positive("rate", "hidden_size", "strings", "beam_width")
-        self.require_shares("dropout")
+        self.require_positive("rate", "hidden_size", "strings", "batch_size", "beam_width")
+        self.require_rates("dropout")
         for name in ("noise", "deltas"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(bool(self.subsample), "subsample must have a number for each layer")

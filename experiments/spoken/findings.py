@@ -39,7 +39,8 @@ def finish(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
         {},
-        titles=("Loss, nats a sound", "Sounds with every label right"),
+        of="sound",
+        title="Sounds with every label right",
     )
     if listener.config.task == "label":
         said, found = ([one[i][0] for one in heard] for i in (0, 1))

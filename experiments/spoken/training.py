@@ -7,7 +7,6 @@ from typing import Any
 import jax
 
 from experiments.runner import loop
-from experiments.runner.averaging import average_of
 from experiments.runner.minibatches import Minibatches
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.features import num_frames
@@ -49,15 +48,11 @@ def make_training(config: SpeechConfig, parts: Parts, labels: Sequence[str]) -> 
     train = make_batches(config, parts.train, labels, epochs=config.epochs, seed=config.seed)
     return loop.Training(
         loss_fn=make_loss(config.model),
-        optimizer=config.make_optimizer(num_steps=len(train)),
         init_params=params_maker(config, len(labels)),
         train=train,
         dev=make_batches(config, parts.dev, labels),
-        steps_per_evaluation=train.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
         score=lambda means: -means["loss"],
-        evaluated_params=average_of,
+        **config.training(train.per_epoch, len(train)),
     )
 
 

@@ -118,8 +118,8 @@ def make_training(config: SyntheticConfig) -> loop.Training:
             method=METHODS[config.optimizer],
         ),
         init_params=functools.partial(init_params, config),
-        train=Numbers(config.seed, TRAIN, config.steps, per_item=config.steps_per_evaluation),
-        dev=Numbers(config.seed, DEV, -(-config.held_out // config.batch_size)),
+        train=Numbers(config, TRAIN, config.steps, per_item=config.steps_per_evaluation),
+        dev=Numbers(config, DEV, -(-config.held_out // config.batch_size)),
         steps_per_evaluation=config.steps_per_evaluation,
         patience=config.steps,
         seed=config.seed,
@@ -135,25 +135,33 @@ class Numbers:
     The seed travels with them, so that runs of every seed are one program, compiled once.
     """
 
-    def __init__(self, seed: int, part: int, total: int, *, per_item: int = 1):
+    def __init__(self, config: SyntheticConfig, part: int, total: int, *, per_item: int = 1):
         """Of one part: training, development or test."""
-        self._source, self._total, self._per_item = (seed, part), total, per_item
+        self._seed, self._batch_size = config.seed, config.batch_size
+        self._part, self._total, self._per_item = part, total, per_item
 
     def __len__(self) -> int:
         return self._total // self._per_item
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """`[3]` seed, part and number; or `[per_item, 3]`."""
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """Numbers `[]`, rows `[B]`; or a `per_item` of each."""
         first = index * self._per_item
-        rows = [(*self._source, first + i) for i in range(self._per_item)]
-        return np.array(rows if self._per_item > 1 else rows[0], np.uint32)
+        batches = [self._batch(first + i) for i in range(self._per_item)]
+        stacked = {name: np.stack([one[name] for one in batches]) for name in batches[0]}
+        return stacked if self._per_item > 1 else batches[0]
+
+    def _batch(self, number: int) -> dict[str, np.ndarray]:
+        numbers = {"seed": self._seed, "part": self._part, "number": number}
+        rows = np.arange(self._batch_size, dtype=np.int32)
+        return {name: np.array(n, np.uint32) for name, n in numbers.items()} | {"rows": rows}
 
 
 def examples_of(config: SyntheticConfig, batch: Any) -> Examples:
-    """Makes the batch of a seed, a part and a number, `[3]`."""
-    seed, part, number = batch
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1 + part), number)
-    return config.what.make(key, config.batch_size, config.length)
+    """Makes the rows `batch["rows"]` of the batch of a seed, a part and a number."""
+    key = jax.random.fold_in(jax.random.key(batch["seed"]), 1 + batch["part"])
+    key = jax.random.fold_in(key, batch["number"])
+    examples = config.what.make(key, config.batch_size, config.length)
+    return jax.tree.map(lambda leaf: leaf[batch["rows"]], examples)
 
 
 def make_loss(config: SyntheticConfig) -> loop.LossFn:

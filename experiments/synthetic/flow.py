@@ -24,7 +24,7 @@ class Flow(NamedTuple):
 
 def reach(config: SyntheticConfig, params: Any) -> Reach:
     """The geometric mean of the norms over test sequences, from the last step to the first."""
-    xs = examples_of(config, Numbers(config.seed, TEST, 1)[0]).xs[:_SEQUENCES]
+    xs = examples_of(config, Numbers(config, TEST, 1)[0]).xs[:_SEQUENCES]
     (norms,) = jacobian_norms(config.stack, params.rnn, xs)
     decades = {name: np.log10(np.maximum(by, _SMALLEST)) for name, by in norms._asdict().items()}
     return {name: by.mean(axis=0)[::-1] for name, by in decades.items()}

@@ -54,7 +54,7 @@ def train_run(
 
 def test(config: SyntheticConfig, params: Any) -> dict[str, float]:
     """The means over the test sequences, and what can be had without a memory."""
-    batches = Numbers(config.seed, TEST, -(-4 * config.held_out // config.batch_size))
+    batches = Numbers(config, TEST, -(-4 * config.held_out // config.batch_size))
     means = loop.evaluate(make_eval_step(make_loss(config)), params, batches)
     return means | {"memoryless": config.what.memoryless(config.length)}
 

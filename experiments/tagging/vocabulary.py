@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.runner.files import read_json
 from experiments.tagging.columns import Sentence
 
 UNKNOWN_WORD = 0
@@ -36,6 +37,11 @@ class Vocabulary(NamedTuple):
         """Rows of the table of characters, none and unknown included."""
         return len(self.characters) + 2
 
+    @property
+    def longest_word(self) -> int:
+        """Characters of the longest word of training; 1 if it is a text of characters."""
+        return max(map(len, self.usual_tag))
+
     def guess(self, word: str) -> str:
         """The baseline: the most frequent tag of the word, of all words where it is unknown."""
         return self.usual_tag.get(word, self.default_tag)
@@ -46,8 +52,25 @@ class Vocabulary(NamedTuple):
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Vocabulary":
-        """Reads what `save` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: if the file is something else.
+        """
+        what = "the vocabulary of a tagger"
+        try:
+            fields = read_json(path, what)
+            vocabulary = cls(**fields)
+        except FileNotFoundError:
+            raise ValueError(f"{path} does not exist: the run has lost its vocabulary.") from None
+        except TypeError:
+            raise ValueError(f"{path} is not {what}.") from None
+        kinds = (dict, list, list, dict, str)
+        values = (vocabulary.counts, vocabulary.characters, vocabulary.tags, vocabulary.usual_tag)
+        pairs = zip((*values, vocabulary.default_tag), kinds, strict=True)
+        if not all(isinstance(value, kind) for value, kind in pairs):
+            raise ValueError(f"{path} is not {what}.")
+        return vocabulary
 
 
 def build_vocabulary(sentences: Sequence[Sentence]) -> Vocabulary:
