@@ -10,7 +10,14 @@ import pytest
 
 from birnn_jax import cross_entropy
 from experiments.bilingual.config import TranslationConfig
-from experiments.bilingual.model import advance, encode, foretell, init_params, logits_of
+from experiments.bilingual.model import (
+    advance,
+    encode,
+    foretell,
+    init_params,
+    log_probs_of,
+    logits_of,
+)
 from experiments.bilingual.subwords import BEGIN, END
 from experiments.bilingual.training import Encoded, pad, smoothed
 
@@ -88,6 +95,19 @@ def test_without_teacher_the_decoder_reads_its_own_words(model):
     read = {**batch, "target": np.asarray(own.argmax(axis=-1))}
     again = foretold(translator, params, read, None)[0]
     np.testing.assert_allclose(again, own, atol=1e-5)
+
+
+def test_neither_marks_nor_an_empty_sentence_can_be_written(model):
+    _, params, _ = model
+    fed = np.random.default_rng(1).normal(size=[2, 3]).astype(np.float32)
+    log_probs = log_probs_of(params, fed, jnp.array([BEGIN, 5]))
+    assert np.isneginf(log_probs[:, :END]).all()
+    assert np.isneginf(log_probs[0, END]) and np.isfinite(log_probs[1, END:]).all()
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=-1), 1, rtol=1e-5)
+    logits = np.asarray(logits_of(params, fed))
+    np.testing.assert_allclose(
+        log_probs[1, END:] - log_probs[1, 5], logits[1, END:] - logits[1, 5], atol=1e-5
+    )
 
 
 def test_smoothed_loss_is_that_of_the_smoothed_target():

@@ -61,7 +61,7 @@ class TranslationConfig(RunSettings):
 
     epochs: int = 20
     """Passes over the training data, at most."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 3e-3
     """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
     to nothing at its end."""
     batch_size: int = 64

@@ -8,6 +8,9 @@
     a[i]         = tanh([s[i], c[i]] w)
     p(y[i])      = softmax(a[i] E^T + b)                       E, the embeddings of the target
 
+The multiplicative score is divided by the root of the size of the states: Adam moves all of its
+weights at once, and without that attention is stuck on one subword before it has learned which.
+
 References:
   Bahdanau, Cho and Bengio, Neural Machine Translation by Jointly Learning to Align and Translate,
   2015 ("additive"); Luong, Pham and Manning, Effective Approaches to Attention-based Neural
@@ -23,7 +26,7 @@ import jax.numpy as jnp
 
 import birnn_jax
 from birnn_jax import Cell, Layer, LayerParams, heads
-from experiments.bilingual.subwords import BEGIN
+from experiments.bilingual.subwords import BEGIN, END
 
 Attention = Literal["additive", "multiplicative", "none"]
 CELLS = {"gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
@@ -149,6 +152,16 @@ def logits_of(params: TranslatorParams, fed: jax.Array) -> jax.Array:
     return fed @ params.target.T + params.b.reshape((1,) * (fed.ndim - 1) + (-1,))
 
 
+def log_probs_of(params: TranslatorParams, fed: jax.Array, before: jax.Array) -> jax.Array:
+    """Log-probabilities `[B, W]` of what can be written next, after the subwords `[B]` before it.
+
+    Nothing but subwords and the end can be written, and the end not at once.
+    """
+    places = jnp.arange(params.b.shape[0])[None]
+    never = (places < END) | ((places == END) & (before[:, None] == BEGIN))
+    return jax.nn.log_softmax(jnp.where(never, -jnp.inf, logits_of(params, fed)))
+
+
 def foretell(
     model: Translator,
     params: TranslatorParams,
@@ -203,8 +216,10 @@ def _attend(
     if model.attention == "none":
         valid = jnp.arange(memory.states.shape[1])[None] < memory.lengths[:, None]
         return memory.summary, valid / jnp.maximum(memory.lengths, 1)[:, None]
-    attend = heads.general_attention
+    queries = hs[:, None]
     if model.attention == "additive":
         attend = heads.additive_attention
-    contexts, weights = attend(params.attention, hs[:, None], memory.states, memory.lengths)
+    else:
+        attend, queries = heads.general_attention, queries * memory.states.shape[2] ** -0.5
+    contexts, weights = attend(params.attention, queries, memory.states, memory.lengths)
     return contexts[:, 0], weights[:, 0]

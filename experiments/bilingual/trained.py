@@ -13,7 +13,7 @@ import numpy as np
 from birnn_jax import init_train_state
 from experiments.bilingual.beam import beam_search
 from experiments.bilingual.config import FILES, TranslationConfig
-from experiments.bilingual.model import State, Translator, advance, encode, foretell, logits_of
+from experiments.bilingual.model import State, Translator, advance, encode, foretell, log_probs_of
 from experiments.bilingual.pairs import Pair
 from experiments.bilingual.subwords import BEGIN, END, Subwords
 from experiments.bilingual.training import (
@@ -108,7 +108,7 @@ def _translate(
 
         def step(states: State, tokens: jax.Array) -> tuple[State, jax.Array]:
             states, _ = advance(model, params, of_all, states, params.target[tokens])
-            return states, jax.nn.log_softmax(logits_of(params, states.fed))
+            return states, log_probs_of(params, states.fed, tokens)
 
         found = beam_search(
             step,
@@ -132,7 +132,7 @@ def greedy(
     def body(carried: Any, _: Any) -> tuple[Any, jax.Array]:
         state, last, is_over = carried
         state, _ = advance(model, params, memory, state, params.target[last])
-        best = jnp.where(is_over, END, logits_of(params, state.fed).argmax(axis=-1))
+        best = jnp.where(is_over, END, log_probs_of(params, state.fed, last).argmax(axis=-1))
         return (state, best, is_over | (best == END)), best
 
     size = memory.lengths.shape[0]
