@@ -43,6 +43,12 @@ class Point:
         return forward * (3 if self.work == "train" else 1)
 
 
+def from_row(row: dict) -> Point:
+    """The point of a row of a file of results."""
+    fields = {field.name: row[field.name] for field in dataclasses.fields(Point)}
+    return Point(**{**fields, "shape": tuple(row["shape"])})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
     """A point and those measured side by side at it."""
@@ -84,6 +90,13 @@ def quick() -> Iterator[Case]:
     yield from grid(["lstm"], [STANDARD[1]], WORKS, ["birnn", "torch", "flax-linen"])
 
 
+def serving() -> Iterator[Case]:
+    """One sequence at a time, forward, through two layers."""
+    shapes = [(1, num_steps, size, 128) for num_steps in (20, 100) for size in (64, 128)]
+    candidates = ["birnn", "torch", "onnxruntime", "flax-linen"]
+    yield from grid(["lstm"], shapes, ["forward"], candidates, layers=2)
+
+
 def sweep() -> Iterator[Case]:
     """How time, memory and compile time grow with T, B, H and layers, one at a time."""
     candidates = ["birnn", "birnn-states", "torch", "flax-linen"]
@@ -93,20 +106,32 @@ def sweep() -> Iterator[Case]:
     shapes = [(batch_size, 100, 64, 128) for batch_size in (1, 4, 16, 64, 256)]
     shapes += [(16, 100, 64, hidden_size) for hidden_size in (16, 64, 256, 1024)]
     yield from grid(["lstm"], shapes, ["train"], candidates)
-    for layers in (1, 2, 4):
+    for layers in (2, 4):  # one is among the shapes above
         yield from grid(["lstm"], [(16, 100, 64, 128)], ["train"], candidates, layers=layers)
 
 
-def gpu(shapes: Sequence[tuple[int, int, int, int]]) -> Iterator[Case]:
+GPU_OURS = ("birnn", "birnn-states", "birnn-two-chains", "birnn-in-step")
+GPU_OURS += ("birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs")
+GPU_PEERS = ("torch", "flax-linen")
+
+
+def gpu() -> Iterator[Case]:
     """For one GPU: our own variants as rows, the cuDNN of torch and of JAX, three precisions."""
-    ours = ["birnn", "birnn-states", "birnn-two-chains", "birnn-in-step"]
-    ours += ["birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs"]
     for precision in PRECISIONS:
         cudnn = ["jax-cudnn"] if precision != "bfloat16" else []
-        candidates = [*ours, "torch", "flax-linen", *cudnn]
-        yield from grid(["lstm"], shapes, WORKS, candidates, precision=precision)
-        candidates = [*ours, "torch", "flax-linen"]
-        yield from grid(["gru"], shapes, WORKS, candidates, precision=precision)
+        candidates = [*GPU_OURS, *GPU_PEERS, *cudnn]
+        yield from grid(["lstm"], GPU_SHAPES, WORKS, candidates, precision=precision)
+        candidates = [*GPU_OURS, *GPU_PEERS]
+        yield from grid(["gru"], GPU_SHAPES, WORKS, candidates, precision=precision)
+
+
+def gpu_tiny() -> Iterator[Case]:
+    """Every candidate, precision, cell and work of the GPU suite, but few of their combinations."""
+    candidates = [*GPU_OURS, *GPU_PEERS, "jax-cudnn"]
+    yield from grid(["lstm"], TINY_SHAPES, ["train"], candidates)
+    candidates = ["birnn", *GPU_PEERS]
+    yield from grid(["gru"], TINY_SHAPES, ["forward"], candidates, precision="tf32")
+    yield from grid(["lstm"], TINY_SHAPES, ["forward"], candidates, precision="bfloat16")
 
 
 GPU_SHAPES = (
@@ -119,7 +144,8 @@ TINY_SHAPES = ((3, 5, 2, 7),)
 SUITES = {
     "standard": standard,
     "quick": quick,
+    "serving": serving,
     "sweep": sweep,
-    "gpu": lambda: gpu(GPU_SHAPES),
-    "gpu-tiny": lambda: gpu(TINY_SHAPES),
+    "gpu": gpu,
+    "gpu-tiny": gpu_tiny,
 }

@@ -1,9 +1,13 @@
 # Included by the Makefile. Results are appended to runs/benchmarks.jsonl.
 
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-sweep
 
 bench: $(VENV)/.benchmarks  ## Times the standard grid beside the other frameworks (15 minutes)
 	$(BIN)/python -m benchmarks.compare --suite standard
 
 bench-quick: $(VENV)/.benchmarks  ## Times one shape beside torch and Flax (under a minute)
 	$(BIN)/python -m benchmarks.compare --suite quick --seconds 3
+
+bench-sweep: $(VENV)/.benchmarks  ## Times sweeps over T, B, H and layers, and draws them
+	$(BIN)/python -m benchmarks.compare --suite sweep --resume --json runs/sweep.jsonl
+	$(BIN)/python -m benchmarks.report runs/sweep.jsonl --plots runs/plots

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the status is 1 if a candidate failed or got slower."""
     options = _parse(arguments)
     cases = list(_cases(options))
+    if options.resume:
+        cases = _without(cases, options.json)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     with Fleet(options.threads) as fleet, options.json.open("a") as out:
         rows = list(_measure_cases(fleet, cases, options, out))
@@ -121,6 +123,12 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
             )
 
 
+def _without(cases: Iterable[Case], path: Path) -> list[Case]:
+    """The cases of which `path` has no row."""
+    done = {_points.from_row(row) for row in report.read(path)} if path.exists() else set()
+    return [case for case in cases if case.point not in done]
+
+
 def _shape(text: str) -> tuple[int, ...]:
     shape = tuple(map(int, text.split(",")))
     if len(shape) != 4 or min(shape) < 1:
@@ -155,6 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=15, help="at most, and at least 5 where there is time")
     add("--seconds", type=float, default=12, help="of timing at each point, after 5 rounds")
     add("--json", type=Path, default=Path("runs/benchmarks.jsonl"), help="lines are appended")
+    add("--resume", action="store_true", help="leaves out the points that the file has already")
     add("--against", type=Path, help="a recorded run, to compare ratios with")
     return parser.parse_args(arguments)
 

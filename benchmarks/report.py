@@ -7,7 +7,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-OURS = "birnn"
+from benchmarks._points import JAX_PEERS
+
+RESULTS = Path(__file__).parent / "results"
+OURS, XLA_ALONE = "birnn", "birnn-xla"
 SLOWER = 0.9  # of the recorded ratio, as a geometric mean over the points
 
 
@@ -15,10 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table, and draws if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--summary", action="store_true", help="one line for each cell and work")
     parser.add_argument("--plots", type=Path, help="a folder for the plots")
     options = parser.parse_args(arguments)
     rows = [row for path in options.files for row in read(path)]
-    print(table(rows))
+    print(summary(rows) if options.summary else table(rows))
     if options.plots:
         from benchmarks import _plots  # matplotlib is wanted for this alone
 
@@ -48,11 +52,55 @@ def group_name(row: dict) -> str:
 
 def table(rows: Iterable[dict]) -> str:
     """Markdown: one table for each cell and work, one line a point, milliseconds and ratios."""
+    groups = _groups_by_shape(rows)
+    return "\n\n".join(_group_table(title, points) for title, points in groups.items())
+
+
+def _groups_by_shape(rows: Iterable[dict]) -> dict[str, dict[str, dict[str, dict]]]:
+    """By group, by shape, by candidate."""
     groups: dict[str, dict[str, dict[str, dict]]] = {}
     for row in rows:
         group = groups.setdefault(group_name(row), {})
         group.setdefault(shape_name(row), {})[row["candidate"]] = row
-    return "\n\n".join(_group_table(title, points) for title, points in groups.items())
+    return groups
+
+
+def summary(rows: Iterable[dict]) -> str:
+    """Markdown, one line for each cell and work: mean ratios, and in brackets the worst ones."""
+    lines = [
+        "| | PyTorch | Flax Linen | slowest gain over any JAX peer | of the GEMM peak "
+        "| XLA alone: Flax Linen | slowest gain of XLA alone |",
+        "| --- |" + " --- |" * 6,
+    ]
+    for title, by_shape in _groups_by_shape(rows).items():
+        points = list(by_shape.values())
+        cells = [
+            _mean_and_worst(ratios(points, "torch")),
+            _mean_and_worst(ratios(points, "flax-linen")),
+            _slowest_gain(points, OURS),
+            _gemm_percent(points),
+            _mean_and_worst(ratios(points, "flax-linen", XLA_ALONE)),
+            _slowest_gain(points, XLA_ALONE),
+        ]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _mean_and_worst(values: list[float]) -> str:
+    mean = geometric_mean(values)
+    return f"{mean:.2f} ({min(values):.2f})" if mean else ""
+
+
+def _slowest_gain(points: Sequence[dict[str, dict]], ours: str) -> str:
+    gains = [(min(ratios(points, peer, ours), default=math.inf), peer) for peer in JAX_PEERS]
+    gain, peer = min(gains)
+    return f"{gain:.2f}, {peer}" if gain < math.inf else ""
+
+
+def _gemm_percent(points: Sequence[dict[str, dict]]) -> str:
+    fractions = [point.get(OURS, {}).get("gemm_fraction") for point in points]
+    known = [fraction for fraction in fractions if fraction is not None]
+    return f"{100 * statistics.median(known):.0f}%" if known else ""
 
 
 def _group_table(title: str, points: dict[str, dict[str, dict]]) -> str:
@@ -95,9 +143,9 @@ def _median(points: Iterable[dict[str, dict]], name: str, key: str, unit: float)
     return f"{statistics.median(values) / unit:.2g}" if values else ""
 
 
-def ratios(points: Iterable[dict[str, dict]], name: str) -> list[float]:
+def ratios(points: Iterable[dict[str, dict]], name: str, ours: str = OURS) -> list[float]:
     """Time of a candidate over ours, at every point that has both."""
-    pairs = [(point.get(name, {}), point.get(OURS, {})) for point in points]
+    pairs = [(point.get(name, {}), point.get(ours, {})) for point in points]
     return [a["median_s"] / b["median_s"] for a, b in pairs if "median_s" in a and "median_s" in b]
 
 

@@ -44,6 +44,7 @@ from ._train import init_train_state as init_train_state
 from ._train import make_eval_step as make_eval_step
 from ._train import make_optimizer as make_optimizer
 from ._train import make_train_step as make_train_step
+from ._train import repeat_step as repeat_step
 from ._train import require_finite as require_finite
 from ._types import Bi as Bi
 from ._types import Cell as Cell

@@ -53,8 +53,8 @@ def scan_cell(
         computed again, "chunked" one carry in every sqrt(T) steps, for very long sequences: each
         chunk is run a second time.
       backend: what computes; changes time, not results. "xla" is always there, "cpu_kernel" is
-        native code for float32 and the cells ELMAN, GRU and LSTM on CPUs, "auto" takes it where
-        it can. `birnn_jax.backends()` says what is there.
+        native code for ELMAN, GRU and LSTM on CPUs, in float32 or 16 bits, "auto" takes it where it
+        can. `birnn_jax.backends()` says what is there.
 
     Returns:
       carry: the carry after the last visited step, leaves `[B, ...]`.

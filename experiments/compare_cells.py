@@ -126,7 +126,7 @@ def train_and_test(
         buckets=bucket_lengths([len(one.words) for one in sentences["test"]], 1),
         tokens_per_batch=tagging.tokens_per_batch,
     )
-    means = loop.evaluate(make_eval_step(make_loss(tagging.model)), params, batches)
+    means = loop.evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)
     usual = [
         vocabulary.guess(word) == tag
         for one in sentences["test"]

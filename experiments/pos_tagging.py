@@ -12,17 +12,12 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Iterable
 from typing import Annotated, Any
 
-import jax
 import tyro
 from rich.console import Console
 
-from birnn_jax import init_train_state
 from experiments.runner import loop
-from experiments.runner.averaging import average_of
-from experiments.runner.batches import Batches, bucket_lengths
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
@@ -31,15 +26,11 @@ from experiments.runner.plots import plot_comparison
 from experiments.runner.results import read_result
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence, read_sentences
-from experiments.tagging.config import (
-    TaggingConfig,
-    init_params,
-    make_loss,
-    make_tagging_optimizer,
-)
+from experiments.tagging.config import TaggingConfig, init_params, make_loss
 from experiments.tagging.export import export
 from experiments.tagging.findings import finish, print_summary, tag_all
-from experiments.tagging.trained import TrainedTagger
+from experiments.tagging.trained import TrainedTagger, split_words
+from experiments.tagging.training import best_params, make_word_training
 from experiments.tagging.vocabulary import Encoder, Vocabulary, build_vocabulary
 
 NAME = "pos_tagging"
@@ -52,23 +43,14 @@ def make_training(
     config: TaggingConfig, vocabulary: Vocabulary, train: list[Sentence], dev: list[Sentence]
 ) -> loop.Training:
     """Says to the runner what to train."""
-    buckets = bucket_lengths([len(sentence.words) for sentence in train], config.buckets)
     encoder = Encoder(vocabulary, config.word_width)
-    make_batches = functools.partial(
-        Batches, buckets=buckets, tokens_per_batch=config.tokens_per_batch
-    )
-    batches = make_batches(encoder.encode_all(train), epochs=config.epochs, seed=config.seed)
-    return loop.Training(
-        loss_fn=make_loss(config.model),
-        optimizer=make_tagging_optimizer(config, num_steps=len(batches)),
+    return make_word_training(
+        config,
+        loss_fn=make_loss(config.tagger),
         init_params=functools.partial(init_params, config, vocabulary),
-        train=batches,
-        dev=make_batches(encoder.encode_all(dev)),
-        steps_per_evaluation=batches.per_epoch,
-        patience=config.patience,
-        seed=config.seed,
-        score=lambda means: means["accuracy"],
-        evaluated_params=average_of,
+        train=encoder.encode_all(train),
+        dev=encoder.encode_all(dev),
+        metric="accuracy",
     )
 
 
@@ -199,26 +181,10 @@ def load_tagger(folder: RunFolder) -> TrainedTagger:
     """The best checkpoint of a run, from its folder alone."""
     config = TaggingConfig(**folder.settings)
     vocabulary = Vocabulary.load(folder.path / VOCABULARY)
-    optimizer = make_tagging_optimizer(config, num_steps=1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(init_params(config, vocabulary, key), optimizer),
-        jax.random.key(0),
-    )
-    params = average_of(loop.best_state(folder, like))
+    params = best_params(folder, config, functools.partial(init_params, config, vocabulary))
     return TrainedTagger(
-        config.model, params, vocabulary, config.word_width, config.tokens_per_batch
+        config.tagger, params, vocabulary, config.word_width, config.tokens_per_batch
     )
-
-
-def split_words(lines: Iterable[str]) -> list[list[str]]:
-    """Splits sentences at spaces."""
-    sentences = [line.split() for line in lines]
-    for number, words in enumerate(sentences, start=1):
-        if not words:
-            raise ValueError(f"Sentence {number} is empty: there is no word to tag.")
-    if not sentences:
-        raise ValueError("There is no sentence to tag.")
-    return sentences
 
 
 def main() -> None:

@@ -84,8 +84,9 @@ def test_table_says_why_there_are_no_native_kernels(absent):
 
 
 @pytest.mark.parametrize("wanted", ["auto", "cpu_kernel"])
-def test_kernel_is_chosen_where_it_can_compute(wanted, present):
-    assert choose_backend(wanted, *form_and_inputs()) == "cpu_kernel"
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_kernel_is_chosen_where_it_can_compute(wanted, dtype, present):
+    assert choose_backend(wanted, *form_and_inputs(dtype=dtype)) == "cpu_kernel"
 
 
 def test_kernel_is_not_chosen_where_xla_is_asked_for(present):
@@ -96,8 +97,9 @@ def refuse_other_cell(monkeypatch):
     return form_and_inputs(CLOCKED)
 
 
-def refuse_bfloat16(monkeypatch):
-    return form_and_inputs(dtype="bfloat16")
+def refuse_float64(monkeypatch):
+    form, _ = form_and_inputs()
+    return form, [jax.ShapeDtypeStruct((3, 5, 2), "float64")]
 
 
 def refuse_any_size(monkeypatch):
@@ -114,11 +116,11 @@ def refuse_on_gpu(monkeypatch):
     ("arrange", "message"),
     [
         (refuse_other_cell, "ELMAN, GRU and LSTM"),
-        (refuse_bfloat16, "float32, got bfloat16"),
+        (refuse_float64, "float32, got float64"),
         (refuse_any_size, r"numbers, got \(b, t, 2\)"),
         (refuse_on_gpu, "default backend is 'gpu'"),
     ],
-    ids=["other_cell", "bfloat16", "any_size", "gpu"],
+    ids=["other_cell", "float64", "any_size", "gpu"],
 )
 def test_kernel_that_cannot_compute_is_refused_by_name_and_passed_over_by_auto(
     arrange, message, present, monkeypatch

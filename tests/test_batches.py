@@ -94,3 +94,11 @@ def test_a_sequence_beyond_the_last_bucket_gets_a_multiple_of_it(examples):
     assert [bucket_of(n, (4, 8)) for n in (1, 4, 5, 8, 9, 17)] == [4, 4, 8, 8, 16, 24]
     batches = make(examples, buckets=(4,), tokens_per_batch=4)
     assert {batches[i]["labels"].shape[1] for i in range(len(batches))} == {4, 8, 12, 16, 20}
+
+
+def test_numbers_of_a_whole_sequence_become_a_column(examples):
+    numbered = [{"label": np.array(i), **example} for i, example in enumerate(examples)]
+    for batch in map(make(numbered).__getitem__, range(len(make(numbered)))):
+        filled = batch["rows"] >= 0
+        np.testing.assert_array_equal(batch["label"], np.where(filled, batch["rows"], 0))
+        assert batch["lengths"][filled].tolist() == [LENGTHS[row] for row in batch["rows"][filled]]

@@ -115,6 +115,26 @@ def test_every_suite_names_candidates_that_exist(suite):
     assert {name for case in cases for name in case.candidates} <= CANDIDATES.keys()
 
 
+def test_tiny_gpu_suite_leaves_nothing_of_the_gpu_suite_out():
+    def covered(suite):
+        cases = list(_points.SUITES[suite]())
+        names = {name for case in cases for name in case.candidates}
+        return names, *(
+            {getattr(case.point, key) for case in cases} for key in ("cell", "work", "precision")
+        )
+
+    assert covered("gpu-tiny") == covered("gpu")
+
+
+def test_stopped_run_goes_on_where_it_stopped(tmp_path):
+    cases = list(_points.SUITES["quick"]())
+    assert [case.point.work for case in cases] == ["forward", "train"]
+    path = tmp_path / "rows.jsonl"
+    assert compare._without(cases, path) == cases
+    path.write_text(json.dumps({**dataclasses.asdict(cases[0].point), "candidate": "birnn"}) + "\n")
+    assert compare._without(cases, path) == cases[1:]
+
+
 def test_table_shows_milliseconds_ratios_and_their_mean():
     rows = [
         make_row("birnn", 0.001, compile_s=2.0),
@@ -126,6 +146,27 @@ def test_table_shows_milliseconds_ratios_and_their_mean():
     assert "| 3,5,2,7 | 1 | 2 (2.00) |" in lines
     assert "| mean ratio | 1.00 | 4.00 |" in lines
     assert "| compile, s | 2 |  |" in lines
+
+
+def test_summary_shows_the_mean_and_the_worst():
+    rows = [
+        make_row("birnn", 0.001, gemm_fraction=0.5),
+        make_row("birnn-xla", 0.004),
+        make_row("keras", 0.002),
+        make_row("torch", 0.002),
+        make_row("flax-linen", 0.004),
+        make_row("birnn", 0.001, shape=(9, 5, 2, 7), gemm_fraction=0.7),
+        make_row("torch", 0.008, shape=(9, 5, 2, 7)),
+    ]
+    line = (
+        "| lstm train | 4.00 (2.00) | 4.00 (4.00) | 2.00, keras | 60% | 1.00 (1.00) | 0.50, keras |"
+    )
+    assert line == report.summary(rows).splitlines()[-1]
+
+
+def test_readme_has_the_summary_of_the_recorded_run():
+    readme = report.RESULTS.parent / "README.md"
+    assert report.summary(report.read(report.RESULTS / "cpu.jsonl")) in readme.read_text()
 
 
 def test_slower_than_recorded_is_reported_by_ratio_alone(capsys):

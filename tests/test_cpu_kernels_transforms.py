@@ -196,6 +196,14 @@ for check_vma in (True, False):
     assert "birnn_lstm_backward" in compiled.as_text()
     assert_close(compiled(inputs.params, inputs.xs, inputs.carry), want)
 
+def gradient_by_xla(run):
+    loss = lambda params, xs: weigh(run(params, xs))
+    return jax.jit(jax.grad(loss))(inputs.params, inputs.xs)
+
+alone = lambda params, xs: bidirectional(LSTM, params, xs, backend="xla")[1]
+specs = {"in_specs": (P(), P("rows")), "out_specs": P("rows")}
+assert_close(gradient_by_xla(jax.shard_map(alone, mesh=mesh, **specs)), gradient_by_xla(alone))
+
 by_rows, everywhere = NamedSharding(mesh, P("rows")), NamedSharding(mesh, P())
 args = (
     jax.device_put(inputs.params, everywhere),

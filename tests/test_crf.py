@@ -278,3 +278,8 @@ def test_parameters_are_named_and_start_at_zero():
     params = init_crf(num_classes=K)
     assert isinstance(params, CRFParams)
     assert not any(leaf.any() for leaf in params)
+
+
+def test_a_new_chain_can_be_donated_to_a_training_step():
+    step = jax.jit(lambda params: jax.tree.map(lambda leaf: leaf + 1, params), donate_argnums=0)
+    assert step(init_crf(num_classes=K)).end.tolist() == [1] * K

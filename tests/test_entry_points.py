@@ -11,7 +11,9 @@ from tests import _small_tagging
 MODULES = [
     *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
     *("experiments.deep_rnn", "experiments.gradient_flow", "experiments.memory_tasks"),
-    *("experiments.pos_tagging", "experiments.report"),
+    *("experiments.music", "experiments.ner", "experiments.pos_tagging", "experiments.report"),
+    *("experiments.sentiment", "experiments.speech", "experiments.time_series"),
+    "experiments.translation",
 ]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),

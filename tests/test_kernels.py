@@ -121,6 +121,15 @@ def test_plan_of_another_platform_changes_no_result(cell, lengths, monkeypatch, 
     assert_close(elsewhere(inputs), want, "float64")
 
 
+@pytest.mark.parametrize(("cell", "num_loops"), [(ELMAN, 2), (GRU, 2), (LSTM, 1)])
+def test_one_row_and_one_state_give_each_direction_its_own_loop(cell, num_loops):
+    params, xs, _, carry = random_inputs(cell, batch_size=1)
+    run = functools.partial(bidirectional, initial_carry=carry, backend="xla")
+    jaxpr = jax.make_jaxpr(functools.partial(run, cell))(params, xs).jaxpr
+    assert sum(eqn.primitive.name == "scan" for eqn in equations(jaxpr)) == num_loops
+    assert_close(run(cell, params, xs), run(as_plain(cell), params, xs))
+
+
 @CELLS
 def test_kernel_matches_loop_in_float64(cell, x64):
     params, xs, lengths, carry = inputs = random_inputs(cell, dtype="float64")

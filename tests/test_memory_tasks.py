@@ -10,10 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from birnn_jax import make_train_step
 from experiments import memory_tasks
 from experiments.runner import loop
-from experiments.runner.dispatch import repeated
 from experiments.runner.folder import RunFolder
 from experiments.synthetic import tasks
 from experiments.synthetic.config import (
@@ -186,9 +184,7 @@ def computed(settings):
     training = make_training(settings)
     batches = [[source[i].tolist() for i in range(len(source))] for source in parts(training)]
     state = loop.initial_state(training)
-    step = repeated(
-        make_train_step(training.loss_fn, training.optimizer), training.steps_per_dispatch
-    )
+    step, _ = loop._make_steps(training)
     text = jax.jit(step).lower(state, training.train[0], jax.random.key(0)).as_text()
     return batches, [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(state)], text
 

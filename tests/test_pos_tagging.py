@@ -12,6 +12,7 @@ import pytest
 from birnn_jax import make_train_step
 from experiments import pos_tagging
 from experiments.runner import loop
+from experiments.runner.batches import Batches
 from experiments.tagging.columns import Sentence, read_sentences
 from experiments.tagging.config import TaggingConfig, init_params
 from experiments.tagging.model import WordTagger, score, tagging_totals
@@ -148,8 +149,8 @@ def model():
     vocabulary = build_vocabulary(sentences)
     params = init_params(config, vocabulary, jax.random.key(0))
     examples = Encoder(vocabulary, config.word_width).encode_all(sentences)
-    batch = pos_tagging.Batches(examples, buckets=(8,), tokens_per_batch=24)[0]
-    return config.model, params, batch
+    batch = Batches(examples, buckets=(8,), tokens_per_batch=24)[0]
+    return config.tagger, params, batch
 
 
 @pytest.mark.parametrize("seed", [None, 0], ids=["evaluation", "training"])

@@ -15,8 +15,8 @@ FUNCTIONS = """
     accuracy attention_pool backends bidirectional classifier cross_entropy drop_connect dropout
     final_states init_attention_pool init_bidirectional init_classifier init_stack init_tagger
     init_train_state
-    locked_dropout make_eval_step make_optimizer make_train_step max_pool mean_pool require_finite
-    scan_cell stack stack_lengths stack_states tagger unstack_states word_dropout
+    locked_dropout make_eval_step make_optimizer make_train_step max_pool mean_pool repeat_step
+    require_finite scan_cell stack stack_lengths stack_states tagger unstack_states word_dropout
 """.split()
 CLASSES = "Bi Cell Layer Mask Segments Total TrainState".split()
 CELLS = "ELMAN GRU LSTM".split()

@@ -20,6 +20,7 @@ from birnn_jax import (
     make_eval_step,
     make_optimizer,
     make_train_step,
+    repeat_step,
     require_finite,
     tagger,
 )
@@ -148,6 +149,24 @@ def test_state_given_is_donated():
     make_train_step(linear_loss, optimizer)(state, GRADS, KEY)
     moments = [optax.tree.get(state.opt_state, name)["w"] for name in ("mu", "nu")]
     assert all(leaf.is_deleted() for leaf in [state.params["w"], *moments])
+
+
+def test_steps_in_one_call_are_those_of_one_call_each():
+    optimizer = make_optimizer(0.1, clip_norm=NORM)
+    first = lambda: init_train_state({"w": random_xs(4, D, H)}, optimizer)  # noqa: E731
+    step, batches = (
+        make_train_step(noisy_loss, optimizer),
+        [{"w": random_xs(i, D, H)} for i in (5, 6)],
+    )
+    state, metrics = first(), []
+    for batch in batches:
+        state, one = step(state, batch, KEY)
+        metrics.append(one)
+    stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
+    before = first()
+    got, got_metrics = repeat_step(step)(before, stack(batches), KEY)
+    assert_close((got, got_metrics), (state, stack(metrics)))
+    assert int(got.step) == 2 and before.params["w"].is_deleted()
 
 
 def test_eval_step_gives_no_key_and_returns_all_totals():

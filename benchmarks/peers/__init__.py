@@ -66,5 +66,6 @@ CANDIDATES = {
     "haiku": Candidate("haiku_rnn"),
     "equinox": Candidate("equinox_rnn"),
     "keras": Candidate("keras_rnn", environment={"KERAS_BACKEND": "jax"}),
+    "onnxruntime": Candidate("onnx_runtime"),
     "jax-cudnn": Candidate("jax_cudnn"),
 }

@@ -23,7 +23,7 @@ def make_program(point: Point, inputs: dict) -> Program:
         return torch.from_numpy(array).to(device=device, dtype=dtype)
 
     is_training = point.work == "train"
-    module = _make_module(point, inputs["weights"], move)
+    module = _make_module(point, inputs["weights"], move).train(is_training)
     xs = move(inputs["xs"]).requires_grad_(is_training)
     d_ys, lengths = move(inputs["d_ys"]), inputs["lengths"]
     if lengths is not None:
@@ -31,9 +31,10 @@ def make_program(point: Point, inputs: dict) -> Program:
     last: dict = {}
 
     def call():
-        module.zero_grad()
-        xs.grad = None
-        with torch.set_grad_enabled(is_training):
+        if is_training:
+            module.zero_grad()
+            xs.grad = None
+        with torch.inference_mode(not is_training):
             ys = _run(module, xs, lengths)
         if is_training:
             (ys * d_ys).sum().backward()

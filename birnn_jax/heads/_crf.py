@@ -29,8 +29,8 @@ def init_crf(*, num_classes: int) -> CRFParams:
       >>> init_crf(num_classes=5).transitions.shape
       (5, 5)
     """
-    zeros = jnp.zeros(num_classes)
-    return CRFParams(transitions=jnp.zeros([num_classes] * 2), start=zeros, end=zeros)
+    # Arrays of their own: a training step is given each buffer once, to write into.
+    return CRFParams(*(jnp.zeros(shape) for shape in ([num_classes] * 2, num_classes, num_classes)))
 
 
 def crf_loss(

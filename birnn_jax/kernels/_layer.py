@@ -6,97 +6,163 @@ mode, reverse mode, their compositions and `vmap` all work, which `jax.custom_vj
 """
 
 import functools
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
-from ._plan import get_plan
-from ._tangent import Kept, layer_tangent
+from ._operation import vary_alike
+from ._order import Outputs, Sequences, clear, to_time, to_visit, turn
+from ._plan import are_apart, get_plan
+from ._tangent import Kept, Visit, layer_tangent
+
+Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
 
 
-class Direction(NamedTuple):
-    """One direction of a layer, in the order of its visit."""
+def run_by_xla(
+    form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
+) -> Outputs:
+    """Runs every direction by the loops of XLA.
 
-    params: Any
-    carry: Any  # leaves [B, H]
-    xs: jax.Array  # [T, B, D], free of NaN in padding
-    mask: jax.Array | None  # [T, B, 1], True at valid steps
-
-
-def run_layer(
-    form: Form, keep_gates: bool, directions: tuple[Direction, ...]
-) -> tuple[tuple[Any, jax.Array], ...]:
-    """For each direction `(carry, hs)`, hs `[T, B, H]` in the order of the visit.
-
-    In padding hs are the frozen state. With `keep_gates` the gradient finds the activations of
-    every step, otherwise it computes them again from the states, in one product. Carries,
-    activations and the derivative are of the `sum_dtype` of params and xs, hs of their own.
+    With `keep_gates` the gradient finds the activations of every step, otherwise it computes them
+    again from the states, in one product. Carries, activations and the derivative are of the
+    `sum_dtype` of params and xs, outputs of their own dtype.
     """
-    shapes = [jax.tree.map(jnp.shape, direction) for direction in directions]
+    leaves, tree = jax.tree.flatten(sequences)
+    sequences = tree.unflatten(vary_alike(leaves))
+    shapes = [jax.tree.map(jnp.shape, one) for one in sequences]
     if not get_plan().stacked or shapes[1:] != shapes[:-1]:
-        return _run_layer(form, keep_gates, directions)
-    run_one = lambda direction: _run_layer(form, keep_gates, (direction,))[0]  # noqa: E731
-    outs = jax.vmap(run_one)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *directions))
-    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], outs) for i in range(len(directions)))
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _run_layer(
-    form: Form, keep_gates: bool, directions: tuple[Direction, ...]
-) -> tuple[tuple[Any, jax.Array], ...]:
-    del keep_gates
-
-    def keep(direction, activations, old, new):
-        return new.h.astype(direction.xs.dtype)
-
-    carries, hs = loop(form, directions, keep)
-    return tuple(zip(carries, hs, strict=True))
-
-
-@functools.partial(_run_layer.defjvp, symbolic_zeros=True)
-def _run_layer_jvp(form: Form, keep_gates: bool, primals: Any, tangents: Any) -> Any:
-    (directions,), (d_directions,) = primals, tangents
-
-    def keep(direction, activations, old, new):
-        del direction, new
-        return Kept(old, activations if keep_gates else None)
-
-    carries, kept = loop(form, directions, keep)
-    out = tuple(
-        (carry, _advance_by_one(before.carry.h, carry.h).astype(direction.xs.dtype))
-        for direction, carry, before in zip(directions, carries, kept, strict=True)
+        carries, ys = _run(form, keep_gates, reverse, sequences)
+        return Outputs(carries, (ys,), _sizes(sequences))
+    run_one = lambda one: _run(form, keep_gates, (False,), (one,))  # noqa: E731
+    turned = map(_turn, sequences, reverse)
+    (carries,), ys = jax.vmap(run_one)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *turned))
+    return Outputs(
+        tuple(jax.tree.map(lambda leaf, i=i: leaf[i], carries) for i in range(len(reverse))),
+        tuple(map(turn, ys, reverse)),
     )
-    return out, layer_tangent(form, directions, kept, d_directions)
 
 
-def loop(form: Form, directions: tuple[Direction, ...], keep: Any) -> tuple[Any, Any]:
-    """Carries, and what `keep(direction, activations, old carry, new carry)` keeps of every step.
+def _turn(one: Sequences, reverse: bool) -> Sequences:
+    xs, valid = (None if leaf is None else turn(leaf, reverse) for leaf in (one.xs, one.valid))
+    return one._replace(xs=xs, valid=valid)
 
-    All directions advance in one loop: their chains are independent work inside a step.
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _run(
+    form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
+) -> Results:
+    del keep_gates
+    keep_nothing = lambda activations, old, new: None  # noqa: E731
+    if not are_apart(sequences[0].carry):
+        return loop(form, reverse, sequences, keep_nothing)[0]
+    alone = [
+        loop(form, (back,), (one,), keep_nothing)[0]
+        for one, back in zip(sequences, reverse, strict=True)
+    ]
+    carries, ys = zip(*alone, strict=True)
+    return tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)
+
+
+@functools.partial(_run.defjvp, symbolic_zeros=True)
+def _run_jvp(
+    form: Form, keep_gates: bool, reverse: tuple[bool, ...], primals: Any, tangents: Any
+) -> Any:
+    (sequences,), (d_sequences,) = primals, tangents
+    results, kept = loop(
+        *(form, reverse, sequences),
+        lambda activations, old, new: Kept(old, activations if keep_gates else None),
+    )
+    visits = tuple(map(_visit, sequences, reverse))
+    d_visits = tuple(map(_visit_of_tangent, d_sequences, sequences, reverse))
+    d_carries, d_hs = zip(*layer_tangent(form, visits, kept, d_visits), strict=True)
+    d_ys = [
+        to_time(d_h, one.valid, back)
+        for d_h, one, back in zip(d_hs, sequences, reverse, strict=True)
+    ]
+    return results, (d_carries, jnp.concatenate(d_ys, axis=-1))
+
+
+def _visit(one: Sequences, reverse: bool) -> Visit:
+    mask = None if one.valid is None else to_visit(one.valid[..., None], None, reverse)
+    return Visit(one.params, one.carry, to_visit(one.xs, one.valid, reverse), mask)
+
+
+def _visit_of_tangent(d: Sequences, primal: Sequences, reverse: bool) -> Visit:
+    still = isinstance(d.xs, SymbolicZero)
+    xs = d.xs if still else to_visit(d.xs, primal.valid, reverse)
+    return Visit(d.params, d.carry, xs, None)
+
+
+def loop(
+    form: Form,
+    reverse: tuple[bool, ...],
+    sequences: tuple[Sequences, ...],
+    keep: Callable[[Any, Any, Any], Any],
+) -> tuple[Results, tuple[Any, ...]]:
+    """Results, and what `keep(activations, old carry, new carry)` keeps of every step.
+
+    What is kept is `[T, B, ...]` in the order of the visit. All directions advance in one loop:
+    their chains are independent work inside a step. Each reads and writes where its step stands,
+    so that nothing is turned or put side by side in memory.
     """
+    if sequences[0].xs.shape[1] == 0:  # a loop that never runs is traced, and slices, all the same
+        (_, ys), kept = loop(form, reverse, tuple(map(_with_a_step, sequences)), keep)
+        carries = tuple(one.carry for one in sequences)
+        return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], kept)
+    sizes = _sizes(sequences)
+    batch_size, num_steps, _ = sequences[0].xs.shape
+    ys = jnp.zeros([batch_size, num_steps, sum(sizes)], sequences[0].params.w_h.dtype)
+    ys, *_ = vary_alike([ys, *jax.tree.leaves(sequences)])
     plan = get_plan()
-    weights = [form.pack(direction.params) for direction in directions]
-    xs = tuple(direction.xs for direction in directions)
+    weights = [form.pack(one.params) for one in sequences]
     if plan.hoisted:
-        xs = tuple(form.project(w, x) for w, x in zip(weights, xs, strict=True))
-    activate = form.finish if plan.hoisted else form.activate
+        sequences = tuple(
+            one._replace(xs=form.project(w, clear(one.xs, one.valid)))
+            for w, one in zip(weights, sequences, strict=True)
+        )
+    step = functools.partial(_step, form, form.finish if plan.hoisted else form.activate)
+    offsets = itertools.accumulate(sizes, initial=0)
+    places = tuple(zip(reverse, offsets, strict=False))
 
-    def body(carries, inputs):
-        steps = [
-            _step(form, activate, w, carry, x, valid)
-            for w, carry, (x, valid) in zip(weights, carries, inputs, strict=True)
-        ]
-        kept = [
-            keep(direction, activations, old, new)
-            for direction, old, (activations, new) in zip(directions, carries, steps, strict=True)
-        ]
-        return tuple(new for _, new in steps), tuple(kept)
+    def body(state, index):
+        carries, ys = state
+        new_carries, kept = [], []
+        for w, old, one, (back, offset) in zip(weights, carries, sequences, places, strict=True):
+            time = num_steps - 1 - index if back else index
+            x, valid = _at(one.xs, time), None if one.valid is None else _at(one.valid, time)
+            activations, new = step(w, old, clear(x, valid), valid)
+            y = clear(new.h, valid).astype(ys.dtype)[:, None]
+            ys = jax.lax.dynamic_update_slice(
+                ys, y, (0, time, offset), allow_negative_indices=False
+            )
+            new_carries.append(new)
+            kept.append(keep(activations, old, new))
+        return (tuple(new_carries), ys), tuple(kept)
 
-    carries = tuple(direction.carry for direction in directions)
-    inputs = tuple(zip(xs, (direction.mask for direction in directions), strict=True))
-    return jax.lax.scan(body, carries, inputs, unroll=plan.unroll)
+    carries = tuple(one.carry for one in sequences)
+    steps = jnp.arange(num_steps)
+    return jax.lax.scan(body, (carries, ys), steps, unroll=plan.unroll)
+
+
+def _sizes(sequences: tuple[Sequences, ...]) -> tuple[int, ...]:
+    return tuple(one.carry.h.shape[-1] for one in sequences)
+
+
+def _at(leaf: jax.Array, time: jax.Array) -> jax.Array:
+    """One step of `[B, T, ...]`."""
+    return jax.lax.dynamic_index_in_dim(leaf, time, 1, False, allow_negative_indices=False)
+
+
+def _with_a_step(one: Sequences) -> Sequences:
+    def add(leaf: jax.Array | None) -> jax.Array | None:
+        return None if leaf is None else jnp.zeros([len(leaf), 1, *leaf.shape[2:]], leaf.dtype)
+
+    return one._replace(xs=add(one.xs), valid=add(one.valid))
 
 
 def _step(
@@ -105,12 +171,5 @@ def _step(
     activations = activate(weights, x, carry.h)
     new = form.update(activations, carry)
     if valid is not None:
-        new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)
+        new = jax.tree.map(lambda new, old: jnp.where(valid[:, None], new, old), new, carry)
     return activations, new
-
-
-def _advance_by_one(before: jax.Array, last: jax.Array) -> jax.Array:
-    """The states after every step from those before; written so that XLA fuses it away."""
-    is_last = jnp.arange(before.shape[0])[:, None, None] == before.shape[0] - 1
-    shifted = jax.lax.pad(before, jnp.zeros([], before.dtype), [(-1, 1, 0), (0, 0, 0), (0, 0, 0)])
-    return jnp.where(is_last, last[None], shifted)

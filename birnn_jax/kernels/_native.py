@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from .._dtypes import widen
 from ._form import Form
+from ._layer import Results, run_by_xla
 from ._operation import Operation
-from ._order import Outputs, Sequences, run_by_xla
+from ._order import Outputs, Sequences
 from ._saved import CELLS, Saved, compute_saved
-
-Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
 
 
 class Setting(NamedTuple):
@@ -49,9 +49,16 @@ class _Args(NamedTuple):
 def run_natively(
     form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
 ) -> Outputs:
-    """As `run_by_xla`, with the outputs in one array."""
-    carries, ys = _run(Setting(form, keep_gates, reverse), sequences)
-    return Outputs(carries, (ys,), tuple(one.params.w_h.shape[0] for one in sequences))
+    """As `run_by_xla`, with the outputs in one array.
+
+    Inputs and weights of 16 bits are widened, exactly, before; outputs are narrowed after. In
+    between everything is float32, and so is what a weight's gradient is added up in.
+    """
+    dtype = sequences[0].xs.dtype
+    wide = tuple(one._replace(params=widen(one.params), xs=widen(one.xs)) for one in sequences)
+    carries, ys = _run(Setting(form, keep_gates, reverse), wide)
+    sizes = tuple(one.params.w_h.shape[0] for one in sequences)
+    return Outputs(carries, (ys.astype(dtype),), sizes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

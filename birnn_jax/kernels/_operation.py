@@ -61,7 +61,7 @@ class Operation:
     def bind(self, static: Hashable, args: Any) -> Any:
         """The results, by whatever the platform of the program has."""
         leaves, tree = jax.tree.flatten(args)
-        leaves = _vary_alike(leaves)
+        leaves = vary_alike(leaves)
         results = self._primitive.bind(*leaves, static=static, tree=tree)
         return jax.tree.unflatten(jax.tree.structure(self._shapes(static, args)), results)
 
@@ -149,7 +149,7 @@ def _unfold(leaf: jax.Array, size: int) -> jax.Array:
     return leaf.reshape(size, leaf.shape[0] // max(size, 1), *leaf.shape[1:])
 
 
-def _vary_alike(leaves: list[Any]) -> list[Any]:
+def vary_alike(leaves: list[Any]) -> list[Any]:
     """Inside `shard_map`: all leaves vary over the axes over which any of them does."""
     if jax.sharding.get_abstract_mesh().empty:
         return leaves

@@ -1,4 +1,4 @@
-"""A layer with rows first and time in its own order, as callers have it, by the loops of XLA."""
+"""A layer with rows first and time in its own order, as callers have it, and in that of a visit."""
 
 import dataclasses
 import itertools
@@ -6,9 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-
-from ._form import Form
-from ._layer import Direction, run_layer
 
 
 class Sequences(NamedTuple):
@@ -39,31 +36,22 @@ class Outputs:
         return tuple(jnp.split(self.parts[0], list(itertools.accumulate(self.sizes))[:-1], axis=-1))
 
 
-def run_by_xla(
-    form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
-) -> Outputs:
-    """Runs every direction; `keep_gates` as in `run_layer`."""
-    directions = tuple(map(to_direction, sequences, reverse))
-    carries, hs = zip(*run_layer(form, keep_gates, directions), strict=True)
-    ys = tuple(map(to_time, hs, sequences, reverse))
-    return Outputs(carries, ys)
+def to_visit(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
+    """`[B, T, .]` as `[T, B, .]` in the order of the visit, zero where nothing is visited."""
+    leaf = turn(clear(leaf, valid), reverse)
+    return leaf.swapaxes(0, 1)
 
 
-def to_direction(one: Sequences, reverse: bool) -> Direction:
-    """In the order in which the direction visits time; what stands in padding is gone."""
-    if one.valid is None:
-        return Direction(one.params, one.carry, _to_visit(one.xs, reverse), None)
-    mask = one.valid[..., None]
-    xs = jnp.where(mask, one.xs, 0)
-    return Direction(one.params, one.carry, _to_visit(xs, reverse), _to_visit(mask, reverse))
+def to_time(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
+    """`[T, B, .]` in the order of the visit as `[B, T, .]`, zero where nothing was visited."""
+    return clear(turn(leaf.swapaxes(0, 1), reverse), valid)
 
 
-def to_time(hs: jax.Array, one: Sequences, reverse: bool) -> jax.Array:
-    """`[T, B, .]` in the order of the visit to `[B, T, .]`, zero where nothing was visited."""
-    ys = (hs[::-1] if reverse else hs).swapaxes(0, 1)
-    return ys if one.valid is None else jnp.where(one.valid[..., None], ys, 0)
+def turn(leaf: jax.Array, reverse: bool) -> jax.Array:
+    """`[B, T, ...]` from the last step to the first."""
+    return leaf[:, ::-1] if reverse else leaf
 
 
-def _to_visit(xs: jax.Array, reverse: bool) -> jax.Array:
-    xs = xs.swapaxes(0, 1)
-    return xs[::-1] if reverse else xs
+def clear(leaf: jax.Array, valid: jax.Array | None) -> jax.Array:
+    """`[..., .]` with zeros where `valid`, of the axes before, is not true."""
+    return leaf if valid is None else jnp.where(valid[..., None], leaf, 0)

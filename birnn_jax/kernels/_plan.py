@@ -4,7 +4,7 @@ benchmarks/README.md has the measurements and how to repeat them. The backend is
 function is traced: compiled for another device it is as right, and perhaps not as fast.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,18 +18,23 @@ class Plan(NamedTuple):
     hoisted: bool  # x w_x of all steps before the loop, or [x, h] [w_x; w_h] in the step
     unroll: int  # steps in one iteration of the loop
     chunked: bool  # the derivative in chunks of time, or all of time at once
+    apart: int  # rows up to which each direction has a loop of its own, if nothing is kept
 
 
 PLANS = {
-    # JAX 0.10.2, 2 cores with AVX-512. Two-dimensional products use both cores and take half the
-    # time of a batch of two. Hoisting lost at every shape but B = 1 (0.7 to 0.4 of the speed).
+    # JAX 0.10.2, 2 cores with AVX-512. A batch of two products is as fast as two, and forward too,
+    # but LSTM training then has 0.94 of the speed (0.84 to 1.07 by shape). Hoisting lost at every
+    # shape (0.48 to 0.95 of the speed). Unrolling won nothing, up to 32 steps.
     # All of time at once overflows the cache, LSTM at 32,128,128,256: 183 against 172 ms of CPU.
-    "cpu": Plan(stacked=False, hoisted=False, unroll=1, chunked=True),
+    # XLA runs a body of at most 8 kernels without its scheduler: at one row that is worth more than
+    # two directions at once. Forward at 1,100,64,64, Elman 0.09 against 0.14 ms, GRU 0.27 against
+    # 0.30; the step of the LSTM has 9 kernels, and takes 0.40 against 0.34.
+    "cpu": Plan(stacked=False, hoisted=False, unroll=1, chunked=True, apart=1),
     # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
     # body of five kernels or more becomes a CUDA graph.
-    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False),
+    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False, apart=0),
     # Unmeasured.
-    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False),
+    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0),
 }
 
 # With gates kept: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
@@ -43,6 +48,11 @@ _PARTS, _MIN_ROWS_OF_PART = 8, 128
 def get_plan() -> Plan:
     """The plan of the default backend."""
     return PLANS.get(jax.default_backend(), PLANS["gpu"])
+
+
+def are_apart(carry: Any) -> bool:
+    """True if each direction has a loop of its own, for a carry of leaves `[B, H]`."""
+    return len(carry) == 1 and carry.h.shape[0] <= get_plan().apart
 
 
 def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:

@@ -12,7 +12,7 @@ from ._gates import gate_of_tanh
 from ._gru import GRU_FORM
 from ._layer import loop
 from ._lstm import LSTM_FORM
-from ._order import Sequences, to_direction, to_time
+from ._order import Sequences, to_time
 
 
 class Saved(NamedTuple):
@@ -60,10 +60,9 @@ def compute_saved(
 ) -> tuple[Saved, ...]:
     """As the native code keeps it, by XLA."""
     keep = CELLS[form].keep
-    directions = tuple(map(to_direction, sequences, reverse))
-    _, saved = loop(form, directions, lambda one, activations, old, new: keep(activations, new))
+    _, saved = loop(form, reverse, sequences, lambda activations, old, new: keep(activations, new))
     saved = tuple(one if keep_gates else one._replace(gates=None) for one in saved)
     return tuple(
-        jax.tree.map(lambda leaf, one=one, back=back: to_time(leaf, one, back), leaves)
+        jax.tree.map(lambda leaf, one=one, back=back: to_time(leaf, one.valid, back), leaves)
         for leaves, one, back in zip(saved, sequences, reverse, strict=True)
     )

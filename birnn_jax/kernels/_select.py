@@ -57,8 +57,8 @@ def _find_obstacle(form: Form | None, inputs: Sequence[jax.Array]) -> str | None
             "computes ELMAN, GRU and LSTM, the same cell in both directions, in one dtype and "
             "without Segments; this layer is another."
         )
-    if inputs[0].dtype != jnp.float32:
-        return f"computes in float32, got {inputs[0].dtype}."
+    if sum_dtype(inputs[0].dtype) != jnp.float32:
+        return f"adds up in float32, got {inputs[0].dtype}."
     # As in a program that `jax.export` writes for any batch, which cannot hold native code.
     if not all(isinstance(size, int) for xs in inputs for size in xs.shape):
         return f"needs sizes that are numbers, got {inputs[0].shape}."

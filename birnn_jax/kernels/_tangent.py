@@ -17,6 +17,15 @@ from ._form import Form
 from ._plan import chunk_steps, get_plan
 
 
+class Visit(NamedTuple):
+    """One direction of a layer, in the order in which it visits time."""
+
+    params: Any
+    carry: Any  # leaves [B, H]
+    xs: jax.Array  # [T, B, D], zero in padding
+    mask: jax.Array | None  # [T, B, 1], True at valid steps
+
+
 class Kept(NamedTuple):
     """What the forward pass keeps of every step."""
 

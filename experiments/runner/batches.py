@@ -14,8 +14,10 @@ import grain
 import jax
 import numpy as np
 
-Example = Mapping[str, np.ndarray]  # arrays `[T, ...]` of one sequence, all with the same T
-Batch = dict[str, np.ndarray]  # the same, padded and stacked to `[B, T, ...]`; lengths, rows `[B]`
+# Arrays `[T, ...]` of one sequence, all with the same T, and numbers `[]` of all of it.
+Example = Mapping[str, np.ndarray]
+# The same, padded and stacked to `[B, T, ...]`, numbers to `[B]`; lengths, rows `[B]`.
+Batch = dict[str, np.ndarray]
 
 _BUCKET_STEP = 4
 
@@ -69,6 +71,11 @@ def bucket_of(length: int, buckets: Sequence[int]) -> int:
     return fitting[0] if fitting else -(-length // buckets[-1]) * buckets[-1]
 
 
+def num_steps(example: Example) -> int:
+    """The length T of an example."""
+    return next(len(array) for array in example.values() if array.ndim)
+
+
 def pad(
     examples: Sequence[Example], rows: Sequence[int] | np.ndarray, *, size: int, length: int
 ) -> Batch:
@@ -78,16 +85,16 @@ def pad(
     """
     chosen = [examples[row] for row in rows]
     batch = {
-        name: np.zeros([size, length, *array.shape[1:]], array.dtype)
+        name: np.zeros([size, length, *array.shape[1:]] if array.ndim else [size], array.dtype)
         for name, array in examples[0].items()
     }
     batch["lengths"] = np.zeros([size], np.int32)
     batch["rows"] = np.full([size], -1, np.int32)
     batch["rows"][: len(rows)] = rows
     for i, example in enumerate(chosen):
+        batch["lengths"][i] = num_steps(example)
         for name, array in example.items():
-            batch["lengths"][i] = len(array)
-            batch[name][i, : len(array)] = array
+            batch[name][i, *(slice(n) for n in array.shape[:1])] = array
     return batch
 
 
@@ -111,7 +118,7 @@ class Batches:
         self._tokens_per_batch = tokens_per_batch
         self._epochs = epochs
         self._seed = seed
-        lengths = [len(next(iter(example.values()))) for example in examples]
+        lengths = [num_steps(example) for example in examples]
         padded = np.array([bucket_of(length, buckets) for length in lengths])
         order = np.argsort(lengths, kind="stable")
         self._buckets = {int(n): order[padded[order] == n] for n in np.unique(padded)}

@@ -178,12 +178,15 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sha256(path: pathlib.Path) -> str:
-    try:
+    """Of a file's bytes; of a folder's files, names and bytes."""
+    if not path.exists():
+        raise ValueError(f"{path} does not exist.")
+    if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; a file was expected.") from None
+    total = hashlib.sha256()
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        total.update(f"{file.relative_to(path)} {_sha256(file)}\n".encode())
+    return total.hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

@@ -22,6 +22,7 @@ from birnn_jax import (
     init_train_state,
     make_eval_step,
     make_train_step,
+    repeat_step,
     require_finite,
 )
 from birnn_jax.checkpoint import Checkpoints
@@ -31,7 +32,7 @@ from experiments.runner.carried import (
     make_carried_eval_step,
     make_carried_train_step,
 )
-from experiments.runner.dispatch import repeated, steps_of
+from experiments.runner.dispatch import steps_of
 from experiments.runner.folder import RunFolder
 from experiments.runner.interruption import Interruption
 from experiments.runner.machines import current_place
@@ -210,7 +211,7 @@ def _make_steps(training: Training, place: Place) -> tuple[Callable, Callable]:
     else:
         train_step = make_carried_train_step(loss_fn, training.optimizer, **options)
         eval_step = make_carried_eval_step(loss_fn, carry)
-    return repeated(train_step, training.steps_per_dispatch), eval_step
+    return train_step if training.steps_per_dispatch == 1 else repeat_step(train_step), eval_step
 
 
 def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:

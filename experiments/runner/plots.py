@@ -17,18 +17,26 @@ _CROWDED = 25  # labels, above which a confusion matrix shows the most frequent 
 Records = Sequence[Mapping[str, Any]]
 
 
-def plot_curves(path: pathlib.Path, records: Records, baselines: Mapping[str, float]) -> None:
-    """Draws loss and accuracy over the steps, with a line at the accuracy of each baseline."""
+def plot_curves(
+    path: pathlib.Path,
+    records: Records,
+    baselines: Mapping[str, float],
+    *,
+    metric: str = "accuracy",
+    title: str = "Words right",
+    of: str = "word",
+) -> None:
+    """Draws loss and a metric over the steps, with a line at the metric of each baseline."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _plot_metric(left, records, "loss")
-    left.set(title="Loss, nats a word", yscale="log")
+    left.set(title=f"Loss, nats a {of}", yscale="log")
     left.legend(frameon=False)
-    _plot_metric(right, records, "accuracy")
-    right.set_title("Words right")
+    _plot_metric(right, records, metric)
+    right.set_title(title)
     for name, value in baselines.items():
         _plot_baseline(right, name, value)
-    lowest = min([*baselines.values(), *_column(_of(records, "dev"), "accuracy")[-1:]])
+    lowest = min([*baselines.values(), *_column(_of(records, "dev"), metric)[-1:]])
     right.set_ylim(max(0.0, lowest - 0.1), 1.0)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (left, right):
@@ -39,17 +47,21 @@ def plot_curves(path: pathlib.Path, records: Records, baselines: Mapping[str, fl
 
 
 def plot_comparison(
-    path: pathlib.Path, groups: Mapping[str, Sequence[Records]], *, title: str
+    path: pathlib.Path,
+    groups: Mapping[str, Sequence[Records]],
+    *,
+    title: str,
+    metric: str = "accuracy",
 ) -> None:
-    """Draws accuracy on dev over the steps: a line for each run, a colour for each group."""
+    """Draws a metric on dev over the steps: a line for each run, a colour for each group."""
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, (label, runs) in enumerate(groups.items()):
         color = f"C{number}"
         for records in runs:
             dev = _of(records, "dev")
-            axes.plot(_column(dev, "step"), _column(dev, "accuracy"), "o-", color=color, ms=3)
-        last = [_column(_of(records, "dev"), "accuracy")[-1] for records in runs]
+            axes.plot(_column(dev, "step"), _column(dev, metric), "o-", color=color, ms=3)
+        last = [_column(_of(records, "dev"), metric)[-1] for records in runs]
         axes.plot([], [], "o-", color=color, label=f"{label}: {np.mean(last):.1%}")
     axes.set(xlabel="step", xlim=(0, None), title=title)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -59,7 +71,9 @@ def plot_comparison(
     figure.savefig(path, dpi=150)
 
 
-def plot_confusion(path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str]) -> None:
+def plot_confusion(
+    path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str], *, items: str = "words"
+) -> None:
     """Draws how often each label (row) is taken for each other (column): shares and counts."""
     labels, counts = _confusion(gold, predicted)
     totals = counts.sum(axis=1)
@@ -73,7 +87,7 @@ def plot_confusion(path: pathlib.Path, gold: Sequence[str], predicted: Sequence[
     axes.set_yticks(range(len(labels)), rows)
     axes.xaxis.set_ticks_position("top")
     axes.xaxis.set_label_position("top")
-    axes.set(xlabel="predicted", ylabel="right, with the number of words")
+    axes.set(xlabel="predicted", ylabel=f"right, with the number of {items}")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, column in np.argwhere(counts):
@@ -97,7 +111,9 @@ def _confusion(gold: Sequence[str], predicted: Sequence[str]) -> tuple[list[str]
 
 
 def _plot_metric(axes: Axes, records: Records, name: str) -> None:
-    train, dev = _of(records, "train"), _of(records, "dev")
+    train, dev = (
+        [record for record in _of(records, split) if name in record] for split in ("train", "dev")
+    )
     size = max(1, len(train) // _SMOOTHED)
     groups = [train[i : i + size] for i in range(0, len(train), size)]
     steps = [np.mean(_column(group, "step")) for group in groups]

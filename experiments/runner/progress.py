@@ -1,7 +1,8 @@
 """What a run shows while it goes on: a bar, and one line an evaluation."""
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -55,6 +56,16 @@ class Display:
         self._console.print(f"{text}: {_words(metrics)}", highlight=False)
 
 
+def teller(console: Console) -> Callable[[str], None]:
+    """What prints a sentence as it is, paths in it too."""
+    return functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+
+
 def _words(metrics: Mapping[str, float]) -> str:
-    shown = {"loss": "loss {:.3f}", "accuracy": "accuracy {:.2%}"}
+    shown = {
+        "loss": "loss {:.3f}",
+        "accuracy": "accuracy {:.2%}",
+        "f1": "F1 {:.2%}",
+        "mae": "MAE {:.4f}",
+    }
     return ", ".join(shown[name].format(metrics[name]) for name in shown if name in metrics)

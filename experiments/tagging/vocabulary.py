@@ -37,6 +37,11 @@ class Vocabulary(NamedTuple):
         """Rows of the table of characters, none and unknown included."""
         return len(self.characters) + 2
 
+    @property
+    def longest_word(self) -> int:
+        """Characters of the longest word of training; 1 if it is a text of characters."""
+        return max(map(len, self.usual_tag))
+
     def guess(self, word: str) -> str:
         """The baseline: the most frequent tag of the word, of all words where it is unknown."""
         return self.usual_tag.get(word, self.default_tag)

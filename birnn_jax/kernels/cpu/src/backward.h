@@ -5,76 +5,15 @@
 // gradients of weights and inputs are products over all of the group.
 #pragma once
 
-#include "forward.h"
+#include "products.h"
+#include "sums.h"
+#include "transposed.h"
+#include "visits.h"
 
 namespace birnn::BIRNN_ISA {
 
 // Visits in a group, at least.
 constexpr long kGroup = 128;
-
-// Rows of a transposed weight matrix, packed for products with derivatives of sums:
-// [size / kPanel][panels][N * kWidth][kPanel].
-template <class Cell, int First, int N>
-class Transposed {
- public:
-  static constexpr int kPanel = 4 * kWidth;
-
-  Transposed(const float* w, long size, long hidden)
-      : size_(size),
-        panels_(count_panels<Cell>(hidden)),
-        packed_((size + kPanel - 1) / kPanel * panels_ * N * kWidth * kPanel) {
-    float* out = packed_;
-    for (long to = 0; to < size; to += kPanel)
-      for (long panel = 0; panel < panels_; panel++)
-        for (int n = 0; n < N; n++, out += kWidth * kPanel) {
-          const Columns<Cell> from(hidden, panel, First + n);
-          const float* in = w + from.gate * hidden + from.unit;
-          for (long j = 0; j < kPanel; j++)
-            for (long k = 0; k < kWidth; k++)
-              out[k * kPanel + j] = to + j < size && k < from.size
-                                        ? in[(to + j) * Cell::kGates * hidden + k]
-                                        : 0.0f;
-        }
-  }
-
-  // For k from begin to end, the columns from `column` on, at most kPanel of them:
-  // target(k)[j] += sum over n of d_sums[n of k] w[column + j, n]
-  template <class Target>
-  void multiply(long column, long begin, long end, const float* d_sums, long group,
-                Target target) const {
-    const long vectors = (smaller(kPanel, size_ - column) + kWidth - 1) / kWidth;
-    switch (vectors) {
-      case 1: return multiply<1>(column, begin, end, d_sums, group, target);
-      case 2: return multiply<2>(column, begin, end, d_sums, group, target);
-      case 3: return multiply<3>(column, begin, end, d_sums, group, target);
-      default: return multiply<4>(column, begin, end, d_sums, group, target);
-    }
-  }
-
- private:
-  template <int V, class Target>
-  void multiply(long column, long begin, long end, const float* d_sums, long group,
-                Target target) const {
-    constexpr long kDepth = N * kWidth;  // of one panel
-    const float* w = packed_ + column / kPanel * panels_ * kDepth * kPanel;
-    for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < V; n++) acc[r][n] = load(target(first + r) + n * kWidth);
-      for (long panel = 0; panel < panels_; panel++) {
-        ByRows<tile.kRows> a;
-        for (int r = 0; r < tile.kRows; r++)
-          a.rows[r] = d_sums + (panel * group + first + r) * kPanel + First * kWidth;
-        multiply_add<tile.kRows, V, 0, kPanel>(acc, a, w + panel * kDepth * kPanel, kDepth);
-      }
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < V; n++) store(target(first + r) + n * kWidth, acc[r][n]);
-    });
-  }
-
-  const long size_, panels_;
-  const Array<float> packed_;
-};
 
 template <class Cell>
 class Backward {
@@ -165,21 +104,13 @@ class Backward {
       const long row = rows_.begin + i;
       if (is_valid(layer_, row, step)) {
         visits_[count] = {i, step};
-        befores_[count++] = step_before(row, step);
+        befores_[count++] = step_before(layer_, row, step);
       } else if (grads_.xs) {
         std::memset(grads_.xs + (row * layer_.steps + step) * layer_.inputs, 0,
                     layer_.inputs * sizeof(float));
       }
     }
     return count;
-  }
-
-  // The step of this row that was visited before this one, or -1.
-  long step_before(long row, long step) const {
-    const long ahead = layer_.reverse ? 1 : -1;
-    do step += ahead;
-    while (step >= 0 && step < layer_.steps && !is_valid(layer_, row, step));
-    return step < layer_.steps ? step : -1;
   }
 
   void work(long count, long steps) {
@@ -252,38 +183,16 @@ class Backward {
 
   void add_weights(long count) {
     for (long panel = 0; panel < panels_; panel++) {
-      add_weights<Cell::kXFirst, Cell::kX>(panel, count, arguments_, layer_.inputs, grads_.w_x);
-      add_weights<Cell::kHFirst, Cell::kH>(panel, count, arguments_ + layer_.inputs,
-                                           layer_.hidden, grads_.w_h);
+      const Products products{panel, count, layer_.hidden, stride_, d_sums(panel, 0)};
+      products.add<Cell, Cell::kXFirst, Cell::kX>(arguments_, layer_.inputs, grads_.w_x);
+      products.add<Cell, Cell::kHFirst, Cell::kH>(arguments_ + layer_.inputs, layer_.hidden,
+                                                  grads_.w_h);
       Vec sums[4];
       for (int n = 0; n < 4; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)
         for (int n = 0; n < 4; n++) sums[n] += load(d_sums(panel, k) + n * kWidth);
       for (int n = 0; n < 4; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
     }
-  }
-
-  // d_w[j, columns of the panel] += sum over visits of arguments[j] d_sums
-  template <int First, int N>
-  void add_weights(long panel, long count, const float* arguments, long size, float* d_w) const {
-    const long columns = Cell::kGates * layer_.hidden;
-    long to[N], sizes[N];
-    for (int n = 0; n < N; n++) {
-      const Columns<Cell> place(layer_.hidden, panel, First + n);
-      to[n] = place.gate * layer_.hidden + place.unit;
-      sizes[n] = place.size;
-    }
-    for_tiles(0, size, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < N; n++)
-          acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
-      const ByColumns<tile.kRows> a{arguments + first, stride_};
-      multiply_add<tile.kRows, N, 0, kPanel>(acc, a, d_sums(panel, 0) + First * kWidth, count);
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < N; n++)
-          store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);
-    });
   }
 
   void write_inputs(long count) const {

@@ -3,14 +3,10 @@
 #include <cstring>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
+#include "buffers.h"
 #include "layer.h"
 #include "parallel.h"
-
-namespace ffi = xla::ffi;
+#include "partial.h"
 
 namespace birnn {
 
@@ -48,54 +44,6 @@ std::atomic<const Kernels*>& chosen() {
 }
 
 const Kernels& get_kernels() { return *chosen().load(); }
-
-// The buffers of a call, in the order in which the Python side flattens them.
-class Arguments {
- public:
-  explicit Arguments(ffi::RemainingArgs buffers) : buffers_(buffers) {}
-
-  template <class T = float>
-  const T* next(ffi::Span<const std::int64_t>* shape = nullptr) {
-    auto buffer = buffers_.get<ffi::AnyBuffer>(used_++);
-    if (!buffer.has_value()) return nullptr;
-    if (shape) *shape = buffer->dimensions();
-    return static_cast<const T*>(buffer->untyped_data());
-  }
-
- private:
-  ffi::RemainingArgs buffers_;
-  std::size_t used_ = 0;
-};
-
-// XLA takes the memory of large arrays from the system anew for every execution. Huge pages, where
-// the system grants them on request, save most of the page faults, a third of a training step.
-void advise(void* data, std::size_t size) {
-#if defined(__linux__)
-  constexpr std::uintptr_t kPage = 4096, kLarge = 1 << 22;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(data) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(data) + size) / kPage * kPage;
-  if (end >= begin + kLarge) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#else
-  static_cast<void>(data), static_cast<void>(size);
-#endif
-}
-
-class Results {
- public:
-  explicit Results(ffi::RemainingRets buffers) : buffers_(buffers) {}
-
-  float* next(ffi::Span<const std::int64_t>* shape = nullptr) {
-    auto buffer = buffers_.get<ffi::AnyBuffer>(used_++);
-    if (!buffer.has_value()) return nullptr;
-    if (shape) *shape = (*buffer)->dimensions();
-    advise((*buffer)->untyped_data(), (*buffer)->size_bytes());
-    return static_cast<float*>((*buffer)->untyped_data());
-  }
-
- private:
-  ffi::RemainingRets buffers_;
-  std::size_t used_ = 0;
-};
 
 // What is kept for the backward pass.
 enum Keep : std::int64_t { kNothing = 0, kStates = 1, kGates = 2 };
@@ -155,33 +103,6 @@ ffi::Error forward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::Remainin
   });
   return ffi::Error::Success();
 }
-
-// Weight gradients of one task but the first, which has the results themselves.
-struct Partial {
-  std::vector<float> w_x, w_h, b, b_hn;
-
-  Gradients begin(const CellKernels& cell, const Layer& layer, Gradients grads) {
-    const long columns = cell.gates * layer.hidden;
-    w_x.resize(layer.inputs * columns);
-    w_h.resize(layer.hidden * columns);
-    b.resize(columns);
-    b_hn.resize(layer.hidden);
-    grads.w_x = w_x.data(), grads.w_h = w_h.data(), grads.b = b.data(), grads.b_hn = b_hn.data();
-    return grads;
-  }
-
-  void add_to(const Gradients& grads) const {
-    add(w_x, grads.w_x);
-    add(w_h, grads.w_h);
-    add(b, grads.b);
-    if (grads.b_hn) add(b_hn, grads.b_hn);
-  }
-
- private:
-  static void add(const std::vector<float>& from, float* to) {
-    for (std::size_t k = 0; k < from.size(); k++) to[k] += from[k];
-  }
-};
 
 ffi::Error backward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::RemainingArgs buffers,
                     ffi::RemainingRets results, ffi::Span<const std::int64_t> reverse,

@@ -1,5 +1,6 @@
 // Compiled once for every instruction set, each time into a namespace of its own.
 #include "backward.h"
+#include "forward.h"
 
 namespace birnn::BIRNN_ISA {
 namespace {

@@ -34,6 +34,9 @@ constexpr int kTileRows = BIRNN_TILE_ROWS;
 typedef float Vec __attribute__((vector_size(4 * BIRNN_WIDTH)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * BIRNN_WIDTH)));
 
+BIRNN_INLINE long smaller(long a, long b) { return a < b ? a : b; }
+BIRNN_INLINE long larger(long a, long b) { return a > b ? a : b; }
+
 BIRNN_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
 BIRNN_INLINE Vec load(const float* p) {

@@ -1,0 +1,39 @@
+// Gradients of weights: products of what they were multiplied with and derivatives of sums.
+#pragma once
+
+#include "cells.h"
+#include "gemm.h"
+
+namespace birnn::BIRNN_ISA {
+
+// Of one panel, over a group of visits.
+struct Products {
+  long panel, visits, hidden;
+  long stride;          // from one visit to the next, of arguments
+  const float* d_sums;  // [visits, 4 * kWidth]
+
+  // d_w[j, columns of the panel] += sum over visits of arguments[j] d_sums
+  template <class Cell, int First, int N>
+  void add(const float* arguments, long size, float* d_w) const {
+    const long columns = Cell::kGates * hidden;
+    long to[N], sizes[N];
+    for (int n = 0; n < N; n++) {
+      const Columns<Cell> place(hidden, panel, First + n);
+      to[n] = place.gate * hidden + place.unit;
+      sizes[n] = place.size;
+    }
+    for_tiles(0, size, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < N; n++)
+          acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
+      const ByColumns<tile.kRows> a{arguments + first, stride};
+      multiply_add<tile.kRows, N, 0, 4 * kWidth>(acc, a, d_sums + First * kWidth, visits);
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < N; n++)
+          store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);
+    });
+  }
+};
+
+}  // namespace birnn::BIRNN_ISA

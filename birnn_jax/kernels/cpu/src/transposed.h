@@ -1,0 +1,74 @@
+// Products of derivatives of sums with transposed weights.
+#pragma once
+
+#include "cells.h"
+#include "gemm.h"
+#include "memory.h"
+
+namespace birnn::BIRNN_ISA {
+
+// Rows of a transposed weight matrix, packed for products with derivatives of sums:
+// [size / kPanel][panels][N * kWidth][kPanel].
+template <class Cell, int First, int N>
+class Transposed {
+ public:
+  static constexpr int kPanel = 4 * kWidth;
+
+  Transposed(const float* w, long size, long hidden)
+      : size_(size),
+        panels_(count_panels<Cell>(hidden)),
+        packed_((size + kPanel - 1) / kPanel * panels_ * N * kWidth * kPanel) {
+    float* out = packed_;
+    for (long to = 0; to < size; to += kPanel)
+      for (long panel = 0; panel < panels_; panel++)
+        for (int n = 0; n < N; n++, out += kWidth * kPanel) {
+          const Columns<Cell> from(hidden, panel, First + n);
+          const float* in = w + from.gate * hidden + from.unit;
+          for (long j = 0; j < kPanel; j++)
+            for (long k = 0; k < kWidth; k++)
+              out[k * kPanel + j] = to + j < size && k < from.size
+                                        ? in[(to + j) * Cell::kGates * hidden + k]
+                                        : 0.0f;
+        }
+  }
+
+  // For k from begin to end, the columns from `column` on, at most kPanel of them:
+  // target(k)[j] += sum over n of d_sums[n of k] w[column + j, n]
+  template <class Target>
+  void multiply(long column, long begin, long end, const float* d_sums, long group,
+                Target target) const {
+    const long vectors = (smaller(kPanel, size_ - column) + kWidth - 1) / kWidth;
+    switch (vectors) {
+      case 1: return multiply<1>(column, begin, end, d_sums, group, target);
+      case 2: return multiply<2>(column, begin, end, d_sums, group, target);
+      case 3: return multiply<3>(column, begin, end, d_sums, group, target);
+      default: return multiply<4>(column, begin, end, d_sums, group, target);
+    }
+  }
+
+ private:
+  template <int V, class Target>
+  void multiply(long column, long begin, long end, const float* d_sums, long group,
+                Target target) const {
+    constexpr long kDepth = N * kWidth;  // of one panel
+    const float* w = packed_ + column / kPanel * panels_ * kDepth * kPanel;
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][4];
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < V; n++) acc[r][n] = load(target(first + r) + n * kWidth);
+      for (long panel = 0; panel < panels_; panel++) {
+        ByRows<tile.kRows> a;
+        for (int r = 0; r < tile.kRows; r++)
+          a.rows[r] = d_sums + (panel * group + first + r) * kPanel + First * kWidth;
+        multiply_add<tile.kRows, V, 0, kPanel>(acc, a, w + panel * kDepth * kPanel, kDepth);
+      }
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < V; n++) store(target(first + r) + n * kWidth, acc[r][n]);
+    });
+  }
+
+  const long size_, panels_;
+  const Array<float> packed_;
+};
+
+}  // namespace birnn::BIRNN_ISA

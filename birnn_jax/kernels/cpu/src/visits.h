@@ -1,0 +1,26 @@
+// Which steps of which rows are worked on.
+#pragma once
+
+#include "layer.h"
+#include "vector.h"
+
+namespace birnn::BIRNN_ISA {
+
+// A step of a row that is visited.
+struct Visit {
+  long row, step;
+};
+
+BIRNN_INLINE bool is_valid(const Layer& layer, long row, long step) {
+  return layer.valid == nullptr || layer.valid[row * layer.steps + step];
+}
+
+// The step of this row that was visited before this one, or -1.
+inline long step_before(const Layer& layer, long row, long step) {
+  const long ahead = layer.reverse ? 1 : -1;
+  do step += ahead;
+  while (step >= 0 && step < layer.steps && !is_valid(layer, row, step));
+  return step < layer.steps ? step : -1;
+}
+
+}  // namespace birnn::BIRNN_ISA

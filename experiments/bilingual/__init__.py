@@ -1,0 +1,1 @@
+"""Translation: pairs of sentences, subwords, an encoder and a decoder that attends to it."""

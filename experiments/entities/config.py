@@ -1,0 +1,78 @@
+"""The settings of a tagger of entities, and what follows from them."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+import jax
+import numpy as np
+
+from experiments.entities.columns import Columns
+from experiments.entities.model import EntityParams, EntityTagger, init_entities
+from experiments.entities.schemes import Scheme, complete, scheme_of
+from experiments.tagging.files import FileSettings
+from experiments.tagging.vectors import put_vectors
+from experiments.tagging.vocabulary import Encoder, Vocabulary
+
+BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "ner_wnut17.tsv.gz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EntityConfig(FileSettings):
+    """Everything that decides the outcome of a run."""
+
+    train: pathlib.Path = BUNDLED
+    """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
+    or .gz. Of a file with lines "# split = train" that part is read."""
+    word_column: int = 0
+    """Column of the word: 0 is the first."""
+    tag_column: int = -1
+    """Column of the tag: -1 is the last."""
+    scheme: Literal["auto", "BIO", "IOB1", "BIOES", "BMES"] = "auto"
+    """Scheme of the tags; auto finds it out by their letters, and takes BI for BIO."""
+
+    hidden_size: int = 100
+    """Hidden units of each layer and direction."""
+    crf: bool = True
+    """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
+    every word gets its tag alone."""
+
+    recall_cost: float = 3.0
+    """Nats that training gives to "outside" at the words of an entity, so that it has to be more
+    certain of them: more entities are found, and more that are wrong."""
+
+    @property
+    def columns(self) -> Columns:
+        """Where word and tag stand."""
+        return Columns(self.word_column, self.tag_column)
+
+    @property
+    def named_scheme(self) -> Scheme | None:
+        """The scheme, None if it is to be found out."""
+        return None if self.scheme == "auto" else self.scheme
+
+    def model(self, vocabulary: Vocabulary) -> EntityTagger:
+        """The static part of the model."""
+        tags = tuple(vocabulary.tags)
+        return EntityTagger(self.tagger, tags, scheme_of(tags), self.crf, self.recall_cost)
+
+    def encoder(self, vocabulary: Vocabulary) -> Encoder:
+        """What turns sentences into arrays."""
+        return Encoder(vocabulary, min(self.word_width, vocabulary.longest_word))
+
+
+def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:
+    """The vocabulary with every tag that the scheme has for the entities of training."""
+    return vocabulary._replace(tags=complete(vocabulary.tags, scheme))
+
+
+def init_params(
+    config: EntityConfig,
+    vocabulary: Vocabulary,
+    vectors: dict[str, np.ndarray],
+    key: jax.Array,
+) -> EntityParams:
+    """The parameters before training, words with a vector starting from it; consumes `key`."""
+    params = init_entities(config.model(vocabulary), key, **config.sizes(vocabulary))
+    table = put_vectors(params.words.words, vocabulary, vectors)
+    return params._replace(words=params.words._replace(words=table))

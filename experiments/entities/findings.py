@@ -1,0 +1,127 @@
+"""What a trained tagger of entities finds and what it misses, in numbers, text and pictures."""
+
+import functools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from experiments.entities.config import EntityConfig
+from experiments.entities.model import EntityTagger, decode
+from experiments.entities.schemes import OUTSIDE, split_tag
+from experiments.entities.scorer import Score, score_entities
+from experiments.runner.folder import RunFolder, write_text
+from experiments.runner.journal import read_journal
+from experiments.runner.plots import plot_confusion, plot_curves
+from experiments.runner.results import write_result
+from experiments.tagging.aligned import aligned
+from experiments.tagging.columns import Sentence
+from experiments.tagging.trained import label_rows
+from experiments.tagging.vocabulary import Vocabulary
+
+
+class TrainedEntityTagger(NamedTuple):
+    """Finds entities with a trained model."""
+
+    config: EntityConfig
+    params: Any
+    vocabulary: Vocabulary
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tags of each word of each sentence; a sentence has at least one word."""
+        encoder = self.config.encoder(self.vocabulary)
+        labels = label_rows(
+            functools.partial(_decode, self.config.model(self.vocabulary), self.params),
+            [encoder.encode_words(words) for words in sentences],
+            self.config.tokens_per_batch,
+        )
+        return [[self.vocabulary.tags[k] for k in row] for row in labels]
+
+
+@jax.jit(static_argnames="model")
+def _decode(model: EntityTagger, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return decode(model, params, batch)
+
+
+def finish(
+    folder: RunFolder, tagger: TrainedEntityTagger, test: Sequence[Sentence], console: Console
+) -> None:
+    """Tests the tagger, prints how it does, and leaves the results in the run folder."""
+    predicted = tagger.tag([sentence.words for sentence in test])
+    scores = print_scores(test, predicted, console)
+    write_predictions(folder, test, predicted)
+    wrong = [
+        mistakes(one, tags)
+        for one, tags in zip(test, predicted, strict=True)
+        if is_wrong(one, tags)
+    ]
+    write_text(folder.path / "mistakes.txt", "\n\n\n".join(wrong) + "\n")
+    overall = scores[""]
+    by_class = {f"f1_{name}": score.f1 for name, score in scores.items() if name}
+    metrics = {name: getattr(overall, name) for name in ("f1", "precision", "recall")}
+    write_result(folder, metrics | by_class)
+    records = read_journal(folder.path / "metrics.jsonl")
+    plot_curves(folder.path / "curves.png", records, {}, metric="f1", title="F1 of entities")
+    entities = [
+        [split_tag(tag)[1] or tag for row in rows for tag in row]
+        for rows in ([one.tags for one in test], predicted)
+    ]
+    plot_confusion(folder.path / "confusion.png", *entities)
+    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+
+
+def is_wrong(sentence: Sentence, predicted: Sequence[str]) -> bool:
+    """Whether a tag differs."""
+    return list(sentence.tags) != list(predicted)
+
+
+def write_predictions(
+    folder: RunFolder, test: Sequence[Sentence], predicted: Sequence[Sequence[str]]
+) -> None:
+    """Writes word, right tag and predicted tag, which is what conlleval reads."""
+    blocks = [
+        "".join("\t".join(row) + "\n" for row in zip(one.words, one.tags, tags, strict=True))
+        for one, tags in zip(test, predicted, strict=True)
+    ]
+    write_text(folder.path / "predictions.tsv", "\n".join(blocks))
+
+
+def print_scores(
+    test: Sequence[Sentence], predicted: Sequence[Sequence[str]], console: Console
+) -> dict[str, Score]:
+    """Prints precision, recall and F1, and a few sentences with their mistakes."""
+    gold = [one.tags for one in test]
+    scores = score_entities(gold, predicted)
+    console.print(table_of(scores, gold), highlight=False)
+    wrong = [pair for pair in zip(test, predicted, strict=True) if is_wrong(*pair)]
+    if wrong:
+        console.print(f"{len(wrong):,} sentences have a mistake; some of them:\n", highlight=False)
+    for pair in random.Random(0).sample(wrong, min(3, len(wrong))):
+        console.print(mistakes(*pair) + "\n", highlight=False, markup=False, soft_wrap=True)
+    return scores
+
+
+def table_of(scores: Mapping[str, Score], gold: Sequence[Sequence[str]]) -> Table:
+    """Precision, recall and F1, overall and by class."""
+    words = sum(map(len, gold))
+    table = Table(title=f"{len(gold):,} sentences, {words:,} words", title_justify="left")
+    for name in ("entities", "in the text", "found", "precision", "recall", "F1"):
+        table.add_column(name, justify="left" if name == "entities" else "right")
+    for name, score in scores.items():
+        shares = (f"{share:.2%}" for share in (score.precision, score.recall, score.f1))
+        table.add_row(name or "all", f"{score.present:,}", f"{score.found:,}", *shares)
+    return table
+
+
+def mistakes(sentence: Sentence, predicted: Sequence[str]) -> str:
+    """A sentence, its predicted tags, and below a wrong one the right one."""
+    right = [
+        "" if gold == tag else gold for gold, tag in zip(sentence.tags, predicted, strict=True)
+    ]
+    said = [
+        tag if gold or tag != OUTSIDE else "" for gold, tag in zip(right, predicted, strict=True)
+    ]
+    return aligned([["", *sentence.words], ["said", *said], ["right", *right]])

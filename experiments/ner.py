@@ -1,0 +1,230 @@
+"""Named entities in real text, with a bidirectional LSTM over words and characters and a CRF.
+
+    python -m experiments.ner train
+    python -m experiments.ner predict "Barack Obama flew to New York ."
+    python -m experiments.ner compare --picture crf.png
+
+Question: what do the CRF and the second direction give, without pretrained vectors? The results are
+in experiments/README.md.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from experiments.entities.columns import Columns, read_answers, read_entities
+from experiments.entities.config import EntityConfig, init_params, with_all_tags
+from experiments.entities.findings import (
+    TrainedEntityTagger,
+    finish,
+    print_scores,
+    table_of,
+)
+from experiments.entities.model import entity_totals
+from experiments.entities.schemes import Scheme, scheme_of
+from experiments.entities.scorer import score_entities
+from experiments.runner import loop
+from experiments.runner.command import run_command
+from experiments.runner.folder import RunFolder
+from experiments.runner.parts import Part, named_part, read_parts
+from experiments.runner.progress import teller
+from experiments.runner.results import has_result
+from experiments.runner.sweep import compare_variants
+from experiments.tagging.aligned import aligned
+from experiments.tagging.columns import Sentence
+from experiments.tagging.files import start_run, with_vectors
+from experiments.tagging.trained import split_words
+from experiments.tagging.training import best_params, make_word_training
+from experiments.tagging.vocabulary import Vocabulary, build_vocabulary
+
+NAME = "ner"
+VOCABULARY = "vocabulary.json"
+RUNS = pathlib.Path("runs") / NAME
+RUN = RUNS / "one"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "crf, both directions": {},
+    "crf, forwards only": {"direction": "fwd"},
+    "no crf, both directions": {"crf": False},
+    "no crf, forwards only": {"crf": False, "direction": "fwd"},
+}
+
+
+def make_training(
+    config: EntityConfig,
+    vocabulary: Vocabulary,
+    parts: dict[Part, list[Sentence]],
+    vectors: dict[str, Any],
+) -> loop.Training:
+    """Says to the runner what to train."""
+    encode = config.encoder(vocabulary).encode_all
+    return make_word_training(
+        config,
+        loss_fn=functools.partial(entity_totals, config.model(vocabulary)),
+        init_params=functools.partial(init_params, config, vocabulary, vectors),
+        train=encode(parts["train"]),
+        dev=encode(parts["dev"]),
+        metric="f1",
+    )
+
+
+def train_run(config: EntityConfig, path: pathlib.Path) -> None:
+    """Trains a tagger in the folder `path` and tests it, unless it has its result."""
+    console = Console()
+    parts, scheme = read_data(config, console)
+    folder = start_run(NAME, config, path)
+    if has_result(folder):
+        teller(console)(f"{path} has its result.")
+        return
+    vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
+    vocabulary, vectors = with_vectors(config, vocabulary)
+    vocabulary.save(folder.path / VOCABULARY)
+    loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
+    finish(folder, load_tagger(folder), parts["test"], console)
+
+
+def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[Sentence]], Scheme]:
+    """The sentences of each part, and the scheme of their tags, which is that of training."""
+    schemes: list[Scheme] = []
+
+    def read(path: pathlib.Path) -> dict[str | None, list[Sentence]]:
+        scheme = config.named_scheme or next(iter(schemes), None)
+        file = read_entities(path, config.columns, scheme, teller(console))
+        schemes.append(file.scheme)
+        return file.parts
+
+    return read_parts(config.train, config.dev, config.test, read=read), schemes[0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a tagger, or go on with a training that was stopped, and look at what it learned.
+
+    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
+    predictions.tsv for conlleval, mistakes.txt, curves.png and confusion.png. A training that was
+    killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+    """
+
+    config: tyro.conf.OmitArgPrefixes[EntityConfig]
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
+
+    def run(self) -> None:
+        """Trains and reports."""
+        train_run(self.config, self.run_folder)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a trained tagger on a file of tagged sentences."""
+
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the tagger."""
+    test: pathlib.Path | None = None
+    """Tagged sentences, in the columns and scheme of train; the test data of the run if not
+    given."""
+
+    def run(self) -> None:
+        """Evaluates and prints."""
+        folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
+        tagger = load_tagger(folder)
+        data = folder.config["data"]
+        path = self.test or pathlib.Path(data.get("test", data["train"])["path"])
+        scheme = tagger.config.named_scheme or scheme_of(tagger.vocabulary.tags)
+        file = read_entities(path, tagger.config.columns, scheme, teller(console))
+        sentences = named_part(path, file.parts, "test")
+        print_scores(sentences, tagger.tag([one.words for one in sentences]), console)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Find entities in sentences, from the command line or, without any, from standard input.
+
+    Words are what stands between blanks: write "York ." and not "York.". If training is of single
+    characters, as Chinese often is, every character is a word.
+    """
+
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the tagger. Nothing else is read."""
+    sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Sentences, each in quotes."""
+
+    def run(self) -> None:
+        """Tags and prints."""
+        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        lines: Iterable[str] = self.sentences or sys.stdin
+        if tagger.vocabulary.longest_word == 1:
+            lines = (" ".join(line) for line in lines)
+        sentences = split_words(lines)
+        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            print(aligned([words, tags]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """Measure what any system answered: two files of the same sentences, the right tags and its."""
+
+    files: tyro.conf.Positional[tuple[pathlib.Path, pathlib.Path]]
+    """The right tags, and those of the system, in columns."""
+    word_column: int = 0
+    """Column of the word: 0 is the first."""
+    tag_column: int = -1
+    """Column of the tag: -1 is the last."""
+
+    def run(self) -> None:
+        """Reads and prints."""
+        console, columns = Console(), Columns(self.word_column, self.tag_column)
+        gold, said = (read_answers(path, columns, teller(console)) for path in self.files)
+        console.print(table_of(score_entities(gold, said), gold), highlight=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Train taggers with and without CRF, in one and both directions, that are not trained yet."""
+
+    config: tyro.conf.OmitArgPrefixes[EntityConfig]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the runs of each; takes the place of --seed."""
+    runs: pathlib.Path = RUNS
+    """Folder of the run folders."""
+    picture: pathlib.Path | None = None
+    """Where to draw F1 on dev of all runs."""
+
+    def run(self) -> None:
+        """Trains, prints and draws."""
+        compare_variants(
+            self.runs,
+            self.config,
+            VARIANTS,
+            self.seeds,
+            train_run,
+            metrics=("f1", "precision", "recall"),
+            picture=self.picture,
+            title="F1 of entities on dev",
+        )
+
+
+def load_tagger(folder: RunFolder) -> TrainedEntityTagger:
+    """The best checkpoint of a run, from its folder alone."""
+    config = EntityConfig(**folder.settings)
+    vocabulary = Vocabulary.load(folder.path / VOCABULARY)
+    params = best_params(folder, config, functools.partial(init_params, config, vocabulary, {}))
+    return TrainedEntityTagger(config, params, vocabulary)
+
+
+def main() -> None:
+    """The command line."""
+    run_command(
+        Train | Evaluate | Predict | Score | Compare,
+        program=f"python -m experiments.{NAME}",
+        description="Named entities with a bidirectional recurrent network and a CRF.",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Labels for whole sentences: reading, the model, what it found, a baseline."""

@@ -1,0 +1,162 @@
+"""What a trained classifier gets right and wrong, and on which words it rests."""
+
+import functools
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.runner.folder import RunFolder, write_text
+from experiments.runner.journal import read_journal
+from experiments.runner.plots import plot_confusion, plot_curves
+from experiments.runner.results import write_result
+from experiments.sentences.baseline import bag_of_words
+from experiments.sentences.config import TextConfig, encode_texts
+from experiments.sentences.model import TextClassifier, attention, classify
+from experiments.sentences.pictures import plot_attention
+from experiments.sentences.text import Text
+from experiments.tagging.trained import label_rows
+from experiments.tagging.vocabulary import Vocabulary
+
+_SHOWN = 12  # words and sentences
+_SEVERAL = 3
+
+
+class Judged(NamedTuple):
+    """A text, what the classifier makes of it, and the weight of each of its words."""
+
+    text: Text
+    label: str
+    probability: float
+    weights: list[float] | None  # with the readout by attention only
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the label is right."""
+        return self.label == self.text.label
+
+
+class TrainedClassifier(NamedTuple):
+    """Labels sentences with a trained model."""
+
+    config: TextConfig
+    params: Any
+    vocabulary: Vocabulary
+
+    def judge(self, texts: Sequence[Text]) -> list[Judged]:
+        """Labels texts, each of one word at least."""
+        examples = encode_texts(self.config, self.vocabulary, texts)
+        model, size = self.config.model(), self.config.tokens_per_batch
+        rows = label_rows(functools.partial(_probabilities, model, self.params), examples, size)
+        judged = [
+            Judged(text, self.vocabulary.tags[row[0].argmax()], float(row[0].max()), None)
+            for text, row in zip(texts, rows, strict=True)
+        ]
+        if model.readout != "attention":
+            return judged
+        weights = label_rows(functools.partial(_attention, model, self.params), examples, size)
+        return [
+            one._replace(weights=row.tolist()) for one, row in zip(judged, weights, strict=True)
+        ]
+
+
+@jax.jit(static_argnames="model")
+def _probabilities(model: TextClassifier, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    """`[B, 1, K]`."""
+    return jax.nn.softmax(classify(model, params, batch, key=None), axis=-1)[:, None]
+
+
+_attention = jax.jit(attention, static_argnames="model")
+
+
+def finish(
+    folder: RunFolder,
+    classifier: TrainedClassifier,
+    parts: dict[Any, list[Text]],
+    console: Console,
+) -> None:
+    """Tests the classifier and the baseline, and leaves the results in the run folder."""
+    judged = classifier.judge(parts["test"])
+    labels = bag_of_words(parts["train"], parts["dev"], parts["test"])
+    baseline = _share(
+        [text.label == label for text, label in zip(parts["test"], labels, strict=True)]
+    )
+    print_summary(judged, classifier, console, baseline)
+    rows = [f"{one.text.label}\t{one.label}\t{one.text.text}\n" for one in judged]
+    write_text(folder.path / "predictions.tsv", "".join(rows))
+    wrong = [show(one) for one in judged if not one.is_right]
+    write_text(folder.path / "mistakes.txt", "\n\n".join(wrong) + "\n")
+    accuracy = _share([one.is_right for one in judged])
+    write_result(folder, {"accuracy": accuracy, "bag_of_words": baseline})
+    plot_curves(
+        folder.path / "curves.png",
+        read_journal(folder.path / "metrics.jsonl"),
+        {"bag of words": baseline},
+        title="Sentences right",
+        of="sentence",
+    )
+    gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
+    plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")
+    if judged[0].weights:
+        chosen = [(one.text.words, one.weights or [], one.label) for one in judged[:_SHOWN]]
+        plot_attention(folder.path / "attention.png", chosen)
+    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+
+
+def print_summary(
+    judged: Sequence[Judged],
+    classifier: TrainedClassifier,
+    console: Console,
+    baseline: float | None = None,
+) -> None:
+    """Prints accuracies, and the words on which the attention rests most."""
+    usual = classifier.vocabulary.default_tag
+    table = Table(title=f"{len(judged):,} sentences", title_justify="left")
+    table.add_column("of test")
+    table.add_column("right", justify="right")
+    table.add_row("all sentences", f"{_share([one.is_right for one in judged]):.2%}")
+    if baseline is not None:
+        table.add_row("  by words and pairs of words alone", f"{baseline:.2%}")
+    table.add_row(
+        "  by the most frequent label", f"{_share([j.text.label == usual for j in judged]):.2%}"
+    )
+    console.print(table, highlight=False)
+    for label, words in weighty_words(judged).items() if judged[0].weights else ():
+        console.print(f"{label} rests on {', '.join(words)}.", highlight=False, markup=False)
+
+
+def weighty_words(judged: Sequence[Judged]) -> dict[str, list[str]]:
+    """For each label the words with most attention, each against an equal share of its sentence.
+
+    Of words that stand in several of the sentences that got the label.
+    """
+    shares: dict[str, dict[str, list[float]]] = {}
+    for one in judged:
+        of_label = shares.setdefault(one.label, {})
+        for word, weight in zip(one.text.words, one.weights or [], strict=False):
+            of_label.setdefault(word.lower(), []).append(weight * len(one.text.words))
+    return {label: _heaviest(shares[label]) for label in sorted(shares)}
+
+
+def _heaviest(shares: dict[str, list[float]]) -> list[str]:
+    means = {word: statistics.mean(s) for word, s in shares.items() if len(s) >= _SEVERAL}
+    return sorted(means, key=lambda word: -means[word])[:_SHOWN]
+
+
+def show(one: Judged) -> str:
+    """A text with its label, and the words that have more than their share of the attention."""
+    said = f"{one.label} ({one.probability:.0%}): {one.text.text}"
+    if not one.weights:
+        return said
+    order = np.argsort(one.weights)[::-1]
+    heavy = [i for i in order if one.weights[i] > 1 / len(one.weights)]
+    rests = ", ".join(f"{one.text.words[i]} {one.weights[i]:.0%}" for i in heavy)
+    return f"{said}\n  rests on {rests or 'all words alike'}"
+
+
+def _share(holds: Sequence[bool]) -> float:
+    return sum(holds) / len(holds)

@@ -1,0 +1,147 @@
+"""What trained networks hear, in numbers, in text and in pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.runner.folder import RunFolder, write_text
+from experiments.runner.journal import read_journal
+from experiments.runner.plots import plot_confusion, plot_curves
+from experiments.runner.results import write_result
+from experiments.spoken.errors import count_errors, label_error_rate
+from experiments.spoken.features import Features, extract, spectrum_of
+from experiments.spoken.model import SpeechModel, score
+from experiments.spoken.pictures import Hearing, plot_posteriors
+from experiments.spoken.sounds import Recording
+from experiments.spoken.trained import Heard, TrainedListener
+from experiments.spoken.training import make_draw
+from experiments.spoken.utterances import Utterance
+
+_SHOWN = 3  # mistakes that are printed
+
+
+def finish(
+    folder: RunFolder, listener: TrainedListener, test: Sequence[Recording], console: Console
+) -> None:
+    """Tests the network, prints how it does, and leaves the results in the run folder."""
+    heard = listener.listen(test)
+    metrics = summarise(heard, listener, test)
+    print_summary(heard, metrics, listener, console)
+    wrong = [mistake(one) for one in heard if not one.is_right]
+    write_text(folder.path / "mistakes.txt", "".join(f"{line}\n" for line in wrong))
+    write_result(folder, metrics)
+    plot_curves(
+        folder.path / "curves.png",
+        read_journal(folder.path / "metrics.jsonl"),
+        {},
+        of="sound",
+        title="Sounds with every label right",
+    )
+    if listener.config.task == "label":
+        said, found = ([one[i][0] for one in heard] for i in (0, 1))
+        plot_confusion(folder.path / "confusion.png", said, found)
+        picture = "confusion.png"
+    else:
+        picture = "posteriors.png"
+        plot_posteriors(
+            folder.path / picture,
+            hearing({f"direction {listener.config.direction}": listener}, test),
+        )
+    console.print(
+        f"Everything is in {folder.path}; look at its curves.png and {picture}.", highlight=False
+    )
+
+
+def summarise(
+    heard: Sequence[Heard], listener: TrainedListener, recordings: Sequence[Recording]
+) -> dict[str, float]:
+    """Shares, of 1."""
+    metrics = {"accuracy": sum(one.is_right for one in heard) / len(heard)}
+    if listener.config.task == "row":
+        metrics["label_error_rate"] = label_error_rate([one[:2] for one in heard])
+        greedy = listener.listen(recordings, greedy=True)
+        metrics["greedy_label_error_rate"] = label_error_rate([one[:2] for one in greedy])
+    return metrics
+
+
+def print_summary(
+    heard: Sequence[Heard],
+    metrics: Mapping[str, float],
+    listener: TrainedListener,
+    console: Console,
+) -> None:
+    """Prints the measures, what is unknown, and a few mistakes."""
+    names = {
+        "accuracy": "sounds with every label right",
+        "label_error_rate": f"label error rate, beam of {listener.config.beam_width}",
+        "greedy_label_error_rate": "label error rate, best path",
+    }
+    table = Table(title=f"{len(heard):,} sounds, {sum(len(one.said) for one in heard):,} labels")
+    table.add_column("measure")
+    table.add_column("share", justify="right")
+    for name, value in metrics.items():
+        table.add_row(names[name], f"{value:.2%}")
+    console.print(table)
+    unknown = {word for one in heard for word in one.said} - set(listener.labels)
+    if unknown:
+        console.print(f"Training has no label {', '.join(sorted(unknown))}: that counts as wrong.")
+    for one in [one for one in heard if not one.is_right][:_SHOWN]:
+        console.print(mistake(one), highlight=False, markup=False)
+
+
+def mistake(one: Heard) -> str:
+    """One line on a sound that was not heard right."""
+    kinds = count_errors(one.said, one.heard)._asdict()
+    edits = ", ".join(f"{count} {name}" for name, count in kinds.items() if count)
+    return f"{one.name}: said {' '.join(one.said)}, heard {' '.join(one.heard) or '-'} ({edits})"
+
+
+def hearing(
+    listeners: Mapping[str, TrainedListener], recordings: Sequence[Recording], row: int = 0
+) -> Hearing:
+    """What each network makes of one sound of the test."""
+    first = next(iter(listeners.values()))
+    utterance = make_draw(first.config, recordings, first.labels, None)(0)[row]
+    batch = alone(utterance)
+    probabilities = {}
+    for name, listener in listeners.items():
+        steps, lengths = _probabilities(listener.config.model, listener.params, batch)
+        probabilities[name] = np.asarray(steps[0, : int(lengths[0])])
+    features = Features("mfcc", first.config.rate, deltas=0, normalise=False)
+    spectrum, frames = _spectrum(features, batch)
+    seconds = 1 if utterance.signal.ndim == 2 else 1 / features.shift
+    return Hearing(
+        spectrogram=np.asarray(spectrum[0, : int(frames[0])]),
+        ends=tuple(end * seconds * 0.01 for end in utterance.ends),
+        said=tuple(first.labels[k] for k in utterance.labels),
+        probabilities=probabilities,
+        labels=tuple(first.labels),
+        shift=0.01,
+    )
+
+
+@jax.jit(static_argnames="model")
+def _probabilities(
+    model: SpeechModel, params: Any, batch: dict[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    logits, lengths = score(model, params, batch, None)
+    return jax.nn.softmax(logits), lengths
+
+
+@jax.jit(static_argnames="features")
+def _spectrum(features: Features, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    mfcc, frames = extract(features, batch["signals"], batch["lengths"])
+    return spectrum_of(mfcc), frames
+
+
+def alone(utterance: Utterance) -> dict[str, jax.Array]:
+    """A minibatch of one sound."""
+    return {
+        "signals": jnp.asarray(utterance.signal)[None],
+        "lengths": jnp.array([len(utterance.signal)]),
+    }

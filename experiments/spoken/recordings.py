@@ -1,0 +1,104 @@
+"""Recordings with what is said in them: a folder of wav files, or one .npz file of many.
+
+Two layouts of .npz, of N recordings one after the other, recording i being [offset[i]:offset[i+1]]:
+`pcm` [samples] int16 at 8 kHz, or `q` [frames, 13] int8 with `scale` and `lo`, MFCC as in
+`features`, (q + 127) * scale + lo. Beside them `label`, `speaker` and `index`, [N].
+"""
+
+import io
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.runner.files import read_bytes
+from experiments.spoken.folders import PARTS, part_of_index, read_folder
+from experiments.spoken.sounds import Recording
+
+NPZ_RATE = 8000
+
+
+class Parts(NamedTuple):
+    """Recordings by what they are for."""
+
+    train: list[Recording]
+    dev: list[Recording]
+    test: list[Recording]
+
+
+def read_recordings(path: pathlib.Path, rate: int) -> list[Recording]:
+    """Reads all recordings, at `rate` samples a second.
+
+    Raises:
+      ValueError: names the file, and what is wrong with it.
+    """
+    if path.is_dir():
+        return read_folder(path, rate)
+    if path.suffix != ".npz":
+        raise ValueError(
+            f"{path} is neither a folder of wav files with transcripts nor an .npz file."
+        )
+    if rate != NPZ_RATE:
+        raise ValueError(f"{path} is at {NPZ_RATE} samples a second: leave --rate at that.")
+    return _read_npz(path)
+
+
+def split(recordings: Sequence[Recording], held_out_speaker: str | None) -> Parts:
+    """Parts as each recording says; with a held-out speaker, all that this one says is the test.
+
+    Raises:
+      ValueError: if a part is empty, or there is no such speaker.
+    """
+    by_part = {name: [one for one in recordings if one.part == name] for name in PARTS}
+    if held_out_speaker is not None:
+        speakers = sorted({one.speaker for one in recordings})
+        if held_out_speaker not in speakers:
+            raise ValueError(
+                f"There is no speaker {held_out_speaker!r}; there are {', '.join(speakers)}."
+            )
+        others = [one for one in recordings if one.speaker != held_out_speaker]
+        by_part = {
+            "train": [one for one in others if one.part != "dev"],
+            "dev": [one for one in others if one.part == "dev"],
+            "test": [one for one in recordings if one.speaker == held_out_speaker],
+        }
+    for name, part in by_part.items():
+        if not part:
+            raise ValueError(f"There is no recording for {name}: name a split for some.")
+    return Parts(**by_part)
+
+
+def _read_npz(path: pathlib.Path) -> list[Recording]:
+    try:
+        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
+            arrays = dict(file)
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as .npz: {error}.") from None
+    needed = {"offset", "label", "speaker", "index"}
+    kind = {"pcm"} if "pcm" in arrays else {"q", "scale", "lo"}
+    missing = sorted((needed | kind) - arrays.keys())
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; it has {', '.join(sorted(arrays))}.")
+    if "pcm" in arrays:
+        steps = arrays["pcm"]
+    else:
+        steps = (arrays["q"].astype(np.float32) + 127) * arrays["scale"] + arrays["lo"]
+    offset, names = arrays["offset"], arrays.get("speakers")
+    if len(offset) != len(arrays["label"]) + 1 or offset[-1] != len(steps):
+        raise ValueError(f"{path}: offset does not fit its {len(arrays['label'])} labels.")
+    recordings = []
+    for i, label in enumerate(arrays["label"]):
+        speaker, index = arrays["speaker"][i], int(arrays["index"][i])
+        speaker = str(speaker if names is None else names[speaker])
+        recordings.append(
+            Recording(
+                name=f"{label}_{speaker}_{index}",
+                signal=steps[offset[i] : offset[i + 1]].astype(np.float32),
+                words=(str(label),),
+                speaker=speaker,
+                part=part_of_index(index),
+            )
+        )
+    return recordings

@@ -1,0 +1,125 @@
+"""A network that is ready to listen, and the run folder it comes from."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from birnn_jax import heads, init_train_state
+from experiments.runner import loop
+from experiments.runner.averaging import average_of
+from experiments.runner.folder import RunFolder, write_text
+from experiments.spoken.config import SpeechConfig
+from experiments.spoken.model import SpeechModel, score
+from experiments.spoken.recordings import Parts, read_recordings, split
+from experiments.spoken.sounds import Recording
+from experiments.spoken.training import joined, make_batches, params_maker
+
+LABELS = "labels.json"
+
+
+class Heard(NamedTuple):
+    """What was said in a sound, and what was heard."""
+
+    said: tuple[str, ...]
+    heard: tuple[str, ...]
+    name: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every label is right."""
+        return self.said == self.heard
+
+
+class TrainedListener(NamedTuple):
+    """A model with its best parameters, and the words it knows."""
+
+    config: SpeechConfig
+    params: Any
+    labels: list[str]
+
+    def listen(self, recordings: Sequence[Recording], *, greedy: bool = False) -> list[Heard]:
+        """What is heard in recordings, or in strings of them where the run joins them.
+
+        Args:
+          recordings: in any order.
+          greedy: takes the best path of CTC in place of a beam search.
+        """
+        config = self.config
+        unknown = sorted({word for one in recordings for word in one.words} - set(self.labels))
+        known = [*self.labels, *unknown]
+        batches = make_batches(config, recordings, known)
+        width = 0 if greedy else config.beam_width
+        strings = joined(config, recordings)[1] > 1
+        heard: dict[int, Heard] = {}
+        for i in range(len(batches)):
+            batch = batches[i]
+            found = np.asarray(_decode(config.model, self.params, jax.device_put(batch), width))
+            said = zip(batch["labels"], batch["label_lengths"], strict=True)
+            for row, (wanted, count), labels in zip(batch["rows"], said, found, strict=True):
+                heard[int(row)] = Heard(
+                    tuple(known[k] for k in wanted[:count]),
+                    tuple(self.labels[k] for k in labels if k >= 0),
+                    f"string {row + 1}" if strings else recordings[row].name,
+                )
+        return [heard[row] for row in sorted(heard) if row >= 0]
+
+    def transcribe(self, recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
+        """The words in each recording as it is, in order; what is said in it is not looked at."""
+        config = dataclasses.replace(self.config, join=None)
+        if config.task == "row":
+            config = dataclasses.replace(config, join=(1, 1))
+        said = [one._replace(words=()) for one in recordings]
+        return [one.heard for one in self._replace(config=config).listen(said)]
+
+
+@jax.jit(static_argnames=("model", "width"))
+def _decode(model: SpeechModel, params: Any, batch: dict[str, jax.Array], width: int) -> jax.Array:
+    """Labels `[B, S]`, -1 behind them."""
+    logits, lengths = score(model, params, batch, None)
+    if model.task == "label":
+        return logits.argmax(axis=-1)[:, None]
+    if width == 0:
+        return heads.ctc_greedy_decode(logits, lengths)[0] - 1
+    return heads.ctc_beam_decode(logits, lengths, width=width)[0][:, 0] - 1
+
+
+def start_run(path: pathlib.Path, config: SpeechConfig, *, experiment: str) -> RunFolder:
+    """Makes or takes up the folder of a run."""
+    settings = dataclasses.asdict(config)
+    data = {"data": settings.pop("data")}
+    return RunFolder.start(path, experiment=experiment, settings=settings, data=data)
+
+
+def read_parts(config: SpeechConfig) -> Parts:
+    """The recordings of a run by what they are for."""
+    return split(read_recordings(config.data, config.rate), config.held_out_speaker)
+
+
+def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:
+    """Writes the labels beside the run."""
+    write_text(folder.path / LABELS, json.dumps(list(labels), ensure_ascii=False) + "\n")
+
+
+def config_of(folder: RunFolder) -> SpeechConfig:
+    """The settings of a run."""
+    settings = dict(folder.settings)
+    for name in ("subsample", "join"):
+        settings[name] = settings[name] and tuple(settings[name])
+    return SpeechConfig(**settings, data=pathlib.Path(folder.config["data"]["data"]["path"]))
+
+
+def load_listener(folder: RunFolder) -> TrainedListener:
+    """The best checkpoint of a run, from its folder alone."""
+    config = config_of(folder)
+    labels = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
+    make_params = params_maker(config, len(labels))
+    optimizer = config.make_optimizer(num_steps=1)
+    like = jax.eval_shape(
+        lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
+    )
+    return TrainedListener(config, average_of(loop.best_state(folder, like)), labels)

@@ -1,0 +1,20 @@
+"""Runs the command line of an experiment in this process."""
+
+import sys
+from types import ModuleType
+
+
+def command(monkeypatch, module: ModuleType, *words) -> int:
+    """Runs `python -m` of the module with these words; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, words)])
+    try:
+        module.main()
+    except SystemExit as leaving:
+        return leaving.code
+    return 0
+
+
+def options(**values) -> list[str]:
+    """Settings as words of a command line."""
+    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items()]
+    return [word for pair in pairs for word in pair]
