@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -236,7 +237,7 @@ def test_interrupted_run_takes_up_the_carried_state_bit_for_bit(
     def write_and_interrupt(self, record):
         write(self, record)
         if record["step"] == step and record.get("split") == "train":
-            loop.signal.raise_signal(loop.signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     folder, corpus = start_run(tmp_path / "run", config, experiment=char_lm.NAME)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):

@@ -18,7 +18,7 @@ from experiments.runner.machines import Machines
 from tests import _cluster
 
 ROOT = os.path.dirname(os.path.dirname(__file__))
-TIMEOUT = 20  # seconds without a sign of life
+TIMEOUT = 60  # seconds to begin, three times those without a sign of life
 
 
 def free_port():

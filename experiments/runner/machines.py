@@ -80,7 +80,8 @@ class Machines(Devices):
     process_id: int | None = None
     """Which of them this is, from 0."""
     timeout: float = 60.0
-    """Seconds to wait for the other processes: to begin, and for signs of life."""
+    """Seconds to wait for the other processes to begin; one that gives no sign of life for a third
+    of that is dead."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""

@@ -55,7 +55,7 @@ def joined(
         num_processes,
         process_id,
         initialization_timeout=int(timeout) + 60,  # `late` comes first
-        heartbeat_timeout_seconds=max(1, int(timeout)),
+        heartbeat_timeout_seconds=max(1, int(timeout / 3)),
     )
     jax.devices()
     late.cancel()
