@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity lint kernels selfcheck sanitize clean
+.PHONY: help train test parity lint kernels selfcheck sanitize fuzz kills clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -35,6 +35,13 @@ selfcheck: $(VENV)/.test  ## Compares every backend with the equations in float6
 
 sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undefined-behaviour and thread sanitisers
 	$(BIN)/python setup.py --quiet sanitize
+
+fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (quarter of an hour)
+	$(BIN)/python -m tests._fuzz
+	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/test_file_fuzz.py --hypothesis-seed=$$seed
+
+kills: $(VENV)/.test  ## Nightly: a training killed at fifty random moments ends with every bit of the unbroken one
+	$(BIN)/python -m tests._kills
 
 include benchmarks/bench.mk
 

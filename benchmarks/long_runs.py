@@ -22,10 +22,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 
 import birnn_jax
+from benchmarks._watched import Watched, plot_steps
 from birnn_jax import (
     LSTM,
     Layer,
@@ -37,7 +37,7 @@ from birnn_jax import (
 )
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner import loop
-from experiments.runner.batches import Batches, Source, bucket_lengths
+from experiments.runner.batches import Batches, bucket_lengths
 from experiments.runner.folder import RunFolder
 
 _PARTS = 40  # of a long run
@@ -48,7 +48,7 @@ def measure_steps(tiny: bool, picture: pathlib.Path | None) -> Iterator[dict[str
     """A whole run of the runner; memory and time of each of its parts, the first left out."""
     num_steps = 200 if tiny else 20_000
     training = _tagging(num_steps)
-    watched = _Watched(training.train, num_steps // _PARTS)
+    watched = Watched(training.train, num_steps // _PARTS)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.start(pathlib.Path(folder) / "r", experiment="long", settings={}, data={})
         loop.fit(run, dataclasses.replace(training, train=watched), Console(quiet=True))
@@ -62,7 +62,7 @@ def measure_steps(tiny: bool, picture: pathlib.Path | None) -> Iterator[dict[str
         for name, half in halves.items()
     }
     if picture:
-        _plot(picture, steps, 1e3 * seconds, sizes)
+        plot_steps(picture, steps, 1e3 * seconds, sizes)
 
 
 def measure_lengths(tiny: bool) -> Iterator[dict[str, Any]]:
@@ -82,22 +82,22 @@ def measure_words(tiny: bool) -> Iterator[dict[str, Any]]:
     """A step with a table of a million words, and batches of which one row is very long."""
     num_words = 1000 if tiny else 1_000_000
     layers = (Layer(LSTM),)
-    keys = jax.random.split(jax.random.key(0))
+    key_tagger, key_table, key = jax.random.split(jax.random.key(0), 3)
     optimizer = make_optimizer(1e-3)
     tagger = birnn_jax.init_tagger(
-        layers, keys[0], input_size=32, hidden_size=32, num_classes=_CLASSES
+        layers, key_tagger, input_size=32, hidden_size=32, num_classes=_CLASSES
     )
-    table = jax.random.normal(keys[1], [num_words, 32])
+    table = jax.random.normal(key_table, [num_words, 32])
     state = init_train_state({"table": table, "tagger": tagger}, optimizer)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     batch = {"words": np.arange(16 * 32).reshape(16, 32) % num_words, "lengths": np.full(16, 32)}
-    step = make_train_step(functools.partial(_word_loss, layers), optimizer)
-    compiled = step.lower(state, batch, keys[0]).compile()
+    step: Any = make_train_step(functools.partial(_word_loss, layers), optimizer)
+    compiled = step.lower(state, batch, key).compile()
     yield {
         "words": num_words,
         "state_MB": round(size / 1e6, 1),
         "temporary_MB": _temporary(compiled),
-        "seconds_a_step": _seconds(lambda s: compiled(s, batch, keys[0])[0], state),
+        "seconds_a_step": _seconds(lambda s: compiled(s, batch, key)[0], state),
     }
     lengths = [20] * 1000 + [500 if tiny else 50_000]
     examples = [{"xs": np.zeros([length], np.float32)} for length in lengths]
@@ -126,31 +126,6 @@ def measure_saves(tiny: bool) -> Iterator[dict[str, Any]]:
         medians = {"waits_s": statistics.median(waits), "whole_s": statistics.median(wholes)}
         rounded = {name: round(value, 4) for name, value in medians.items()}
         yield {"state_MB": round(size / 1e6, 1), "background": background} | rounded
-
-
-class _Watched:
-    """A source that notes time and memory now and then; items are read a few steps ahead."""
-
-    def __init__(self, source: Source, every: int):
-        self._source, self._every = source, every
-        self.samples: list[tuple[int, float, float]] = []
-        self._last = time.process_time()
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Any:
-        if index and index % self._every == 0:
-            now = time.process_time()
-            self.samples.append((index, (now - self._last) / self._every, _resident()))
-            self._last = now
-        return self._source[index]
-
-
-def _resident() -> float:
-    """Megabytes of this process."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def _tagging(num_steps: int) -> loop.Training:
@@ -220,7 +195,7 @@ def _time_windows(layers: Any, xs: np.ndarray, window: int) -> dict[str, Any]:
     compiled = jax.jit(jax.grad(loss, has_aux=True)).lower(params, xs[:, :window], carry).compile()
 
     def whole(xs: np.ndarray) -> Any:
-        one = carry
+        one, grads = carry, None
         for start in range(0, xs.shape[1], window):
             grads, one = compiled(params, xs[:, start : start + window], one)
         return grads
@@ -234,27 +209,11 @@ def _temporary(compiled: Any) -> float:
 
 def _seconds(function: Any, argument: Any) -> float:
     """Of the second call."""
-    argument = jax.block_until_ready(argument)
-    for _ in range(2):
-        start = time.perf_counter()
-        result = jax.block_until_ready(function(argument))
-        argument = result if isinstance(result, birnn_jax.TrainState) else argument
-        seconds = time.perf_counter() - start
-    return round(seconds, 3)
-
-
-def _plot(path: pathlib.Path, steps: np.ndarray, ms: np.ndarray, sizes: np.ndarray) -> None:
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for axes, values, title in zip(
-        panels, (ms, sizes), ("Processor time of a step, ms", "Resident memory, MB"), strict=True
-    ):
-        axes.plot(steps, values, "o-", ms=3)
-        axes.set(title=title, xlabel="step", ylim=(0, 1.3 * values.max()))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    result = jax.block_until_ready(function(argument))
+    argument = result if isinstance(result, birnn_jax.TrainState) else argument
+    start = time.perf_counter()
+    jax.block_until_ready(function(argument))
+    return round(time.perf_counter() - start, 3)
 
 
 def main() -> None:

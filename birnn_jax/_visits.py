@@ -91,6 +91,8 @@ def clear_padding(xs: jax.Array, lengths: Lengths) -> jax.Array:
 
 def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
     """`[T]` bool, True where a step and the one visited before it are of different segments."""
+    if not ids.size:  # of which nothing can be looked up
+        return jnp.zeros(ids.shape, bool)
     if reverse:
         return _segment_starts(ids[::-1], reverse=False)[::-1]
     visited = jnp.where(ids != 0, jnp.arange(ids.size), -1)

@@ -147,7 +147,7 @@ class Checkpoints:
         if self._thread is None:
             self._write(step, state, position, score)
         else:
-            state = jax.tree.map(jnp.copy, state)  # before the next step overwrites it
+            state = _copy(state)  # before the next step overwrites it
             self._unfinished = self._thread.submit(self._write, step, state, position, score)
 
     def _write(
@@ -215,6 +215,12 @@ class Checkpoints:
 
     def _folder(self, step: int) -> Path:
         return self._directory / str(step)
+
+
+@jax.jit
+def _copy(state: TrainState) -> TrainState:
+    """In one dispatch, which is not waited for."""
+    return jax.tree.map(jnp.copy, state)
 
 
 def _check_json(position: dict[str, Any]) -> None:

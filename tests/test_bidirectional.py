@@ -101,11 +101,13 @@ def test_initial_carry_of_one_direction_leaves_the_other_at_its_own(given):
     assert_close(got, jit_bidirectional(LSTM, *inputs[:3], initial_carry=filled))
 
 
+@pytest.mark.parametrize("residuals", ["gates", "chunked"])
 @pytest.mark.parametrize(("batch_size", "num_steps"), [(B, 0), (0, T)])
-def test_nothing_in_gives_nothing_out(batch_size, num_steps):
+def test_nothing_in_gives_nothing_out(batch_size, num_steps, residuals):
     inputs = random_inputs(LSTM, batch_size=batch_size)
     xs, lengths = jnp.zeros([batch_size, num_steps, D]), np.zeros(batch_size, np.int32)
-    carry, ys = bidirectional(LSTM, inputs.params, xs, lengths, initial_carry=inputs.carry)
+    options = {"initial_carry": inputs.carry, "residuals": residuals}
+    carry, ys = bidirectional(LSTM, inputs.params, xs, lengths, **options)
     assert_equal(carry, inputs.carry)
     assert ys.shape == (batch_size, num_steps, 2 * H)
 

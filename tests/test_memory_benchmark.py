@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import memory
+from benchmarks import long_runs, memory
 
 
 def run(monkeypatch, path, *words, spoil=0.0):
@@ -46,3 +46,17 @@ def test_slope_is_the_power_of_the_steps_from_a_thousand_on(power):
         for num_steps, extra in [(100, 1e9), (1000, 0), (5000, 0), (90_000, 0)]
     ]
     assert memory.slope(rows, "chunked", "temp_bytes") == pytest.approx(power)
+
+
+def test_long_sequences_take_less_memory_in_chunks_and_in_windows():
+    whole, chunked, windows = long_runs.measure_lengths(tiny=True)
+    assert whole["temporary_MB"] > 2 * chunked["temporary_MB"]
+    assert whole["temporary_MB"] > 2 * windows["temporary_MB"]
+
+
+def test_a_long_row_stands_alone_and_saves_wait_for_nothing():
+    words, rows = long_runs.measure_words(tiny=True)
+    assert words["temporary_MB"] > 0
+    assert rows["shapes"] == [[2, 500], [51, 20]]
+    at_once, in_background = long_runs.measure_saves(tiny=True)
+    assert in_background["waits_s"] < at_once["waits_s"]

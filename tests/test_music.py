@@ -23,7 +23,7 @@ from experiments.runner.settings import RunSettings
 from tests import _small_language, _small_music, _small_runs
 
 DATA_CHANGES = {"frames_per_batch": 20, "buckets": 2}
-MODEL_CHANGES = {"cell": "gru", "layers": 2, "hidden_size": 3, "dropout": 0.5, "transpose": 1}
+MODEL_CHANGES = {"cell": "gru", "layers": 2, "hidden_size": 3, "dropout": 0.4, "transpose": 1}
 SHARED = {field.name for field in dataclasses.fields(RunSettings)}
 scores = jax.jit(causal.score, static_argnames="model")
 infill_scores = jax.jit(infill.score, static_argnames="model")
@@ -190,6 +190,17 @@ def test_what_is_hidden_is_not_read(infiller):
     found = np.asarray(infill_scores(model, params, later, hidden, lengths) != same[0])
     assert found[:, :6].any() == (infiller.config.direction == "both")
     assert found[:, 6:].any()
+
+
+def test_notes_count_in_chords_of_four_and_where_hidden(infiller, data):
+    rolls = read_rolls(data, "test")
+    (example,) = infill.examples_of(rolls[:1], [hidden_voice(len(rolls[0]), 1)])
+    batch = {name: array[None] for name, array in example.items()}
+    batch |= {"lengths": np.array([len(rolls[0])]), "rows": np.array([0])}
+    loss_fn = jax.jit(infill.make_loss(infiller.config.model))
+    assert loss_fn(infiller.params, batch, None)["loss"].count == len(rolls[0]) - 1
+    shorter = batch | {"lengths": np.array([2])}  # the chord of three is the third
+    assert loss_fn(infiller.params, shorter, None)["accuracy"].count == 2
 
 
 def test_only_what_is_hidden_is_filled_in(infiller):

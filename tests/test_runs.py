@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import importlib
 import json
 import os
 import pathlib
@@ -21,11 +22,19 @@ from birnn_jax.checkpoint import Checkpoints
 from experiments import pos_tagging
 from experiments.runner import loop
 from experiments.runner.batches import Batches
+from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import Journal, read_journal
+from experiments.runner.machines import OnDevices, OnMachines
+from experiments.runner.processes import Interrupted
 from tests import _small_tagging
 
 QUIET = Console(quiet=True)
+ONE_TRAINING = [
+    *("bilm_leakage", "char_lm", "compare_cells", "deep_rnn", "gradient_flow", "memory_tasks"),
+    "pos_tagging",
+]
+TRAINING = ("Train", "Sweep", "Compare", "SourceTable")
 
 
 def loss_fn(params, batch, key):
@@ -284,3 +293,33 @@ def test_killed_tagger_goes_on_bit_for_bit(tmp_path, monkeypatch):
         for path in [killed, unbroken]
     ]
     jax.tree.map(np.testing.assert_array_equal, *[tagger.params for tagger in taggers])
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "said"),
+    [
+        (Interrupted("Interrupted after step 3 and saved."), 75, "after step 3 and saved"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (OSError("Cannot save."), 1, "error: Cannot save."),
+    ],
+)
+def test_status_of_a_command_says_whether_it_goes_on(monkeypatch, capsys, failure, status, said):
+    @dataclasses.dataclass
+    class Failing:
+        def run(self):
+            raise failure
+
+    monkeypatch.setattr(sys, "argv", ["failing"])
+    with pytest.raises(SystemExit) as leaving:
+        run_command(Failing, program="failing", description="Fails.")
+    assert leaving.value.code == status
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ONE_TRAINING)
+def test_every_experiment_trains_on_any_devices(name):
+    module = importlib.import_module(f"experiments.{name}")
+    commands = [one for one in vars(module).values() if hasattr(one, "run")]
+    training = [one for one in commands if one.__name__ in TRAINING]
+    assert issubclass(module.Train, OnMachines)
+    assert all(issubclass(one, OnMachines | OnDevices) for one in training)

@@ -102,6 +102,18 @@ def test_segments_equal_the_runs_apart(case):
     assert_equal(ys[SEGMENTS == 0], jnp.zeros_like(ys[SEGMENTS == 0]))
 
 
+@pytest.mark.parametrize("batch_size", [0, 2])
+@pytest.mark.parametrize("visits", [Mask, Segments])
+def test_no_steps_keep_the_initial_carry(visits, batch_size):
+    inputs = random_inputs(LSTM, batch_size=batch_size)
+    nothing = np.zeros([batch_size, 0], bool if visits is Mask else np.int32)
+    carry, ys = bidirectional(
+        LSTM, inputs.params, inputs.xs[:, :0], visits(nothing), initial_carry=inputs.carry
+    )
+    assert_equal(carry, inputs.carry)
+    assert ys.shape[:2] == (batch_size, 0)
+
+
 def test_segments_of_a_cell_scanned_in_parallel_equal_the_steps():
     inputs = random_inputs(MINGRU)
     got, want = (

@@ -181,4 +181,4 @@ def _draw(path: pathlib.Path, roll: np.ndarray, given: int) -> None:
     made = roll > 0
     made[:given] = False
     title = f"{given} frame{'s' if given > 1 else ''} given, {len(roll) - given} made"
-    plot_rolls(path, [Strip(title, roll, made, frames=(given, len(roll)))])
+    plot_rolls(path, [Strip(title, roll, made, frames=(given, len(roll)))], "made")

@@ -114,7 +114,7 @@ class Fill:
             if self.midi and number == 0:
                 write_midi(self.midi, to_roll(filled))
         if self.picture:
-            plot_rolls(self.picture, strips)
+            plot_rolls(self.picture, strips, "hidden, filled in as it was")
 
     def _read(self, infiller: TrainedInfiller) -> np.ndarray:
         if not self.piece.isdecimal():

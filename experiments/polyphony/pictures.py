@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from experiments.polyphony.midi import KEYS, LOWEST
 from experiments.runner.style import BLUE, GREY, VERMILION
@@ -26,8 +27,8 @@ class Strip(NamedTuple):
     frames: tuple[int, int] | None = None  # a stretch to mark
 
 
-def plot_rolls(path: pathlib.Path, strips: Sequence[Strip]) -> None:
-    """Draws piano rolls below one another; a note of the piece grey, one that was made blue."""
+def plot_rolls(path: pathlib.Path, strips: Sequence[Strip], made: str) -> None:
+    """Draws piano rolls below one another; `made` says what the notes are that a model made."""
     lowest, highest = _range(strips)
     frames = max(len(strip.roll) for strip in strips)
     size = (min(16, 3 + 0.12 * frames), 0.5 + 2.6 * len(strips))
@@ -36,6 +37,11 @@ def plot_rolls(path: pathlib.Path, strips: Sequence[Strip]) -> None:
     for axes, strip in zip(rows, strips, strict=True):
         _plot_strip(axes, strip, lowest, highest)
     rows[-1].set_xlabel("frame")
+    names = {"given": GREY, made: BLUE}
+    if any(strip.wrong is not None for strip in strips):
+        names["filled in otherwise"] = VERMILION
+    handles = [Patch(color=color, label=name) for name, color in names.items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
 
 

@@ -159,8 +159,7 @@ class _Loop(NamedTuple):
             unread = (step, totals)
             is_last = step == total
             evaluating = step % training.steps_per_evaluation == 0 or is_last
-            stopping = self.interruption.is_due(step)
-            if not (evaluating or stopping):
+            if not (evaluating or self.interruption.is_due(step)):
                 continue
             self._record(*unread)
             unread = None
@@ -168,7 +167,7 @@ class _Loop(NamedTuple):
             if self.scribe is not None:
                 score = self._evaluate(self.scribe, step, eval_step, alone) if evaluating else None
                 self.scribe.save(alone, batches.get_state(), score)
-            if stopping and not is_last:
+            if self.interruption.is_due(step) and not is_last:
                 if self.scribe is not None:
                     self.scribe.finish()
                 raise Interrupted(
