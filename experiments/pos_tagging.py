@@ -19,10 +19,10 @@ from rich.console import Console
 
 from experiments.runner import loop
 from experiments.runner.command import run_command
+from experiments.runner.curves import plot_comparison
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
 from experiments.runner.machines import OnMachines
-from experiments.runner.plots import plot_comparison
 from experiments.runner.results import read_result
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence, read_sentences

@@ -11,9 +11,9 @@ from experiments.bilingual.pairs import Pair
 from experiments.bilingual.pictures import Alignment, plot_alignments
 from experiments.bilingual.scores import Scores, length_of, score
 from experiments.bilingual.trained import Search, TrainedTranslator
+from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_curves
 from experiments.runner.results import write_result
 
 TRANSLATIONS = "translations.jsonl"
@@ -42,9 +42,10 @@ def finish(
     plot_curves(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
-        {},
-        of="subword",
-        title="Subwords right, after right ones",
+        [
+            Panel("Loss, nats a subword", "loss", scale="log"),
+            Panel("Subwords right, after right ones", "accuracy", percent=True),
+        ],
     )
     pictures = "curves.png"
     if translator.config.attention != "none":

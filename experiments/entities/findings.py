@@ -13,9 +13,10 @@ from experiments.entities.config import EntityConfig
 from experiments.entities.model import EntityTagger, decode
 from experiments.entities.schemes import OUTSIDE, split_tag
 from experiments.entities.scorer import Score, score_entities
+from experiments.runner.confusion import plot_confusion
+from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence
@@ -64,7 +65,11 @@ def finish(
     metrics = {name: getattr(overall, name) for name in ("f1", "precision", "recall")}
     write_result(folder, metrics | by_class)
     records = read_journal(folder.path / "metrics.jsonl")
-    plot_curves(folder.path / "curves.png", records, {}, metric="f1", title="F1 of entities")
+    panels = [
+        Panel("Loss, nats a word", "loss", scale="log"),
+        Panel("F1 of entities", "f1", percent=True),
+    ]
+    plot_curves(folder.path / "curves.png", records, panels)
     entities = [
         [split_tag(tag)[1] or tag for row in rows for tag in row]
         for rows in ([one.tags for one in test], predicted)

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.curves import plot_comparison
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_comparison
 from experiments.runner.results import read_result
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.confusion import plot_confusion
+from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
 from experiments.sentences.baseline import bag_of_words
 from experiments.sentences.config import TextConfig, encode_texts
@@ -95,9 +96,10 @@ def finish(
     plot_curves(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
-        {"bag of words": baseline},
-        title="Sentences right",
-        of="sentence",
+        [
+            Panel("Loss, nats a sentence", "loss", scale="log"),
+            Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
+        ],
     )
     gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
     plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.runner import loop
+from experiments.runner.confusion import plot_confusion
 from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_confusion
 from experiments.runner.results import write_result
 from experiments.runner.tasks import open_run, start_run
 from experiments.series.config import SeriesConfig, make_training

@@ -9,9 +9,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.confusion import plot_confusion
+from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
 from experiments.spoken.errors import count_errors, label_error_rate
 from experiments.spoken.features import Features, extract, spectrum_of
@@ -38,9 +39,10 @@ def finish(
     plot_curves(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
-        {},
-        of="sound",
-        title="Sounds with every label right",
+        [
+            Panel("Loss, nats a sound", "loss", scale="log"),
+            Panel("Sounds with every label right", "accuracy", percent=True),
+        ],
     )
     if listener.config.task == "label":
         said, found = ([one[i][0] for one in heard] for i in (0, 1))

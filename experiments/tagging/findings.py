@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.confusion import plot_confusion
+from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
-from experiments.runner.plots import plot_confusion, plot_curves
 from experiments.runner.results import write_result
 from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence, retag
@@ -54,7 +55,15 @@ def finish(
     plot_curves(
         folder.path / "curves.png",
         read_journal(folder.path / "metrics.jsonl"),
-        {"most frequent tag": summary["most_frequent_tag"]},
+        [
+            Panel("Loss, nats a word", "loss", scale="log"),
+            Panel(
+                "Words right",
+                "accuracy",
+                percent=True,
+                levels={"most frequent tag": summary["most_frequent_tag"]},
+            ),
+        ],
     )
     gold, predicted = [word.gold for word in words], [word.predicted for word in words]
     plot_confusion(folder.path / "confusion.png", gold, predicted)
