@@ -30,7 +30,8 @@ def plot_curves(path: pathlib.Path, records: Records, panels: Sequence[Panel]) -
     figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         train, dev = (_points(records, split, panel.metric) for split in ("train", "dev"))
-        axes.plot(*_smooth(train), color=SKY, lw=1.6, label="training")
+        if len(train):
+            axes.plot(*_smooth(train), color=SKY, lw=1.6, label="training")
         axes.plot(*dev.T, color=BLUE, lw=1.6, marker="o", ms=3, label="dev")
         for name, height in panel.levels.items():
             _draw_level(axes, name, height)
