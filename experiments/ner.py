@@ -32,6 +32,7 @@ from experiments.entities.scorer import score_entities
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.parts import Part, named_part, read_parts
 from experiments.runner.progress import teller
 from experiments.runner.results import has_result
@@ -102,7 +103,7 @@ def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[S
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a tagger, or go on with a training that was stopped, and look at what it learned.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
@@ -184,7 +185,7 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare:
+class Compare(OnDevices):
     """Train taggers with and without CRF, in one and both directions, that are not trained yet."""
 
     config: tyro.conf.OmitArgPrefixes[EntityConfig]

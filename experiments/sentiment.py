@@ -20,6 +20,7 @@ from rich.console import Console
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.parts import Part, folds, held_out, named_part, read_parts
 from experiments.runner.progress import teller
 from experiments.runner.results import has_result
@@ -97,7 +98,7 @@ def read_data(config: TextConfig, console: Console) -> dict[Part, list[Text]]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a classifier, or go on with a training that was stopped, and see what it learned.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
@@ -161,7 +162,7 @@ class Predict:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare:
+class Compare(OnDevices):
     """Train a classifier with every readout that is not trained yet."""
 
     config: tyro.conf.OmitArgPrefixes[TextConfig]

@@ -182,7 +182,10 @@ def test_xor_is_a_coin_toss_for_every_causal_rule(seen, share):
 def computed(settings):
     """All that a run computes: its batches, its parameters, and the text of its step."""
     training = make_training(settings)
-    batches = [[source[i].tolist() for i in range(len(source))] for source in parts(training)]
+    batches = [
+        [jax.tree.map(np.ndarray.tolist, source[i]) for i in range(len(source))]
+        for source in parts(training)
+    ]
     state = loop.initial_state(training)
     step, _ = loop._make_steps(training)
     text = jax.jit(step).lower(state, training.train[0], jax.random.key(0)).as_text()

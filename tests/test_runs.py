@@ -32,7 +32,7 @@ from tests import _small_tagging
 QUIET = Console(quiet=True)
 ONE_TRAINING = [
     *("bilm_leakage", "char_lm", "compare_cells", "deep_rnn", "gradient_flow", "memory_tasks"),
-    "pos_tagging",
+    *("ner", "pos_tagging", "sentiment"),
 ]
 TRAINING = ("Train", "Sweep", "Compare", "SourceTable")
 

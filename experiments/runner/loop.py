@@ -36,7 +36,7 @@ from experiments.runner.dispatch import steps_of
 from experiments.runner.folder import RunFolder
 from experiments.runner.interruption import Interruption
 from experiments.runner.machines import current_place
-from experiments.runner.place import Place
+from experiments.runner.place import ONE_DEVICE, Place
 from experiments.runner.processes import Interrupted, agree, meet, part, require_alike
 from experiments.runner.scribe import Scribe
 
@@ -202,7 +202,7 @@ class _Loop(NamedTuple):
         return score
 
 
-def _make_steps(training: Training, place: Place) -> tuple[Callable, Callable]:
+def _make_steps(training: Training, place: Place = ONE_DEVICE) -> tuple[Callable, Callable]:
     loss_fn, carry = training.loss_fn, training.initial_carry
     options: dict[str, Any] = {"mesh": place.mesh, "turns": place.turns}
     if carry is None:

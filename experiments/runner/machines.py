@@ -15,10 +15,9 @@ import tyro
 from jax.sharding import Mesh
 
 from experiments.runner import processes
-from experiments.runner.place import Place
+from experiments.runner.place import ONE_DEVICE, Place
 
-_ONE_DEVICE = Place()
-_PLACE: ContextVar[Place] = ContextVar("place", default=_ONE_DEVICE)
+_PLACE: ContextVar[Place] = ContextVar("place", default=ONE_DEVICE)
 
 
 def current_place() -> Place:

@@ -107,6 +107,9 @@ class Place(NamedTuple):
         return self._devices.axis_names[0]
 
 
+ONE_DEVICE = Place()
+
+
 def _is_carried(state: Any) -> bool:
     return isinstance(state, CarriedState)
 
