@@ -53,7 +53,7 @@ def in_turns(run: PieceFn, turns: int) -> PieceFn:
         return run
 
     def several(params: Any, batch: Any, key: Any) -> Piece:
-        _check_rows(batch, turns, "turns")
+        _check_rows(batch, turns, "accumulation steps")
 
         def turn(done: tuple[Any, jax.Array], number: jax.Array) -> Any:
             mean, count = done

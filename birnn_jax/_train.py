@@ -97,15 +97,15 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     mesh: Mesh | None = None,
-    turns: int = 1,
+    accumulation_steps: int = 1,
 ) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Metrics]]:
     """Makes the function that trains by one batch, jit-compiled once for each shape of batch.
 
-    With a `mesh` or several `turns` the batch is cut into pieces of equally many rows, and the step
-    is the same up to rounding: the leaves of a batch begin with the axis of rows, those without an
-    axis belong to every piece. `loss_fn` sees one piece at a time, all with the same `key`. What it
-    draws for a row must therefore depend on a number that the row brings along, as in
-    `birnn_jax.dropout` with `[B]` keys made by `fold_in(key, batch["rows"][b])`.
+    With a `mesh` or several `accumulation_steps` the batch is cut into pieces of equally many rows,
+    and the step is the same up to rounding: the leaves of a batch begin with the axis of rows,
+    those without an axis belong to every piece. `loss_fn` sees one piece at a time, all with the
+    same `key`. What it draws for a row must therefore depend on a number that the row brings along,
+    as in `birnn_jax.dropout` with `[B]` keys made by `fold_in(key, batch["rows"][b])`.
 
     Args:
       loss_fn: `(params, batch, key) -> {"loss": Total, ...}`; the mean of "loss" is minimised.
@@ -115,8 +115,8 @@ def make_train_step(
       optimizer: from `make_optimizer`, or any optax transformation.
       mesh: devices that share the rows, along its only axis; each holds all parameters. Their
         gradients are added up once a step, one `all-reduce` a weight. None is one device.
-      turns: into how many shares each device cuts its rows, to have the memory of one of them at a
-        time (gradient accumulation).
+      accumulation_steps: into how many shares each device cuts its rows, to have the memory of one
+        of them at a time.
 
     Returns:
       `train_step(state, batch, key) -> (state, metrics)`. The state given is donated. The metrics
@@ -124,8 +124,8 @@ def make_train_step(
       optimiser that does not come from `make_optimizer`).
 
     Raises:
-      ValueError: if the mesh has several axes, `turns` is not positive or, by the step, if the
-        rows of a batch cannot be shared evenly.
+      ValueError: if the mesh has several axes, `accumulation_steps` is not positive or, by the
+        step, if the rows of a batch cannot be shared evenly.
 
     Example:
       >>> def loss_fn(params, batch, key):
@@ -147,11 +147,11 @@ def make_train_step(
       >>> float(state.params["mean"])
       1.0
     """
-    if turns < 1:
-        raise ValueError(f"turns must be at least 1, got {turns}.")
+    if accumulation_steps < 1:
+        raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps}.")
     if mesh is not None:
         axis_of(mesh)
-    gradient = on_devices(in_turns(gradient_of(loss_fn), turns), mesh)
+    gradient = on_devices(in_turns(gradient_of(loss_fn), accumulation_steps), mesh)
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:

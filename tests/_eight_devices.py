@@ -55,7 +55,7 @@ def in_loops(hlo):
     return "".join(bodies[name] for name in seen), len(seen)
 
 
-def train(layers, *, devices=None, turns=1, steps=2):
+def train(layers, *, devices=None, accumulation_steps=1, steps=2):
     optimizer = make_optimizer(0.5, clip_norm=1.0, method=optax.sgd)
     params = birnn_jax.init_tagger(
         layers, jax.random.key(1), input_size=2, hidden_size=7, num_classes=4
@@ -65,7 +65,9 @@ def train(layers, *, devices=None, turns=1, steps=2):
     if devices:
         mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
         state = jax.device_put(state, jax.NamedSharding(mesh, jax.P()))
-    step = make_train_step(loss_of(layers), optimizer, mesh=mesh, turns=turns)
+    step = make_train_step(
+        loss_of(layers), optimizer, mesh=mesh, accumulation_steps=accumulation_steps
+    )
     step = step.lower(state, BATCH, KEY).compile()
     losses = []
     for _ in range(steps):
@@ -94,7 +96,7 @@ lstm, by_xla = ((Layer(LSTM, backend=backend),) for backend in ("auto", "xla"))
 want, _, _ = train(lstm)
 check(by_xla, want, devices=4)
 if backends().cpu_kernel.available:
-    check((Layer(LSTM, backend="cpu_kernel"),), want, devices=2, turns=2)
+    check((Layer(LSTM, backend="cpu_kernel"),), want, devices=2, accumulation_steps=2)
 
 # A cell that nobody knows: its gradients are added up in the loop, but not over the devices.
 other = (Layer(PEEPHOLE_LSTM, direction="bwd"),)

@@ -1,4 +1,4 @@
-"""The training step over several devices and in turns: the same step, up to rounding."""
+"""The training step over several devices and with accumulation: the same step, up to rounding."""
 
 import os
 import subprocess
@@ -38,16 +38,19 @@ def one_step(**options):
     return make_train_step(row_loss, optimizer, **options)(state, make_batch(), KEY)
 
 
-@pytest.mark.parametrize("turns", [2, 3, 6])
-def test_turns_are_one_step(turns):
-    (state, metrics), (want_state, want) = one_step(turns=turns), one_step()
+@pytest.mark.parametrize("accumulation_steps", [2, 3, 6])
+def test_accumulation_is_one_step(accumulation_steps):
+    (state, metrics), (want_state, want) = (
+        one_step(accumulation_steps=accumulation_steps),
+        one_step(),
+    )
     assert_close(state.params, want_state.params)
     assert_close(metrics, want)
 
 
 def test_one_turn_and_one_device_are_bit_for_bit_the_plain_step():
     mesh = jax.make_mesh((1,), ("data",))
-    (state, _), (want, _) = one_step(mesh=mesh, turns=1), one_step()
+    (state, _), (want, _) = one_step(mesh=mesh, accumulation_steps=1), one_step()
     np.testing.assert_array_equal(state.params["w"], want.params["w"])
 
 
@@ -58,21 +61,23 @@ def test_gradients_of_half_precision_are_added_up_in_single():
     optimizer = make_optimizer(1.0, method=optax.sgd)
     state = init_train_state(jnp.zeros([], jnp.bfloat16), optimizer)
     batch = jnp.array([256.0] + [1.0] * 7)
-    state, metrics = make_train_step(loss, optimizer, turns=8)(state, batch, KEY)
+    state, metrics = make_train_step(loss, optimizer, accumulation_steps=8)(state, batch, KEY)
     assert state.params.dtype == jnp.bfloat16
     assert float(state.params) == pytest.approx(-263 / 8, rel=2**-8)
     assert float(metrics["loss"].count) == 8
 
 
 def test_batch_that_cannot_be_shared_is_named():
-    with pytest.raises(ValueError, match=r"batch\['rows'\] has 6 rows, which 4 turns cannot share"):
-        one_step(turns=4)
+    with pytest.raises(
+        ValueError, match=r"batch\['rows'\] has 6 rows, which 4 accumulation steps cannot share"
+    ):
+        one_step(accumulation_steps=4)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"turns": 0}, "turns must be at least 1, got 0"),
+        ({"accumulation_steps": 0}, "accumulation_steps must be at least 1, got 0"),
         ({"mesh": jax.make_mesh((1, 1), ("data", "model"))}, r"mesh must have one axis, .* got"),
     ],
 )

@@ -33,7 +33,7 @@ def make_carried_train_step(
     optimizer: optax.GradientTransformation,
     *,
     mesh: Mesh | None = None,
-    turns: int = 1,
+    accumulation_steps: int = 1,
 ) -> Callable[[CarriedState, Any, jax.Array], tuple[CarriedState, dict[str, Any]]]:
     """Makes the function that trains by one batch: `birnn_jax.make_train_step` with a carry.
 
@@ -45,7 +45,7 @@ def make_carried_train_step(
         totals, carry = loss_fn(params, batch, key, carry)
         return {**totals, _CARRY: carry}
 
-    step = make_train_step(with_carry, optimizer, mesh=mesh, turns=turns)
+    step = make_train_step(with_carry, optimizer, mesh=mesh, accumulation_steps=accumulation_steps)
 
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: CarriedState, batch: Any, key: jax.Array) -> tuple[CarriedState, Any]:

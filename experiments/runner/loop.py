@@ -86,7 +86,7 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
         were started with different settings.
     """
     place = current_place()
-    require_alike(folder.identity | {"turns": place.turns})
+    require_alike(folder.identity | {"accumulation_steps": place.accumulation_steps})
     state = initial_state(training)
     batches = prefetched(place.share(training.train, training.axis_of_rows))
     with Interruption(console) as interruption, contextlib.ExitStack() as stack:
@@ -204,7 +204,7 @@ class _Loop(NamedTuple):
 
 def _make_steps(training: Training, place: Place = ONE_DEVICE) -> tuple[Callable, Callable]:
     loss_fn, carry = training.loss_fn, training.initial_carry
-    options: dict[str, Any] = {"mesh": place.mesh, "turns": place.turns}
+    options: dict[str, Any] = {"mesh": place.mesh, "accumulation_steps": place.accumulation_steps}
     if carry is None:
         train_step = make_train_step(loss_fn, training.optimizer, **options)
         eval_step = make_eval_step(loss_fn)

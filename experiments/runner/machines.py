@@ -32,20 +32,20 @@ class Devices:
     devices: int = 1
     """Devices that share the rows of every batch, in each process. The outcome is that of one
     device up to rounding."""
-    turns: int = 1
+    accumulation_steps: int = 1
     """Shares into which each device cuts its rows, to compute one after the other: less memory, the
     same outcome up to rounding (gradient accumulation)."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in ("devices", "turns"):
+        for name in ("devices", "accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
 
     @contextlib.contextmanager
     def use(self) -> Iterator[None]:
         """Trains on these devices for the time of a `with` block."""
-        token = _PLACE.set(Place(self._mesh(), self.turns))
+        token = _PLACE.set(Place(self._mesh(), self.accumulation_steps))
         try:
             yield
         finally:

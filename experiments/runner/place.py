@@ -16,10 +16,10 @@ from experiments.runner.carried import CarriedState
 
 
 class Place(NamedTuple):
-    """Where a training runs, and in how many turns."""
+    """Where a training runs, and in how many shares of a batch."""
 
     mesh: Mesh | None = None  # None is one device
-    turns: int = 1
+    accumulation_steps: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
     def share(self, source: Source, axis: int) -> Source:
         """What this process reads of `source`, whose leaves have their rows at `axis`."""
-        pieces = self.turns * (1 if self.mesh is None else self.mesh.size)
+        pieces = self.accumulation_steps * (1 if self.mesh is None else self.mesh.size)
         index = jax.process_index() if self.num_processes > 1 else 0
         return shared(source, Share(index, self.num_processes, pieces, axis))
 
