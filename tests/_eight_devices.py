@@ -92,20 +92,6 @@ def check(layers, want, **options):
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
 
 
-lstm, by_xla = ((Layer(LSTM, backend=backend),) for backend in ("auto", "xla"))
-want, _, _ = train(lstm)
-check(by_xla, want, devices=4)
-if backends().cpu_kernel.available:
-    check((Layer(LSTM, backend="cpu_kernel"),), want, devices=2, accumulation_steps=2)
-
-# A cell that nobody knows: its gradients are added up in the loop, but not over the devices.
-other = (Layer(PEEPHOLE_LSTM, direction="bwd"),)
-want, _, _ = train(other)
-check(other, want, devices=2)
-with pytest.raises(ValueError, match=r"batch\['labels'\] has 8 rows, which 3 devices cannot share"):
-    train(other, devices=3)
-
-
 def spread(state, devices):
     """The state as a mesh of so many devices has it, one array by rows and the others whole."""
     mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
@@ -114,14 +100,34 @@ def spread(state, devices):
     return state._replace(params={"rows": jax.device_put(state.params["rows"], by_rows)})
 
 
-state = make_state(3)._replace(params={"rows": random_xs(4, 8, 3)})
-for background in (False, True):
-    with tempfile.TemporaryDirectory() as folder:
-        with Checkpoints(folder, background=background) as checkpoints:
-            checkpoints.save(spread(state, 4), position={"row": 2})
-        for devices in (1, 2, 8):
-            like = spread(jax.tree.map(jnp.zeros_like, state), devices)
-            restored = Checkpoints(folder).restore_latest(like)
-            assert_same_bits(restored.state, state)
-            for got, want in zip(*map(jax.tree.leaves, (restored.state, like)), strict=True):
-                assert got.sharding == want.sharding and len(got.sharding.device_set) == devices
+def main():
+    lstm, by_xla = ((Layer(LSTM, backend=backend),) for backend in ("auto", "xla"))
+    want, _, _ = train(lstm)
+    check(by_xla, want, devices=4)
+    if backends().cpu_kernel.available:
+        check((Layer(LSTM, backend="cpu_kernel"),), want, devices=2, accumulation_steps=2)
+
+    # A cell that nobody knows: its gradients are added up in the loop, but not over the devices.
+    other = (Layer(PEEPHOLE_LSTM, direction="bwd"),)
+    want, _, _ = train(other)
+    check(other, want, devices=2)
+    with pytest.raises(
+        ValueError, match=r"batch\['labels'\] has 8 rows, which 3 devices cannot share"
+    ):
+        train(other, devices=3)
+
+    state = make_state(3)._replace(params={"rows": random_xs(4, 8, 3)})
+    for background in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            with Checkpoints(folder, background=background) as checkpoints:
+                checkpoints.save(spread(state, 4), position={"row": 2})
+            for devices in (1, 2, 8):
+                like = spread(jax.tree.map(jnp.zeros_like, state), devices)
+                restored = Checkpoints(folder).restore_latest(like)
+                assert_same_bits(restored.state, state)
+                for got, want in zip(*map(jax.tree.leaves, (restored.state, like)), strict=True):
+                    assert got.sharding == want.sharding and len(got.sharding.device_set) == devices
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,9 @@ def get_plan() -> Plan:
 
 def are_apart(carry: Any) -> bool:
     """True if each direction has a loop of its own, for a carry of leaves `[B, H]`."""
-    return len(carry) == 1 and carry.h.shape[0] <= get_plan().apart
+    rows = carry.h.shape[0]
+    known = isinstance(rows, int)  # and not a symbol, as in an export for any number of rows
+    return len(carry) == 1 and known and rows <= get_plan().apart
 
 
 def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:

@@ -26,7 +26,7 @@ def read_series(path: pathlib.Path, split: str) -> list[Series]:
     if path.suffix != ".npz":
         return read_ts(path)
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             values, lengths, labels = (file[name.format(split)] for name in _NPZ)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
