@@ -16,6 +16,8 @@ from tests import _small_tagging
 from tests.test_memory_tasks import command
 from tests.test_pos_tagging import SENTENCES
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     **{"speller_parameters": 60, "stack_parameters": 90, "word_size": 4, "character_size": 3},
     **{"epochs": 4, "tokens_per_batch": 100},

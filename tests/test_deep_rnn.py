@@ -6,6 +6,8 @@ from experiments import deep_rnn
 from experiments.language.config import LanguageConfig
 from tests import _small_language
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tell(monkeypatch, capsys):

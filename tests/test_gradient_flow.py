@@ -13,6 +13,8 @@ from experiments.synthetic.runs import train_run
 from tests import _oracles
 from tests.test_memory_tasks import command
 
+pytestmark = pytest.mark.slow
+
 STEPS = {
     "elman": _oracles.elman_step,
     "gru": _oracles.gru_step,

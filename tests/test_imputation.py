@@ -20,6 +20,8 @@ from experiments.runner.folder import RunFolder
 from experiments.runner.settings import RunSettings
 from tests import _small_language, _small_runs
 
+pytestmark = pytest.mark.slow
+
 ETTH1 = pathlib.Path(__file__).parents[2] / "shared" / "data" / "etth1" / "ETTh1.csv.gz"
 OPTIONS = {
     "steps": 5,

@@ -25,6 +25,8 @@ from experiments.synthetic.config import (
 from experiments.synthetic.runs import train_run
 from tests.test_runs import interrupt_at
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     **{"task": "order", "length": 10, "cell": "elman", "hidden_size": 3, "batch_size": 4},
     **{"steps": 6, "steps_per_evaluation": 2, "held_out": 8, "learning_rate": 0.1},

@@ -22,6 +22,8 @@ from experiments.runner.folder import RunFolder
 from experiments.runner.settings import RunSettings
 from tests import _small_language, _small_music, _small_runs
 
+pytestmark = pytest.mark.slow
+
 DATA_CHANGES = {"frames_per_batch": 20, "buckets": 2}
 MODEL_CHANGES = {"cell": "gru", "layers": 2, "hidden_size": 3, "dropout": 0.4, "transpose": 1}
 SHARED = {field.name for field in dataclasses.fields(RunSettings)}

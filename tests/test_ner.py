@@ -12,6 +12,8 @@ from experiments.tagging.settings import WordSettings
 from tests._commands import command, options
 from tests.test_entities import CHINESE, TINY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

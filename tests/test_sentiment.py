@@ -26,6 +26,8 @@ from experiments.sentences.text import Text, read_texts, split_text
 from tests import _small_tagging
 from tests._commands import command, options
 
+pytestmark = pytest.mark.slow
+
 TINY = _small_tagging.OPTIONS | {"epochs": 2}
 QUIET = Console(quiet=True)
 scores = jax.jit(classify, static_argnames="model")

@@ -15,6 +15,8 @@ from experiments.series.problem import Labelled, describe, hold_out, read_series
 from experiments.series.ts_file import Series, read_ts
 from tests import _small_language, _small_runs
 
+pytestmark = pytest.mark.slow
+
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data" / "time_series"
 OPTIONS = {
     "dev_every": 3,

@@ -17,6 +17,8 @@ from experiments.runner import loop
 from experiments.runner.folder import RunFolder
 from tests import _small_language
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = Vocabulary("abcdefg")
 V, T = 7, 8
 SMALL = {"hidden_size": 5, "steps": T, "batch_size": 2, "epochs": 2, "gap": 2}

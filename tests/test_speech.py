@@ -13,6 +13,8 @@ from experiments.spoken.training import labels_of, make_batches, make_training
 from tests import _small_speech
 from tests._computed import computed
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "held_out_speaker": "ann",
     "join": (1, 2),

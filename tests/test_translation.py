@@ -16,6 +16,8 @@ from experiments.bilingual.training import learn_lexicon, make_training
 from tests import _small_translation
 from tests._computed import computed
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "reverse": True,
     "source_subwords": 20,

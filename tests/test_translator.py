@@ -21,6 +21,8 @@ from experiments.bilingual.model import (
 from experiments.bilingual.subwords import BEGIN, END
 from experiments.bilingual.training import Encoded, pad, smoothed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["additive", "none"])
 def model(request):
