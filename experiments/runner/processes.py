@@ -78,6 +78,8 @@ def joined(
         _PARTED.set()
         with contextlib.suppress(RuntimeError, ValueError):  # some are gone
             _client().wait_at_barrier("left", _LEAVING_MS)
+            if jax.process_index() == 0:  # leaves last: JAX aborts who says farewell to nobody
+                _client().get_live_nodes(list(range(jax.process_count())))  # answers when all left
         jax.distributed.shutdown()
 
 
