@@ -27,10 +27,6 @@ class Compose:
         compose_commands.Train | compose_commands.Evaluate | compose_commands.Generate
     ]
 
-    def run(self) -> None:
-        """Does what the command says."""
-        self.command.run()
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Infill:
@@ -39,10 +35,6 @@ class Infill:
     command: tyro.conf.OmitSubcommandPrefixes[
         infill_commands.Train | infill_commands.Evaluate | infill_commands.Fill
     ]
-
-    def run(self) -> None:
-        """Does what the command says."""
-        self.command.run()
 
 
 def main() -> None:

@@ -25,10 +25,6 @@ class Classify:
 
     command: tyro.conf.OmitSubcommandPrefixes[series.Train | series.Evaluate | series.Predict]
 
-    def run(self) -> None:
-        """Does what the command says."""
-        self.command.run()
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Impute:
@@ -37,10 +33,6 @@ class Impute:
     command: tyro.conf.OmitSubcommandPrefixes[
         imputation.Train | imputation.Evaluate | imputation.Predict
     ]
-
-    def run(self) -> None:
-        """Does what the command says."""
-        self.command.run()
 
 
 def main() -> None:

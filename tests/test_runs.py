@@ -34,6 +34,10 @@ ONE_TRAINING = [
     *("bilm_leakage", "char_lm", "compare_cells", "deep_rnn", "gradient_flow", "memory_tasks"),
     *("ner", "pos_tagging", "sentiment"),
 ]
+GROUPED = [
+    *("imputation.commands", "polyphony.compose_commands", "polyphony.infill_commands"),
+    "series.commands",
+]
 TRAINING = ("Train", "Sweep", "Compare", "SourceTable")
 
 
@@ -316,7 +320,7 @@ def test_status_of_a_command_says_whether_it_goes_on(monkeypatch, capsys, failur
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ONE_TRAINING)
+@pytest.mark.parametrize("name", [*ONE_TRAINING, *GROUPED])
 def test_every_experiment_trains_on_any_devices(name):
     module = importlib.import_module(f"experiments.{name}")
     commands = [one for one in vars(module).values() if hasattr(one, "run")]

@@ -33,6 +33,7 @@ from experiments.runner import loop
 from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
+from experiments.runner.machines import OnMachines
 from experiments.runner.results import write_result
 from experiments.runner.tasks import open_run, start_run
 
@@ -43,7 +44,7 @@ _DRAWN_GAP = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a model to fill in missing values, or go on with a training that was stopped.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, features.json,

@@ -20,6 +20,7 @@ from experiments.polyphony.voices import VOICES, hidden_span, hidden_voice, to_r
 from experiments.runner import loop
 from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.journal import read_journal
+from experiments.runner.machines import OnMachines
 from experiments.runner.results import write_result
 from experiments.runner.tasks import open_run, start_run
 
@@ -28,7 +29,7 @@ RUN = pathlib.Path("runs") / "music_infill"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a model to fill in hidden notes, or go on with a training that was stopped.
 
     To see what the second direction gives, train another with --direction fwd. The run folder gets

@@ -15,6 +15,7 @@ from experiments.runner.confusion import plot_confusion
 from experiments.runner.curves import Panel, plot_curves
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
+from experiments.runner.machines import OnMachines
 from experiments.runner.results import write_result
 from experiments.runner.tasks import open_run, start_run
 from experiments.series.config import SeriesConfig, make_training
@@ -28,7 +29,7 @@ DATA = ("train", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a classifier of whole series, or go on with a training that was stopped.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, problem.json,
