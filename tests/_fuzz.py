@@ -326,9 +326,8 @@ def fuzz(seed: int, cases: int, *, first: int = 0, report: Any = None) -> None:
                 try:
                     check_case(program, run, rng)
                 except Exception as error:
-                    raise AssertionError(
-                        f"Case {case} of program {number} from seed {seed} fails: {program}"
-                    ) from error
+                    error.add_note(f"Case {case} of program {number} from seed {seed}: {program}")
+                    raise
         if report is not None:
             report(number)
 

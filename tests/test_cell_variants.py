@@ -300,8 +300,8 @@ def test_parallel_scan_of_no_steps_keeps_the_carry(reverse):
 def test_minlstm_is_finite_where_both_gates_are_closed():
     params, _ = random_cell(MINLSTM, 1)
     params = params._replace(b=params.b.at[: 2 * H].set(-1000.0))
-    carry = LinearCarry(jnp.ones(H))
-    run = jax.jit(jax.grad(lambda params: MINLSTM.step(params, carry, jnp.ones(D))[1].sum()))
+    carry, x = LinearCarry(random_xs(2, H)), random_xs(3, D)
+    run = jax.jit(jax.grad(lambda params: MINLSTM.step(params, carry, x)[1].sum()))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(run(params)))
 
 

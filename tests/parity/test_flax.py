@@ -115,7 +115,7 @@ def test_linen_params_of_cells_in_a_compact_module_come_in():
 
 @pytest.mark.parametrize("framework", ["linen", "nnx"])
 def test_flax_carries_padding_into_rows_without_steps(framework):
-    xs = jnp.ones([1, 3, D], jnp.float32)
+    xs = jax.random.normal(jax.random.key(1), (1, 3, D), jnp.float32)
     if framework == "linen":
         module = nn.RNN(nn.SimpleCell(H), return_carry=True)
         variables = module.init(jax.random.key(0), xs)
