@@ -30,6 +30,7 @@ from experiments.entities.model import entity_totals
 from experiments.entities.schemes import Scheme, scheme_of
 from experiments.entities.scorer import score_entities
 from experiments.runner import loop
+from experiments.runner.best import best_params
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.machines import OnDevices, OnMachines
@@ -41,7 +42,7 @@ from experiments.tagging.aligned import aligned
 from experiments.tagging.columns import Sentence
 from experiments.tagging.files import start_run, with_vectors
 from experiments.tagging.trained import split_words
-from experiments.tagging.training import best_params, make_word_training
+from experiments.tagging.training import make_word_training
 from experiments.tagging.vocabulary import Vocabulary, build_vocabulary
 
 NAME = "ner"

@@ -18,6 +18,7 @@ import tyro
 from rich.console import Console
 
 from experiments.runner import loop
+from experiments.runner.best import best_params
 from experiments.runner.command import run_command
 from experiments.runner.curves import plot_comparison
 from experiments.runner.folder import RunFolder
@@ -30,7 +31,7 @@ from experiments.tagging.config import TaggingConfig, init_params, make_loss
 from experiments.tagging.export import export
 from experiments.tagging.findings import finish, print_summary, tag_all
 from experiments.tagging.trained import TrainedTagger, split_words
-from experiments.tagging.training import best_params, make_word_training
+from experiments.tagging.training import make_word_training
 from experiments.tagging.vocabulary import Encoder, Vocabulary, build_vocabulary
 
 NAME = "pos_tagging"

@@ -18,6 +18,7 @@ import tyro
 from rich.console import Console
 
 from experiments.runner import loop
+from experiments.runner.best import best_params
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
 from experiments.runner.machines import OnDevices, OnMachines
@@ -35,7 +36,7 @@ from experiments.sentences.findings import TrainedClassifier, finish, print_summ
 from experiments.sentences.model import text_totals
 from experiments.sentences.text import Text, read_texts, split_text
 from experiments.tagging.files import start_run, with_vectors
-from experiments.tagging.training import best_params, make_word_training
+from experiments.tagging.training import make_word_training
 from experiments.tagging.vocabulary import Vocabulary
 
 NAME = "sentiment"

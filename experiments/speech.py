@@ -18,6 +18,7 @@ from rich.console import Console
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnMachines
 from experiments.runner.results import read_result
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.findings import finish, hearing, print_summary, summarise
@@ -32,7 +33,7 @@ RUN = pathlib.Path("runs") / NAME
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a network, or go on with a training that was stopped, and look at what it hears.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, labels.json,

@@ -32,13 +32,14 @@ from experiments.bilingual.training import make_training
 from experiments.runner import loop
 from experiments.runner.command import run_command
 from experiments.runner.folder import RunFolder
+from experiments.runner.machines import OnMachines
 
 NAME = "translation"
 RUN = pathlib.Path("runs") / NAME
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(OnMachines):
     """Train a translator, or go on with a training that was stopped, and look at what it does.
 
     The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, source.model and

@@ -38,6 +38,7 @@ CHANGES = {
     "average_decay": 0.5,
     "seed": 1,
 }
+WAYS_TO_STOP = ("patience", "epochs_per_evaluation")
 scores = jax.jit(score, static_argnames="model")
 
 SENTENCES = [
@@ -73,7 +74,7 @@ def usually_computed(data):
 
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(TaggingConfig)}
-    assert names == CHANGES.keys() | {"train", "dev", "test", "tags", "patience"}
+    assert names == CHANGES.keys() | {"train", "dev", "test", "tags", *WAYS_TO_STOP}
 
 
 def test_same_options_compute_the_same(data, usually_computed):
@@ -85,8 +86,15 @@ def test_option_changes_what_is_computed(data, usually_computed, name, value):
     assert computed(_small_tagging.config(data, **{name: value})) != usually_computed
 
 
-def test_patience_is_that_of_the_run(data):
-    assert make_training(_small_tagging.config(data, patience=3)).patience == 3
+@pytest.mark.parametrize("name", WAYS_TO_STOP)
+def test_when_to_look_and_to_stop_is_that_of_the_run(data, name):
+    def told(config):
+        training = make_training(config)
+        return training.patience, training.steps_per_evaluation
+
+    usual, other = (told(_small_tagging.config(data, **{name: value})) for value in (3, 6))
+    changes = [b / a for a, b in zip(usual, other, strict=True)]
+    assert changes == [2 if name == way else 1 for way in WAYS_TO_STOP]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from tests import _small_tagging
 QUIET = Console(quiet=True)
 ONE_TRAINING = [
     *("bilm_leakage", "char_lm", "compare_cells", "deep_rnn", "gradient_flow", "memory_tasks"),
-    *("ner", "pos_tagging", "sentiment"),
+    *("ner", "pos_tagging", "sentiment", "speech", "translation"),
 ]
 GROUPED = [
     *("imputation.commands", "polyphony.compose_commands", "polyphony.infill_commands"),

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import birnn_jax
 from birnn_jax import Cell, Layer, LayerParams, heads
 from experiments.bilingual.subwords import BEGIN, END
+from experiments.runner.keys import keys_of_rows
 
 Attention = Literal["additive", "multiplicative", "none"]
 CELLS = {"gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
@@ -113,10 +114,10 @@ def encode(
     params: TranslatorParams,
     source: jax.Array,
     lengths: jax.Array,
-    key: jax.Array | None = None,
+    keys: tuple[jax.Array | None, ...] = (None,) * 3,
 ) -> tuple[Memory, State]:
-    """Reads sentences `[B, T]`; there is no dropout where `key` is None."""
-    key_words, key_stack, key_top = (None,) * 3 if key is None else jax.random.split(key, 3)
+    """Reads sentences `[B, T]`; there is no dropout without keys, three times `[B]`."""
+    key_words, key_stack, key_top = keys
     xs = birnn_jax.dropout(params.source[source], model.dropout, key_words)
     carries, states = birnn_jax.stack(
         model.layers, params.encoder, xs, lengths, dropout=model.dropout, key=key_stack
@@ -174,7 +175,8 @@ def foretell(
     Args:
       model: static.
       params: from `init_params`.
-      batch: `source` `[B, T]` and `target` `[B, N]`, the end included, with their lengths.
+      batch: `source` `[B, T]` and `target` `[B, N]`, the end included, with their lengths; and in
+        training `rows` `[B]`, which give each pair noise of its own, wherever it stands.
       key: of dropout and of what the decoder reads; None is evaluation.
       teacher_forcing: probability that the decoder reads the right subword before, and not the
         one that it held for the likeliest (scheduled sampling, Bengio et al. 2015).
@@ -182,16 +184,14 @@ def foretell(
     Returns:
       logits `[B, N, W]`, and weights of attention `[B, N, T]`.
     """
-    key_encoder, key_words, key_fed, key_read = (
-        (None,) * 4 if key is None else jax.random.split(key, 4)
-    )
-    memory, state = encode(model, params, batch["source"], batch["source_lengths"], key_encoder)
+    key_words, key_fed, key_read, *keys = keys_of_rows(key, batch.get("rows"), 6)
+    memory, state = encode(model, params, batch["source"], batch["source_lengths"], tuple(keys))
     right = jnp.pad(batch["target"], ((0, 0), (1, 0)), constant_values=BEGIN)[:, :-1]
     scheduled = model.scheduled and key_read is not None
     reads_right = jnp.ones(right.shape, bool)
     if model.scheduled and key_read is not None:
-        reads_right = jax.random.bernoulli(key_read, teacher_forcing, right.shape)
-        reads_right = reads_right.at[:, 0].set(True)
+        draw = jax.vmap(lambda key: jax.random.uniform(key, right.shape[1:]))
+        reads_right = (draw(key_read) < teacher_forcing).at[:, 0].set(True)
     kept = birnn_jax.dropout(jnp.ones([*right.shape, state.fed.shape[1]]), model.dropout, key_words)
 
     def step(carried: Any, now: Any) -> tuple[Any, Any]:

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import init_train_state
 from experiments.bilingual.beam import beam_search
 from experiments.bilingual.config import FILES, TranslationConfig
 from experiments.bilingual.model import State, Translator, advance, encode, foretell, log_probs_of
@@ -23,8 +22,7 @@ from experiments.bilingual.training import (
     make_batches,
     params_maker,
 )
-from experiments.runner import loop
-from experiments.runner.averaging import average_of
+from experiments.runner.best import best_params
 from experiments.runner.folder import RunFolder
 
 _LEXICON = ("source.model", "target.model")
@@ -177,9 +175,5 @@ def config_of(folder: RunFolder) -> TranslationConfig:
 def load_translator(folder: RunFolder) -> TrainedTranslator:
     """The best checkpoint of a run, from its folder alone."""
     config, lexicon = config_of(folder), load_lexicon(folder.path)
-    make_params = params_maker(config, lexicon)
-    optimizer = config.make_optimizer(num_steps=1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
-    )
-    return TrainedTranslator(config, average_of(loop.best_state(folder, like)), lexicon)
+    params = best_params(folder, config, params_maker(config, lexicon))
+    return TrainedTranslator(config, params, lexicon)

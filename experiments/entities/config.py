@@ -31,13 +31,15 @@ class EntityConfig(FileSettings):
     scheme: Literal["auto", "BIO", "IOB1", "BIOES", "BMES"] = "auto"
     """Scheme of the tags; auto finds it out by their letters, and takes BI for BIO."""
 
+    word_size: int = 100
+    """Size of the embedding of a word, which is looked up in lower case."""
     hidden_size: int = 100
     """Hidden units of each layer and direction."""
     crf: bool = True
     """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
     every word gets its tag alone."""
 
-    recall_cost: float = 3.0
+    recall_cost: float = 2.0
     """Nats that training gives to "outside" at the words of an entity, so that it has to be more
     certain of them: more entities are found, and more that are wrong."""
 

@@ -1,5 +1,6 @@
 """A model that is ready to fill in missing values."""
 
+import functools
 import json
 import pathlib
 from typing import Any, NamedTuple
@@ -7,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from birnn_jax import init_train_state
 from experiments.imputation.config import (
     ImputeConfig,
     ImputeModel,
@@ -17,8 +17,7 @@ from experiments.imputation.config import (
 )
 from experiments.imputation.table import Table
 from experiments.imputation.windows import Scale
-from experiments.runner import loop
-from experiments.runner.averaging import average_of
+from experiments.runner.best import best_params
 from experiments.runner.folder import RunFolder
 from experiments.runner.tasks import settings_of
 
@@ -80,12 +79,7 @@ def load_imputer(folder: RunFolder) -> TrainedImputer:
     config = config_of(folder)
     known = json.loads((folder.path / FEATURES).read_text(encoding="utf-8"))
     names = tuple(known["names"])
-    optimizer = config.make_optimizer(1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(init_params(config, len(names), key), optimizer),
-        jax.random.key(0),
-    )
-    params = average_of(loop.best_state(folder, like))
+    params = best_params(folder, config, functools.partial(init_params, config, len(names)))
     scale = Scale(np.array(known["mean"]), np.array(known["deviation"]))
     return TrainedImputer(config.model, params, names, scale, config.steps)
 

@@ -24,6 +24,7 @@ from experiments.language.windows import Sampling, Whole, Windows
 from experiments.runner.averaging import average_of, with_average
 from experiments.runner.carried import CarriedLossFn
 from experiments.runner.loop import Training
+from experiments.runner.settings import require
 
 DATA = pathlib.Path(__file__).parents[1] / "data"
 TATOEBA = DATA / "charlm_zh_tatoeba_10k.txt"
@@ -92,13 +93,13 @@ class LanguageConfig:
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         for name in _POSITIVE:
-            _require(getattr(self, name) > 0, f"{name} must be positive")
-        _require(self.characters is None or self.characters > 1, "characters must be at least 2")
+            require(getattr(self, name) > 0, f"{name} must be positive")
+        require(self.characters is None or self.characters > 1, "characters must be at least 2")
         for name in ("dropout", "average_decay", "held_out"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+            require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("residual", "layer_norm"):
             has_effect = self.layers > 1 or not getattr(self, name)
-            _require(has_effect, f"{name} must have a layer to act on: give 2 layers or more")
+            require(has_effect, f"{name} must have a layer to act on: give 2 layers or more")
 
     @property
     def model(self) -> CharModel:
@@ -193,8 +194,3 @@ def make_language_optimizer(
         )
     optimizer = make_optimizer(rate, clip_norm=config.clip_norm, method=_METHODS[config.method])
     return with_average(optimizer, config.average_decay)
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(f"{sentence}.")

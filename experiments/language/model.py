@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 import birnn_jax
 from birnn_jax import Bi, Cell, Layer, LayerParams, scan_cell, stack
+from experiments.runner.keys import keys_of_rows
 
 Direction = Literal["both", "fwd", "bwd"]
 Initializer = Literal["normal", "torch", "orthogonal"]
@@ -135,7 +136,8 @@ def score(
     Returns:
       The carry after the last step, and logits `[B, T, V]`.
     """
-    key_first, key_above, key_top = _keys_of_rows(key, rows, len(tokens))
+    rows = jnp.arange(len(tokens)) if rows is None else rows
+    key_first, key_above, key_top = keys_of_rows(key, rows, 3)
     first, *above = (_as_beginning(model, one) for one in carry)
     carry, xs = _read_tokens(model, params.rnn[0].rnn, tokens, lengths, first)
     carries = ()
@@ -152,17 +154,6 @@ def score(
         )
     xs = birnn_jax.locked_dropout(xs, model.dropout, key_top)
     return (carry, *carries), xs @ params.w + params.b[None, None]
-
-
-def _keys_of_rows(
-    key: jax.Array | None, rows: jax.Array | None, batch_size: int
-) -> tuple[jax.Array | None, ...]:
-    """`[B]` keys for each place of dropout."""
-    if key is None:
-        return None, None, None
-    rows = jnp.arange(batch_size) if rows is None else rows
-    of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    return tuple(of_rows(one, rows) for one in jax.random.split(key, 3))
 
 
 def _as_beginning(model: CharModel, carry: Any) -> Any:

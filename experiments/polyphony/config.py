@@ -16,6 +16,7 @@ from birnn_jax import Layer, TaggerParams, Total, init_tagger, locked_dropout, s
 from experiments.polyphony.midi import KEYS
 from experiments.runner import loop
 from experiments.runner.batches import Batches, bucket_lengths
+from experiments.runner.keys import key_of_rows, split_rows
 from experiments.runner.settings import RunSettings
 
 BUNDLED = pathlib.Path(__file__).parents[1] / "data" / "jsb_chorales_quarter.json.gz"
@@ -162,8 +163,7 @@ def make_loss(model: MusicModel) -> loop.LossFn:
     def loss_fn(params: Any, batch: Mapping[str, jax.Array], key: Any) -> dict[str, Total]:
         rolls, keys = batch["roll"], None
         if key is not None:
-            of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, batch["rows"])
-            key_shift, keys = split_rows(of_rows, 2)
+            key_shift, keys = split_rows(key_of_rows(key, batch["rows"]), 2)
             rolls = jax.vmap(functools.partial(transposed, model.transpose))(key_shift, rolls)
         lengths = jnp.maximum(batch["lengths"] - 1, 0)
         _, logits = score(model, params, rolls[:, :-1], lengths, keys=keys)
@@ -179,12 +179,6 @@ def transposed(most: int, key: jax.Array, roll: jax.Array) -> jax.Array:
     shift = jax.random.randint(key, [], 0, 2 * most + 1)
     padded = jnp.pad(roll, [(0, 0), (most, most)])
     return jax.lax.dynamic_slice_in_dim(padded, shift, roll.shape[1], axis=1)
-
-
-def split_rows(keys: jax.Array, count: int) -> tuple[jax.Array, ...]:
-    """`count` keys for each row, from one for each."""
-    split = jax.vmap(lambda key: jax.random.split(key, count))(keys)
-    return tuple(split[:, i] for i in range(count))
 
 
 def make_training(

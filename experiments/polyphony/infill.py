@@ -15,7 +15,7 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Layer, TaggerParams, Total, init_tagger
-from experiments.polyphony.config import CELLS, RollSettings, read, split_rows
+from experiments.polyphony.config import CELLS, RollSettings, read
 from experiments.polyphony.midi import KEYS
 from experiments.polyphony.voices import (
     VOICES,
@@ -25,6 +25,7 @@ from experiments.polyphony.voices import (
     to_voices,
 )
 from experiments.runner import loop
+from experiments.runner.keys import key_of_rows, split_rows
 
 PLACES = 4  # a bar in four is hidden
 
@@ -113,8 +114,7 @@ def make_loss(model: InfillModel) -> loop.LossFn:
         voices, hidden, lengths = batch["voices"], batch["hidden"], batch["lengths"]
         keys = None
         if key is not None:
-            of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, batch["rows"])
-            key_shift, key_hide, keys = split_rows(of_rows, 3)
+            key_shift, key_hide, keys = split_rows(key_of_rows(key, batch["rows"]), 3)
             shift = functools.partial(_transposed, model.transpose)
             voices = jax.vmap(shift)(key_shift, voices)
             hidden = jax.vmap(functools.partial(_hide, model.bar, voices.shape[1]))(key_hide)

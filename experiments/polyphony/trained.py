@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import init_train_state
 from experiments.polyphony import config as music
 from experiments.polyphony import infill
 from experiments.polyphony.config import MusicConfig
 from experiments.polyphony.infill import InfillConfig
 from experiments.polyphony.rolls import read_rolls
 from experiments.runner import loop
-from experiments.runner.averaging import average_of
+from experiments.runner.best import best_params
 from experiments.runner.folder import RunFolder
 from experiments.runner.tasks import settings_of
 
@@ -68,27 +67,21 @@ class TrainedInfiller(NamedTuple):
 def load_composer(folder: RunFolder) -> TrainedComposer:
     """The best checkpoint of a run, from its folder alone."""
     config = MusicConfig(**settings_of(folder))
-    return TrainedComposer(config, _load(folder, config, music.init_params))
+    params = best_params(folder, config, functools.partial(music.init_params, config))
+    return TrainedComposer(config, params)
 
 
 def load_infiller(folder: RunFolder) -> TrainedInfiller:
     """The best checkpoint of a run, from its folder alone."""
     config = InfillConfig(**settings_of(folder))
-    return TrainedInfiller(config, _load(folder, config, infill.init_params))
+    params = best_params(folder, config, functools.partial(infill.init_params, config))
+    return TrainedInfiller(config, params)
 
 
 def test_rolls(folder: RunFolder, path: pathlib.Path | None = None) -> list[np.ndarray]:
     """The test part of a file, or of the data of the run."""
     path = path or pathlib.Path(folder.config["data"]["data"]["path"])
     return read_rolls(path, "test", folder.settings["frames_per_beat"])
-
-
-def _load(folder: RunFolder, config: Any, init_params: Any) -> Any:
-    optimizer = config.make_optimizer(1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(init_params(config, key), optimizer), jax.random.key(0)
-    )
-    return average_of(loop.best_state(folder, like))
 
 
 @jax.jit(static_argnames="model")

@@ -7,8 +7,9 @@ import jax
 
 import birnn_jax
 from birnn_jax import Bi, ClassifierParams, Total
+from experiments.runner.keys import keys_of_rows
 from experiments.tagging.model import WordTagger
-from experiments.tagging.words import WordParams, init_words, keys_of_rows, read_words
+from experiments.tagging.words import WordParams, init_words, read_words
 
 Batch = Mapping[str, jax.Array]
 Readout = Literal["final", "mean", "max", "attention"]
@@ -56,7 +57,7 @@ def classify(
     model: TextClassifier, params: TextParams, batch: Batch, key: jax.Array | None
 ) -> jax.Array:
     """Scores every class for every sentence: logits `[B, K]`; no dropout where `key` is None."""
-    key_word, key_input, key_stack = keys_of_rows(key, batch["rows"])
+    key_word, key_input, key_stack = keys_of_rows(key, batch["rows"], 3)
     xs = read_words(model.words.reader, params.reader, batch, key_word, key_input)
     return birnn_jax.classifier(
         model.words.layers,

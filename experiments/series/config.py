@@ -12,6 +12,7 @@ import birnn_jax
 from birnn_jax import ClassifierParams, Layer, Total
 from experiments.runner import loop
 from experiments.runner.batches import Batches, bucket_lengths
+from experiments.runner.keys import keys_of_rows
 from experiments.runner.settings import RunSettings
 from experiments.series.problem import Labelled, Problem
 from experiments.series.ts_file import Series
@@ -90,18 +91,16 @@ def score(
 
     What a row gets depends on `key` and on `batch["rows"]`, not on the rest of the batch.
     """
-    xs, keys = batch["values"], None
-    if key is not None:
-        of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        key_noise, key_stack = jax.random.split(key)
-        keys = of_rows(key_stack, batch["rows"])
+    xs = batch["values"]
+    key_noise, key_stack = keys_of_rows(key, batch["rows"], 2)
+    if key_noise is not None:
         noise = jax.vmap(lambda key: jax.random.normal(key, xs.shape[1:]))
-        xs = xs + model.noise * noise(of_rows(key_noise, batch["rows"]))
+        xs = xs + model.noise * noise(key_noise)
     return birnn_jax.classifier(
         *(model.layers, params, xs, batch["lengths"]),
         readout=model.readout,
         dropout=model.dropout,
-        key=keys,
+        key=key_stack,
     )
 
 

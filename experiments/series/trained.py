@@ -1,15 +1,14 @@
 """A classifier of series that is ready to use."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from birnn_jax import init_train_state
-from experiments.runner import loop
-from experiments.runner.averaging import average_of
 from experiments.runner.batches import Batches
+from experiments.runner.best import best_params
 from experiments.runner.folder import RunFolder
 from experiments.runner.tasks import settings_of
 from experiments.series.config import SeriesConfig, SeriesModel, init_params, score
@@ -45,11 +44,7 @@ def load_classifier(folder: RunFolder) -> TrainedClassifier:
     """The best checkpoint of a run, from its folder alone."""
     config = config_of(folder)
     problem = Problem.load(folder.path / PROBLEM)
-    like = jax.eval_shape(
-        lambda key: init_train_state(init_params(config, problem, key), config.make_optimizer(1)),
-        jax.random.key(0),
-    )
-    params = average_of(loop.best_state(folder, like))
+    params = best_params(folder, config, functools.partial(init_params, config, problem))
     return TrainedClassifier(config.model, params, problem)
 
 

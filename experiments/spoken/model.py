@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 import birnn_jax
 from birnn_jax import Layer, Total, heads
+from experiments.runner.keys import keys_of_rows
 from experiments.spoken.features import Features, extract
 
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
@@ -51,20 +52,24 @@ def score(
 ) -> tuple[jax.Array, jax.Array]:
     """Scores labels; there is no dropout and no noise where `key` is None.
 
+    What a row gets depends on `key` and on `batch["rows"]`, not on the rest of the batch.
+
     Returns:
       Logits `[B, K]`, or `[B, S, 1 + K]` with the blank in front; and how many steps are valid,
       `[B]`: of the features, or of the S steps.
     """
     xs, lengths = extract(model.features, batch["signals"], batch["lengths"])
-    if key is not None:
-        key_noise, key_dropout, key = jax.random.split(key, 3)
-        if model.noise > 0:
-            xs = xs + model.noise * jax.random.normal(key_noise, xs.shape)
-        xs = birnn_jax.dropout(xs, model.dropout / 2, key_dropout)
+    key_noise, key_input, key_stack = keys_of_rows(key, batch.get("rows"), 3)
+    if key_noise is not None:
+        noise = jax.vmap(lambda key: jax.random.normal(key, xs.shape[1:]))
+        xs = xs + model.noise * noise(key_noise)
+    xs = birnn_jax.dropout(xs, model.dropout / 2, key_input)
     if model.task == "label":
-        options = {"readout": model.readout, "dropout": model.dropout, "key": key}
+        options = {"readout": model.readout, "dropout": model.dropout, "key": key_stack}
         return birnn_jax.classifier(model.layers, params, xs, lengths, **options), lengths
-    logits = birnn_jax.tagger(model.layers, params, xs, lengths, dropout=model.dropout, key=key)
+    logits = birnn_jax.tagger(
+        model.layers, params, xs, lengths, dropout=model.dropout, key=key_stack
+    )
     return logits, birnn_jax.stack_lengths(model.layers, lengths)  # pyright: ignore
 
 

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from birnn_jax import heads, init_train_state
-from experiments.runner import loop
-from experiments.runner.averaging import average_of
+from birnn_jax import heads
+from experiments.runner.best import best_params
 from experiments.runner.folder import RunFolder, write_text
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.model import SpeechModel, score
@@ -117,9 +116,5 @@ def load_listener(folder: RunFolder) -> TrainedListener:
     """The best checkpoint of a run, from its folder alone."""
     config = config_of(folder)
     labels = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
-    make_params = params_maker(config, len(labels))
-    optimizer = config.make_optimizer(num_steps=1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(make_params(key), optimizer), jax.random.key(0)
-    )
-    return TrainedListener(config, average_of(loop.best_state(folder, like)), labels)
+    params = best_params(folder, config, params_maker(config, len(labels)))
+    return TrainedListener(config, params, labels)

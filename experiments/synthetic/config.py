@@ -12,6 +12,7 @@ import birnn_jax
 from birnn_jax import Cell, Layer, Total, make_optimizer
 from birnn_jax.cells import MINGRU, elman
 from experiments.runner import loop
+from experiments.runner.settings import require
 from experiments.synthetic.tasks import TASKS, Examples, Task
 
 CELLS = {
@@ -75,14 +76,14 @@ class SyntheticConfig:
         """Refuses what cannot be."""
         for name in _POSITIVE:
             value = getattr(self, name)
-            _require(value > 0, f"{name} must be positive, got {value}")
-        _require(
+            require(value > 0, f"{name} must be positive, got {value}")
+        require(
             self.steps % self.steps_per_evaluation == 0,
             f"steps must be a multiple of steps_per_evaluation, got {self.steps} and "
             f"{self.steps_per_evaluation}",
         )
         shortest = TASKS[self.task].shortest
-        _require(
+        require(
             self.length >= shortest,
             f"The task {self.task} needs a length of at least {shortest}, got {self.length}",
         )
@@ -197,8 +198,3 @@ def init_params(config: SyntheticConfig, key: jax.Array) -> Any:
         hidden_size=config.hidden_size,
         num_classes=config.what.num_outputs,
     )
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(f"{sentence}.")

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 import birnn_jax
 from birnn_jax import Bi, Cell, Layer, TaggerParams, Total, cells
-from experiments.tagging.words import WordParams, WordReader, init_words, keys_of_rows, read_words
+from experiments.runner.keys import keys_of_rows
+from experiments.tagging.words import WordParams, WordReader, init_words, read_words
 
 CELLS = {
     "elman": birnn_jax.ELMAN,
@@ -111,7 +112,7 @@ def score(
 
     What is dropped in a row depends on `key` and on `batch["rows"]`, not on the rest of the batch.
     """
-    key_word, key_input, key_stack = keys_of_rows(key, batch["rows"])
+    key_word, key_input, key_stack = keys_of_rows(key, batch["rows"], 3)
     xs = read_words(model.reader, params.reader, batch, key_word, key_input)
     return birnn_jax.tagger(
         model.layers, params.tagger, xs, batch["lengths"], dropout=model.dropout, key=key_stack

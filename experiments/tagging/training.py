@@ -1,4 +1,4 @@
-"""What the runner has to know to train a model over words, and what it has trained."""
+"""What the runner has to know to train a model over words."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -6,12 +6,9 @@ from typing import Any
 
 import jax
 
-from birnn_jax import init_train_state
 from experiments.runner import loop
-from experiments.runner.averaging import average_of
 from experiments.runner.batches import Batches, Example, bucket_lengths
-from experiments.runner.folder import RunFolder
-from experiments.tagging.settings import WordSettings, make_word_optimizer
+from experiments.tagging.settings import WordSettings
 
 
 def make_word_training(
@@ -41,24 +38,9 @@ def make_word_training(
     batches = make_batches(train, epochs=settings.epochs, seed=settings.seed)
     return loop.Training(
         loss_fn=loss_fn,
-        optimizer=make_word_optimizer(settings, num_steps=len(batches)),
         init_params=init_params,
         train=batches,
         dev=make_batches(dev),
-        steps_per_evaluation=batches.per_epoch,
-        patience=settings.patience,
-        seed=settings.seed,
         score=lambda means: means[metric],
-        evaluated_params=average_of,
+        **settings.training(batches.per_epoch, len(batches)),
     )
-
-
-def best_params(
-    folder: RunFolder, settings: WordSettings, init_params: Callable[[jax.Array], Any]
-) -> Any:
-    """The parameters that did best on dev, from the folder of a run alone."""
-    optimizer = make_word_optimizer(settings, num_steps=1)
-    like = jax.eval_shape(
-        lambda key: init_train_state(init_params(key), optimizer), jax.random.key(0)
-    )
-    return average_of(loop.best_state(folder, like))

@@ -88,14 +88,6 @@ def spell(cell: Cell, params: WordParams, characters: jax.Array) -> jax.Array:
     return birnn_jax.final_states(carry).reshape(*characters.shape[:2], -1)
 
 
-def keys_of_rows(key: jax.Array | None, rows: jax.Array) -> tuple[jax.Array | None, ...]:
-    """Three keys for each row: for words, for inputs, and for the stack."""
-    if key is None:
-        return None, None, None
-    of_rows = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    return tuple(of_rows(key_site, rows) for key_site in jax.random.split(key, 3))
-
-
 def _uniform(keys: jax.Array, num_steps: int) -> jax.Array:
     """`[B, T]` random numbers, a function of the row's key and the step only."""
     of_step = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
