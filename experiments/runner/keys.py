@@ -5,13 +5,13 @@ stand beside it: a batch that is cut over devices or turns gets the noise of the
 """
 
 import jax
-import jax.numpy as jnp
 
 
 def key_of_rows(key: jax.Array, rows: jax.Array) -> jax.Array:
     """A key `[B]` for each row, from its number in the data.
 
     Example:
+      >>> from jax import numpy as jnp
       >>> keys = key_of_rows(jax.random.key(0), jnp.array([5, 3]))
       >>> bool(keys[1] == key_of_rows(jax.random.key(0), jnp.array([3, 7]))[0])
       True
@@ -34,5 +34,4 @@ def keys_of_rows(
 
 def split_rows(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
     """`num` new keys `[B]` from one for each row."""
-    split = jax.vmap(lambda key: jax.random.split(key, num))(keys)
-    return tuple(jnp.moveaxis(split, 1, 0))
+    return jax.vmap(lambda key: tuple(jax.random.split(key, num)))(keys)
