@@ -15,6 +15,9 @@ def command(monkeypatch, module: ModuleType, *words) -> int:
 
 
 def options(**values) -> list[str]:
-    """Settings as words of a command line."""
-    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in values.items()]
-    return [word for pair in pairs for word in pair]
+    """Settings as words of a command line; of one that is True the name alone."""
+    words = []
+    for name, value in values.items():
+        several = value if isinstance(value, tuple) else () if value is True else (value,)
+        words += [f"--{name.replace('_', '-')}", *map(str, several)]
+    return words

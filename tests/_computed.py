@@ -1,18 +1,39 @@
-"""What a training computes, as text that two of them can be compared by."""
+"""What a training of an experiment computes, for tests of options that compile nothing."""
+
+import re
 
 import jax
 import numpy as np
 
 
-def computed(training):
-    """Its batches, and the programs of its loss and of its optimiser: all but the numbers."""
+def batches_of(training):
+    """All that is trained on and measured, and how often, as values that compare."""
+    arrays = [
+        [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(source[i])]
+        for source in (training.train, training.dev)
+        for i in range(len(source))
+    ]
+    return arrays, training.steps_per_evaluation, training.patience, training.seed
+
+
+def program_of(training):
+    """The text of the first parameters, the loss and the optimiser, for shapes of a batch."""
     key = jax.random.key(0)
-    batches = [training.train[i] for i in range(len(training.train))]
     params = jax.eval_shape(training.init_params, key)
-    loss = jax.make_jaxpr(training.loss_fn)(params, batches[0], key)
+
+    carried = () if training.initial_carry is None else (training.initial_carry,)
 
     def update(weight):
         return training.optimizer.update(weight, training.optimizer.init(weight), weight)
 
-    steps = jax.make_jaxpr(update)(1.0)
-    return str(loss), str(steps), [jax.tree.map(np.ndarray.tolist, batch) for batch in batches]
+    programs = [
+        jax.make_jaxpr(training.init_params)(key),
+        jax.make_jaxpr(training.loss_fn)(params, training.train[0], key, *carried),
+        jax.make_jaxpr(update)(1.0),
+    ]
+    return re.sub("0x[0-9a-f]+", "", str(programs))
+
+
+def computed(training):
+    """Both."""
+    return batches_of(training), program_of(training)

@@ -1,12 +1,10 @@
 """Spoken noise that takes seconds to learn: a few wav files, each word two tones in its order."""
 
-import sys
-
 import numpy as np
 from scipy.io import wavfile
 
-from experiments import speech
 from experiments.spoken.config import SpeechConfig
+from tests._commands import options
 
 RATE = 2000
 TONES = {"one": (250, 610), "two": (610, 250)}
@@ -62,18 +60,4 @@ def config(data, **changes):
 
 def arguments(data, run, **changes):
     """The settings as a command line."""
-    words = ["train", "--data", str(data), "--run", str(run)]
-    for name, value in {**OPTIONS, **changes}.items():
-        values = value if isinstance(value, tuple) else (value,)
-        words += [f"--{name.replace('_', '-')}", *map(str, values)]
-    return words
-
-
-def command(monkeypatch, *words):
-    """Runs `python -m experiments.speech` in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["speech", *map(str, words)])
-    try:
-        speech.main()
-    except SystemExit as leaving:
-        return leaving.code
-    return 0
+    return ["train", *options(data=data, run=run, **OPTIONS | changes)]

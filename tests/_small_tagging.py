@@ -1,11 +1,10 @@
 """A part-of-speech experiment that takes seconds: a few bundled sentences, a tiny model."""
 
 import pathlib
-import sys
 
-from experiments import pos_tagging
 from experiments.tagging.columns import read_sentences
 from experiments.tagging.config import BUNDLED, TaggingConfig
+from tests._commands import options
 
 SIZES = {"train": 12, "dev": 4, "test": 5}
 OPTIONS = {
@@ -41,16 +40,5 @@ def config(data: pathlib.Path, **changes) -> TaggingConfig:
 
 def arguments(data: pathlib.Path, run: pathlib.Path, **changes) -> list[str]:
     """The settings as a command line."""
-    options = {"train": data, "dev": data, "test": data, **OPTIONS, **changes, "run": run}
-    pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
-    return ["train", *(word for pair in pairs for word in pair)]
-
-
-def command(monkeypatch, *words) -> int:
-    """Runs `python -m experiments.pos_tagging` in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["pos_tagging", *map(str, words)])
-    try:
-        pos_tagging.main()
-    except SystemExit as leaving:
-        return leaving.code
-    return 0
+    files = {"train": data, "dev": data, "test": data}
+    return ["train", *options(**files, **OPTIONS | changes, run=run)]

@@ -1,9 +1,7 @@
 """A translation that takes seconds to learn: numbers in words to numbers in other words."""
 
-import sys
-
-from experiments import translation
 from experiments.bilingual.config import TranslationConfig
+from tests._commands import options
 
 WORDS = dict(
     zip("one two three four five".split(), "uno due tre quattro cinque".split(), strict=True)
@@ -44,17 +42,4 @@ def config(data, **changes):
 
 def arguments(data, run, **changes):
     """The settings as a command line."""
-    words = ["train", "--data", str(data), "--run", str(run)]
-    for name, value in {**OPTIONS, **changes}.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    return words
-
-
-def command(monkeypatch, *words):
-    """Runs `python -m experiments.translation` in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["translation", *map(str, words)])
-    try:
-        translation.main()
-    except SystemExit as leaving:
-        return leaving.code
-    return 0
+    return ["train", *options(data=data, run=run, **OPTIONS | changes)]

@@ -13,7 +13,7 @@ from experiments.tagging.config import init_params
 from experiments.tagging.model import CELLS
 from experiments.tagging.vocabulary import build_vocabulary
 from tests import _small_tagging
-from tests.test_memory_tasks import command
+from tests._commands import command
 from tests.test_pos_tagging import SENTENCES
 
 pytestmark = pytest.mark.slow
@@ -110,7 +110,7 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(compare_cells, "DIRECTIONS", ("fwd",))
     words = ("sweep", "--cells", "elman", "--seeds", 0, "--data", data, *options)
     places = ("--runs", tmp_path, "--picture", tmp_path / "cells.png")
-    assert command(compare_cells, monkeypatch, *words, *places) == 0
+    assert command(monkeypatch, compare_cells, *words, *places) == 0
     assert (tmp_path / "cells.png").stat().st_size > 10_000
     assert "elman" in capsys.readouterr().out
     result = json.loads((tmp_path / "elman-fwd-seed0" / "result.json").read_text())
@@ -118,9 +118,9 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
     monkeypatch.setattr(compare_cells, "train_and_test", None)  # nothing is trained again
-    assert command(compare_cells, monkeypatch, *words, *places) == 0
+    assert command(monkeypatch, compare_cells, *words, *places) == 0
 
 
 def test_unknown_cell_is_named(monkeypatch, capsys):
-    assert command(compare_cells, monkeypatch, "sweep", "--cells", "lstn") == 1
+    assert command(monkeypatch, compare_cells, "sweep", "--cells", "lstn") == 1
     assert "no cell 'lstn'; there are elman" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import pytest
 from experiments import deep_rnn
 from experiments.language.config import LanguageConfig
 from tests import _small_language
+from tests._commands import command
 
 pytestmark = pytest.mark.slow
 
@@ -14,7 +15,7 @@ def tell(monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
 
     def run(*words):
-        status = _small_language.command(monkeypatch, deep_rnn, *words)
+        status = command(monkeypatch, deep_rnn, *words)
         return status, *capsys.readouterr()
 
     return run

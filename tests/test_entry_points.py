@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from experiments import pos_tagging
 from tests import _small_tagging
+from tests._commands import command
 
 MODULES = [
     *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
@@ -23,9 +25,9 @@ FILES = {
 
 def start(*words):
     """Runs `python -m` in a new process; returns its standard output."""
-    command = [sys.executable, "-m", *map(str, words)]
+    started = [sys.executable, "-m", *map(str, words)]
     environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(started, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -39,8 +41,8 @@ def test_tagger_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
     data, run = _small_tagging.write_data(tmp_path), tmp_path / "run"
     trained = start("experiments.pos_tagging", *_small_tagging.arguments(data, run, epochs=1))
     assert {path.name for path in run.iterdir()} == FILES | {"checkpoints"}
-    assert _small_tagging.command(monkeypatch, "evaluate", "--run", run) == 0
+    assert command(monkeypatch, pos_tagging, "evaluate", "--run", run) == 0
     evaluated = capsys.readouterr().out
     assert "all words" in evaluated and evaluated.strip() in trained
-    assert _small_tagging.command(monkeypatch, "predict", "--run", run, "I know .") == 0
+    assert command(monkeypatch, pos_tagging, "predict", "--run", run, "I know .") == 0
     assert capsys.readouterr().out.split()[:3] == ["I", "know", "."]

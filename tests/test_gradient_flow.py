@@ -11,7 +11,7 @@ from experiments.synthetic.config import TEST, Numbers, SyntheticConfig, example
 from experiments.synthetic.flow import reach, read_flow, write_flow
 from experiments.synthetic.runs import train_run
 from tests import _oracles
-from tests.test_memory_tasks import command
+from tests._commands import command
 
 pytestmark = pytest.mark.slow
 
@@ -105,10 +105,10 @@ def test_sweep_trains_every_variant(tmp_path, monkeypatch):
     monkeypatch.setattr(gradient_flow, "train_run", pretend)
     monkeypatch.setattr(gradient_flow, "PICTURES", {})
     words = ("sweep", "--runs", tmp_path, "--pictures", tmp_path, "--seeds", 4, 5)
-    assert command(gradient_flow, monkeypatch, *words) == 0
+    assert command(monkeypatch, gradient_flow, *words) == 0
     assert len(set(trained)) == len(trained) == 2 * len(gradient_flow.VARIANTS)
 
 
 def test_stack_or_second_direction_is_refused(monkeypatch, capsys):
-    assert command(gradient_flow, monkeypatch, "train", "--layers", 2) == 1
+    assert command(monkeypatch, gradient_flow, "train", "--layers", 2) == 1
     assert "one layer that reads forwards; got layers 2" in capsys.readouterr().err

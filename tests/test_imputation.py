@@ -18,7 +18,8 @@ from experiments.imputation.hide import hide
 from experiments.imputation.table import read_table
 from experiments.runner.folder import RunFolder
 from experiments.runner.settings import RunSettings
-from tests import _small_language, _small_runs
+from tests._commands import command, options
+from tests._computed import batches_of, program_of
 
 pytestmark = pytest.mark.slow
 
@@ -200,7 +201,7 @@ def training_of(table, **changes):
 @pytest.fixture(scope="module")
 def usual(table):
     training = training_of(table)
-    return _small_runs.batches_of(training), _small_runs.program_of(training)
+    return batches_of(training), program_of(training)
 
 
 def test_every_option_is_tested():
@@ -211,17 +212,17 @@ def test_every_option_is_tested():
 
 @pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
 def test_option_changes_what_is_read(table, usual, name, value):
-    assert _small_runs.batches_of(training_of(table, **{name: value})) != usual[0]
+    assert batches_of(training_of(table, **{name: value})) != usual[0]
 
 
 @pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
 def test_option_changes_the_model(table, usual, name, value):
-    assert _small_runs.program_of(training_of(table, **{name: value})) != usual[1]
+    assert program_of(training_of(table, **{name: value})) != usual[1]
 
 
 def test_same_options_compute_the_same(table, usual):
     training = training_of(table)
-    assert (_small_runs.batches_of(training), _small_runs.program_of(training)) == usual
+    assert (batches_of(training), program_of(training)) == usual
 
 
 @pytest.mark.parametrize(
@@ -268,9 +269,9 @@ def test_parts_that_cannot_be_made_are_refused(table, changes, sentence):
 def trained(table, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        words = _small_runs.as_words({**OPTIONS, "table": table, "run": run})
-        command = ("impute", "train", *words)
-        assert _small_language.command(patch, time_series, *command) == 0
+        words = options(**{**OPTIONS, "table": table, "run": run})
+        told = ("impute", "train", *words)
+        assert command(patch, time_series, *told) == 0
     return run
 
 
@@ -282,8 +283,8 @@ def test_training_leaves_numbers_and_pictures(trained):
 
 def test_evaluate_draws_errors_by_gap(trained, tmp_path, monkeypatch, capsys):
     picture = tmp_path / "gaps.png"
-    command = ("impute", "evaluate", "--run", trained, trained, "--picture", picture)
-    assert _small_language.command(monkeypatch, time_series, *command) == 0
+    told = ("impute", "evaluate", "--run", trained, trained, "--picture", picture)
+    assert command(monkeypatch, time_series, *told) == 0
     out = capsys.readouterr().out
     assert out.count("straight lines") == 3 and "direction both" in out
     assert picture.stat().st_size > 10_000
@@ -291,34 +292,34 @@ def test_evaluate_draws_errors_by_gap(trained, tmp_path, monkeypatch, capsys):
 
 def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, monkeypatch, capsys):
     out, picture = tmp_path / "filled.csv", tmp_path / "filled.png"
-    command = ("impute", "predict", table, "--run", trained, "--out", out, "--picture", picture)
-    assert _small_language.command(monkeypatch, time_series, *command) == 0
+    told = ("impute", "predict", table, "--run", trained, "--out", out, "--picture", picture)
+    assert command(monkeypatch, time_series, *told) == 0
     assert "2 of 180 values were filled in" in capsys.readouterr().out
     before, after = read_table(table), read_table(out)
     there = ~np.isnan(before.values)
     assert not np.isnan(after.values).any() and picture.exists()
     np.testing.assert_allclose(after.values[there], before.values[there], rtol=1e-5)
-    assert _small_language.command(monkeypatch, time_series, *command) == 1
+    assert command(monkeypatch, time_series, *told) == 1
     assert "exists already" in capsys.readouterr().err
 
 
 def test_predict_refuses_other_columns(trained, tmp_path, monkeypatch, capsys):
     (tmp_path / "other.csv").write_text("time,a,c\nt1,1,2\n")
-    command = ("impute", "predict", tmp_path / "other.csv", "--run", trained)
-    status = _small_language.command(monkeypatch, time_series, *command, "--out", tmp_path / "new")
+    told = ("impute", "predict", tmp_path / "other.csv", "--run", trained)
+    status = command(monkeypatch, time_series, *told, "--out", tmp_path / "new")
     assert status == 1 and "the table has a, c" in capsys.readouterr().err
 
 
 def test_run_of_another_task_is_refused(trained, monkeypatch, capsys):
-    command = ("classify", "evaluate", "--run", trained)
-    assert _small_language.command(monkeypatch, time_series, *command) == 1
+    told = ("classify", "evaluate", "--run", trained)
+    assert command(monkeypatch, time_series, *told) == 1
     assert "is a run of time_series impute, not of time_series classify" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not ETTH1.exists(), reason="ETTh1 is not shipped")
 def test_etth1_has_the_windows_of_the_protocol():
-    options = {"dev_from": "2017-09-01", "test_from": "2018-02-01"}
-    table, parts = _read_parts(ImputeConfig(table=ETTH1, **options))
+    parts_from = {"dev_from": "2017-09-01", "test_from": "2018-02-01"}
+    table, parts = _read_parts(ImputeConfig(table=ETTH1, **parts_from))
     assert [len(part.values) for part in parts.values()] == [212, 75, 71]
     test = parts["test"]
     np.testing.assert_allclose(np.abs(test.values).mean(), 0.847, atol=0.001)

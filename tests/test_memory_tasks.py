@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 import math
-import sys
 
 import jax
 import numpy as np
@@ -23,6 +22,7 @@ from experiments.synthetic.config import (
     totals_of,
 )
 from experiments.synthetic.runs import train_run
+from tests._commands import command
 from tests.test_runs import interrupt_at
 
 pytestmark = pytest.mark.slow
@@ -289,21 +289,11 @@ def test_test_sequences_are_not_those_of_training_or_dev():
     assert seen.isdisjoint(numbers(Numbers(config(), TEST, 9)))
 
 
-def command(module, monkeypatch, *words):
-    """Runs `python -m` of an experiment in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", [module.NAME, *map(str, words)])
-    try:
-        module.main()
-    except SystemExit as leaving:
-        return leaving.code
-    return 0
-
-
 def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     options = ("--tasks", "parity", "--lengths", 4, "--seeds", 0, "--steps", 2, "--runs", tmp_path)
     monkeypatch.setitem(memory_tasks.PLANS, "parity", memory_tasks.Plan((4,), ("Elman",), {}))
     picture = tmp_path / "new" / "lengths.png"
-    assert command(memory_tasks, monkeypatch, "sweep", *options, "--picture", picture) == 0
+    assert command(monkeypatch, memory_tasks, "sweep", *options, "--picture", picture) == 0
     assert picture.stat().st_size > 10_000
     run = tmp_path / "parity-4-elman-seed0"
     names = {"config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"}
@@ -320,7 +310,7 @@ def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     ids=["sweep", "train"],
 )
 def test_bad_command_line_is_answered_by_a_sentence(monkeypatch, capsys, words, status, sentence):
-    assert command(memory_tasks, monkeypatch, *words) == status
+    assert command(monkeypatch, memory_tasks, *words) == status
     assert sentence in " ".join(capsys.readouterr().err.split())
 
 

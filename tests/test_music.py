@@ -20,7 +20,9 @@ from experiments.polyphony.trained import TrainedInfiller
 from experiments.polyphony.voices import hidden_span, hidden_voice, to_voices
 from experiments.runner.folder import RunFolder
 from experiments.runner.settings import RunSettings
-from tests import _small_language, _small_music, _small_runs
+from tests import _small_music
+from tests._commands import command, options
+from tests._computed import batches_of, program_of
 
 pytestmark = pytest.mark.slow
 
@@ -45,47 +47,44 @@ def training_of(data, kind, **changes):
 @pytest.fixture(scope="module")
 def usual(data):
     trainings = {kind: training_of(data, kind) for kind in ("compose", "infill")}
-    return {
-        kind: (_small_runs.batches_of(one), _small_runs.program_of(one))
-        for kind, one in trainings.items()
-    }
+    return {kind: (batches_of(one), program_of(one)) for kind, one in trainings.items()}
 
 
 def test_every_option_is_tested():
-    options = DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"data", "frames_per_beat"}
+    shared = DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"data", "frames_per_beat"}
     names = {field.name for field in dataclasses.fields(MusicConfig)}
-    assert names - SHARED == options | {"input_dropout"}
+    assert names - SHARED == shared | {"input_dropout"}
     names = {field.name for field in dataclasses.fields(InfillConfig)}
-    assert names - SHARED == options | {"direction", "bar"}
+    assert names - SHARED == shared | {"direction", "bar"}
 
 
 @pytest.mark.parametrize("kind", ["compose", "infill"])
 @pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
 def test_option_changes_what_is_read(data, usual, kind, name, value):
-    assert _small_runs.batches_of(training_of(data, kind, **{name: value})) != usual[kind][0]
+    assert batches_of(training_of(data, kind, **{name: value})) != usual[kind][0]
 
 
 @pytest.mark.parametrize("kind", ["compose", "infill"])
 @pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
 def test_option_changes_the_model(data, usual, kind, name, value):
-    assert _small_runs.program_of(training_of(data, kind, **{name: value})) != usual[kind][1]
+    assert program_of(training_of(data, kind, **{name: value})) != usual[kind][1]
 
 
 def test_dropout_of_what_is_read_changes_the_model(data, usual):
     other = training_of(data, "compose", input_dropout=0.4)
-    assert _small_runs.program_of(other) != usual["compose"][1]
+    assert program_of(other) != usual["compose"][1]
 
 
 def test_options_of_infilling_change_it(data, usual):
     backwards = training_of(data, "infill", direction="bwd")
-    assert _small_runs.program_of(backwards) != usual["infill"][1]
-    assert _small_runs.batches_of(training_of(data, "infill", bar=2)) != usual["infill"][0]
+    assert program_of(backwards) != usual["infill"][1]
+    assert batches_of(training_of(data, "infill", bar=2)) != usual["infill"][0]
 
 
 @pytest.mark.parametrize("kind", ["compose", "infill"])
 def test_same_options_compute_the_same(data, usual, kind):
     training = training_of(data, kind)
-    assert (_small_runs.batches_of(training), _small_runs.program_of(training)) == usual[kind]
+    assert (batches_of(training), program_of(training)) == usual[kind]
 
 
 def test_midi_has_more_frames_a_beat_if_asked(tmp_path):
@@ -152,14 +151,14 @@ def test_frame_is_expected_from_those_before_it_only(composer):
 def test_composed_piece_begins_as_given_and_keeps_its_voices(composer):
     model, params = composer
     beginning = read_rolls(BUNDLED, "test")[0][:2]
-    options = {"frames": 9, "voices": 3, "temperature": 1.0}
-    piece = compose(model, params, beginning, **options, seed=1)
+    wishes = {"frames": 9, "voices": 3, "temperature": 1.0}
+    piece = compose(model, params, beginning, **wishes, seed=1)
     np.testing.assert_array_equal(piece[:2], beginning)
     assert len(piece) == 11 and set(piece[2:].sum(axis=1)) <= {1, 2, 3}
-    np.testing.assert_array_equal(compose(model, params, beginning, **options, seed=1), piece)
-    assert (compose(model, params, beginning, **options, seed=2) != piece).any()
+    np.testing.assert_array_equal(compose(model, params, beginning, **wishes, seed=1), piece)
+    assert (compose(model, params, beginning, **wishes, seed=2) != piece).any()
     # The likeliest chords follow from all that stands before them, wherever the beginning ends.
-    likeliest = options | {"temperature": 1e-4}
+    likeliest = wishes | {"temperature": 1e-4}
     whole = compose(model, params, beginning, **likeliest, seed=1)
     again = compose(model, params, whole[:5], **(likeliest | {"frames": 6}), seed=2)
     np.testing.assert_array_equal(again, whole)
@@ -167,9 +166,9 @@ def test_composed_piece_begins_as_given_and_keeps_its_voices(composer):
 
 @pytest.mark.parametrize("name", ["frames", "voices", "temperature"])
 def test_numbers_that_make_no_piece_are_refused(composer, name):
-    options = {"frames": 2, "voices": 3, "temperature": 1.0, name: 0}
+    wishes = {"frames": 2, "voices": 3, "temperature": 1.0, name: 0}
     with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
-        compose(*composer, np.zeros([1, 88]), **options, seed=0)
+        compose(*composer, np.zeros([1, 88]), **wishes, seed=0)
 
 
 @pytest.fixture(scope="module", params=["both", "fwd"])
@@ -215,7 +214,7 @@ def test_only_what_is_hidden_is_filled_in(infiller):
 
 
 def run(monkeypatch, *words):
-    return _small_language.command(monkeypatch, music, *words)
+    return command(monkeypatch, music, *words)
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +224,8 @@ def trained(data, tmp_path_factory):
     copy = shutil.copy(data, folder / "gone.json")
     with pytest.MonkeyPatch.context() as patch:
         for task in ("compose", "infill"):
-            options = {**_small_music.OPTIONS, "data": copy, "run": folder / task}
-            assert run(patch, task, "train", *_small_runs.as_words(options)) == 0
+            words = options(**_small_music.OPTIONS, data=copy, run=folder / task)
+            assert run(patch, task, "train", *words) == 0
     (folder / "gone.json").unlink()
     return folder
 

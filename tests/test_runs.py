@@ -28,6 +28,7 @@ from experiments.runner.journal import Journal, read_journal
 from experiments.runner.machines import OnDevices, OnMachines
 from experiments.runner.processes import Interrupted
 from tests import _small_tagging
+from tests._commands import command
 
 QUIET = Console(quiet=True)
 ONE_TRAINING = [
@@ -285,10 +286,10 @@ def test_killed_tagger_goes_on_bit_for_bit(tmp_path, monkeypatch):
         return _small_tagging.arguments(data, tmp_path / name)
 
     for moment in ["train 5", "saving 6"]:
-        command = [sys.executable, "-m", "tests._killed", moment, *arguments("killed")]
-        assert subprocess.run(command).returncode == -signal.SIGKILL
-    assert _small_tagging.command(monkeypatch, *arguments("killed")) == 0
-    assert _small_tagging.command(monkeypatch, *arguments("unbroken")) == 0
+        killed = [sys.executable, "-m", "tests._killed", moment, *arguments("killed")]
+        assert subprocess.run(killed).returncode == -signal.SIGKILL
+    assert command(monkeypatch, pos_tagging, *arguments("killed")) == 0
+    assert command(monkeypatch, pos_tagging, *arguments("unbroken")) == 0
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     for name in ["metrics.jsonl", "predictions.tsv", "mistakes.txt"]:
         assert (killed / name).read_bytes() == (unbroken / name).read_bytes()

@@ -13,7 +13,8 @@ from experiments.runner.settings import RunSettings
 from experiments.series.config import BUNDLED, SeriesConfig, make_training
 from experiments.series.problem import Labelled, describe, hold_out, read_series
 from experiments.series.ts_file import Series, read_ts
-from tests import _small_language, _small_runs
+from tests._commands import command, options
+from tests._computed import batches_of, program_of
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def training_of(waves, **changes):
 @pytest.fixture(scope="module")
 def usual(waves):
     training = training_of(waves, layers=2)
-    return _small_runs.batches_of(training), _small_runs.program_of(training)
+    return batches_of(training), program_of(training)
 
 
 def test_every_option_is_tested():
@@ -78,18 +79,18 @@ def test_every_option_is_tested():
 
 @pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
 def test_option_changes_what_is_read(waves, usual, name, value):
-    assert _small_runs.batches_of(training_of(waves, **{name: value})) != usual[0]
+    assert batches_of(training_of(waves, **{name: value})) != usual[0]
 
 
 @pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
 def test_option_changes_the_model(waves, usual, name, value):
     changes = {"layers": 1 if name == "layers" else 2, name: value if name != "layers" else 1}
-    assert _small_runs.program_of(training_of(waves, **changes)) != usual[1]
+    assert program_of(training_of(waves, **changes)) != usual[1]
 
 
 def test_same_options_compute_the_same(waves, usual):
     training = training_of(waves, layers=2)
-    assert (_small_runs.batches_of(training), _small_runs.program_of(training)) == usual
+    assert (batches_of(training), program_of(training)) == usual
 
 
 @pytest.mark.parametrize(
@@ -195,12 +196,10 @@ def trained(waves, tmp_path_factory):
     """A run folder whose data has been deleted since."""
     folder = tmp_path_factory.mktemp("trained")
     copy = shutil.copy(waves, folder / "gone.ts")
-    words = _small_runs.as_words(
-        {**OPTIONS, "train": copy, "test": copy, "epochs": 6, "run": folder / "run"}
-    )
+    words = options(**{**OPTIONS, "train": copy, "test": copy, "epochs": 6, "run": folder / "run"})
     with pytest.MonkeyPatch.context() as patch:
-        command = ("classify", "train", *words, "--learning-rate", "0.1")
-        assert _small_language.command(patch, time_series, *command) == 0
+        told = ("classify", "train", *words, "--learning-rate", "0.1")
+        assert command(patch, time_series, *told) == 0
     (folder / "gone.ts").unlink()
     return folder / "run"
 
@@ -210,8 +209,8 @@ def test_test_of_other_dimensions_is_refused_before_training(waves, tmp_path, mo
         HEADER.replace("@dimensions 2", "@dimensions 1") + "@data\n1,2:up\n"
     )
     words = {**OPTIONS, "train": waves, "test": tmp_path / "one.ts", "run": tmp_path / "run"}
-    command = ("classify", "train", *_small_runs.as_words(words))
-    assert _small_language.command(monkeypatch, time_series, *command) == 1
+    told = ("classify", "train", *options(**words))
+    assert command(monkeypatch, time_series, *told) == 1
     assert "these have 1" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
@@ -222,8 +221,8 @@ def test_training_leaves_numbers_and_pictures(trained):
 
 
 def test_predict_names_the_class_of_each_series(trained, waves, monkeypatch, capsys):
-    command = ("classify", "predict", waves, "--run", trained)
-    assert _small_language.command(monkeypatch, time_series, *command) == 0
+    told = ("classify", "predict", waves, "--run", trained)
+    assert command(monkeypatch, time_series, *told) == 0
     named = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
     assert named == [one.label for one in read_ts(waves)]
 
@@ -235,8 +234,8 @@ def test_evaluate_measures_another_file_and_tells_unknown_classes(
     text = text.replace(":up", ":left", 2)
     path = tmp_path / "new.ts.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    command = ("classify", "evaluate", "--run", trained, "--test", path)
-    assert _small_language.command(monkeypatch, time_series, *command) == 0
+    told = ("classify", "evaluate", "--run", trained, "--test", path)
+    assert command(monkeypatch, time_series, *told) == 0
     out = capsys.readouterr().out
     assert "Training has no class left: those series count as wrong." in out
     assert "83.33%" in out and "12 series" in out

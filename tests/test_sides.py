@@ -13,9 +13,10 @@ from experiments.language import sides
 from experiments.language.sides_config import SidesConfig, init_sides, make_training, minibatches
 from experiments.language.sides_findings import TrainedSides, fill, sensitivity
 from experiments.language.text import Vocabulary, read_corpus
-from experiments.runner import loop
 from experiments.runner.folder import RunFolder
 from tests import _small_language
+from tests._commands import command
+from tests._computed import computed
 
 pytestmark = pytest.mark.slow
 
@@ -168,16 +169,16 @@ CHANGES = {
 }
 
 
-def computed(text, **changes):
+def computed_by(text, **changes):
     config = SidesConfig(text=text, **{"task": "gap", **SMALL, **changes})
     training = make_training(config, read_corpus(text, characters=None, held_out=config.held_out))
-    return _small_language.computed(training, loop.make_train_step)
+    return computed(training)
 
 
 @pytest.fixture(scope="module")
 def usually_computed(tmp_path_factory):
     text = _small_language.write_text(tmp_path_factory.mktemp("data"))
-    return text, computed(text)
+    return text, computed_by(text)
 
 
 def test_every_option_is_tested():
@@ -188,7 +189,7 @@ def test_every_option_is_tested():
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
 def test_option_changes_what_is_computed(usually_computed, name, value):
     text, usual = usually_computed
-    assert computed(text, **{name: value}) != usual
+    assert computed_by(text, **{name: value}) != usual
 
 
 TRAINED = ("leaky", "elmo", "gap")
@@ -204,7 +205,7 @@ def compared(tmp_path_factory):
     words += ["--run", folder / "runs", "--picture", folder / "leak.png"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SidesConfig.__init__, "__kwdefaults__", _small_defaults())
-        assert _small_language.command(patch, bilm_leakage, "compare", *words) == 0
+        assert command(patch, bilm_leakage, "compare", *words) == 0
     return folder
 
 
@@ -226,10 +227,10 @@ def test_models_are_compared_and_drawn(compared):
 def test_infill_fills_with_a_model_of_both_sides_only(compared, monkeypatch, capsys):
     run = compared / "runs" / "gap" / "0"
     text = "the c_t s__"
-    assert _small_language.command(monkeypatch, bilm_leakage, "infill", text, "--run", run) == 0
+    assert command(monkeypatch, bilm_leakage, "infill", text, "--run", run) == 0
     assert len(capsys.readouterr().out) == len(text) + 1
     other = compared / "runs" / "elmo" / "0"
-    assert _small_language.command(monkeypatch, bilm_leakage, "infill", text, "--run", other) == 1
+    assert command(monkeypatch, bilm_leakage, "infill", text, "--run", other) == 1
     assert "fills no gaps from both sides" in capsys.readouterr().err
 
 

@@ -6,11 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments import speech
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.recordings import read_recordings, split
 from experiments.spoken.sounds import Recording
 from experiments.spoken.training import labels_of, make_batches, make_training
 from tests import _small_speech
+from tests._commands import command
 from tests._computed import computed
 
 pytestmark = pytest.mark.slow
@@ -112,7 +114,7 @@ def trained(folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for task, options in TRAINED.items():
             words = _small_speech.arguments(folder, root / task, task=task, **options)
-            assert _small_speech.command(patch, *words) == 0
+            assert command(patch, speech, *words) == 0
     return root
 
 
@@ -121,7 +123,7 @@ def tell(monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
 
     def run(*words):
-        status = _small_speech.command(monkeypatch, *words)
+        status = command(monkeypatch, speech, *words)
         return status, *capsys.readouterr()
 
     return run

@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from experiments import translation
 from experiments.bilingual.config import TranslationConfig, read_pairs
 from experiments.bilingual.model import (
     Translator,
@@ -14,6 +15,7 @@ from experiments.bilingual.scores import by_length, score
 from experiments.bilingual.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.bilingual.training import learn_lexicon, make_training
 from tests import _small_translation
+from tests._commands import command
 from tests._computed import computed
 
 pytestmark = pytest.mark.slow
@@ -171,7 +173,7 @@ def trained(data, tmp_path_factory):
     options |= {"learning_rate": 3e-2, "batch_size": 16}
     words = _small_translation.arguments(data, run, **options)
     with pytest.MonkeyPatch.context() as patch:
-        assert _small_translation.command(patch, *words) == 0
+        assert command(patch, translation, *words) == 0
     return run
 
 
@@ -180,7 +182,7 @@ def tell(monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
 
     def run(*words):
-        status = _small_translation.command(monkeypatch, *words)
+        status = command(monkeypatch, translation, *words)
         return status, *capsys.readouterr()
 
     return run
