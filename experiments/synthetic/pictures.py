@@ -80,7 +80,7 @@ def plot_lengths(
       results: by task, variant and length, the measure of each run.
     """
     figure = Figure(figsize=(11, 6.4), layout="constrained")
-    panels = figure.subplots(2, 3).flat
+    panels = figure.subplots(2, 3).ravel()
     for axes, (name, variants) in zip(panels, results.items(), strict=False):
         for variant, by_length in variants.items():
             _plot_variant(axes, variant, by_length)
@@ -90,7 +90,7 @@ def plot_lengths(
         _scale(axes, TASKS[name])
         _mark_lengths(axes, variants)
         tidy(axes)
-    for axes in panels:
+    for axes in panels[len(results) :]:
         axes.set_axis_off()
     _legend(figure, results)
     figure.savefig(path, dpi=150)
