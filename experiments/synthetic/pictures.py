@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, PercentFormatter, ScalarFormatter
 
 from experiments.runner.folder import RunFolder
 from experiments.runner.journal import read_journal
@@ -116,6 +116,10 @@ def _plot_known(axes: Axes, name: str, lengths: list[int]) -> None:
 def _scale(axes: Axes, task: Task) -> None:
     if task.measure == "loss":
         axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if high < 20 * low:  # no power of ten may lie between
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
     else:
         axes.set_ylim(None, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
