@@ -5,103 +5,17 @@
 
 import ast
 import gzip
-import json
 import os
 import pathlib
-import warnings
 
 import hypothesis
-import jax
 import pytest
 from hypothesis import strategies as st
 
-from birnn_jax import LSTM, Layer, init_stack
-from birnn_jax.checkpoint import Checkpoints
-from birnn_jax.interop import safetensors
-from experiments.language.text import Vocabulary, read_corpus
 from experiments.runner import files
-from experiments.runner.folder import RunFolder
-from experiments.runner.journal import read_journal
-from experiments.runner.results import read_result
-from experiments.tagging.columns import read_sentences
-from experiments.tagging.config import BUNDLED
-from experiments.tagging.vocabulary import Vocabulary as TaggingVocabulary
-from tests._checkpoint_states import make_state
+from tests._readable_files import READERS
 
 ROOT = pathlib.Path(__file__).parents[1]
-LAYERS = (Layer(LSTM),)
-CHARACTERS = Vocabulary("ab\n你")
-
-
-def read_checkpoint(path):
-    """The damaged file stands where that of the only checkpoint stood."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Checkpoints(path.parents[1]).restore_latest(make_state(0))
-
-
-def write_checkpoint(folder):
-    with Checkpoints(folder) as checkpoints:
-        checkpoints.save(make_state(1), position={"row": 1}, score=0.5)
-    return folder / "1" / "record.json"
-
-
-def write_run(folder):
-    data = {"train": BUNDLED}
-    RunFolder.start(folder, experiment="a", settings={"seed": 0}, data=data)
-    return folder / "config.json"
-
-
-def write_model(folder):
-    params = init_stack(LAYERS, jax.random.key(0), input_size=1, hidden_size=1)
-    path = folder / "model.safetensors"
-    safetensors.save(path, params, {"layers": LAYERS, "tags": ["A"]})
-    return path
-
-
-def writer(name, content):
-    def write(folder):
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return write
-
-
-CONLLU = b"".join(
-    b"\t".join([str(i).encode(), word, b"_", b"X", b"Y", b"_", b"0", b"_", b"_", b"_"]) + b"\n"
-    for i, word in enumerate([b"I", "né".encode(), b"#"], start=1)
-)
-COLUMNS = b"# split = train\nI\tPRON\nknow\tVERB\n\n# split = dev\n# text\nno\tINTJ\n"
-LINES = b'{"step": 1, "split": "train", "loss": 0.5}\n{"step": 2, "split": "dev", "loss": 0.25}\n'
-WORDS = {"counts": {"a": 1}, "characters": ["a"], "tags": ["X"], "usual_tag": {"a": "X"}}
-READERS = {
-    "columns": (writer("a.tsv", COLUMNS), lambda p: read_sentences(p, "upos", "train")),
-    "CoNLL-U": (writer("a.conllu", CONLLU), lambda p: read_sentences(p, "xpos", "train")),
-    "gzip": (
-        writer("a.tsv.gz", gzip.compress(COLUMNS)),
-        lambda p: read_sentences(p, "upos", "dev"),
-    ),
-    "text": (
-        writer("a.txt", "你好\r\nworld, 你好".encode()),
-        lambda p: read_corpus(p, characters=None, held_out=0.2),
-    ),
-    "vocabulary of characters": (
-        writer("v.json", json.dumps(CHARACTERS.characters).encode()),
-        lambda p: Vocabulary.load(p, CHARACTERS.digest),
-    ),
-    "vocabulary of words": (
-        writer("v.json", json.dumps(WORDS | {"default_tag": "X"}).encode()),
-        TaggingVocabulary.load,
-    ),
-    "configuration of a run": (write_run, lambda p: RunFolder.open(p.parent).identity),
-    "result of a run": (
-        writer("result.json", b'{"metrics": {"loss": 0.5}, "seed": 0, "steps": 9, "seconds": 1}'),
-        lambda p: read_result(RunFolder(p.parent, {})),
-    ),
-    "journal": (writer("metrics.jsonl", LINES), read_journal),
-    "checkpoint": (write_checkpoint, read_checkpoint),
-    "safetensors": (write_model, safetensors.load),
-}
 PIECES = [
     *(b"", b"\0", b"\xff\xfe", b"\t", b"\n\n", b"# split = x\n", b"\xe2\x80\xa8", b'"'),
     b"[" * 9999,

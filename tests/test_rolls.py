@@ -69,17 +69,21 @@ def test_tracks_channels_and_drums_of_a_midi_file(tmp_path):
     ("name", "sentence"),
     [
         ("none.mid", "does not exist"),
-        ("text.mid", "is not a MIDI file that can be read"),
-        ("cut.mid", "is not a MIDI file that can be read"),
+        ("text.mid", "cannot be read as a MIDI file"),
+        ("cut.mid", "cannot be read as a MIDI file"),
         ("silent.mid", "has no note in it"),
         ("low.mid", "the note 5 is not on a piano"),
         ("seconds.mid", "counts time in seconds"),
+        ("years.mid", "frames long; 1,000,000 are the most"),
     ],
 )
 def test_unreadable_midi_is_refused_in_a_sentence(tmp_path, name, sentence):
     (tmp_path / "text.mid").write_text("no music")
     note = [("note_on", 5, 9, 0, 0), ("note_off", 5, 0, 90, 0)]
     whole = write_messages(tmp_path / "low.mid", note).read_bytes()
+    write_messages(
+        tmp_path / "years.mid", [("note_on", 60, 9, 0, 0)] + [("note_on", 61, 9, 2**28 - 1, 0)] * 3
+    )
     (tmp_path / "cut.mid").write_bytes(whole[:-4])
     write_messages(tmp_path / "silent.mid", [])
     (tmp_path / "seconds.mid").write_bytes(whole[:12] + b"\xe7\x28" + whole[14:])
@@ -114,8 +118,8 @@ def test_json_mat_and_midi_hold_the_same_pieces(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.json", "[", "holds no pieces"),
-        ("a.json", '{"train": [[[60]]]}', "holds no pieces"),
+        ("a.json", "[", "cannot be read as JSON with pieces"),
+        ("a.json", '{"train": [[[60]]]}', "cannot be read as JSON with pieces"),
         ("a.json", '{"test": []}', "has no piece in its part test"),
         ("a.json", '{"test": [[[60], [61]], [[60]]]}', "piece 2 of test has fewer than 2 frames"),
         ("a.json", '{"test": [[[60], [61, 300]]]}', "test 1, frame 2: 300 is not the MIDI number"),

@@ -12,6 +12,7 @@ from experiments.bilingual.pictures import Alignment, plot_alignments
 from experiments.bilingual.scores import Scores, length_of, score
 from experiments.bilingual.trained import Search, TrainedTranslator
 from experiments.runner.curves import Panel, plot_curves
+from experiments.runner.files import parsed_as, read_utf8
 from experiments.runner.folder import RunFolder, write_text
 from experiments.runner.journal import read_journal
 from experiments.runner.results import write_result
@@ -102,9 +103,10 @@ def draw_alignments(
 
 def read_translations(folder: RunFolder) -> list[tuple[Pair, str]]:
     """The test of a run, with what was found for it."""
-    try:
-        lines = (folder.path / TRANSLATIONS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise ValueError(f"{folder.path} has no {TRANSLATIONS}: let its run end first.") from None
-    records = [json.loads(line) for line in lines]
-    return [(Pair(one["source"], one["target"]), one["found"]) for one in records]
+    path = folder.path / TRANSLATIONS
+    if not path.exists():
+        raise ValueError(f"{folder.path} has no {TRANSLATIONS}: let its run end first.")
+    lines = read_utf8(path).removesuffix("\n").split("\n")
+    with parsed_as(path, "lines of JSON, each with source, target and found"):
+        records = [json.loads(line) for line in lines]
+        return [(Pair(one["source"], one["target"]), str(one["found"])) for one in records]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import sentencepiece
 
+from experiments.runner.files import parsed_as, read_bytes
 from experiments.runner.folder import write_bytes
 
 PAD, UNKNOWN, BEGIN, END = range(4)
@@ -56,8 +57,14 @@ class Subwords:
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Subwords":
-        """Reads what `save` wrote."""
-        return cls(path.read_bytes())
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: if the file is something else.
+        """
+        content = read_bytes(path)
+        with parsed_as(path, "a model of SentencePiece"):
+            return cls(content)
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the model of SentencePiece as it is."""

@@ -18,6 +18,7 @@ from experiments.imputation.config import (
 from experiments.imputation.table import Table
 from experiments.imputation.windows import Scale
 from experiments.runner.best import best_params
+from experiments.runner.files import parsed_as, read_json
 from experiments.runner.folder import RunFolder
 from experiments.runner.tasks import settings_of
 
@@ -74,13 +75,21 @@ def save_features(path: pathlib.Path, table: Table, scale: Scale) -> None:
     path.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
 
 
+def load_features(path: pathlib.Path) -> tuple[tuple[str, ...], Scale]:
+    """Reads what `save_features` wrote."""
+    what = "the features of a model of a table"
+    known = read_json(path, what)
+    with parsed_as(path, what):
+        names = tuple(str(name) for name in known["names"])
+        numbers = (np.array(known[name], float) for name in ("mean", "deviation"))
+        return names, Scale(*(one.reshape(len(names)) for one in numbers))
+
+
 def load_imputer(folder: RunFolder) -> TrainedImputer:
     """The best checkpoint of a run, from its folder alone."""
     config = config_of(folder)
-    known = json.loads((folder.path / FEATURES).read_text(encoding="utf-8"))
-    names = tuple(known["names"])
+    names, scale = load_features(folder.path / FEATURES)
     params = best_params(folder, config, functools.partial(init_params, config, len(names)))
-    scale = Scale(np.array(known["mean"]), np.array(known["deviation"]))
     return TrainedImputer(config.model, params, names, scale, config.steps)
 
 

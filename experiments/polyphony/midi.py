@@ -1,13 +1,17 @@
 """MIDI files to piano rolls and back."""
 
+import io
 import pathlib
 
 import mido
 import numpy as np
 
+from experiments.runner.files import parsed_as, read_bytes
+
 KEYS, LOWEST = 88, 21  # of a piano: A0 to C8
 _DRUMS = 9  # the channel whose notes are no pitches
 _TICKS = 480  # a beat
+_LONGEST = 10**6  # frames: what a few bytes say would fill any memory
 _VELOCITY = 80
 _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _CHANGES = {"#": 1, "b": -1}
@@ -32,6 +36,8 @@ def read_midi(path: pathlib.Path, frames_per_beat: int = 1) -> np.ndarray:
     # In frames; a note that is a little late, as played by hand, belongs to the frame all the same.
     starts, ends = (np.array([note[i] for note in notes]) * frames_per_beat / ticks for i in (1, 2))
     starts, ends = np.round(starts * 4) / 4 - starts.min(), np.round(ends * 4) / 4 - starts.min()
+    if ends.max() > _LONGEST:
+        raise ValueError(f"{path} is {ends.max():,.0f} frames long; {_LONGEST:,} are the most.")
     roll = np.zeros([max(1, int(np.ceil(ends.max()))), KEYS], np.float32)
     for (pitch, *_), start, end in zip(notes, starts, ends, strict=True):
         if not LOWEST <= pitch < LOWEST + KEYS:
@@ -81,13 +87,10 @@ def parse_note(text: str) -> int:
 
 def _read_notes(path: pathlib.Path) -> tuple[list[tuple[int, int, int]], int]:
     """Pitch, start and end in ticks of every note that is no drum, and the ticks of a beat."""
-    try:
-        file = mido.MidiFile(path)
+    content = io.BytesIO(read_bytes(path))
+    with parsed_as(path, "a MIDI file"):
+        file = mido.MidiFile(file=content)
         messages = list(mido.merge_tracks(file.tracks))
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise ValueError(f"{path} is not a MIDI file that can be read ({error}).") from None
     if not 0 < file.ticks_per_beat < 0x8000:
         raise ValueError(f"{path} counts time in seconds, not in beats; such files are not read.")
     now, sounding, notes = 0, {}, []

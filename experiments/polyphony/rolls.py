@@ -5,17 +5,25 @@ frame a list of MIDI numbers; from .mat files of Boulanger-Lewandowski's data, w
 validdata and testdata; and from folders train, valid and test of MIDI files.
 """
 
+import io
 import json
 import pathlib
+import subprocess
+import sys
 from typing import Any, Literal
 
 import numpy as np
 
 from experiments.polyphony.midi import KEYS, LOWEST, read_midi
-from experiments.runner.files import read_bytes, read_utf8
+from experiments.runner.files import parsed_as, read_bytes, read_utf8
 
 Part = Literal["train", "valid", "test"]
 _MIDI = (".mid", ".midi")
+_MAT_TO_NPZ = pathlib.Path(__file__).with_name("mat_to_npz.py")
+_KINDS = (
+    "JSON with pieces for train, valid and test, each a list of lists of MIDI numbers; a .mat file "
+    "or a folder of MIDI files can be given, too"
+)
 
 
 def read_rolls(path: pathlib.Path, part: Part, frames_per_beat: int = 1) -> list[np.ndarray]:
@@ -58,27 +66,19 @@ def to_roll(frames: list[Any], where: str) -> np.ndarray:
 
 
 def _read_json(path: pathlib.Path, part: Part) -> list[np.ndarray]:
-    try:
-        pieces = json.loads(read_utf8(path))[part]
-        return [to_roll(one, f"{path}, {part} {i}") for i, one in enumerate(pieces, start=1)]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} holds no pieces: expected JSON with lists of MIDI numbers for train, valid "
-            f"and test, a .mat file, or a folder of MIDI files ({type(error).__name__}: {error})."
-        ) from None
+    text = read_utf8(path)
+    with parsed_as(path, _KINDS):
+        pieces = [[list(frame) for frame in piece] for piece in json.loads(text)[part]]
+    return [to_roll(one, f"{path}, {part} {i}") for i, one in enumerate(pieces, start=1)]
 
 
 def _read_mat(path: pathlib.Path, part: Part) -> list[np.ndarray]:
-    import scipy.io  # here, so that nothing else needs it
-
-    read_bytes(path)  # says so if there is no such file
-    try:
-        pieces = scipy.io.loadmat(path)[f"{part}data"][0]
-    except (
-        *(scipy.io.matlab.MatReadError, ValueError, TypeError, KeyError, IndexError),
-        NotImplementedError,
-    ) as error:
-        raise ValueError(f"{path} is not a .mat file of piano rolls: {error}.") from None
+    words = [sys.executable, str(_MAT_TO_NPZ), f"{part}data"]
+    done = subprocess.run(words, input=read_bytes(path), capture_output=True)
+    if done.returncode:
+        raise ValueError(f"{path} is not a .mat file of piano rolls.")
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as file:
+        pieces = [file[name] for name in file.files]
     for number, piece in enumerate(pieces, start=1):
         if piece.ndim != 2 or piece.shape[1] != KEYS or not np.isin(piece, (0, 1)).all():
             raise ValueError(

@@ -2,11 +2,14 @@
 
 import contextlib
 import gzip
+import io
 import json
 import pathlib
 import zlib
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 _LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
 
@@ -44,6 +47,30 @@ def read_utf8(path: pathlib.Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}).") from None
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an .npz file.
+
+    Raises:
+      ValueError: names the file, if it is not one or cannot be read.
+    """
+    content = read_bytes(path)
+    with parsed_as(path, "an .npz file"), np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@contextlib.contextmanager
+def parsed_as(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Says in one sentence that the content of a file is not `what`.
+
+    For the parsers of other libraries, which do not promise what they raise on broken files.
+    """
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__name__
+        raise ValueError(f"{path} cannot be read as {what} ({name}: {error}).") from None
 
 
 def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:

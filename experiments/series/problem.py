@@ -2,13 +2,13 @@
 
 import json
 import pathlib
-import zipfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.runner.batches import Batch, Source
+from experiments.runner.files import parsed_as, read_arrays, read_json
 from experiments.series.ts_file import Series, read_ts
 
 _NPZ = ("x_{}", "len_{}", "y_{}")
@@ -25,15 +25,21 @@ def read_series(path: pathlib.Path, split: str) -> list[Series]:
     """
     if path.suffix != ".npz":
         return read_ts(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values, lengths, labels = (file[name.format(split)] for name in _NPZ)
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not an .npz file of series: {error}.") from None
-    if not (len(lengths) == len(labels) and lengths.sum() == len(values)):
-        raise ValueError(f"{path}: the lengths of {split} do not add up to its series.")
+    arrays = read_arrays(path)
+    names = [name.format(split) for name in _NPZ]
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}: it is not an .npz file of series.")
+    values, lengths, labels = (arrays[name] for name in names)
+    if not (values.ndim == 2 and lengths.ndim == 1 and lengths.shape == labels.shape):
+        raise ValueError(
+            f"{path}: {names[0]} must be [steps, D], {names[1]} and {names[2]} [N], got shapes "
+            f"{values.shape}, {lengths.shape} and {labels.shape}."
+        )
+    if not (lengths.dtype.kind in "iu" and (lengths > 0).all() and lengths.sum() == len(values)):
+        raise ValueError(f"{path}: {names[1]} must be positive and add up to {len(values)} steps.")
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise ValueError(f"{path}: {names[0]} must be finite numbers.")
     parts = np.split(values.astype(np.float32), np.cumsum(lengths)[:-1])
     return [Series(part, str(label)) for part, label in zip(parts, labels, strict=True)]
 
@@ -86,8 +92,16 @@ class Problem(NamedTuple):
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Problem":
-        """Reads what `save` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: if the file is something else.
+        """
+        what = "the problem of a classifier of series"
+        fields = read_json(path, what)
+        with parsed_as(path, what):
+            mean, deviation = ([float(value) for value in fields[n]] for n in cls._fields[1:])
+            return cls([str(label) for label in fields["labels"]], mean, deviation)
 
 
 def describe(series: Sequence[Series]) -> Problem:

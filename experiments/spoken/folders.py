@@ -8,6 +8,7 @@ order and the last two only if wanted, columns are what they are called.
 """
 
 import hashlib
+import os
 import pathlib
 import re
 from typing import NamedTuple
@@ -110,7 +111,7 @@ def _of_table(table: pathlib.Path) -> list[Entry]:
         of = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
         path = table.parent / of["file"]
         path = path if path.suffix.lower() == ".wav" else path.with_name(path.name + ".wav")
-        if not path.exists():
+        if not os.path.exists(path):  # False for names that no file can have
             raise ValueError(f"{table}, line {number}: there is no {path}.")
         entries.append(_entry(path, table.parent, of, f"{table}, line {number}"))
     if not entries:

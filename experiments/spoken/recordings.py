@@ -5,15 +5,13 @@ Two layouts of .npz, of N recordings one after the other, recording i being [off
 `features`, (q + 127) * scale + lo. Beside them `label`, `speaker` and `index`, [N].
 """
 
-import io
 import pathlib
-import zipfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.runner.files import read_bytes
+from experiments.runner.files import read_arrays
 from experiments.spoken.folders import PARTS, part_of_index, read_folder
 from experiments.spoken.sounds import Recording
 
@@ -71,11 +69,7 @@ def split(recordings: Sequence[Recording], held_out_speaker: str | None) -> Part
 
 
 def _read_npz(path: pathlib.Path) -> list[Recording]:
-    try:
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
-            arrays = dict(file)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as .npz: {error}.") from None
+    arrays = read_arrays(path)
     needed = {"offset", "label", "speaker", "index"}
     kind = {"pcm"} if "pcm" in arrays else {"q", "scale", "lo"}
     missing = sorted((needed | kind) - arrays.keys())
@@ -86,8 +80,12 @@ def _read_npz(path: pathlib.Path) -> list[Recording]:
     else:
         steps = (arrays["q"].astype(np.float32) + 127) * arrays["scale"] + arrays["lo"]
     offset, names = arrays["offset"], arrays.get("speakers")
-    if len(offset) != len(arrays["label"]) + 1 or offset[-1] != len(steps):
-        raise ValueError(f"{path}: offset does not fit its {len(arrays['label'])} labels.")
+    number = len(arrays["label"])
+    ends = np.r_[0, len(steps)]
+    if len(offset) != number + 1 or (offset[[0, -1]] != ends).any() or (np.diff(offset) < 1).any():
+        raise ValueError(f"{path}: offset does not fit its {number} labels.")
+    if any(len(arrays[name]) != number for name in ("speaker", "index")):
+        raise ValueError(f"{path}: speaker and index must be as many as its {number} labels.")
     recordings = []
     for i, label in enumerate(arrays["label"]):
         speaker, index = arrays["speaker"][i], int(arrays["index"][i])

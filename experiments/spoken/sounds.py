@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
-from experiments.runner.files import read_bytes
+from experiments.runner.files import parsed_as, read_bytes
 
 _FULL_SCALE = 2.0**15
 
@@ -41,12 +41,9 @@ def read_wav(path: pathlib.Path, rate: int) -> Sound:
       ValueError: names the file if it is not a wav file, or has no sample.
     """
     content = read_bytes(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are not sound
-            file_rate, samples = wavfile.read(io.BytesIO(content))
-    except (ValueError, EOFError, IndexError) as error:
-        raise ValueError(f"{path} cannot be read as a wav file: {error}") from None
+    with parsed_as(path, "a wav file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are not sound
+        file_rate, samples = wavfile.read(io.BytesIO(content))
     if not samples.size:
         raise ValueError(f"{path} has no sample: it is empty.")
     samples = _on_scale(samples)

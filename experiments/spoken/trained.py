@@ -11,6 +11,7 @@ import numpy as np
 
 from birnn_jax import heads
 from experiments.runner.best import best_params
+from experiments.runner.files import parsed_as, read_utf8
 from experiments.runner.folder import RunFolder, write_text
 from experiments.spoken.config import SpeechConfig
 from experiments.spoken.model import SpeechModel, score
@@ -104,6 +105,13 @@ def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:
     write_text(folder.path / LABELS, json.dumps(list(labels), ensure_ascii=False) + "\n")
 
 
+def load_labels(path: pathlib.Path) -> list[str]:
+    """Reads what `save_labels` wrote."""
+    text = read_utf8(path)
+    with parsed_as(path, "a list of labels"):
+        return [str(label) for label in json.loads(text)]
+
+
 def config_of(folder: RunFolder) -> SpeechConfig:
     """The settings of a run."""
     settings = dict(folder.settings)
@@ -115,6 +123,6 @@ def config_of(folder: RunFolder) -> SpeechConfig:
 def load_listener(folder: RunFolder) -> TrainedListener:
     """The best checkpoint of a run, from its folder alone."""
     config = config_of(folder)
-    labels = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
+    labels = load_labels(folder.path / LABELS)
     params = best_params(folder, config, params_maker(config, len(labels)))
     return TrainedListener(config, params, labels)

@@ -1,12 +1,12 @@
 """How far gradients reach in a run: before training and after it, kept in flow.json."""
 
-import json
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from birnn_jax.inspection import jacobian_norms
 from experiments.runner import loop
+from experiments.runner.files import parsed_as, read_json
 from experiments.runner.folder import RunFolder, write_json
 from experiments.synthetic.config import TEST, Numbers, SyntheticConfig, examples_of, make_training
 
@@ -43,7 +43,9 @@ def write_flow(folder: RunFolder, config: SyntheticConfig, params: Any) -> dict[
 
 def read_flow(folder: RunFolder) -> Flow:
     """Reads what `write_flow` wrote."""
-    content = json.loads((folder.path / "flow.json").read_text(encoding="utf-8"))
-    return Flow(
-        *({name: np.array(by) for name, by in content[part].items()} for part in Flow._fields)
-    )
+    path, what = folder.path / "flow.json", "norms of gradients"
+    content = read_json(path, what)
+    with parsed_as(path, what):
+        return Flow(
+            *({name: np.array(by) for name, by in content[part].items()} for part in Flow._fields)
+        )
