@@ -7,12 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.transforms import Bbox
 from rich.console import Console
 from rich.table import Table
 
 from experiments.runner.style import BLUE, VERMILION, tidy
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]  # by "cell-direction", of each run
+_SIDES = ((6, 4), (6, -10), (-6, 4), (-6, -10), (6, 16))  # points from a mark to its name
 _DIRECTIONS = {"both": ("both directions", BLUE, "o"), "fwd": ("forwards only", VERMILION, "s")}
 
 
@@ -37,8 +39,7 @@ def plot_cells(path: pathlib.Path, results: Results) -> None:
     """Draws accuracy against processor time: a point a cell and direction, bars for the spread."""
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     axes = figure.subplots()
-    for name, runs in results.items():
-        _plot_point(axes, name, runs)
+    points = {name: _plot_point(axes, name, runs) for name, runs in results.items()}
     for label, color, marker in _DIRECTIONS.values():
         axes.plot([], [], marker, color=color, label=label)
     axes.set(
@@ -50,13 +51,15 @@ def plot_cells(path: pathlib.Path, results: Results) -> None:
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         which(ScalarFormatter())
     tidy(axes)
-    axes.legend(frameon=False, loc="lower right")
+    axes.margins(x=0.1)
+    axes.legend(frameon=False, loc="lower left")
+    _write_names(axes, points)
     figure.savefig(path, dpi=150)
 
 
-def _plot_point(axes: Axes, name: str, runs: Sequence[Mapping[str, float]]) -> None:
-    cell, _, direction = name.rpartition("-")
-    _, color, marker = _DIRECTIONS[direction]
+def _plot_point(axes: Axes, name: str, runs: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """Draws the mean of runs with its spread, and gives its place."""
+    _, color, marker = _DIRECTIONS[name.rpartition("-")[2]]
     accuracy, seconds = _column(runs, "accuracy"), _column(runs, "cpu_seconds")
     point = seconds.mean(), accuracy.mean()
     axes.errorbar(
@@ -69,14 +72,31 @@ def _plot_point(axes: Axes, name: str, runs: Sequence[Mapping[str, float]]) -> N
         elinewidth=0.8,
         ms=5,
     )
-    axes.annotate(
-        cell.replace("_", " "),
-        point,
-        xytext=(6, 4),
-        textcoords="offset points",
-        color=color,
-        fontsize=8,
-    )
+    return point
+
+
+def _write_names(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Writes the cell beside each point, at the first side where nothing stands yet."""
+    axes.get_figure().draw_without_rendering()  # pyright: ignore
+    marks = axes.transData.transform(list(points.values()))
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in marks]
+    for name, point in points.items():
+        cell, _, direction = name.rpartition("-")
+        for x, y in _SIDES:
+            text = axes.annotate(
+                cell.replace("_", " "),
+                point,
+                xytext=(x, y),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right",
+                color=_DIRECTIONS[direction][1],
+                fontsize=8,
+            )
+            box = text.get_window_extent()
+            if (x, y) == _SIDES[-1] or not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _column(runs: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
