@@ -58,7 +58,7 @@ def fit(run):
 
 
 def test_two_processes_then_four_then_one_have_the_curve_of_one(tmp_path):
-    """Two are asked to stop, of four one is killed, and one process goes on to the end."""
+    """Two are asked to stop, one of four is killed, then the first of two; one ends it."""
     run = tmp_path / "run"
     slow = ("--devices", 2, "--pause", 0.5)  # as a second passes before all know of a signal
     polite = ("--die-after", 4, "--signal", int(signal.SIGTERM))
@@ -75,6 +75,10 @@ def test_two_processes_then_four_then_one_have_the_curve_of_one(tmp_path):
     assert {path.name for path in run.iterdir()} == {
         *("checkpoints", "clock.jsonl", "config.json", "environment.json", "metrics.jsonl"),
     }
+
+    statuses, said = train(run, 2, {0: ("--die-after", 11)})
+    assert statuses == [-signal.SIGKILL, 75], said
+    assert "Process 0 of 2 has died" in said[1]
 
     records, want = fit(run), fit(tmp_path / "unbroken")
     assert len(records) == len(want) == 16

@@ -5,9 +5,12 @@ JAX finds them (`jax.distributed`), and knows which of them live; this module sa
 """
 
 import contextlib
+import ctypes
 import itertools
 import json
 import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -57,6 +60,8 @@ def joined(
         initialization_timeout=int(timeout) + 60,  # `late` comes first
         heartbeat_timeout_seconds=max(1, int(timeout / 3)),
     )
+    if jax.process_index() > 0:
+        ctypes.CDLL(None).signal(signal.SIGABRT, _say_why_aborted)
     jax.devices()
     late.cancel()
     watch = threading.Thread(target=_watch, daemon=True)
@@ -157,6 +162,25 @@ def _watch() -> None:
                 f"Process {names} of {len(everyone)} has died, so process {jax.process_index()} "
                 "stops. Start all again with the same command: they go on from what is saved."
             )
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def _say_why_aborted(number: int) -> None:
+    """Says why JAX aborts this process, if it is because the first one is gone.
+
+    Called by abort(), which goes on where this returns. A handler of Python's own would not come to
+    run any more.
+    """
+    address = distributed.global_state.coordinator_address
+    assert address is not None
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_LOOK_SECONDS).close()
+    except OSError:
+        _leave(
+            f"Process 0 of {jax.process_count()} has died, so process {jax.process_index()} stops. "
+            "Start all again with the same command: they go on from what is saved."
+        )
 
 
 def _leave(sentence: str) -> None:
