@@ -1,11 +1,16 @@
 """Several real processes of one training: the same numbers, and what happens when one is gone."""
 
 import os
+import random
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -29,9 +34,14 @@ def free_port():
 
 def start(run, count, process, port, *options):
     """Starts one of `count` processes."""
-    words = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", count, "--process-id"]
-    words += [process, "--timeout", TIMEOUT, "--run-folder", run, *options]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"}
+    place = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", count, "--process-id"]
+    return start_at([*place, process], run, *options)
+
+
+def start_at(place, run, *options, **variables):
+    """Starts a process that finds the others at a place, or by variables of its environment."""
+    words = [*place, "--timeout", TIMEOUT, "--run-folder", run, *options]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "2"} | variables
     command = [sys.executable, "-m", "tests._cluster", *map(str, words)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=-1
@@ -87,6 +97,17 @@ def test_two_processes_then_four_then_one_have_the_curve_of_one(tmp_path):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
 
 
+def test_processes_find_one_another_as_srun_says(tmp_path):
+    run, job = tmp_path / "run", random.randrange(4096)  # the job decides on the port
+    slurm = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    numbers = [{"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} for i in range(2)]
+    children = [start_at(["--coordinator", "auto"], run, **slurm, **one) for one in numbers]
+    statuses, said = outcomes(children)
+    assert statuses == [0, 0], said
+    assert RunFolder.open(run, experiment="cluster").path == run
+    assert read_journal(run / "metrics.jsonl")[-1]["step"] == 12
+
+
 def test_processes_that_were_started_differently_say_what_differs(tmp_path):
     statuses, said = train(tmp_path / "run", 2, {1: ("--seed", 7)})
     assert statuses == [1, 1], said
@@ -97,6 +118,19 @@ def test_coordinator_that_does_not_answer_is_not_waited_for_forever(tmp_path):
     child = start(tmp_path / "run", 2, 1, free_port(), "--timeout", 1)
     (status,), (said,) = outcomes([child])
     assert (status, "Not every one of 2 processes came to 127.0.0.1:" in said) == (75, True), said
+
+
+@pytest.mark.parametrize(("devices", "shown"), [(1, None), (4, [0, 1, 2, 3])])
+def test_process_is_shown_as_many_devices_as_it_needs(monkeypatch, devices, shown):
+    def initialize(*place, local_device_ids, **timeouts):
+        raise RuntimeError(f"shown {local_device_ids and [*local_device_ids]}")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match=re.escape(f"shown {shown}")):
+        Machines(devices=devices, coordinator="auto").use().__enter__()
+    time.sleep(0.1)
+    assert threading.active_count() == before  # nothing waits for others any more
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ class Machines(Devices):
             None if self.coordinator == "auto" else self.coordinator,
             self.num_processes,
             self.process_id,
+            devices=self.devices,
             timeout=self.timeout,
         ):
             with super().use():

@@ -39,9 +39,22 @@ class PartDone(Exception):
 
 @contextlib.contextmanager
 def joined(
-    coordinator: str | None, num_processes: int | None, process_id: int | None, *, timeout: float
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    *,
+    devices: int,
+    timeout: float,
 ) -> Iterator[None]:
-    """Meets the other processes for the time of a `with` block; None is found out by JAX."""
+    """Meets the other processes for the time of a `with` block.
+
+    Args:
+      coordinator: host:port of process 0. This and the next two are found out by JAX if None.
+      num_processes: how many there are.
+      process_id: which of them this is.
+      devices: how many devices this one needs.
+      timeout: seconds to wait for the others.
+    """
     jax.config.update("jax_enable_recoverability", True)  # or JAX aborts before a word is said
     late = threading.Timer(
         timeout,
@@ -53,17 +66,21 @@ def joined(
         ],
     )
     late.start()
-    jax.distributed.initialize(
-        coordinator,
-        num_processes,
-        process_id,
-        initialization_timeout=int(timeout) + 60,  # `late` comes first
-        heartbeat_timeout_seconds=max(1, int(timeout / 3)),
-    )
-    if jax.process_index() > 0:
-        ctypes.CDLL(None).signal(signal.SIGABRT, _say_why_aborted)
-    jax.devices()
-    late.cancel()
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            # Else JAX shows a process of SLURM or Open MPI the one GPU of its number on the node.
+            local_device_ids=None if devices == 1 else range(devices),
+            initialization_timeout=int(timeout) + 60,  # `late` comes first
+            heartbeat_timeout_seconds=max(1, int(timeout / 3)),
+        )
+        if jax.process_index() > 0:
+            ctypes.CDLL(None).signal(signal.SIGABRT, _say_why_aborted)
+        jax.devices()
+    finally:
+        late.cancel()
     watch = threading.Thread(target=_watch, daemon=True)
     watch.start()
     farewell: str | None = None
