@@ -36,7 +36,7 @@ selfcheck: $(VENV)/.test  ## Compares every backend with the equations in float6
 sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undefined-behaviour and thread sanitisers
 	$(BIN)/python setup.py --quiet sanitize
 
-fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (quarter of an hour)
+fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (half an hour)
 	$(BIN)/python -m tests._fuzz
 	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/test_file_fuzz.py --hypothesis-seed=$$seed
 
