@@ -84,6 +84,7 @@ def test_fixed_vector_hides_all_but_the_ends_of_attention(model):
 def test_without_teacher_the_decoder_reads_its_own_words(model):
     translator, params, batch = model
     scheduled = dataclasses.replace(translator, scheduled=True, dropout=0.0)
+    batch = {**batch, "rows": np.arange(len(batch["target"]))}
     other = {**batch, "target": np.where(batch["target"] == END, END, 4)}
 
     def scores(batch, forcing):

@@ -1,8 +1,8 @@
 """Minibatches of items of similar length, which may be drawn anew in each pass.
 
-Minibatch i is a pure function of (seed, i): nothing but i has to be remembered. Always so many rows;
-examples that stay the same and have one length are better off in `batches.Batches`, which has as many
-rows as fit a number of steps, and lengths known from the beginning.
+Minibatch i is a pure function of (seed, i): nothing but i has to be remembered. All have as many
+rows. Examples that stay the same, and have one length, are better off in `batches.Batches`: as many
+rows as fit a number of steps, of lengths that are known from the beginning.
 """
 
 import functools
