@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -187,7 +188,11 @@ def full_disk(step):
 
     def write_and_fill(self, record):
         write(self, record)
-        is_full.extend([True] * (record["step"] == step))
+        if record["step"] == step:
+            saved = self._path.parent / "checkpoints" / "3"  # in the background
+            while not saved.exists():
+                time.sleep(0.01)
+            is_full.append(True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "write", write_and_fill)
