@@ -71,6 +71,7 @@ CASES = {
     "lstm": Case(LSTM, _oracles.lstm_step),
     "clocked": Case(CLOCKED, _oracles.clocked_step),
 }
+STEPS = {case.cell: case.oracle for case in CASES.values()}  # the oracle of each cell
 
 
 class Inputs(NamedTuple):

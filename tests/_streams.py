@@ -5,26 +5,17 @@ import jax
 from birnn_jax import (
     ELMAN,
     GRU,
-    LSTM,
     Layer,
     init_stack,
     streaming,
 )
-from tests import _oracles
 from tests._cases import (
-    CLOCKED,
     B,
     D,
     H,
     random_like,
 )
 
-STEPS = {
-    LSTM: _oracles.lstm_step,
-    CLOCKED: _oracles.clocked_step,
-    GRU: _oracles.gru_step,
-    ELMAN: _oracles.elman_step,
-}
 MORE = (
     Layer(GRU, norm="pre", projection=D, connection="residual", initial_carry="learned"),
     Layer(ELMAN, direction="fwd", norm="post", projection=D, connection="highway"),

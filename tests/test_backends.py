@@ -141,7 +141,7 @@ def test_kernel_that_is_not_there_is_refused_by_name_and_passed_over_by_auto(abs
 
 @pytest.mark.parametrize(
     ("cell", "lengths"),
-    [(Bi(GRU, LSTM), LENGTHS), (LSTM, Segments(jnp.ones([3, 5], int))), (CLOCKED, None)],
+    [(Bi(GRU, LSTM), LENGTHS), (LSTM, Segments(jnp.array([[1, 1, 2, 2, 0]] * 3))), (CLOCKED, None)],
     ids=["two_cells", "segments", "other_cell"],
 )
 def test_layer_without_a_kernel_says_which_have_one(cell, lengths, present):

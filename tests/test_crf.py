@@ -180,7 +180,7 @@ def test_long_rows_stay_finite_with_large_scores(params):
         (lambda p: crf_loss(p, jnp.zeros([2, 3, K]), jnp.zeros([2, 4], int)), "labels must be"),
         (lambda p: crf_decode(p, jnp.zeros([3, K])), r"must be \[B, T, D\]"),
         (
-            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.ones([2, 3], int))),
+            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.arange(6).reshape(2, 3))),
             "takes lengths or a Mask, got Segments",
         ),
         (lambda p: crf_decode_n_best(p, jnp.zeros([2, 3, K]), n=0), "n must be at least 1"),

@@ -206,7 +206,7 @@ def test_a_beam_finds_labels_that_no_single_path_shows():
         (lambda x: ctc_greedy_decode(x, blank=-1), "blank must be one of 3"),
         (lambda x: ctc_beam_decode(x, width=0), "width must be at least 1"),
         (
-            lambda x: ctc_greedy_decode(x, Segments(jnp.ones([2, 4], int))),
+            lambda x: ctc_greedy_decode(x, Segments(jnp.array([[1, 1, 2, 2], [1, 2, 2, 0]]))),
             "takes lengths or a Mask, got Segments",
         ),
         (lambda x: ctc_greedy_decode(x[0]), r"must be \[B, T, D\]"),

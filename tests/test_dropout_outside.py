@@ -95,11 +95,11 @@ def test_without_a_key_or_a_rate_nothing_is_dropped(drop):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: locked_dropout(jnp.ones([2, 3]), 0.1, None), r"xs must be \[B, T, D\]"),
+        (lambda: locked_dropout(random_xs()[0], 0.1, None), r"xs must be \[B, T, D\]"),
         (lambda: locked_dropout(random_xs(), 1.0, None), "dropout rate must be"),
-        (lambda: word_dropout(jnp.ones([2]), 0.1, None, unknown_id=0), r"tokens must be \[B, T\]"),
+        (lambda: word_dropout(jnp.arange(2), 0.1, None, unknown_id=0), r"tokens must be \[B, T\]"),
         (
-            lambda: word_dropout(jnp.ones([2, 2], int), -1, None, unknown_id=0),
+            lambda: word_dropout(jnp.arange(4).reshape(2, 2), -1, None, unknown_id=0),
             "word dropout rate must be",
         ),
         (lambda: drop_connect({"w": jnp.ones(2)}, 0.1, None), "no recurrent weights"),

@@ -24,6 +24,7 @@ from tests._cases import (
     CLOCKED,
     LENGTHS,
     PADDING,
+    STEPS,
     B,
     D,
     T,
@@ -31,7 +32,7 @@ from tests._cases import (
     random_xs,
     weigh,
 )
-from tests._streams import MORE, STEPS, random_carry, random_stack
+from tests._streams import MORE, random_carry, random_stack
 
 jit_stack = jax.jit(stack, static_argnums=0)
 jit_step = jax.jit(streaming.step, static_argnums=0)

@@ -20,11 +20,12 @@ from birnn_jax import (
     stack,
     stack_lengths,
 )
-from tests import _layer_oracles, _oracles
+from tests import _layer_oracles
 from tests._cases import (
     CLOCKED,
     LENGTHS,
     PADDING,
+    STEPS,
     B,
     D,
     H,
@@ -36,12 +37,6 @@ from tests._cases import (
     weigh,
 )
 
-ORACLES = {
-    ELMAN: _oracles.elman_step,
-    GRU: _oracles.gru_step,
-    LSTM: _oracles.lstm_step,
-    CLOCKED: _oracles.clocked_step,
-}
 EVERYTHING = (
     Layer(Bi(GRU, ELMAN), norm="post", projection=3),
     Layer(ELMAN, subsample=2, norm="pre", projection=6, connection="residual"),
@@ -96,9 +91,9 @@ def new_stack(layers, hidden_size, *, input_size=D):
 def _steps(layers):
     def of_layer(layer):
         if layer.direction != "both":
-            return ORACLES[layer.cell]
+            return STEPS[layer.cell]
         cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
-        return [ORACLES[cell] for cell in cells]
+        return [STEPS[cell] for cell in cells]
 
     return [of_layer(layer) for layer in layers]
 

@@ -17,6 +17,7 @@ from tests import _oracles
 from tests._cases import (
     CLOCKED,
     LENGTHS,
+    STEPS,
     B,
     D,
     T,
@@ -24,7 +25,7 @@ from tests._cases import (
     random_xs,
     weigh,
 )
-from tests._streams import MORE, STEPS, random_carry, random_stack
+from tests._streams import MORE, random_carry, random_stack
 
 FORWARD = tuple(Layer(cell, direction="fwd") for cell in (LSTM, CLOCKED, GRU))
 jit_stack = jax.jit(stack, static_argnums=0)
