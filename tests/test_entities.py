@@ -261,8 +261,9 @@ def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
         (b"", "is empty"),
         (b"3 4\n", "is empty"),
         (b"a 1 2\n", "has vectors of 2 numbers, not 3: give their size to --word-size"),
-        (b"a 1 2 3\nb 1 2\n", "line 2: a word and 3 numbers were expected, got 'b 1 2'"),
-        (b"a 1 2 3\nb 1 x 3\n", "line 2: a word and 3 numbers"),
+        (b"a 1 2 3\nb 1 2\n", "line 2: a word and 3 finite numbers were expected, got 'b 1 2'"),
+        (b"a 1 2 3\nb 1 2 1e93\n", "line 2: a word and 3 finite numbers were expected"),
+        (b"a 1 2 3\nb 1 x 3\n", "line 2: a word and 3 finite numbers"),
         (b"a 1 2 3\n\xff\xfe 1 2 3\n", "not text in UTF-8"),
     ],
 )

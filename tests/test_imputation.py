@@ -241,13 +241,14 @@ def test_impossible_settings_are_refused_by_name(table, name, value):
         ("time\n1\n2", "holds no table"),
         ("time,a\nt1,1\nt2,1,2\n", "line 3: 3 field(s) where the first line names 2"),
         ("time,a\nt1,1\nt2,one\n", "line 3: a is 'one', which is no number"),
+        ("time,a\nt1,1\rt2,2\n", "line 2: new-line character seen in unquoted field"),
         ("time,a\nt2,1\nt1,2\n", "line 3: the time 't1' does not come after 't2'"),
         ("time,a,b\nt1,1,\nt2,2,nan\n", "b has no observed value"),
     ],
 )
 def test_broken_table_is_refused_in_a_sentence(tmp_path, text, sentence):
     path = tmp_path / "table.csv"
-    path.write_text(text)
+    path.write_text(text, newline="")
     with pytest.raises(ValueError) as error:
         read_table(path)
     assert sentence in str(error.value) and str(path) in str(error.value)

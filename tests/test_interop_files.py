@@ -86,6 +86,14 @@ def test_cells_of_ones_own_are_given_names(tmp_path):
     assert load(tmp_path / "m.safetensors", cells={"relu": RELU}).config == config
 
 
+def test_options_that_the_library_does_not_know_are_told_with_the_name_of_the_file(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save(path, {}, {"layers": [Layer(LSTM)]})
+    path.write_bytes(path.read_bytes().replace(b"concat", b"boncat"))
+    with pytest.raises(ValueError, match=r"m\.safetensors does not fit: .*'boncat'"):
+        load(path)
+
+
 def test_file_is_read_without_the_library(tmp_path):
     layers, params = make_tagger(Layer(LSTM))
     save(tmp_path / "m.safetensors", params, {"layers": layers})

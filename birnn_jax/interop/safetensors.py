@@ -126,6 +126,8 @@ def load(
         )
     except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} does not say how its arrays hang together: {error!r}.") from error
+    except ValueError as error:  # of a layer or a cell that it describes
+        raise ValueError(f"{path} does not fit: {error}") from error
 
 
 def _describe(tree: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -165,7 +167,7 @@ def _rebuild(tree: Any, arrays: Mapping[str, Any], known: Mapping[str, type]) ->
     fields = getattr(known.get(kind), "_fields", None)
     if fields is None or set(fields) != set(built):
         raise ValueError(
-            f"The file has a {kind} with the fields {list(built)}; known here is "
+            f"It has a {kind} with the fields {list(built)}; known here is "
             f"{'none of that name' if fields is None else list(fields)}. Give it in `types`."
         )
     return known[kind](**built)
@@ -203,6 +205,6 @@ def _decode(value: dict[str, Any], named: Mapping[str, Cell]) -> Any:
 
 def _decode_cell(value: Mapping[str, Any], named: Mapping[str, Cell]) -> Cell:
     if value["name"] not in named:
-        raise ValueError(f"The file needs the cell {value['name']!r}; give it in `cells`.")
+        raise ValueError(f"It needs the cell {value['name']!r}; give it in `cells`.")
     cell = named[value["name"]]
     return cell.with_init(**value["init"]) if value["init"] else cell

@@ -35,7 +35,11 @@ def read_table(path: pathlib.Path) -> Table:
         read: no rows, another number of columns, a field that is no number, times that do not grow,
         or a feature that was never observed.
     """
-    lines = [line for line in csv.reader(read_utf8(path).split("\n"))]
+    reader = csv.reader(read_utf8(path).split("\n"))
+    try:
+        lines = list(reader)
+    except csv.Error as error:  # a carriage return within a field, a field of 100 KB
+        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) < 2 or len(lines[0]) < 2:

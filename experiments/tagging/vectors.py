@@ -83,11 +83,13 @@ def _is_head(line: str) -> bool:
 def _parse(path: pathlib.Path, number: int, line: str, size: int) -> tuple[str, np.ndarray]:
     word, *values = line.rsplit(" ", size)  # a few words of GloVe have blanks in them
     try:
-        vector = np.array(values, np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.array(values, np.float32)
     except ValueError:
         vector = np.empty(0, np.float32)
-    if len(vector) != size or not word:
+    if len(vector) != size or not np.isfinite(vector).all() or not word:
         raise ValueError(
-            f"{path}, line {number}: a word and {size} numbers were expected, got {line[:40]!r}."
+            f"{path}, line {number}: a word and {size} finite numbers were expected, got "
+            f"{line[:40]!r}."
         )
     return word, vector
