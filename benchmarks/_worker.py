@@ -61,8 +61,13 @@ class _Server:
         return {"peak_bytes": peak, "errors": errors, "repeats": self.repeats, **program.facts}
 
     def sample(self) -> dict:
-        """Seconds of one call, by the clock and of all processors."""
+        """Seconds of one call, by the clock and of all processors.
+
+        As in a training that runs: after another call, so that threads are awake, caches hold what
+        they can, and the system has not taken away the memory that lay idle while others worked.
+        """
         assert self.program is not None
+        self.program.call()
         before = _measure.cpu_seconds()
         seconds = _measure.sample(self.program.call, self.repeats)
         return {"s": seconds, "cpu_s": (_measure.cpu_seconds() - before) / self.repeats}

@@ -59,7 +59,7 @@ def bidirectional(
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",
     key: jax.Array | None = None,
-    residuals: Residuals = "gates",
+    residuals: Residuals = "auto",
     backend: Backend = "auto",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
@@ -83,7 +83,8 @@ def bidirectional(
       merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
       key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
-      residuals: what is kept for the gradient, "gates", "states" or "chunked", as in `scan_cell`.
+      residuals: what is kept for the gradient, "auto", "gates", "states" or "chunked", as in
+        `scan_cell`.
       backend: what computes, "auto", "xla" or "cpu_kernel", as in `scan_cell`.
 
     Returns:

@@ -81,7 +81,7 @@ class Layer:
     _: dataclasses.KW_ONLY
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
-    residuals: Residuals = "gates"
+    residuals: Residuals = "auto"
     backend: Backend = "auto"
     subsample: int = 1
     subsample_mode: SubsampleMode = "concat"

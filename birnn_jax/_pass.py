@@ -20,12 +20,13 @@ from .kernels import (
     Sequences,
     choose_backend,
     find_form,
+    keeps_gates,
     run_by_xla,
     run_natively,
 )
 
-Residuals = Literal["gates", "states", "chunked"]
-RESIDUALS = ("gates", "states", "chunked")
+Residuals = Literal["auto", "gates", "states", "chunked"]
+RESIDUALS = ("auto", "gates", "states", "chunked")
 
 _RUN_LAYER = {"xla": run_by_xla, "cpu_kernel": run_natively}
 
@@ -63,7 +64,8 @@ def _run_whole(
         for one in passes
     )
     reverse = tuple(one.reverse for one in passes)
-    return _RUN_LAYER[chosen](form, residuals == "gates", reverse, sequences)
+    keep_gates = keeps_gates(chosen, sequences) if residuals == "auto" else residuals == "gates"
+    return _RUN_LAYER[chosen](form, keep_gates, reverse, sequences)
 
 
 def _find_form(one: Pass) -> Form | None:

@@ -22,7 +22,7 @@ def scan_cell(
     initial_carry: Carry | None = None,
     reverse: bool = False,
     key: jax.Array | None = None,
-    residuals: Residuals = "gates",
+    residuals: Residuals = "auto",
     backend: Backend = "auto",
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
@@ -50,8 +50,8 @@ def scan_cell(
         the direction and the count of steps visited. None is evaluation.
       residuals: what is kept for the gradient; changes memory and time, not results. "gates"
         keeps everything that it reads, "states" the carry of every step, from which the rest is
-        computed again, "chunked" one carry in every sqrt(T) steps, for very long sequences: each
-        chunk is run a second time.
+        computed again, "auto" is the one of them that was faster at such sizes, "chunked" one carry
+        in every sqrt(T) steps, for very long sequences: each chunk is run a second time.
       backend: what computes; changes time, not results. "xla" is always there, "cpu_kernel" is
         native code for ELMAN, GRU and LSTM on CPUs, in float32 or 16 bits, "auto" takes it where it
         can. `birnn_jax.backends()` says what is there.

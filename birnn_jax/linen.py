@@ -49,7 +49,7 @@ class RNN(nn.Module):
     cell: Cell
     hidden_size: int
     reverse: bool = False
-    residuals: Residuals = "gates"
+    residuals: Residuals = "auto"
     backend: Backend = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
@@ -103,7 +103,7 @@ class Bidirectional(nn.Module):
     cell: Cell | Bi[Cell]
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
-    residuals: Residuals = "gates"
+    residuals: Residuals = "auto"
     backend: Backend = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None

@@ -108,7 +108,7 @@ def _draw_layer(rng: np.random.Generator, size: int, visits: str, dtype: str) ->
     if dtype != "bfloat16":  # of few features a norm may blow a rounding up to anything
         options["norm"] = str(rng.choice(["none", "none", "pre", "post"]))
     options["connection"] = str(rng.choice(["none", "none", "residual", "highway"]))
-    options["residuals"] = str(rng.choice(["gates", "states", "chunked"]))
+    options["residuals"] = str(rng.choice(["auto", "gates", "states", "chunked"]))
     options["backend"] = str(rng.choice(["auto", "auto", "xla"]))
     options["initial_carry"] = str(rng.choice(["cell", "cell", "learned"]))
     return Layer(cell, direction=direction, **options), hidden

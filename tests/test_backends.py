@@ -37,7 +37,7 @@ from tests._cases import (
     random_xs,
 )
 
-RESIDUALS = pytest.mark.parametrize("residuals", ["gates", "states", "chunked"])
+RESIDUALS = pytest.mark.parametrize("residuals", ["auto", "gates", "states", "chunked"])
 
 
 @pytest.fixture

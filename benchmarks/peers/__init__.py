@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
     environment: dict = {}  # noqa: RUF012
 
 
-def _ours(residuals: str = "gates", backend: str = "auto", **plan: Any) -> Candidate:
+def _ours(residuals: str = "auto", backend: str = "auto", **plan: Any) -> Candidate:
     backend = "xla" if plan else backend  # the plan is that of the loops of XLA
     return Candidate("birnn", {"residuals": residuals, "backend": backend, "plan": plan})
 
@@ -47,6 +47,8 @@ CANDIDATES = {
     "birnn-chunked": _ours("chunked"),
     "birnn-xla": _ours(backend="xla"),
     "birnn-xla-states": _ours("states", backend="xla"),
+    "birnn-xla-gates": _ours("gates", backend="xla"),
+    "birnn-gates": _ours("gates"),
     "birnn-plain": Candidate("birnn", {"plain": True}),
     "birnn-two-chains": _ours(stacked=False),
     "birnn-stacked": _ours(stacked=True),

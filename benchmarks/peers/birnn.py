@@ -15,7 +15,7 @@ CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, 
 def make_layer(
     point: Point,
     *,
-    residuals: Literal["gates", "states", "chunked"] = "gates",
+    residuals: Literal["auto", "gates", "states", "chunked"] = "auto",
     backend: Literal["auto", "xla"] = "auto",
     plain: bool = False,
     plan: dict | None = None,

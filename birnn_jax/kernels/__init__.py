@@ -9,6 +9,7 @@ from ._layer import run_by_xla as run_by_xla
 from ._native import run_natively as run_natively
 from ._order import Outputs as Outputs
 from ._order import Sequences as Sequences
+from ._plan import keeps_gates as keeps_gates
 from ._select import BACKENDS as BACKENDS
 from ._select import Backend as Backend
 from ._select import choose_backend as choose_backend
