@@ -11,13 +11,23 @@
 
 namespace birnn {
 
+// Some microseconds of looking before a thread sleeps: to wake it takes the system longer than that.
+constexpr int kLooks = 2000;
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // Runs task(0) .. task(count - 1), and returns when all are done. The caller works too, and waits
 // for tasks only that another thread has begun: a pool whose threads all wait cannot lock up.
 inline void run_tasks(xla::ffi::ThreadPool& pool, long count, std::function<void(long)> task) {
   struct Shared {
     std::function<void(long)> task;
-    std::atomic<long> next{0};
-    long done = 0;
+    std::atomic<long> next{0}, done{0};
     std::mutex mutex;
     std::condition_variable all_done;
   };
@@ -26,12 +36,15 @@ inline void run_tasks(xla::ffi::ThreadPool& pool, long count, std::function<void
   auto work = [shared, count] {
     for (long k; (k = shared->next.fetch_add(1)) < count;) {
       shared->task(k);
+      if (shared->done.fetch_add(1) + 1 < count) continue;
       std::lock_guard<std::mutex> lock(shared->mutex);
-      if (++shared->done == count) shared->all_done.notify_one();
+      shared->all_done.notify_one();
     }
   };
   for (long k = 1; k < count; k++) pool.Schedule(decltype(work)(work));
   work();
+  for (int look = 0; look < kLooks; look++, pause())
+    if (shared->done == count) return;
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->all_done.wait(lock, [&] { return shared->done == count; });
 }
