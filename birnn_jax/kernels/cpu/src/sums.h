@@ -19,11 +19,9 @@ class Sums {
         b_(panels_ * kPanel),
         w_x_(panels_ * layer.inputs * Cell::kX * kWidth),
         w_h_(panels_ * layer.hidden * Cell::kH * kWidth) {
-    for (long panel = 0; panel < panels_; panel++) {
-      pack_bias(panel, b_ + panel * kPanel);
-      pack<Cell::kXFirst, Cell::kX>(layer.w_x, layer.inputs, panel, w_x_);
-      pack<Cell::kHFirst, Cell::kH>(layer.w_h, layer.hidden, panel, w_h_);
-    }
+    for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
+    pack<Cell::kXFirst, Cell::kX>(layer.w_x, layer.inputs, w_x_);
+    pack<Cell::kHFirst, Cell::kH>(layer.w_h, layer.hidden, w_h_);
   }
 
   static constexpr int kPanel = 4 * kWidth;
@@ -79,17 +77,24 @@ class Sums {
     }
   }
 
+  // A few rows of w at a time, so that neighbours in a row are read soon after one another.
   template <int First, int N>
-  void pack(const float* w, long size, long panel, float* packed) const {
+  void pack(const float* w, long size, float* packed) const {
     const long columns = Cell::kGates * layer_.hidden;
-    for (int n = 0; n < N; n++) {
-      const Columns<Cell> from(layer_.hidden, panel, First + n);
-      const float* in = w + from.gate * layer_.hidden + from.unit;
-      float* out = packed + panel * size * N * kWidth + n * kWidth;
-      for (long k = 0; k < size; k++)
-        store(out + k * N * kWidth, load(in + k * columns, from.size));
+    for (long begin = 0; begin < size; begin += kRowsOfPack) {
+      const long end = smaller(begin + kRowsOfPack, size);
+      for (long panel = 0; panel < panels_; panel++)
+        for (int n = 0; n < N; n++) {
+          const Columns<Cell> from(layer_.hidden, panel, First + n);
+          const float* in = w + from.gate * layer_.hidden + from.unit;
+          float* out = packed + panel * size * N * kWidth + n * kWidth;
+          for (long k = begin; k < end; k++)
+            store(out + k * N * kWidth, load(in + k * columns, from.size));
+        }
     }
   }
+
+  static constexpr long kRowsOfPack = 8;
 
   const Layer& layer_;
   const long panels_;
