@@ -13,7 +13,7 @@ from jax.extend.core import jaxprs_in_params
 from jax.test_util import check_grads
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, bidirectional, init_stack, scan_cell, stack
-from birnn_jax.kernels import _plan, _tangent, find_form
+from birnn_jax.kernels import _plan, _tangent, cpu, find_form
 from tests import _oracles
 from tests._cases import (
     CLOCKED,
@@ -193,6 +193,29 @@ def test_residuals_change_memory(cell):
 
     gates, states, chunked = map(bytes_kept, ["gates", "states", "chunked"])
     assert states < gates and chunked < states / 2
+
+
+@pytest.mark.parametrize("backend", ["xla", "cpu_kernel"])
+def test_auto_keeps_little_of_much_where_computing_it_again_is_cheap(backend, monkeypatch):
+    if backend == "cpu_kernel" and not cpu.is_registered():
+        pytest.skip(cpu.load().note)
+    inputs = random_inputs(LSTM)
+    batch_size, num_steps, input_size = inputs.xs.shape
+    hidden_size = inputs.params.fwd.w_h.shape[0]
+    size, features = 2 * batch_size * num_steps * 6 * hidden_size * 4, input_size + hidden_size
+
+    def kept(residuals, again=None):
+        plan = _plan.get_plan()._replace(again=again)
+        monkeypatch.setitem(_plan.PLANS, "cpu", plan)
+        monkeypatch.setattr(_plan, "_AGAIN_NATIVELY", again)
+        run = functools.partial(bidirectional, LSTM, residuals=residuals, backend=backend)
+        return residual_bytes(run, inputs.params, inputs.xs)
+
+    assert kept("states") < kept("gates")
+    assert kept("auto", _plan.Again(size, features)) == kept("states")
+    assert kept("auto", _plan.Again(size + 1, features)) == kept("gates")
+    assert kept("auto", _plan.Again(size, features - 1)) == kept("gates")
+    assert kept("auto") == kept("gates")
 
 
 @CELLS

@@ -42,7 +42,7 @@ struct Case {
     rows = pick(1, 2, 3, 5, 7, 13);
     steps = pick(1, 2, 3, 6);
     inputs = pick(1, 3, 15, 16, 17, 33);
-    hidden = pick(1, 7, 15, 16, 17, 31, 33, 65);
+    hidden = pick(1, 7, 15, 16, 17, 31, 33, 64, 65);
     directions = pick(1, 2);
     keep = pick(1, 2);
     has_valid = pick(0, 1, 1);

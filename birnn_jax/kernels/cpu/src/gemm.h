@@ -27,9 +27,26 @@ struct ByColumns {
   BIRNN_INLINE float operator()(int r, long k) const { return first[k * stride + r]; }
 };
 
-// sums[r][First + n] += sum over k of a(r, k) b[k * Stride + n * kWidth]
-template <int R, int N, int First, int Stride, class A>
-BIRNN_INLINE void multiply_add(Vec (&sums)[R][4], const A& a, const float* b, long size) {
+// B where its rows are packed, one after another.
+template <int Stride>
+struct Packed {
+  const float* first;
+  BIRNN_INLINE const float* operator()(long k, int n) const {
+    return first + k * Stride + n * kWidth;
+  }
+};
+
+// B where it stands in a matrix: vector n of row k.
+template <int N>
+struct InPlace {
+  const float* first[N];
+  long stride;
+  BIRNN_INLINE const float* operator()(long k, int n) const { return first[n] + k * stride; }
+};
+
+// sums[r][First + n] += sum over k of a(r, k) times the vector at b(k, n)
+template <int R, int N, int First, class A, class B>
+BIRNN_INLINE void multiply_add(Vec (&sums)[R][4], const A& a, const B& b, long size) {
   // A sum waits for its last addition: with few sums in flight, even and odd k have their own.
   constexpr int kSets = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
   Vec sets[kSets][R][N];
@@ -43,7 +60,7 @@ BIRNN_INLINE void multiply_add(Vec (&sums)[R][4], const A& a, const float* b, lo
 #pragma GCC unroll 4
     for (int s = 0; s < kSets; s++) {
       Vec w[N];
-      for (int n = 0; n < N; n++) w[n] = load(b + (k + s) * Stride + n * kWidth);
+      for (int n = 0; n < N; n++) w[n] = load(b(k + s, n));
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
         const Vec x = broadcast(a(r, k + s));
@@ -53,7 +70,7 @@ BIRNN_INLINE void multiply_add(Vec (&sums)[R][4], const A& a, const float* b, lo
   for (; k < size; k++)
     for (int r = 0; r < R; r++) {
       const Vec x = broadcast(a(r, k));
-      for (int n = 0; n < N; n++) sets[0][r][n] += x * load(b + k * Stride + n * kWidth);
+      for (int n = 0; n < N; n++) sets[0][r][n] += x * load(b(k, n));
     }
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) {
@@ -67,11 +84,13 @@ struct Tile {
   static constexpr int kRows = R;
 };
 
+// How many tiles so many rows make.
+BIRNN_INLINE long count_tiles(long rows) { return (rows + kTileRows - 1) / kTileRows; }
+
 // Calls function(Tile<R>, first) for tiles of at most kTileRows rows, as even as can be.
 template <class F>
 BIRNN_INLINE void for_tiles(long begin, long end, F function) {
-  long tiles = (end - begin + kTileRows - 1) / kTileRows;
-  for (; tiles > 0; tiles--) {
+  for (long tiles = count_tiles(end - begin); tiles > 0; tiles--) {
     const long rows = (end - begin + tiles - 1) / tiles;
     switch (rows) {
       case 1: function(Tile<1>(), begin); break;

@@ -28,7 +28,7 @@ struct Products {
         for (int n = 0; n < N; n++)
           acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
       const ByColumns<tile.kRows> a{arguments + first, stride};
-      multiply_add<tile.kRows, N, 0, 4 * kWidth>(acc, a, d_sums + First * kWidth, visits);
+      multiply_add<tile.kRows, N, 0>(acc, a, Packed<4 * kWidth>{d_sums + First * kWidth}, visits);
       for (int r = 0; r < tile.kRows; r++)
         for (int n = 0; n < N; n++)
           store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);

@@ -1,27 +1,22 @@
 // The sums before the nonlinearities.
 #pragma once
 
-#include "cells.h"
-#include "gemm.h"
 #include "layer.h"
-#include "memory.h"
+#include "weights.h"
 
 namespace birnn::BIRNN_ISA {
 
-// From weights that are packed panel by panel.
 template <class Cell>
 class Sums {
  public:
-  // Without `packs` there is nothing to multiply with.
-  explicit Sums(const Layer& layer, bool packs = true)
+  // How often each weight of the input and of the state is going to be read: 0 for never.
+  Sums(const Layer& layer, long reads_x, long reads_h)
       : layer_(layer),
-        panels_(packs ? count_panels<Cell>(layer.hidden) : 0),
+        panels_(reads_h ? count_panels<Cell>(layer.hidden) : 0),
         b_(panels_ * kPanel),
-        w_x_(panels_ * layer.inputs * Cell::kX * kWidth),
-        w_h_(panels_ * layer.hidden * Cell::kH * kWidth) {
+        w_x_(layer.w_x, layer.inputs, layer.hidden, reads_x),
+        w_h_(layer.w_h, layer.hidden, layer.hidden, reads_h) {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
-    pack<Cell::kXFirst, Cell::kX>(layer.w_x, layer.inputs, w_x_);
-    pack<Cell::kHFirst, Cell::kH>(layer.w_h, layer.hidden, w_h_);
   }
 
   static constexpr int kPanel = 4 * kWidth;
@@ -42,7 +37,6 @@ class Sums {
   template <class Finish>
   BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* xs,
                                const float* const* hs, const float* sums, Finish finish) const {
-    const float* w = w_h_ + panel * layer_.hidden * Cell::kH * kWidth;
     for_tiles(begin, end, [&](auto tile, long first) {
       Vec acc[tile.kRows][4];
       if (sums == nullptr) {
@@ -52,8 +46,7 @@ class Sums {
           for (int n = 0; n < 4; n++)
             acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
       }
-      multiply_add<tile.kRows, Cell::kH, Cell::kHFirst, Cell::kH * kWidth>(
-          acc, by_rows<tile.kRows>(hs + first), w, layer_.hidden);
+      w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
       for (int r = 0; r < tile.kRows; r++) finish(first + r, acc[r]);
     });
   }
@@ -64,8 +57,7 @@ class Sums {
     const float* b = b_ + panel * kPanel;
     for (int r = 0; r < R; r++)
       for (int n = 0; n < 4; n++) acc[r][n] = load(b + n * kWidth);
-    multiply_add<R, Cell::kX, Cell::kXFirst, Cell::kX * kWidth>(
-        acc, by_rows<R>(xs), w_x_ + panel * layer_.inputs * Cell::kX * kWidth, layer_.inputs);
+    w_x_.multiply(panel, acc, by_rows<R>(xs));
   }
 
   void pack_bias(long panel, float* out) const {
@@ -77,28 +69,11 @@ class Sums {
     }
   }
 
-  // A few rows of w at a time, so that neighbours in a row are read soon after one another.
-  template <int First, int N>
-  void pack(const float* w, long size, float* packed) const {
-    const long columns = Cell::kGates * layer_.hidden;
-    for (long begin = 0; begin < size; begin += kRowsOfPack) {
-      const long end = smaller(begin + kRowsOfPack, size);
-      for (long panel = 0; panel < panels_; panel++)
-        for (int n = 0; n < N; n++) {
-          const Columns<Cell> from(layer_.hidden, panel, First + n);
-          const float* in = w + from.gate * layer_.hidden + from.unit;
-          float* out = packed + panel * size * N * kWidth + n * kWidth;
-          for (long k = begin; k < end; k++)
-            store(out + k * N * kWidth, load(in + k * columns, from.size));
-        }
-    }
-  }
-
-  static constexpr long kRowsOfPack = 8;
-
   const Layer& layer_;
   const long panels_;
-  const Array<float> b_, w_x_, w_h_;
+  const Array<float> b_;
+  const Weights<Cell, Cell::kXFirst, Cell::kX> w_x_;
+  const Weights<Cell, Cell::kHFirst, Cell::kH> w_h_;
 };
 
 }  // namespace birnn::BIRNN_ISA

@@ -60,7 +60,7 @@ class Transposed {
         ByRows<tile.kRows> a;
         for (int r = 0; r < tile.kRows; r++)
           a.rows[r] = d_sums + (panel * group + first + r) * kPanel + First * kWidth;
-        multiply_add<tile.kRows, V, 0, kPanel>(acc, a, w + panel * kDepth * kPanel, kDepth);
+        multiply_add<tile.kRows, V, 0>(acc, a, Packed<kPanel>{w + panel * kDepth * kPanel}, kDepth);
       }
       for (int r = 0; r < tile.kRows; r++)
         for (int n = 0; n < V; n++) store(target(first + r) + n * kWidth, acc[r][n]);
