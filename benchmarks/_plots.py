@@ -84,9 +84,12 @@ def _mark(panel: Axes, axis: str, rows: list[dict]) -> None:
     panel.grid(alpha=0.3)
 
 
-def _color(candidate: str) -> str:
-    """The same in every picture."""
-    return f"C{list(CANDIDATES).index(candidate) % 10}"
+def _color(candidate: str) -> Any:
+    """The same in every picture: muted for our own variants, bright for the others."""
+    is_ours = [name.startswith(report.OURS) for name in CANDIDATES]
+    ours = candidate.startswith(report.OURS)
+    number = is_ours[: list(CANDIDATES).index(candidate)].count(ours)
+    return plt.get_cmap("tab20b" if ours else "tab10")(number)
 
 
 def _draw_ratios(group: str, rows: list[dict], path: Path) -> None:
@@ -100,7 +103,12 @@ def _draw_ratios(group: str, rows: list[dict], path: Path) -> None:
         heights = [sum(report.ratios([point], candidate)) for point in points.values()]
         left = (number + 0.5 - len(candidates) / 2) * width
         at = [index + left for index in range(len(points))]
-        panel.bar(at, heights, width, color=_color(candidate), label=candidate)
+        gains = [height - 1 for height in heights]
+        panel.bar(at, gains, width, bottom=1, color=_color(candidate), label=candidate)
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.axhline(1, color="black", linewidth=1)
     panel.grid(axis="y", alpha=0.3)
     panel.set_xticks(range(len(points)), list(points))
