@@ -12,13 +12,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from ._form import Form
 from ._operation import vary_alike
-from ._order import Outputs, Sequences, clear, to_time, to_visit, turn
+from ._order import Outputs, Sequences, clear, to_time, turn
 from ._plan import are_apart, get_plan
-from ._tangent import Kept, Visit, layer_tangent
+from ._tangent import Kept, layer_tangent
 
 Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
 
@@ -73,13 +72,15 @@ def _run_jvp(
     form: Form, keep_gates: bool, reverse: tuple[bool, ...], primals: Any, tangents: Any
 ) -> Any:
     (sequences,), (d_sequences,) = primals, tangents
-    results, kept = loop(
-        *(form, reverse, sequences),
-        lambda activations, old, new: Kept(old, activations if keep_gates else None),
-    )
-    visits = tuple(map(_visit, sequences, reverse))
-    d_visits = tuple(map(_visit_of_tangent, d_sequences, sequences, reverse))
-    d_carries, d_hs = zip(*layer_tangent(form, visits, kept, d_visits), strict=True)
+    in_ys = all(map(_has_h_in_ys, sequences))
+
+    def keep(activations, old, new):
+        del new
+        return Kept(old._replace(h=None) if in_ys else old, activations if keep_gates else None)
+
+    results, kept = loop(form, reverse, sequences, keep)
+    tangent = layer_tangent(form, reverse, sequences, results[1], kept, d_sequences)
+    d_carries, d_hs = zip(*tangent, strict=True)
     d_ys = [
         to_time(d_h, one.valid, back)
         for d_h, one, back in zip(d_hs, sequences, reverse, strict=True)
@@ -87,15 +88,10 @@ def _run_jvp(
     return results, (d_carries, jnp.concatenate(d_ys, axis=-1))
 
 
-def _visit(one: Sequences, reverse: bool) -> Visit:
-    mask = None if one.valid is None else to_visit(one.valid[..., None], None, reverse)
-    return Visit(one.params, one.carry, to_visit(one.xs, one.valid, reverse), mask)
-
-
-def _visit_of_tangent(d: Sequences, primal: Sequences, reverse: bool) -> Visit:
-    still = isinstance(d.xs, SymbolicZero)
-    xs = d.xs if still else to_visit(d.xs, primal.valid, reverse)
-    return Visit(d.params, d.carry, xs, None)
+def _has_h_in_ys(one: Sequences) -> bool:
+    """Whether the h before a step is the output of the step before, in its own dtype."""
+    has_steps = one.xs.shape[1] > 0
+    return has_steps and one.valid is None and one.params.w_h.dtype == one.carry.h.dtype
 
 
 def loop(

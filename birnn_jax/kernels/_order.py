@@ -42,6 +42,17 @@ def to_visit(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Arr
     return leaf.swapaxes(0, 1)
 
 
+def cut(
+    leaf: jax.Array, begin: Any, size: int, reverse: bool, first: int = 0, width: int | None = None
+) -> jax.Array:
+    """Steps of a visit, from `begin` on, of `[B, T, .]` as `[size, B, .]`; all columns or some."""
+    batch_size, num_steps, columns = leaf.shape
+    start = num_steps - size - begin if reverse else begin
+    sizes = (batch_size, size, columns if width is None else width)
+    part = jax.lax.dynamic_slice(leaf, (0, start, first), sizes, allow_negative_indices=False)
+    return turn(part, reverse).swapaxes(0, 1)
+
+
 def to_time(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
     """`[T, B, .]` in the order of the visit as `[B, T, .]`, zero where nothing was visited."""
     return clear(turn(leaf.swapaxes(0, 1), reverse), valid)

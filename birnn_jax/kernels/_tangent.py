@@ -14,90 +14,134 @@ from jax.custom_derivatives import SymbolicZero
 
 from .._dtypes import widen
 from ._form import Form
+from ._order import Sequences, cut, to_visit
 from ._plan import chunk_steps, get_plan
 
 
-class Visit(NamedTuple):
-    """One direction of a layer, in the order in which it visits time."""
-
-    params: Any
-    carry: Any  # leaves [B, H]
-    xs: jax.Array  # [T, B, D], zero in padding
-    mask: jax.Array | None  # [T, B, 1], True at valid steps
-
-
 class Kept(NamedTuple):
-    """What the forward pass keeps of every step."""
+    """What the forward pass keeps of every step of one direction, in the order of the visit."""
 
-    carry: Any  # before the step, leaves [T, B, H]
+    carry: Any  # before the step, leaves [T, B, H]; h is None where the outputs have it
     activations: Any  # None where they are to be computed again
 
 
 class _Steps(NamedTuple):
-    xs: jax.Array  # [T, B, D]
-    mask: jax.Array | None  # [T, B, 1]
+    """Some steps of one direction, in the order of the visit."""
+
+    xs: jax.Array  # [T, B, D], zero in padding
+    mask: jax.Array | None  # [T, B, 1], True at valid steps
     kept: Kept
-    d_xs: jax.Array | None  # None is zero
+    d_xs: jax.Array | None  # [T, B, D]; None is zero
 
 
-def layer_tangent(form: Form, directions: Any, kept: Any, d_directions: Any) -> Any:
-    """`(d_carry, d_hs)` for each direction."""
-    steps = tuple(
-        _Steps(primal.xs, primal.mask, before, _none_if_zero(tangent.xs))
-        for primal, before, tangent in zip(directions, kept, d_directions, strict=True)
-    )
-    params = (
-        tuple(d.params for d in directions),
-        # Wide before the loop, so that it adds up their gradient in the wide dtype.
-        tuple(widen(_none_if_zero(d.params)) for d in d_directions),
+def layer_tangent(
+    form: Form,
+    reverse: tuple[bool, ...],
+    sequences: tuple[Sequences, ...],
+    ys: jax.Array,
+    kept: tuple[Kept, ...],
+    d_sequences: tuple[Sequences, ...],
+) -> Any:
+    """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the visit.
+
+    `ys` are the outputs of all directions, side by side.
+    """
+    d_xs = tuple(
+        None if isinstance(d.xs, SymbolicZero) else to_visit(d.xs, one.valid, back)
+        for d, one, back in zip(d_sequences, sequences, reverse, strict=True)
     )
     d_carries = tuple(
-        jax.tree.map(_instantiate, tangent.carry, primal.carry)
-        for primal, tangent in zip(directions, d_directions, strict=True)
+        jax.tree.map(_instantiate, d.carry, one.carry)
+        for d, one in zip(d_sequences, sequences, strict=True)
     )
-    run = jax.checkpoint(functools.partial(_run_chunk, form), prevent_cse=False)
+    # Wide before the loop, so that it adds up their gradient in the wide dtype.
+    d_params = tuple(widen(_none_if_zero(d.params)) for d in d_sequences)
+    run = jax.checkpoint(
+        functools.partial(_run_chunk, form, reverse), prevent_cse=False, static_argnums=0
+    )
+    num_steps, h = sequences[0].xs.shape[1], sequences[0].carry.h
     d_carries, d_hs = _over_chunks(
-        lambda d_carries, steps: run(params, d_carries, steps),
-        d_carries,
-        steps,
-        chunk_steps(
-            directions[0].xs.shape[0], directions[0].carry.h, kept[0].activations is not None
+        lambda size, begin, d_carries, steps: run(
+            size, begin, sequences, ys, d_params, d_carries, steps
         ),
+        d_carries,
+        tuple(zip(kept, d_xs, strict=True)),
+        num_steps,
+        chunk_steps(num_steps, h, kept[0].activations is not None),
     )
     return tuple(
-        (d_carry, d_h.astype(direction.xs.dtype))
-        for direction, d_carry, d_h in zip(directions, d_carries, d_hs, strict=True)
+        (d_carry, d_h.astype(one.xs.dtype))
+        for one, d_carry, d_h in zip(sequences, d_carries, d_hs, strict=True)
     )
 
 
-def _over_chunks(run: Any, carry: Any, steps: Any, size: int) -> Any:
-    """`run(carry, steps) -> (carry, ys)`, `size` steps at a time and once for what remains."""
-    num_steps = jax.tree.leaves(steps)[0].shape[0]
+def _over_chunks(run: Any, carry: Any, steps: Any, num_steps: int, size: int) -> Any:
+    """`run(size, begin, carry, steps) -> (carry, ys)`, and once for the steps that remain."""
     count, rest = divmod(num_steps, size)
     if count * size in (0, size) and rest == 0:
-        return run(carry, steps)
+        return run(num_steps, 0, carry, steps)
     whole = jax.tree.map(
         lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]), steps
     )
-    carry, ys = jax.lax.scan(run, carry, whole)
+    begins = size * jnp.arange(count)
+    carry, ys = jax.lax.scan(
+        lambda carry, one: run(size, one[0], carry, one[1]), carry, (begins, whole)
+    )
     ys = jax.tree.map(lambda leaf: leaf.reshape(count * size, *leaf.shape[2:]), ys)
     if rest:
-        carry, more = run(carry, jax.tree.map(lambda leaf: leaf[count * size :], steps))
+        last = jax.tree.map(lambda leaf: leaf[count * size :], steps)
+        carry, more = run(rest, count * size, carry, last)
         ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, more)
     return carry, ys
 
 
-def _run_chunk(form: Form, params: Any, d_carries: Any, steps: tuple[_Steps, ...]) -> Any:
-    inputs, recurrent = [], []
-    for primal, tangent, chunk in zip(*params, steps, strict=True):
+def _cut_steps(
+    one: Sequences,
+    reverse: bool,
+    ys: jax.Array,
+    first_column: int,
+    begin: Any,
+    size: int,
+    kept: Kept,
+    d_xs: Any,
+) -> _Steps:
+    """The steps of one direction from `begin` on, whose outputs begin at that column of `ys`."""
+    xs, mask = cut(one.xs, begin, size, reverse), None
+    if one.valid is not None:
+        mask = cut(one.valid[..., None], begin, size, reverse)
+        xs = jnp.where(mask, xs, 0)
+    if kept.carry.h is None:
+        columns = (first_column, one.carry.h.shape[-1])
+        before = cut(ys, jnp.maximum(begin - 1, 0), 1, reverse, *columns)
+        first = jnp.where(begin == 0, one.carry.h, before)
+        h = jnp.concatenate([first, cut(ys, begin, size, reverse, *columns)[:-1]])
+        kept = kept._replace(carry=kept.carry._replace(h=h))
+    return _Steps(xs, mask, kept, d_xs)
+
+
+def _run_chunk(
+    form: Form,
+    reverse: tuple[bool, ...],
+    size: int,
+    begin: Any,
+    sequences: tuple[Sequences, ...],
+    ys: jax.Array,
+    d_params: Any,
+    d_carries: Any,
+    steps: Any,
+) -> Any:
+    inputs, recurrent, offset = [], [], 0
+    for primal, back, tangent, one in zip(sequences, reverse, d_params, steps, strict=True):
+        chunk = _cut_steps(primal, back, ys, offset, begin, size, *one)
+        offset += primal.carry.h.shape[-1]
         activations = chunk.kept.activations
         if activations is None:
-            activations = form.activate(form.pack(primal), chunk.xs, chunk.kept.carry.h)
+            activations = form.activate(form.pack(primal.params), chunk.xs, chunk.kept.carry.h)
         coefficients = form.coefficients(activations, chunk.kept.carry)
-        d_in = form.inject(coefficients, *_d_sums(widen(primal), tangent, widen(chunk)))
+        d_in = form.inject(coefficients, *_d_sums(widen(primal.params), tangent, widen(chunk)))
         inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
         # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
-        recurrent.append(jax.lax.optimization_barrier(widen(primal.w_h).T))
+        recurrent.append(jax.lax.optimization_barrier(widen(primal.params.w_h).T))
 
     def body(d_carries, inputs):
         new = tuple(
