@@ -16,6 +16,7 @@ from experiments import pos_tagging
 from experiments.tagging.export import to_onnx
 from experiments.tagging.model import WordTagger, init_word_tagger, score
 from tests import _small_tagging
+from tests._commands import command
 
 from ._stacks import TOLERANCE_FLOAT32, assert_close, randomised
 
@@ -70,9 +71,9 @@ def exported(tmp_path_factory):
         patch.setattr(pos_tagging, "finish", lambda *_: None)  # no pictures
         run = folder / "run"
         train = _small_tagging.arguments(data, run, **changes)
-        assert _small_tagging.command(patch, *train) == 0
+        assert command(patch, pos_tagging, *train) == 0
         export = ("export", "--run", run, "--onnx", folder / "tagger.onnx")
-        assert _small_tagging.command(patch, *export) == 0
+        assert command(patch, pos_tagging, *export) == 0
     (program,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert len(program.splitlines()) <= 25
     blocks = f"import sys\nsys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
@@ -90,6 +91,6 @@ def test_program_of_the_readme_tags_as_predict_does(exported, monkeypatch, capsy
         tags.append(served.stdout.split())
     with jax.enable_x64(False):
         run = exported / "run"
-        assert _small_tagging.command(monkeypatch, "predict", "--run", run, *SENTENCES) == 0
+        assert command(monkeypatch, pos_tagging, "predict", "--run", run, *SENTENCES) == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1::2]] == tags
     assert len({tag for one in tags for tag in one}) > 3  # else anything would be right
