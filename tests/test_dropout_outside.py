@@ -102,7 +102,7 @@ def test_without_a_key_or_a_rate_nothing_is_dropped(drop):
             lambda: word_dropout(jnp.arange(4).reshape(2, 2), -1, None, unknown_id=0),
             "word dropout rate must be",
         ),
-        (lambda: drop_connect({"w": jnp.ones(2)}, 0.1, None), "no recurrent weights"),
+        (lambda: drop_connect({"w": jnp.arange(2.0)}, 0.1, None), "no recurrent weights"),
         (lambda: drop_connect(random_cell(LSTM, 0)[0], 1, None), "drop_connect rate must be"),
     ],
 )

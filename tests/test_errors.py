@@ -185,7 +185,7 @@ BAD_VALUES = {
         "params must be LSTMParams, which the cell's init makes, got dict.",
     ),
     "params_that_cannot_be_split": (
-        lambda: scan_cell(LSTM, PARAMS.fwd._replace(b=jnp.ones(4 * H - 1)), XS),
+        lambda: scan_cell(LSTM, PARAMS.fwd._replace(b=jnp.arange(4.0 * H - 1)), XS),
         "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (7, 28), b (27,).",
     ),
     "params_of_two_sizes": (
@@ -193,7 +193,7 @@ BAD_VALUES = {
         "Arrays of LSTMParams must fit one another, got w_x (2, 28), w_h (8, 32), b (28,).",
     ),
     "params_that_would_be_broadcast": (
-        lambda: scan_cell(ELMAN, ELMAN_PARAMS._replace(w_h=jnp.ones([1, 1])), XS),
+        lambda: scan_cell(ELMAN, ELMAN_PARAMS._replace(w_h=ELMAN_PARAMS.w_h[:1, :1]), XS),
         "Arrays of ElmanParams must fit one another, got w_x (2, 7), w_h (1, 1), b (7,).",
     ),
     "params_of_both_in_linen": (
@@ -293,7 +293,9 @@ BAD_VALUES = {
         "The params of a layer do not fit it: initial should be None, got parameters. Use",
     ),
     "segments_of_fewer_steps": (
-        lambda: stack_lengths((Layer(LSTM, subsample=2),), Segments(jnp.ones([B, T], jnp.int32))),
+        lambda: stack_lengths(
+            (Layer(LSTM, subsample=2),), Segments(jnp.tile(1 + jnp.arange(T) // 2, [B, 1]))
+        ),
         "Segments cannot be subsampled: a group would hold steps of two sequences. Give each",
     ),
     "bridge_to_a_carry_that_is_no_vector": (

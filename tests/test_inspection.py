@@ -321,7 +321,7 @@ def test_cells_whose_output_is_not_their_state_are_refused():
         h = jnp.tanh(x @ params + carry.h)
         return ElmanCarry(h), 2 * h
 
-    params = jnp.ones([D, H])
+    params = random_xs(4, D, H)
     twice = Cell(lambda *_: params, lambda params: ElmanCarry(jnp.zeros(H)), step)
     for cell, weights in [(twice, params), (CLOCKED, random_inputs(CLOCKED).params.fwd)]:
         layers = (Layer(cell, direction="fwd"),)

@@ -17,7 +17,7 @@ class Weights {
       : w_(w),
         size_(size),
         hidden_(hidden),
-        panels_(reads == 0 || reads <= most_in_place(hidden) ? 0 : count_panels<Cell>(hidden)),
+        panels_(reads <= most_in_place(hidden) ? 0 : count_panels<Cell>(hidden)),
         packed_(panels_ * size * N * kWidth) {
     pack();
   }
