@@ -18,11 +18,13 @@ class _Activations(NamedTuple):
 
 
 class _Coefficients(NamedTuple):
-    """Of d_h = z d_h + sum over gates of x d_a_x + h d_a_h, for the sums before the gates."""
+    """Of d_h = keep d_h + r d_a_r + z d_a_z + n d_a_xn + reset_n d_a_hn, sums before the gates."""
 
-    x: jax.Array  # [..., 3H]
-    h: jax.Array  # [..., 3H]
-    z: jax.Array  # [..., H]
+    r: jax.Array  # [..., H], as all
+    z: jax.Array
+    n: jax.Array  # of a_xn = x w_xn + b_n
+    reset_n: jax.Array  # of a_hn = h w_hn + b_hn, which the reset gate multiplies
+    keep: jax.Array
 
 
 def _pack(params: GRUParams) -> GRUParams:
@@ -56,26 +58,31 @@ def _coefficients(activations: _Activations, carry: GRUCarry) -> _Coefficients:
     n = activations.n
     r, z = jnp.split(gate_of_tanh(activations.tanh_rz), 2, axis=-1)
     a_n = (1 - z) * (1 - n * n)
-    a_r = a_n * r * (1 - r) * activations.h_n
-    a_z = (carry.h - n) * z * (1 - z)
     return _Coefficients(
-        x=jnp.concatenate([a_r, a_z, a_n], axis=-1),
-        h=jnp.concatenate([a_r, a_z, a_n * r], axis=-1),
-        z=z,
+        r=a_n * r * (1 - r) * activations.h_n,
+        z=(carry.h - n) * z * (1 - z),
+        n=a_n,
+        reset_n=a_n * r,
+        keep=z,
     )
 
 
 def _inject(coefficients: _Coefficients, d_a_x: jax.Array, d_a_h: jax.Array) -> GRUCarry:
-    terms = coefficients.x * d_a_x + coefficients.h * d_a_h
-    r, z, n = jnp.split(terms, 3, axis=-1)
-    return GRUCarry(h=r + z + n)
+    of_x = _sum_gates(coefficients, coefficients.n, d_a_x)
+    return GRUCarry(h=of_x + _sum_gates(coefficients, coefficients.reset_n, d_a_h))
 
 
 def _advance(
     coefficients: _Coefficients, d_carry: GRUCarry, d_u: jax.Array, d_in: GRUCarry
 ) -> GRUCarry:
-    r, z, n = jnp.split(coefficients.h * d_u, 3, axis=-1)
-    return GRUCarry(h=coefficients.z * d_carry.h + r + z + n + d_in.h)
+    of_h = _sum_gates(coefficients, coefficients.reset_n, d_u)
+    return GRUCarry(h=coefficients.keep * d_carry.h + of_h + d_in.h)
+
+
+def _sum_gates(coefficients: _Coefficients, of_n: jax.Array, d_sums: jax.Array) -> jax.Array:
+    """Gate by gate, so that the transpose joins products and not three copies of one gradient."""
+    r, z, n = jnp.split(d_sums, 3, axis=-1)
+    return coefficients.r * r + coefficients.z * z + of_n * n
 
 
 GRU_FORM = Form(_pack, _project, _finish, _activate, _update, _coefficients, _inject, _advance)
