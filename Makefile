@@ -19,7 +19,7 @@ test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
-	$(BIN)/python -m pytest -n auto tests/parity
+	$(BIN)/python -m pytest -n auto tests/library/parity
 
 lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff check .
@@ -37,11 +37,11 @@ sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undef
 	$(BIN)/python setup.py --quiet sanitize
 
 fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (half an hour)
-	$(BIN)/python -m tests._fuzz
-	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/test_file_fuzz.py --hypothesis-seed=$$seed
+	$(BIN)/python -m tests.library._fuzz
+	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/experiments/test_file_fuzz.py --hypothesis-seed=$$seed
 
 kills: $(VENV)/.test  ## Nightly: a training killed at fifty random moments ends with every bit of the unbroken one
-	$(BIN)/python -m tests._kills
+	$(BIN)/python -m tests.experiments._kills
 
 include benchmarks/bench.mk
 

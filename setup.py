@@ -76,7 +76,7 @@ class BuildKernels(setuptools.Command):
 
 
 class Sanitize(setuptools.Command):
-    """Runs `tests/native/sanitize.cc` under the sanitisers: `make sanitize`."""
+    """Runs `tests/library/native/sanitize.cc` under the sanitisers: `make sanitize`."""
 
     description = "run the native CPU kernels under sanitisers"
     user_options = []  # noqa: RUF012
@@ -94,7 +94,10 @@ class Sanitize(setuptools.Command):
             print(f"-fsanitize={names}", flush=True)
             flags = [level, "-g", f"-fsanitize={names}", "-fno-sanitize-recover=all", "-pthread"]
             with tempfile.TemporaryDirectory() as scratch:
-                program, driver = str(Path(scratch, "run")), Path("tests", "native", "sanitize.cc")
+                program, driver = (
+                    str(Path(scratch, "run")),
+                    Path("tests", "library", "native", "sanitize.cc"),
+                )
                 objects = compile_kernels(tools, scratch, flags, [driver])
                 run([*tools.compiler, *flags, *objects, "-o", program])
                 env = os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}

@@ -11,8 +11,16 @@ from typing import Any, NamedTuple, Self
 import jax
 import jax.numpy as jnp
 
-from ._checkpoint_folder import DamagedError, make_orbax, put_aside, read, read_score, remove, write
-from ._train import TrainState
+from ._training.checkpoint_folder import (
+    DamagedError,
+    make_orbax,
+    put_aside,
+    read,
+    read_score,
+    remove,
+    write,
+)
+from ._training.train_step import TrainState
 
 
 class Restored(NamedTuple):

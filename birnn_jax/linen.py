@@ -13,14 +13,14 @@ import jax
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from ._bidirectional import Merge, bidirectional, init_bidirectional
-from ._dtypes import cast_floating
-from ._layer import Layer
-from ._pass import Residuals
-from ._scan import scan_cell
-from ._stack import init_stack, stack, uses_key
-from ._types import Bi, Carry, Cell, Params
-from ._visits import Lengths
+from ._core.dtypes import cast_floating
+from ._core.masks import Lengths
+from ._core.types import Bi, Carry, Cell, Params
+from ._recurrence.bidirectional import Merge, bidirectional, init_bidirectional
+from ._recurrence.run import Residuals
+from ._recurrence.scan_cell import scan_cell
+from ._stacks.layer import Layer
+from ._stacks.stack import init_stack, stack, uses_key
 from .kernels import Backend
 
 

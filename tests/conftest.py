@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from tests._cases import CASES
+from tests.library._cases import CASES
 
 # Nearly everything here is compiled to be run once, on tiny arrays.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -7,7 +7,7 @@ import jax
 from benchmarks._points import Point
 from benchmarks.peers import Layer
 from birnn_jax import ELMAN, GRU, LSTM, Bi, ElmanParams, GRUParams, LSTMParams, bidirectional
-from birnn_jax.kernels import _plan
+from birnn_jax.kernels.xla import plan as _plan
 
 CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, LSTMParams)}
 

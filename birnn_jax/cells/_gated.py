@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import jax
 
-from .._types import Carry, Params
+from .._core.types import Carry, Params
 
 
 class GatesFn(Protocol):

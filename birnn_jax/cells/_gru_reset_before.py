@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import product, widen
-from .._types import Cell
+from .._core.dtypes import product, widen
+from .._core.types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
 from ._init import Bias, Initializer, init_gate_bias, init_weights

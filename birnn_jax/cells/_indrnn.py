@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import product, widen
-from .._types import Cell
+from .._core.dtypes import product, widen
+from .._core.types import Cell
 from ._elman import ElmanCarry, ElmanGates, elman_update
 from ._gated import GatedStep
 from ._init import Initializer, init_weights

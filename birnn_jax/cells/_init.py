@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from .._checks import check_choice
+from .._core.checks import check_choice
 
 Initializer = str | Callable[[jax.Array, tuple[int, int]], jax.Array]
 """A name in `INITIALIZERS`, or a function of a key and the shape of one gate's block."""

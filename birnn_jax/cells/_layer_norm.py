@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import as_output, product, widen
-from .._types import Cell
+from .._core.dtypes import as_output, product, widen
+from .._core.types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
 from ._gru_reset_before import GRU_RESET_BEFORE

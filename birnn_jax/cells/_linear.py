@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
-from .._dtypes import as_output
-from .._types import Cell, Params
+from .._core.dtypes import as_output
+from .._core.types import Cell, Params
 
 
 class LinearCarry(NamedTuple):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import as_output, product, sum_dtype, widen
-from .._types import Cell, Params
+from .._core.dtypes import as_output, product, sum_dtype, widen
+from .._core.types import Cell, Params
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import as_output, product, widen
-from .._types import Cell
+from .._core.dtypes import as_output, product, widen
+from .._core.types import Cell
 from ._gated import GatedStep
 from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_initial_carry
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import as_output, product, sum_dtype
-from .._types import Cell
+from .._core.dtypes import as_output, product, sum_dtype
+from .._core.types import Cell
 from ._gated import GatedStep
 from ._init import Bias, Initializer, init_gate_bias, init_weights
 from ._lstm import LSTMCarry, LSTMGates, lstm_gates, lstm_update

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import product, sum_dtype, widen
-from .._types import Cell
+from .._core.dtypes import product, sum_dtype, widen
+from .._core.types import Cell
 from ._init import Initializer, init_weights
 from ._linear import GatedCoefficients, LinearCarry, LinearStep
 

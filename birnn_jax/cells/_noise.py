@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_rate
-from .._types import Bi, Carry, Cell, Params, StepFn
+from .._core.checks import check_rate
+from .._core.types import Bi, Carry, Cell, Params, StepFn
 from ._gated import GatedStep
 from ._linear import ParallelStep
 

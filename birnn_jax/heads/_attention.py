@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._dtypes import product, sum_dtype, widen
-from .._visits import Lengths, valid_steps
+from .._core.dtypes import product, sum_dtype, widen
+from .._core.masks import Lengths, valid_steps
 
 
 class AdditiveAttentionParams(NamedTuple):

@@ -5,8 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from .._affine import AffineParams, affine, init_affine
-from .._types import Carry, Cell
+from .._core.affine import AffineParams, affine, init_affine
+from .._core.types import Carry, Cell
 
 BridgeParams = Carry
 """The carry of the decoder's cell, with `AffineParams` in place of each array."""

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._losses import Total
-from .._visits import Lengths
+from .._core.masks import Lengths
+from .._models.losses import Total
 from ._places import Places, find_places
 
 

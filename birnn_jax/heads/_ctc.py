@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from .._losses import Total
-from .._visits import Lengths
+from .._core.masks import Lengths
+from .._models.losses import Total
 from ._places import find_places
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._visits import Lengths, Mask, Segments, valid_steps
+from .._core.masks import Lengths, Mask, Segments, valid_steps
 
 
 class Places(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_choice
+from .._core.checks import check_choice
 from ._crf import CRFParams
 
 Scheme = Literal["BIO", "BIOES", "BMES"]

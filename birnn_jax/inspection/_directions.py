@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._bidirectional import MERGES
-from .._layer import Layer, LayerParams, find_extras
-from .._types import Bi
+from .._core.types import Bi
+from .._recurrence.bidirectional import MERGES
+from .._stacks.layer import Layer, LayerParams, find_extras
 
 
 def map_directions(

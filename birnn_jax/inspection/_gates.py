@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from .._types import Carry, Params, StepFn
+from .._core.types import Carry, Params, StepFn
 from ..cells._gated import GatedStep
 from ..cells._linear import GatedCoefficients, LinearStep
 from ..cells._lstm_peephole import PeepholeLSTMGates, open_output

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._layer import Layer, LayerParams
-from .._stack import stack
-from .._types import Carry, Cell, Params
-from .._visits import Lengths
+from .._core.masks import Lengths
+from .._core.types import Carry, Cell, Params
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.stack import stack
 from ._directions import map_directions, merge_directions, one_each, unzip
 from ._pushes import no_pushes, run_pushed
 

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from .._scan import scan_cell
-from .._types import Carry, Cell, Params
-from .._visits import Lengths
+from .._core.masks import Lengths
+from .._core.types import Carry, Cell, Params
+from .._recurrence.scan_cell import scan_cell
 
 
 def no_pushes(carries: Any, num_steps: int) -> Any:

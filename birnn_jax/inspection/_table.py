@@ -8,9 +8,9 @@ from typing import Any
 import jax
 
 from .. import cells
-from .._layer import Layer, LayerParams
-from .._stack import stack
-from .._types import Cell
+from .._core.types import Cell
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.stack import stack
 from ..cells._linear import LinearStep, ParallelStep
 from ..cells._noise import NoisyStep
 from ._directions import map_directions

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .._layer import Layer, LayerParams
-from .._plain import advance
-from .._scan import scan_cell
-from .._stack import stack
-from .._types import Bi, Carry, Cell, Params
-from .._visits import Lengths
+from .._core.masks import Lengths
+from .._core.types import Bi, Carry, Cell, Params
+from .._recurrence.reference import advance
+from .._recurrence.scan_cell import scan_cell
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.stack import stack
 from ._directions import map_directions, merge_directions, one_each
 from ._gates import find_gates
 

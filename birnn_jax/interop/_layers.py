@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._layer import Layer, LayerParams, find_extras
-from .._types import Bi, Carry, Cell, Params
+from .._core.types import Bi, Carry, Cell, Params
+from .._stacks.layer import Layer, LayerParams, find_extras
 from ..cells import (
     ELMAN,
     GRU,

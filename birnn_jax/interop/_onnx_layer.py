@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._layer import EPSILON, Layer, LayerParams, NormParams, find_extras
+from .._stacks.layer import EPSILON, Layer, LayerParams, NormParams, find_extras
 from ._layers import as_numpy, directions_of
 from ._onnx_graph import Graph
 from ._onnx_weights import export_operator

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._types import Bi, Cell
+from .._core.types import Bi, Cell
+from .._stacks.layer import Layer, LayerParams
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, PEEPHOLE_LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import (

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams
 from ._layers import Imported, as_numpy
 from .torch import from_torch, to_torch
 

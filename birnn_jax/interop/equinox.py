@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._types import Bi, Carry
+from .._core.types import Bi, Carry
+from .._stacks.layer import Layer, LayerParams
 from ..cells import GRU, LSTM
 from ._errors import check_shapes, framework
 from ._layers import (

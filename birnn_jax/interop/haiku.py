@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._types import Bi, Carry, Cell
+from .._core.types import Bi, Carry, Cell
+from .._stacks.layer import Layer, LayerParams
 from ..cells import GRU_RESET_BEFORE, LSTM
 from ._errors import check_keys, check_shapes, framework
 from ._layers import (

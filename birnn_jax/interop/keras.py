@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .._bidirectional import Merge
-from .._layer import Layer, LayerParams
-from .._types import Bi, Carry, Cell
+from .._core.types import Bi, Carry, Cell
+from .._recurrence.bidirectional import Merge
+from .._stacks.layer import Layer, LayerParams
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
 from ._keras_sources import read_layers

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._types import Bi
+from .._core.types import Bi
+from .._stacks.layer import Layer, LayerParams
 from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import CellParams, Imported, cell_name, from_stack, make_params, to_stack

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._models import ClassifierParams, Readout, TaggerParams
+from .._models.models import ClassifierParams, Readout, TaggerParams
+from .._stacks.layer import Layer, LayerParams
 from ._layers import as_numpy
 from ._onnx_graph import Graph as Graph
 from ._onnx_layer import OnnxCarry, add_layer

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import cells as _cells
-from .._affine import AffineParams
-from .._layer import Layer, LayerParams, NormParams
-from .._models import ClassifierParams, TaggerParams
-from .._readouts import AttentionPoolParams
-from .._types import Bi, Cell, InitWithOptions
+from .._core.affine import AffineParams
+from .._core.types import Bi, Cell, InitWithOptions
+from .._models.models import ClassifierParams, TaggerParams
+from .._models.readouts import AttentionPoolParams
+from .._stacks.layer import Layer, LayerParams, NormParams
 from ._errors import framework
 from ._layers import as_numpy
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .._layer import Layer, LayerParams
-from .._states import stack_states, unstack_states
-from .._types import Bi, Carry, Cell
+from .._core.types import Bi, Carry, Cell
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.states import stack_states, unstack_states
 from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
 from ._errors import check_shapes, framework
 from ._layers import (

@@ -1,16 +1,16 @@
 """Fast paths of the built-in cells, behind `scan_cell` and `bidirectional`.
 
-A kernel never defines semantics: `birnn_jax._scan` does, and the tests hold every kernel to it.
-The module to start reading is `_form`.
+A kernel never defines semantics: `birnn_jax._recurrence.reference` does, and the tests
+hold every kernel to it. The module to start reading is `xla.cell_rule`.
 """
 
-from ._form import Form as Form
-from ._layer import run_by_xla as run_by_xla
-from ._native import run_natively as run_natively
-from ._order import Outputs as Outputs
-from ._order import Sequences as Sequences
-from ._plan import keeps_gates as keeps_gates
-from ._select import BACKENDS as BACKENDS
-from ._select import Backend as Backend
-from ._select import choose_backend as choose_backend
-from ._select import find_form as find_form
+from .cpu.layer import run_natively as run_natively
+from .select import BACKENDS as BACKENDS
+from .select import Backend as Backend
+from .select import choose_backend as choose_backend
+from .select import find_form as find_form
+from .xla.cell_rule import Form as Form
+from .xla.loop import run_by_xla as run_by_xla
+from .xla.order import Outputs as Outputs
+from .xla.order import Sequences as Sequences
+from .xla.plan import keeps_gates as keeps_gates

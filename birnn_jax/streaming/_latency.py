@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._bidirectional import MERGES
-from .._checks import as_lengths, check_carry, check_xs
-from .._dtypes import at_least
-from .._layer import Layer, LayerParams
-from .._layer_run import check_layer, fill_carry, run_around
-from .._scan import scan_cell
-from .._types import Bi, Carry
+from .._core.checks import as_lengths, check_carry, check_xs
+from .._core.dtypes import at_least
+from .._core.types import Bi, Carry
+from .._recurrence.bidirectional import MERGES
+from .._recurrence.scan_cell import scan_cell
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.run import check_layer, fill_carry, run_around
 from ._steps import initial_carry as make_initial_carry
 from ._steps import refuse_subsampling
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from .._layer import Layer, LayerParams
-from .._stack import stack
-from .._types import Bi, Carry
+from .._core.types import Bi, Carry
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.stack import stack
 
 
 def initial_carry(

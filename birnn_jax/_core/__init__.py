@@ -1,0 +1,1 @@
+"""Types, checks, dtypes and masks, on which everything else stands."""

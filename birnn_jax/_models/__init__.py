@@ -1,0 +1,1 @@
+"""A tagger, a classifier, and their readouts and losses."""

@@ -1,0 +1,97 @@
+"""A label for each step of a sequence.
+
+Features are floats `[B, T, D]`: embedded tokens (`embedding[tokens]`), audio frames, a series.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+
+from .._core.affine import init_affine
+from .._core.dtypes import product, widen
+from .._core.masks import Lengths
+from .._core.types import Bi
+from .._stacks.layer import Layer, LayerParams
+from .._stacks.stack import init_stack, stack, stack_shapes
+
+
+class TaggerParams(NamedTuple):
+    """Parameters of `tagger`."""
+
+    rnn: tuple[LayerParams, ...]
+    w: jax.Array  # [S, K] for outputs of size S
+    b: jax.Array  # [K]
+
+
+def init_tagger(
+    layers: Sequence[Layer],
+    key: jax.Array,
+    *,
+    input_size: int,
+    hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+    num_classes: int,
+) -> TaggerParams:
+    """Makes the parameters of `tagger`.
+
+    Args:
+      layers: of the stack, from the bottom to the top.
+      key: consumed.
+      input_size: features D of each step.
+      hidden_size: as in `init_stack`.
+      num_classes: labels K.
+
+    Example:
+      >>> params = init_tagger(
+      ...     (Layer(LSTM),), jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> params.w.shape
+      (8, 5)
+    """
+    key_rnn, key_w = jax.random.split(key)
+    rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
+    _, ys = stack_shapes(layers, rnn, input_size)
+    w, b = init_affine(key_w, ys.shape[-1], num_classes)
+    return TaggerParams(rnn=rnn, w=w, b=b)
+
+
+def tagger(
+    layers: Sequence[Layer],
+    params: TaggerParams,
+    xs: jax.Array,
+    lengths: Lengths = None,
+    *,
+    dropout: float = 0.0,
+    locked_dropout: float = 0.0,
+    key: jax.Array | None = None,
+) -> jax.Array:
+    """Scores every label at every step: a stack, then one projection shared by all steps.
+
+    Args:
+      layers: as given to `init_tagger`; static under `jax.jit`, as a tuple.
+      params: from `init_tagger`.
+      xs: `[B, T, D]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      dropout: rate between layers, while there is a `key`.
+      locked_dropout: the same with one mask for all steps of a row.
+      key: consumed; as in `stack`.
+
+    Returns:
+      logits `[B, T, K]`, in float32 at least. In padding they are the bias: mask them in the loss.
+      With layers that subsample they are of fewer steps, those of `stack_lengths`.
+
+    Raises:
+      ValueError, TypeError: as `stack`.
+
+    Example:
+      >>> layers = (Layer(GRU),)
+      >>> params = init_tagger(
+      ...     layers, jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
+      ... )
+      >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
+      (2, 6, 5)
+    """
+    _, ys = stack(
+        *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
+    )
+    return product(ys, params.w) + widen(params.b)[None, None]

@@ -1,0 +1,137 @@
+"""Two directions of time over the same ragged batch."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from .._core.checks import check_choice
+from .._core.masks import Lengths
+from .._core.types import Bi, Carry, Cell, Params
+from ..kernels import BACKENDS, Backend
+from .run import RESIDUALS, Residuals, run_passes
+from .scan_cell import make_pass
+
+Merge = Literal["concat", "sum", "mul", "mean", "none"]
+
+MERGES = {
+    "concat": lambda fwd, bwd: jnp.concatenate([fwd, bwd], axis=-1),
+    "sum": lambda fwd, bwd: fwd + bwd,
+    "mul": lambda fwd, bwd: fwd * bwd,
+    "mean": lambda fwd, bwd: (fwd + bwd) / 2,
+    "none": Bi,
+}
+
+
+def init_bidirectional(
+    cell: Cell | Bi[Cell], key: jax.Array, *, input_size: int, hidden_size: int | Bi[int]
+) -> Bi[Params]:
+    """Makes the parameters of two directions, drawn independently.
+
+    Args:
+      cell: one cell for both directions, or a `Bi` of cells.
+      key: consumed.
+      input_size: features D of each step.
+      hidden_size: hidden units H of each direction, or a `Bi` of sizes.
+
+    Returns:
+      `Bi` of cell parameters.
+
+    Example:
+      >>> params = init_bidirectional(GRU, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> params.bwd.w_h.shape
+      (4, 12)
+    """
+    cells, sizes = _pair(cell), _pair(hidden_size)
+    key_fwd, key_bwd = jax.random.split(key)
+    return Bi(
+        fwd=cells.fwd.init(key_fwd, input_size, sizes.fwd),
+        bwd=cells.bwd.init(key_bwd, input_size, sizes.bwd),
+    )
+
+
+def bidirectional(
+    cell: Cell | Bi[Cell],
+    params: Bi[Params],
+    xs: jax.Array,
+    lengths: Lengths = None,
+    *,
+    initial_carry: Bi[Carry] | None = None,
+    merge: Merge = "concat",
+    key: jax.Array | None = None,
+    residuals: Residuals = "auto",
+    backend: Backend = "auto",
+) -> tuple[Bi[Carry], Any]:
+    """Runs `cell` over `xs` in both directions of time and merges the outputs.
+
+    For each row with n valid steps
+
+        h_fwd[t] = step(params.fwd, h_fwd[t-1], x[t])     t = 1 .. n
+        h_bwd[t] = step(params.bwd, h_bwd[t+1], x[t])     t = n .. 1
+        y[t]     = [h_fwd[t], h_bwd[t]]
+
+    Steps beyond n do not change the carries, give y = 0 and receive no gradient. A length of 0
+    keeps the initial carries, one above T counts as T. Every row is computed as if it were alone.
+
+    Args:
+      cell: any `Cell`, or a `Bi` of cells.
+      params: `Bi` of cell parameters, from `init_bidirectional`.
+      xs: `[B, T, D]`; what stands in padding is never used, NaN included.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      initial_carry: `Bi` of carries with leaves `[B, ...]`, `bwd` being the one that stands
+        before step n. None, in place of the pair or of one carry, means the cell's own.
+      merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
+        `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
+      key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
+      residuals: what is kept for the gradient, "auto", "gates", "states" or "chunked", as in
+        `scan_cell`.
+      backend: what computes, "auto", "xla" or "cpu_kernel", as in `scan_cell`.
+
+    Returns:
+      carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one
+        after step 1.
+      ys: the merged outputs, in the order of the input.
+
+    Raises:
+      ValueError: if ranks or sizes do not fit, `merge`, `residuals` or `backend` is unknown, or
+        "cpu_kernel" is asked for and cannot be had.
+      TypeError: if `lengths` are not integers.
+
+    Example:
+      >>> params = init_bidirectional(LSTM, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> xs = jax.random.normal(jax.random.key(1), [2, 5, 3])
+      >>> carry, ys = bidirectional(LSTM, params, xs, jnp.array([5, 2]))
+      >>> ys.shape, bool((carry.fwd.h[1] == ys[1, 1, :4]).all())
+      ((2, 5, 8), True)
+
+    References:
+      Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
+    """
+    check_choice("merge", merge, MERGES)
+    check_choice("residuals", residuals, RESIDUALS)
+    check_choice("backend", backend, BACKENDS)
+    carries = Bi(None, None) if initial_carry is None else initial_carry
+    for name, value in [("params", params), ("initial_carry", carries)]:
+        if not isinstance(value, Bi):
+            raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
+    cells = _pair(cell)
+    fwd = make_pass(
+        cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, reverse=False, key=key
+    )
+    bwd = make_pass(
+        cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
+    )
+    outputs = run_passes((fwd, bwd), residuals, backend)
+    if merge == "concat":  # a kernel may have written them side by side
+        return Bi(*outputs.carries), outputs.join()
+    ys_fwd, ys_bwd = outputs.split()
+    if merge != "none" and ys_fwd.shape != ys_bwd.shape:
+        raise ValueError(
+            f"merge={merge!r} needs outputs of one size, got {ys_fwd.shape[-1]} and "
+            f"{ys_bwd.shape[-1]}. Use 'concat' or 'none'."
+        )
+    return Bi(*outputs.carries), MERGES[merge](ys_fwd, ys_bwd)
+
+
+def _pair(value: Any) -> Bi[Any]:
+    return value if isinstance(value, Bi) else Bi(value, value)

@@ -1,0 +1,173 @@
+"""Layers on top of one another."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from .._core.checks import check_rate
+from .._core.keys import row_keys
+from .._core.masks import Lengths
+from .._core.types import Bi, Carry
+from ..cells._noise import draws_noise
+from .dropout import dropout as apply_dropout
+from .dropout import locked_dropout as apply_locked_dropout
+from .layer import Layer, LayerParams
+from .run import init_layer, run_layer
+from .subsampling import subsample, subsampled_lengths, subsampled_size
+
+
+def init_stack(
+    layers: Sequence[Layer],
+    key: jax.Array,
+    *,
+    input_size: int,
+    hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+) -> tuple[LayerParams, ...]:
+    """Makes the parameters of every layer; each layer reads the outputs of the one below.
+
+    Args:
+      layers: from the bottom to the top.
+      key: consumed.
+      input_size: features D of each step of the input.
+      hidden_size: hidden units H of each direction, one for all layers or one a layer.
+
+    Returns:
+      `LayerParams` for each layer; in `rnn` a `Bi` of cell parameters, or cell parameters if it
+      has one direction.
+
+    Raises:
+      ValueError: if there are no layers, not as many sizes as layers, or a connection between
+        inputs and outputs of different sizes.
+
+    Example:
+      >>> layers = (Layer(LSTM), Layer(GRU, direction="fwd"))
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=[4, 5])
+      >>> params[1].rnn.w_x.shape
+      (8, 15)
+    """
+    if not layers:
+        raise ValueError("A stack needs at least one layer, got none.")
+    one_for_all = isinstance(hidden_size, int | Bi)
+    sizes = [hidden_size] * len(layers) if one_for_all else list(hidden_size)
+    if len(sizes) != len(layers):
+        raise ValueError(f"hidden_size has {len(sizes)} sizes for {len(layers)} layers.")
+    params: list[LayerParams] = []
+    for layer, layer_key, size in zip(
+        layers, jax.random.split(key, len(layers)), sizes, strict=True
+    ):
+        input_size = subsampled_size(input_size, layer.subsample, layer.subsample_mode)
+        one, input_size = init_layer(layer, layer_key, input_size=input_size, hidden_size=size)
+        params.append(one)
+    return tuple(params)
+
+
+def stack(
+    layers: Sequence[Layer],
+    params: Sequence[LayerParams],
+    xs: jax.Array,
+    lengths: Lengths = None,
+    *,
+    initial_carry: Sequence[Carry] | None = None,
+    dropout: float = 0.0,
+    locked_dropout: float = 0.0,
+    key: jax.Array | None = None,
+) -> tuple[tuple[Carry, ...], jax.Array]:
+    """Runs `layers` from the bottom to the top, with dropout between them.
+
+    Every layer keeps the contract of `bidirectional` for padding, lengths and carries.
+
+    Args:
+      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      params: from `init_stack`.
+      xs: `[B, T, D]`.
+      lengths: `[B]` integers; None means that all T steps are valid.
+      initial_carry: one for each layer, in the form of the carries returned; None for all or for
+        one layer means the cell's own, or the one that was learned.
+      dropout: rate applied to the outputs of every layer but the last, while there is a `key`.
+      locked_dropout: the same with one mask for all steps of a row.
+      key: consumed by dropout and by cells that draw noise; one key or `[B]` keys as in
+        `birnn_jax.dropout`. None is evaluation.
+
+    Returns:
+      carries: for each layer a `Bi` of carries, or a carry if it has one direction.
+      ys: the outputs of the top layer, `[B, T, 2H]`, or what its directions, merge and projection
+        give; of fewer steps with layers that subsample, those of `stack_lengths`.
+
+    Raises:
+      ValueError: if sizes or counts do not fit, or a rate is not in [0, 1).
+      TypeError: if `lengths` are not integers, or `key` is not from `jax.random.key`.
+
+    Example:
+      >>> layers = (Layer(LSTM),) * 2
+      >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
+      >>> xs = jax.random.normal(jax.random.key(1), [2, 5, 3])
+      >>> carries, ys = stack(layers, params, xs, dropout=0.5, key=jax.random.key(2))
+      >>> len(carries), ys.shape
+      (2, (2, 5, 8))
+    """
+    check_rate("dropout", dropout)
+    check_rate("locked_dropout", locked_dropout)
+    carries = [None] * len(layers) if initial_carry is None else list(initial_carry)
+    if not len(layers) == len(params) == len(carries):
+        raise ValueError(
+            f"layers, params and initial_carry must be as many, got {len(layers)}, {len(params)} "
+            f"and {len(carries)}."
+        )
+    keys = None if key is None else row_keys(key, xs.shape[0])
+    for index, layer in enumerate(layers):
+        layer_keys = _fold_in(keys, index)
+        if index > 0:
+            xs = apply_dropout(xs, dropout, layer_keys)
+            xs = apply_locked_dropout(xs, locked_dropout, layer_keys)
+        xs, lengths = subsample(xs, lengths, layer.subsample, layer.subsample_mode)
+        carries[index], xs = run_layer(
+            layer, params[index], xs, lengths, initial_carry=carries[index], key=layer_keys
+        )
+    return tuple(carries), xs
+
+
+def stack_lengths(layers: Sequence[Layer], lengths: Lengths) -> Lengths:
+    """The lengths of the outputs of `stack`: a layer with `subsample=k` makes n steps ceil(n / k).
+
+    Losses and readouts above such a stack, and CTC, take these.
+
+    Args:
+      layers: of the stack.
+      lengths: as given to `stack`.
+
+    Returns:
+      `[B]` integers for lengths, and for a `Mask` too: its valid steps are moved to the left
+      before they are subsampled. None stays None, all steps being valid. Without layers that
+      subsample, what was given.
+
+    Raises:
+      ValueError: for `Segments` that would be subsampled.
+      TypeError: if `lengths` are not integers.
+
+    Example:
+      >>> pyramid = (Layer(LSTM), Layer(LSTM, subsample=2), Layer(LSTM, subsample=2))
+      >>> stack_lengths(pyramid, jnp.array([9, 8, 0])).tolist()
+      [3, 2, 0]
+    """
+    for layer in layers:
+        lengths = subsampled_lengths(lengths, layer.subsample)
+    return lengths
+
+
+def uses_key(layers: Sequence[Layer], *rates: float) -> bool:
+    """True if `stack` would draw from a key."""
+    return any(rates) or any(draws_noise(layer.cell) for layer in layers)
+
+
+def stack_shapes(
+    layers: Sequence[Layer], rnn: tuple[LayerParams, ...], input_size: int
+) -> tuple[tuple[Carry, ...], jax.ShapeDtypeStruct]:
+    """Shapes of the carries and the outputs of `stack`, for one row of one step."""
+    xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
+    return jax.eval_shape(lambda rnn, xs: stack(layers, rnn, xs), rnn, xs)
+
+
+def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:
+    """`[B]` keys from `[B]` keys."""
+    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)

@@ -1,0 +1,1 @@
+"""Train steps, and the folder of checkpoints."""

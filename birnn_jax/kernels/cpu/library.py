@@ -1,0 +1,109 @@
+"""The native CPU kernels: C++ behind XLA's typed FFI, compiled when the package is installed.
+
+`setup.py` builds `src/` into one library beside this file, for several instruction sets of which
+the library chooses one when it runs. Here it is found and its functions are made known to XLA.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.ffi
+
+ISAS = ("baseline", "avx2", "avx512")
+FOLDER = Path(__file__).parent
+TARGETS = tuple(
+    f"birnn_{cell}_{way}" for cell in ("elman", "gru", "lstm") for way in ("forward", "backward")
+)
+
+
+class Library(NamedTuple):
+    """The library, or None and the reason, a sentence."""
+
+    handle: ctypes.CDLL | None
+    note: str
+
+
+def is_registered() -> bool:
+    """True if XLA knows the functions; the first call loads them."""
+    return load().handle is not None
+
+
+@functools.cache
+def load() -> Library:
+    """Loads the library and registers its functions, once in a process."""
+    path = FOLDER / "_kernels.so"
+    note, digest = _read_note()
+    if not path.exists():
+        return Library(None, note)
+    if (FOLDER / "src").exists() and digest != _digest_of_sources():
+        return Library(None, "The sources changed since it was built. Install birnn_jax again.")
+    try:
+        handle = ctypes.CDLL(str(path))
+        _register(handle)
+    except (OSError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        return Library(None, f"Built for another system or JAX, install birnn_jax again: {reason}")
+    handle.birnn_isa.restype = ctypes.c_char_p
+    handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
+    return Library(handle, note)
+
+
+def get_isa() -> str:
+    """The instruction set that the library takes, "avx512", "avx2" or "baseline"."""
+    return _get_handle().birnn_isa().decode()
+
+
+@contextlib.contextmanager
+def forced_isa(isa: str) -> Iterator[bool]:
+    """Takes another one, everywhere in this process, to test it; False where the CPU lacks it."""
+    handle, before = _get_handle(), get_isa()
+    handle.birnn_force_isa(isa.encode())
+    try:
+        yield get_isa() == isa
+    finally:
+        handle.birnn_force_isa(before.encode())
+
+
+def find_isas() -> list[str]:
+    """Those which the library was built for and this CPU has."""
+    found = []
+    for isa in ISAS:
+        with forced_isa(isa) as is_there:
+            found += [isa] * is_there
+    return found
+
+
+def _get_handle() -> ctypes.CDLL:
+    handle = load().handle
+    assert handle is not None, "is_registered() comes first"
+    return handle
+
+
+def _register(handle: ctypes.CDLL) -> None:
+    # Before the backend is there JAX only notes a target, and one of another version of the
+    # interface would later stop the backend from starting. Afterwards it raises here.
+    jax.default_backend()
+    for name in TARGETS:
+        function = jax.ffi.pycapsule(getattr(handle, name))
+        jax.ffi.register_ffi_target(name, function, platform="cpu")
+
+
+def _read_note() -> tuple[str, str]:
+    """What `setup.py` wrote: how the library was built or why not, and of which sources."""
+    try:
+        lines = (FOLDER / "_build.txt").read_text().splitlines()
+    except FileNotFoundError:
+        return "Not built: birnn_jax was not installed from here. Run pip install.", ""
+    note, digest, *_ = [*lines, "", ""]  # not there in a file that was cut off
+    return note, digest
+
+
+def _digest_of_sources() -> str:
+    sources = sorted(path for path in (FOLDER / "src").iterdir() if path.suffix in (".cc", ".h"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

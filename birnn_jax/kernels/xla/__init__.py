@@ -1,0 +1,1 @@
+"""Fast loops by XLA, and their derivative, for cells taken apart into a rule."""

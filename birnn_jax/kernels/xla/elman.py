@@ -1,0 +1,36 @@
+"""The Elman cell as the kernels see it."""
+
+import jax
+import jax.numpy as jnp
+
+from ...cells import ElmanCarry, ElmanParams
+from .cell_rule import Form
+from .joint import JointWeights, activate, finish, project
+
+
+def _pack(params: ElmanParams) -> JointWeights:
+    return JointWeights(w=jnp.concatenate([params.w_x, params.w_h]), b=params.b)
+
+
+def _update(activations: jax.Array, carry: ElmanCarry) -> ElmanCarry:
+    del carry
+    return ElmanCarry(h=activations)
+
+
+def _coefficients(activations: jax.Array, carry: ElmanCarry) -> jax.Array:
+    del carry
+    return 1 - activations * activations
+
+
+def _inject(coefficients: jax.Array, d_a_x: jax.Array, d_a_h: jax.Array) -> ElmanCarry:
+    return ElmanCarry(h=coefficients * (d_a_x + d_a_h))
+
+
+def _advance(
+    coefficients: jax.Array, d_carry: ElmanCarry, d_u: jax.Array, d_in: ElmanCarry
+) -> ElmanCarry:
+    del d_carry
+    return ElmanCarry(h=coefficients * d_u + d_in.h)
+
+
+ELMAN_FORM = Form(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)

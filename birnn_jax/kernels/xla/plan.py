@@ -1,0 +1,110 @@
+"""The decisions that only a measurement can make, in one place, with what made them.
+
+benchmarks/README.md has the measurements and how to repeat them. The backend is asked when a
+function is traced: compiled for another device it is as right, and perhaps not as fast.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from ..._core.chunks import near_divisor
+from .order import Sequences
+
+
+class Again(NamedTuple):
+    """Where activations are computed again for the gradient, in place of being kept."""
+
+    bytes: int  # from so many on, of activations and carries of every step
+    features: int  # up to so many, of input and state together: that is what it costs
+
+
+class Plan(NamedTuple):
+    """How a layer runs on one platform. No setting changes what it computes."""
+
+    stacked: bool  # both directions in one batch of products, or two chains in one loop
+    hoisted: bool  # x w_x of all steps before the loop, or [x, h] [w_x; w_h] in the step
+    unroll: int  # steps in one iteration of the loop
+    chunked: bool  # the derivative in chunks of time, or all of time at once
+    apart: int  # rows up to which each direction has a loop of its own, if nothing is kept
+    again: Again | None  # None is nowhere
+
+
+PLANS = {
+    # JAX 0.10.2, 2 cores with AVX-512. A batch of two products is as fast as two, and forward too,
+    # but LSTM training then has 0.94 of the speed (0.84 to 1.07 by shape). Hoisting lost at every
+    # shape (0.48 to 0.95 of the speed). Unrolling won nothing, up to 32 steps.
+    # All of time at once overflows the cache, LSTM at 32,128,128,256: 183 against 172 ms of CPU.
+    # XLA runs a body of at most 8 kernels without its scheduler: at one row that is worth more than
+    # two directions at once. Forward at 1,100,64,64, Elman 0.09 against 0.14 ms, GRU 0.27 against
+    # 0.30; the step of the LSTM has 9 kernels, and takes 0.40 against 0.34.
+    # Much memory is taken from the system anew in every execution, page by page. LSTM train, kept
+    # against computed again: 128 against 107 at 32,128,128,256 (48 MiB), 55 against 40 at
+    # 32,128,128,128 (24 MiB), but 14.7 against 16.8 at 16,100,128,128 (9 MiB), and 180 against 195
+    # at 64,100,256,256; GRU 62 against 52 at 24,128,128,256 (30 MiB), 29 against 37 (20 MiB).
+    "cpu": Plan(
+        stacked=False,
+        hoisted=False,
+        unroll=1,
+        chunked=True,
+        apart=1,
+        again=Again(bytes=18 * 2**20, features=400),
+    ),
+    # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
+    # body of five kernels or more becomes a CUDA graph.
+    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False, apart=0, again=None),
+    # Unmeasured.
+    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0, again=None),
+}
+
+# The native kernels: LSTM train, kept against computed again, 39.5 against 34 at 128,50,128,128
+# (38 MiB), 34 against 31 at 16,500,40,128, even at 32,128,128,256 (48 MiB), but 17.8 against 22 at
+# 32,128,128,128 (24 MiB). Where the system takes idle memory away in between, 86 against 62 there.
+_AGAIN_NATIVELY = Again(bytes=30 * 2**20, features=400)
+
+# With gates kept: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
+# at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
+# 7.9, 6.0 (milliseconds of CPU, train).
+_BYTES, _MIN_ROWS = 2**21, 512
+# With states kept the arrays of a chunk count in the peak memory: an eighth of all rows.
+_PARTS, _MIN_ROWS_OF_PART = 8, 128
+
+
+def get_plan() -> Plan:
+    """The plan of the default backend."""
+    return PLANS.get(jax.default_backend(), PLANS["gpu"])
+
+
+def keeps_gates(backend: Literal["xla", "cpu_kernel"], directions: Sequence[Sequences]) -> bool:
+    """True if activations are kept for the gradient where nothing else is asked for."""
+    again = get_plan().again if backend == "xla" else _AGAIN_NATIVELY
+    sizes = [size for one in directions for size in one.xs.shape]
+    if again is None or not all(isinstance(size, int) for size in sizes):
+        return True
+    kept = features = 0
+    for one in directions:
+        batch_size, num_steps, input_size = one.xs.shape
+        hidden_size, columns = one.params.w_h.shape
+        kept += batch_size * num_steps * (columns + 2 * hidden_size) * one.carry.h.dtype.itemsize
+        features = max(features, input_size + hidden_size)
+    return kept < again.bytes or features > again.features
+
+
+def are_apart(carry: Any) -> bool:
+    """True if each direction has a loop of its own, for a carry of leaves `[B, H]`."""
+    rows = carry.h.shape[0]
+    known = isinstance(rows, int)  # and not a symbol, as in an export for any number of rows
+    return len(carry) == 1 and known and rows <= get_plan().apart
+
+
+def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
+    """Steps of time that the derivative works on at once, for states `h` `[B, H]`."""
+    if not get_plan().chunked or num_steps == 0 or h.size == 0:
+        return max(num_steps, 1)
+    batch_size, hidden_size = h.shape
+    if keep_gates:
+        rows = max(_MIN_ROWS, _BYTES // (4 * hidden_size * h.dtype.itemsize))
+    else:
+        rows = max(_MIN_ROWS_OF_PART, num_steps * batch_size // _PARTS)
+    return near_divisor(num_steps, max(1, rows // batch_size))

@@ -1,0 +1,178 @@
+"""Compares every backend that is active here with the equations in float64.
+
+    python -m birnn_jax.selfcheck
+    python -m birnn_jax.selfcheck --cases 20 --seed 7
+
+Random ragged cases of ELMAN, GRU and LSTM in both directions, values and gradients. Prints the
+worst errors; the exit status is 1 if one is above what float32 explains. The native kernels are
+run with every instruction set that this CPU has.
+"""
+
+import argparse
+import contextlib
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core.types import Cell
+from .._recurrence.backends import backends
+from .._recurrence.bidirectional import bidirectional, init_bidirectional
+from .._recurrence.run import RESIDUALS, Residuals
+from ..cells import ELMAN, GRU, LSTM
+from ..kernels import Backend
+from ..kernels.cpu import library as cpu
+from . import loops as _definition
+
+LIMIT = 2e-5
+CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
+# Around the widths of vectors, where the remainders are.
+SIZES = (1, 7, 15, 16, 17, 31, 33)
+
+
+class _Candidate(NamedTuple):
+    """What is compared: a backend, or the plain scan of a cell that no kernel knows."""
+
+    name: str
+    backend: Backend
+    is_plain: bool = False
+    isa: str | None = None
+
+
+class _Case(NamedTuple):
+    """The arguments of one comparison, and the weights of the outputs in a sum to differentiate."""
+
+    inputs: Any  # (params, xs, carry)
+    lengths: np.ndarray
+    residuals: Residuals
+    weights: Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the comparison and prints its table; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m birnn_jax.selfcheck")
+    parser.add_argument("--cases", type=int, default=3, help="random cases of each cell")
+    parser.add_argument("--seed", type=int, help="that of another run, to repeat it")
+    args = parser.parse_args(argv)
+    seed = int(np.random.default_rng().integers(2**31)) if args.seed is None else args.seed
+    print(f"{backends()}\n\nseed {seed}, cases of each cell: {args.cases}, limit {LIMIT:.0e}\n")
+    print(f"{'backend':20}  {'cell':5}  {'values':>9}  {'gradients':>9}")
+    wrong = 0
+    for name in CELLS:
+        rng = np.random.default_rng(seed)
+        cases = [_draw_case(name, rng) for _ in range(args.cases)]
+        for candidate in _find_candidates():
+            errors = np.max([_compare(name, candidate, case) for case in cases], axis=0)
+            is_wrong = not (errors <= LIMIT).all()  # NaN is wrong too
+            wrong += is_wrong
+            values, gradients = errors
+            mark = "  WRONG" if is_wrong else ""
+            print(f"{candidate.name:20}  {name:5}  {values:9.1e}  {gradients:9.1e}{mark}")
+    print(f"\n{wrong} of these rows are wrong." if wrong else "\nAll agree.")
+    return int(wrong > 0)
+
+
+def _find_candidates() -> list[_Candidate]:
+    """The native kernels appear once for each instruction set."""
+    candidates = [_Candidate("scan", "xla", is_plain=True), _Candidate("xla", "xla")]
+    if jax.default_backend() == "cpu" and cpu.is_registered():
+        for isa in cpu.find_isas():
+            candidates.append(_Candidate(f"cpu_kernel {isa}", "cpu_kernel", isa=isa))
+    return candidates
+
+
+def _draw_case(name: str, rng: np.random.Generator) -> _Case:
+    """Of random sizes and lengths, 0 among them."""
+    input_size, hidden_size = (int(size) for size in rng.choice(SIZES, 2))
+    batch_size, num_steps = rng.integers(2, 10), rng.integers(1, 20)
+
+    def draw(leaf, scale=1.0):
+        return (scale * rng.normal(size=leaf.shape)).astype(np.float32)
+
+    def make():
+        params = init_bidirectional(
+            CELLS[name], jax.random.key(0), input_size=input_size, hidden_size=hidden_size
+        )
+        xs = jnp.zeros([batch_size, num_steps, input_size])
+        carry, ys = bidirectional(CELLS[name], params, xs, merge="none", backend="xla")
+        return params, xs, carry, ys
+
+    params, xs, carry, ys = jax.eval_shape(make)
+    params = jax.tree.map(functools.partial(draw, scale=hidden_size**-0.5), params)
+    inputs = (params, draw(xs), jax.tree.map(draw, carry))
+    lengths = rng.integers(0, num_steps + 1, size=batch_size, dtype=np.int32)
+    lengths[rng.integers(batch_size)] = 0
+    residuals = RESIDUALS[rng.integers(len(RESIDUALS))]
+    return _Case(inputs, lengths, residuals, jax.tree.map(draw, (carry, ys)))
+
+
+def _compare(name: str, candidate: _Candidate, case: _Case) -> tuple[float, float]:
+    """The worst errors of values and of gradients, against the size of what is compared."""
+    cell = _without_kernel(CELLS[name]) if candidate.is_plain else CELLS[name]
+    settings = {"residuals": case.residuals, "backend": candidate.backend}
+    forced = contextlib.nullcontext() if candidate.isa is None else cpu.forced_isa(candidate.isa)
+    with forced, jax.default_matmul_precision("highest"):
+        outputs, grads = jax.device_get(
+            _outputs_and_grads(cell, case.inputs, case.lengths, case.weights, **settings)
+        )
+    return _error_of_values(name, case, outputs), _error_of_gradients(name, case, grads)
+
+
+def _error_of_values(name: str, case: _Case, outputs: Any) -> float:
+    want = _definition.run(name, case.inputs, case.lengths)
+    errors = jax.tree.map(
+        lambda got, want: np.abs(got - want).max() / max(1.0, np.abs(want).max()), outputs, want
+    )
+    return np.max(jax.tree.leaves(errors))
+
+
+def _error_of_gradients(name: str, case: _Case, grads: Any) -> float:
+    """Along a random direction for each array: an error in any entry is seen."""
+    rng = np.random.default_rng(0)
+    leaves, structure = jax.tree.flatten(grads)
+    errors = []
+    for index, grad in enumerate(leaves):
+        directions = [np.zeros(leaf.shape) for leaf in leaves]
+        directions[index] = rng.normal(size=grad.shape)
+        along = structure.unflatten(directions)
+        want = _definition.slope(name, case.inputs, case.lengths, case.weights, along)
+        got = (grad.astype(np.float64) * directions[index]).sum()
+        errors.append(abs(got - want) / max(1.0, float(np.linalg.norm(grad))))
+    return np.max(errors)
+
+
+@functools.cache
+def _without_kernel(cell: Cell) -> Cell:
+    return cell._replace(step=lambda params, carry, x: cell.step(params, carry, x))
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "residuals", "backend"))
+def _outputs_and_grads(
+    cell: Cell,
+    inputs: Any,
+    lengths: jax.Array,
+    weights: Any,
+    *,
+    residuals: Residuals,
+    backend: Backend,
+) -> Any:
+    def loss(inputs):
+        params, xs, carry = inputs
+        outputs = bidirectional(
+            cell,
+            params,
+            xs,
+            lengths,
+            initial_carry=carry,
+            merge="none",
+            residuals=residuals,
+            backend=backend,
+        )
+        products = jax.tree.map(lambda leaf, weight: (leaf * weight).sum(), outputs, weights)
+        return sum(jax.tree.leaves(products)), outputs
+
+    grads, outputs = jax.grad(loss, has_aux=True)(inputs)
+    return outputs, grads

@@ -1,0 +1,44 @@
+"""A part-of-speech experiment that takes seconds: a few bundled sentences, a tiny model."""
+
+import pathlib
+
+from experiments.tagging.columns import read_sentences
+from experiments.tagging.config import BUNDLED, TaggingConfig
+from tests.experiments._commands import options
+
+SIZES = {"train": 12, "dev": 4, "test": 5}
+OPTIONS = {
+    "cell": "elman",
+    "hidden_size": 5,
+    "word_size": 3,
+    "character_size": 2,
+    "speller_size": 4,
+    "word_width": 6,
+    "epochs": 3,
+    "tokens_per_batch": 100,
+    "buckets": 1,
+}
+
+
+def write_data(folder: pathlib.Path) -> pathlib.Path:
+    """Writes the first bundled sentences of each part into one file."""
+    path = folder / "small.tsv"
+    parts = []
+    for split, size in SIZES.items():
+        sentences = read_sentences(BUNDLED, "upos", split)[:size]
+        lines = [line for one in sentences for line in [*one.lines, ""]]
+        parts += [f"# split = {split}", *(line for line in lines if "# split" not in line)]
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def config(data: pathlib.Path, **changes) -> TaggingConfig:
+    """The settings, with changes."""
+    files = {"train": data, "dev": data, "test": data}
+    return TaggingConfig(**{**files, **OPTIONS, **changes})
+
+
+def arguments(data: pathlib.Path, run: pathlib.Path, **changes) -> list[str]:
+    """The settings as a command line."""
+    files = {"train": data, "dev": data, "test": data}
+    return ["train", *options(**files, **OPTIONS | changes, run=run)]

@@ -1,0 +1,274 @@
+"""Entities: the schemes, the reader of columns, the scorer, and the tagger with its chain."""
+
+import gzip
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.entities.columns import Columns, read_answers, read_entities
+from experiments.entities.config import EntityConfig, init_params, with_all_tags
+from experiments.entities.model import decode, entity_totals, f1_total
+from experiments.entities.schemes import as_bio, complete, first_fault, spans_of
+from experiments.entities.scorer import Score, score_entities
+from experiments.runner.batches import pad
+from experiments.tagging.vectors import add_words, read_vectors
+from experiments.tagging.vocabulary import build_vocabulary
+from tests.experiments import _small_tagging
+
+SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "wnut17"
+SYSTEMS = {  # F1 of the seven systems of the shared task, in percent
+    "uh_ritual.gz": 41.86,
+    "spinningbytes.txt.gz": 40.78,
+    "sjtu_adapt.txt.gz": 40.42,
+    "arcada.gz": 39.98,
+    "flytxt.gz": 38.35,
+    "mic-cis.txt.gz": 37.06,
+    "drexel_cci.gz": 26.30,
+}
+USUAL = Columns()
+best = jax.jit(decode, static_argnames="model")
+SAME = [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
+TINY = _small_tagging.OPTIONS | {"epochs": 2}
+CHINESE = "王 B-PER\n小 M-PER\n明 E-PER\n在 O\n京 S-LOC\n\n\u3000 O\n# O\n\n"
+
+
+@jax.jit(static_argnames="model")
+def totals(model, params, batch):
+    return entity_totals(model, params, batch, None)
+
+
+def read(folder, text, columns=USUAL, scheme=None, name="data.txt", said=None):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_entities(path, columns, scheme, ([] if said is None else said).append)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ["B-PER", "I-PER", "B-PER", "O", "B-LOC"],
+        ["I-PER", "I-PER", "B-PER", "O", "I-LOC"],
+        ["B-PER", "E-PER", "S-PER", "O", "S-LOC"],
+        ["B-PER", "I-PER", "B-PER", "O", "E-LOC"],
+        ["I-PER", "E-PER", "E-PER", "O", "M-LOC"],
+    ],
+    ids=["BIO", "IOB1", "BIOES", "broken BIOES", "broken"],
+)
+def test_every_scheme_says_the_same_spans(tags):
+    assert spans_of(tags) == SAME
+    assert as_bio(tags) == ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "fault"),
+    [
+        ("BIO", "O B-P I-P I-L", (3, "I-L follows I-P")),
+        ("BIO", "I-P", (0, "I-P begins a sentence")),
+        ("BIOES", "B-P O", (1, "O follows B-P")),
+        ("BMES", "O B-P", (1, "B-P ends a sentence")),
+        ("IOB1", "O B-P", (1, "B-P follows O, which ends nothing of its kind")),
+        ("IOB1", "I-P B-P I-L", None),
+        ("IOB1", "I B O B", (3, "B follows O, which ends nothing of its kind")),
+        ("BMES", "S-P B-P M-P E-P O", None),
+    ],
+)
+def test_first_fault_names_what_a_scheme_does_not_allow(scheme, tags, fault):
+    assert first_fault(tags.split(), scheme) == fault
+
+
+def test_training_on_single_entities_knows_the_tags_of_long_ones():
+    assert complete(["O", "B-LOC"], "BIO") == ["B-LOC", "I-LOC", "O"]
+    assert complete(["S"], "BIOES") == ["B", "E", "I", "S"]
+
+
+def test_score_counts_entities_with_the_same_words_and_class():
+    gold = [["B-PER", "I-PER", "O"], ["B-LOC", "B-PER", "I-PER"], ["O"]]
+    said = [["B-PER", "I-PER", "I-LOC"], ["I-LOC", "I-PER", "O"], ["B-PER"]]
+    scores = score_entities(gold, said)
+    assert scores == {"": Score(2, 5, 3), "LOC": Score(1, 2, 1), "PER": Score(1, 3, 2)}
+    assert (scores[""].precision, scores[""].recall, scores[""].f1) == (2 / 5, 2 / 3, 1 / 2)
+    assert score_entities([["O"]], [["O"]])[""] == Score(0, 0, 0)
+
+
+def test_score_refuses_other_sentences():
+    with pytest.raises(ValueError, match="1 with 2 words are to be tagged, 2 with 2 words are"):
+        score_entities([["O", "O"]], [["O"], ["O"]])
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not beside the project")
+@pytest.mark.parametrize(("name", "f1"), SYSTEMS.items())
+def test_score_is_that_of_the_shared_task(name, f1):
+    files = (SHARED / "emerging.test.annotated", SHARED / "submissions" / name)
+    gold, said = (read_answers(path, USUAL, [].append) for path in files)
+    assert round(100 * score_entities(gold, said)[""].f1, 2) == f1
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "BMES"])
+def test_f1_of_batches_is_that_of_the_scorer(scheme):
+    tags = tuple(complete(["B-PER", "B-LOC", "O"], scheme))
+    rng = np.random.default_rng(0)
+    lengths = np.array([9, 0, 4, 7, 9])
+    labels, found = (rng.integers(0, len(tags), (5, 9)) for _ in range(2))
+    found = np.where(rng.random((5, 9)) < 0.7, labels, found)
+    rows = [
+        [[tags[k] for k in row[:n]] for row, n in zip(some, lengths, strict=True)]
+        for some in (labels, found)
+    ]
+    expected = score_entities(*rows)[""]
+    total = f1_total(tags, labels, found, lengths)
+    assert expected.right > 3 and expected.f1 < 1
+    assert (total.sum, total.count) == (2 * expected.right, expected.found + expected.present)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("I O\nsaw O\nAl B-PER\n\n# B-LOC\n1 I-LOC\n", USUAL),
+        ("I PRP O\nsaw VBD O\nAl NN B-PER\n\t\n# X B-LOC\n1 X I-LOC\n\n", USUAL),
+        ("-DOCSTART- O\n\nI\tO\nsaw\tO\nAl\tB-PER \n \n#\tB-LOC\n1\tI-LOC", USUAL),
+        (
+            "0\tO\tI\tx\n1\tO\tsaw\tx\n2\tB-PER\tAl\tx\n\n0\tB-LOC\t#\tx\n1\tI-LOC\t1\tx",
+            Columns(2, 1),
+        ),
+        (
+            "# id 1 domain=en\r\nI O\r\nsaw O\r\nAl B-PER\r\n\r\n# id 2\r\n# B-LOC\r\n1 I-LOC",
+            USUAL,
+        ),
+        ("I O\nsaw O\nAl I-PER\n\n# I-LOC\n1 I-LOC\n", USUAL),
+    ],
+    ids=["two", "blanks", "tabs", "chosen", "comments", "IOB1"],
+)
+def test_reader_reads_columns_of_every_kind(tmp_path, text, columns):
+    text = text.replace("-DOCSTART- O", "-DOCSTART-\tO") if "\t" in text else text
+    scheme = "IOB1" if "Al I-PER" in text else None
+    (sentences,) = read(tmp_path, text, columns, scheme).parts.values()
+    assert [one.words for one in sentences] == [("I", "saw", "Al"), ("#", "1")]
+    assert [one.tags for one in sentences] == [("O", "O", "B-PER"), ("B-LOC", "I-LOC")]
+
+
+def test_reader_reads_characters_and_their_scheme(tmp_path):
+    file = read(tmp_path, gzip.compress(CHINESE.encode()), name="data.bmes.gz")
+    assert file.scheme == "BMES"
+    assert [one.words for one in file.parts[None]] == [tuple("王小明在京"), ("\u3000", "#")]
+
+
+def test_reader_gives_the_parts_of_a_file(tmp_path):
+    text = "# split = train\nI\tO\n\n# split = test\n#\tO\n\nAl\tB-PER\n"
+    parts = read(tmp_path, text).parts
+    words = {name: [one.words for one in part] for name, part in parts.items()}
+    assert words == {"train": [("I",)], "test": [("#",), ("Al",)]}
+
+
+def test_reader_leaves_empty_sentences_out_and_says_so(tmp_path):
+    said = []
+    file = read(tmp_path, "\nI O\n\n \nAl B-PER\n\n\n", said=said)
+    assert len(file.parts[None]) == 2
+    (sentence,) = said
+    assert "2 empty sentence(s) left out, the first at line 1" in sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "sentence"),
+    [
+        ("", USUAL, "is empty"),
+        ("\n# only = a comment\n", USUAL, "is empty"),
+        ("I O\nsaw\n", USUAL, "line 2: 1 column.* before have 2"),
+        ("I O\nsaw X O\n", USUAL, "line 2: 3 column"),
+        ("I\nsaw\n", USUAL, "line 1: 1 column"),
+        ("I O\n", Columns(0, 2), "line 1: 2 column.* in columns 0 and 2"),
+        ("I\tO\n\tO\n", USUAL, "line 2: the word is missing"),
+        ("I\tO\nsaw\t\n", USUAL, "line 2: the tag is missing"),
+        ("I O\n\nsaw X-PER\n", USUAL, "line 3: The tag 'X-PER' is not of the scheme BIO"),
+        (
+            "I O\nsaw I-PER\n",
+            USUAL,
+            "line 2: I-PER follows O.*BIO does not allow, say --scheme",
+        ),
+        ("I O\nsaw S-PER\nAl B-PER\n", USUAL, "line 3: B-PER ends a sentence, which BIOES"),
+        (b"I O\nna\xefve O\n", USUAL, "line 2: not UTF-8"),
+    ],
+)
+def test_reader_refuses_with_file_and_line(tmp_path, content, columns, sentence):
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        read(tmp_path, content, columns)
+    assert str(tmp_path / "data.txt") in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def tagging(tmp_path_factory):
+    """Sentences, their vocabulary, and parameters with and without a chain."""
+    text = "A B-PER\nB I-PER\n\nc O\nA B-PER\nc O\n\nc O\n"
+    sentences = read(tmp_path_factory.mktemp("data"), text).parts[None]
+    vocabulary = with_all_tags(build_vocabulary(sentences), "BIO")
+    return sentences, vocabulary
+
+
+@pytest.mark.parametrize("crf", [True, False], ids=["crf", "softmax"])
+def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
+    sentences, vocabulary = tagging
+    config = EntityConfig(**TINY, crf=crf)
+    model = config.model(vocabulary)
+    assert model.tags == ("B-PER", "I-PER", "O")
+    params = init_params(config, vocabulary, {}, jax.random.key(0))
+    b = params.words.tagger.b + np.array([0.0, 9.0, 0.0])  # every word alone is I-PER
+    params = params._replace(words=params.words._replace(tagger=params.words.tagger._replace(b=b)))
+    examples = config.encoder(vocabulary).encode_all(sentences)
+    batch = pad(examples, [0, 1, 2], size=4, length=5)
+    labels = best(model, params, batch)
+    first = "B-PER" if crf else "I-PER"
+    assert [vocabulary.tags[k] for k in labels[1, :3]] == [first, "I-PER", "I-PER"]
+    strange = batch | {"labels": np.where(batch["rows"][:, None] == 1, -1, batch["labels"])}
+    losses = [
+        totals(one, params, rows)["loss"]
+        for one, rows in [
+            (model, batch),
+            (model, strange),
+            (model._replace(recall_cost=20.0), batch),
+        ]
+    ]
+    assert [loss.count for loss in losses] == [6, 3, 6]
+    assert losses[2].sum - losses[0].sum > 1 and np.isfinite(losses[1].sum)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2 3\nzebra 1 2 3\na 4 5 6\n",
+        "zebra 1 2 3\na 4 5 6 \n",
+        "Zebra 7 7 7\nzebra 1 2 3\nZEBRA 8 8 8\nA 4 5 6",
+    ],
+    ids=["word2vec", "GloVe", "case"],
+)
+def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
+    _, vocabulary = tagging
+    path = tmp_path / "vectors.txt.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    vectors = read_vectors(path, size=3, limit=9)
+    assert read_vectors(path, size=3, limit=1).keys() == {"zebra"}
+    larger = add_words(vocabulary, vectors)
+    config = EntityConfig(**TINY)
+    words = init_params(config, larger, vectors, jax.random.key(0)).words.words
+    known = config.encoder(larger).encode_words(["Zebra", "a", "c"])["words"]
+    np.testing.assert_array_equal(words[known[:2]], [[1, 2, 3], [4, 5, 6]])
+    assert 0 < abs(words[known[2]]).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"3 4\n", "is empty"),
+        (b"a 1 2\n", "has vectors of 2 numbers, not 3: give their size to --word-size"),
+        (b"a 1 2 3\nb 1 2\n", "line 2: a word and 3 finite numbers were expected, got 'b 1 2'"),
+        (b"a 1 2 3\nb 1 2 1e93\n", "line 2: a word and 3 finite numbers were expected"),
+        (b"a 1 2 3\nb 1 x 3\n", "line 2: a word and 3 finite numbers"),
+        (b"a 1 2 3\n\xff\xfe 1 2 3\n", "not text in UTF-8"),
+    ],
+)
+def test_vectors_that_cannot_be_read_are_refused(tmp_path, content, sentence):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        read_vectors(path, size=3, limit=9)

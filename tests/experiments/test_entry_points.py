@@ -1,0 +1,48 @@
+"""Every command runs once, as a newcomer would start it, at its smallest size."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from experiments import pos_tagging
+from tests.experiments import _small_tagging
+from tests.experiments._commands import command
+
+MODULES = [
+    *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
+    *("experiments.deep_rnn", "experiments.gradient_flow", "experiments.memory_tasks"),
+    *("experiments.music", "experiments.ner", "experiments.pos_tagging", "experiments.report"),
+    *("experiments.sentiment", "experiments.speech", "experiments.time_series"),
+    "experiments.translation",
+]
+FILES = {
+    *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
+    *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),
+}
+
+
+def start(*words):
+    """Runs `python -m` in a new process; returns its standard output."""
+    started = [sys.executable, "-m", *map(str, words)]
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    done = subprocess.run(started, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_names_every_command(module):
+    assert "subcommands" in start(module, "--help")
+
+
+def test_tagger_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
+    data, run = _small_tagging.write_data(tmp_path), tmp_path / "run"
+    trained = start("experiments.pos_tagging", *_small_tagging.arguments(data, run, epochs=1))
+    assert {path.name for path in run.iterdir()} == FILES | {"checkpoints"}
+    assert command(monkeypatch, pos_tagging, "evaluate", "--run", run) == 0
+    evaluated = capsys.readouterr().out
+    assert "all words" in evaluated and evaluated.strip() in trained
+    assert command(monkeypatch, pos_tagging, "predict", "--run", run, "I know .") == 0
+    assert capsys.readouterr().out.split()[:3] == ["I", "know", "."]

@@ -1,0 +1,114 @@
+"""Norms of Jacobians against finite differences in float64, and the experiment that draws them."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import gradient_flow
+from experiments.runner.folder import RunFolder
+from experiments.runner.results import read_result
+from experiments.synthetic.config import TEST, Numbers, SyntheticConfig, examples_of, init_params
+from experiments.synthetic.flow import reach, read_flow, write_flow
+from experiments.synthetic.runs import train_run
+from tests.experiments._commands import command
+from tests.library import _oracles
+
+pytestmark = pytest.mark.slow
+
+STEPS = {
+    "elman": _oracles.elman_step,
+    "gru": _oracles.gru_step,
+    "lstm": _oracles.lstm_step,
+}
+TINY = {"length": 10, "steps": 4, "steps_per_evaluation": 2, "hidden_size": 3, "held_out": 32}
+
+
+def differences(step, params, xs, carry, name):
+    """d h at the end of `xs` / d `carry.name`, by central differences."""
+    columns = []
+    for unit in np.eye(len(carry.h)):
+        ends = []
+        for sign in (1, -1):
+            moved = carry._replace(**{name: getattr(carry, name) + sign * 1e-6 * unit})
+            for x in xs:
+                moved, _ = step(params, moved, x)
+            ends.append(moved.h)
+        columns.append((ends[0] - ends[1]) / 2e-6)
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("cell", STEPS)
+def test_norms_by_distance_are_those_of_finite_differences(cell):
+    config = SyntheticConfig(task="order", cell=cell, **TINY)
+    params = init_params(config, jax.random.key(0))
+    reached = reach(config, params)
+    rnn = params.rnn[0].rnn
+    xs = examples_of(config, Numbers(config, TEST, 1)[0]).xs[:8]
+    trees = (rnn, xs, config.recurrent_cell.initial_carry(rnn))
+    rnn, rows, initial = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), trees)
+    want = {name: np.zeros([8, 10]) for name in initial._fields}
+    for b, row in enumerate(rows):
+        carry = initial
+        for t, x in enumerate(row):
+            carry, _ = STEPS[cell](rnn, carry, x)
+            for name in want:
+                jacobian = differences(STEPS[cell], rnn, row[t + 1 :], carry, name)
+                norm = np.linalg.norm(jacobian, ord=2)
+                want[name][b, 9 - t] = np.log10(max(norm, 1e-38))
+    assert reached.keys() == want.keys()
+    np.testing.assert_allclose(reached["h"], want["h"].mean(axis=0), atol=2e-4)
+    if cell == "lstm":
+        # At distance 0, h depends on c no more once it is out: a norm of nothing.
+        np.testing.assert_allclose(reached["c"][1:], want["c"].mean(axis=0)[1:], atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    train_run("gradient_flow", SyntheticConfig(task="order", cell="lstm", **TINY), path, write_flow)
+    return RunFolder.open(path)
+
+
+def test_flow_is_measured_before_and_after_training(run):
+    flow = read_flow(run)
+    assert {len(norms) for part in flow for norms in part.values()} == {10}
+    assert not np.allclose(flow.initial["h"], flow.trained["h"])
+    metrics = read_result(run)["metrics"]
+    assert metrics["log10_norm_trained"] == flow.trained["h"][-1]
+    assert metrics["log10_norm_initial"] == flow.initial["h"][-1]
+    assert metrics["finite"] == 1
+
+
+@pytest.mark.parametrize("name", gradient_flow.PICTURES)
+def test_pictures_are_drawn(run, tmp_path, name):
+    runs = {variant: [run, run] for variant in gradient_flow.VARIANTS}
+    gradient_flow.PICTURES[name](tmp_path / "picture.png", runs)
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_run_that_blows_up_has_a_result_that_says_so(tmp_path):
+    options = {"optimizer": "sgd", "learning_rate": 1e6, "clip_norm": None}
+    tiny = TINY | {"steps": 30, "steps_per_evaluation": 1}
+    config = SyntheticConfig(task="adding", cell="elman", **options, **tiny)
+    train_run("gradient_flow", config, tmp_path, write_flow)
+    result = read_result(RunFolder.open(tmp_path))
+    assert result["metrics"]["finite"] == 0 and result["steps"] < 30
+
+
+def test_sweep_trains_every_variant(tmp_path, monkeypatch):
+    trained = []
+
+    def pretend(experiment, config, path, finish):
+        trained.append((config.cell, config.forget_bias, config.w_h, config.clip_norm, config.seed))
+        RunFolder.start(path, experiment=experiment, settings={}, data={})
+
+    monkeypatch.setattr(gradient_flow, "train_run", pretend)
+    monkeypatch.setattr(gradient_flow, "PICTURES", {})
+    words = ("sweep", "--runs", tmp_path, "--pictures", tmp_path, "--seeds", 4, 5)
+    assert command(monkeypatch, gradient_flow, *words) == 0
+    assert len(set(trained)) == len(trained) == 2 * len(gradient_flow.VARIANTS)
+
+
+def test_stack_or_second_direction_is_refused(monkeypatch, capsys):
+    assert command(monkeypatch, gradient_flow, "train", "--layers", 2) == 1
+    assert "one layer that reads forwards; got layers 2" in capsys.readouterr().err

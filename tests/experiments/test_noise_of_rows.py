@@ -1,0 +1,95 @@
+"""What is drawn for a row in training belongs to the row: batches can be cut anywhere."""
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from experiments import pos_tagging
+from experiments.bilingual.config import read_pairs
+from experiments.bilingual.training import learn_lexicon
+from experiments.bilingual.training import make_training as make_translation
+from experiments.polyphony import config as causal
+from experiments.polyphony import infill
+from experiments.polyphony.rolls import read_rolls
+from experiments.runner.keys import key_of_rows, split_rows
+from experiments.spoken.recordings import read_recordings, split
+from experiments.spoken.training import labels_of
+from experiments.spoken.training import make_training as make_speech
+from experiments.tagging.columns import read_sentences
+from experiments.tagging.vocabulary import build_vocabulary
+from tests.experiments import _small_music, _small_speech, _small_tagging, _small_translation
+
+
+def speech(folder, **changes):
+    config = _small_speech.config(_small_speech.write_folder(folder / "sounds"), **changes)
+    parts = split(read_recordings(config.data, config.rate), None)
+    return make_speech(config, parts, labels_of(config, parts.train))
+
+
+def translation(folder, **changes):
+    config = _small_translation.config(_small_translation.write_columns(folder), **changes)
+    parts = read_pairs(config)
+    return make_translation(config, learn_lexicon(config, parts["train"]), parts)
+
+
+def tagging(folder, **changes):
+    config = _small_tagging.config(_small_tagging.write_data(folder), **changes)
+    train, dev = (read_sentences(config.train, config.tags, part) for part in ("train", "dev"))
+    return pos_tagging.make_training(config, build_vocabulary(train), train, dev)
+
+
+def composing(folder, **changes):
+    data = _small_music.write_data(folder)
+    config = causal.MusicConfig(data=data, **_small_music.OPTIONS | changes)
+    return causal.make_training(config, *(read_rolls(data, part) for part in ("train", "valid")))
+
+
+def filling(folder, **changes):
+    data = _small_music.write_data(folder)
+    config = infill.InfillConfig(data=data, **_small_music.OPTIONS | changes)
+    return infill.make_training(config, *(read_rolls(data, part) for part in ("train", "valid")))
+
+
+NOISY = {
+    "dropout of features": (speech, {"dropout": 0.5}),
+    "noise on features": (speech, {"noise": 0.5}),
+    "noise on rows of words": (speech, {"noise": 0.5, "task": "row", "join": (1, 2)}),
+    "dropout of two languages": (translation, {"dropout": 0.5}),
+    "own words read": (translation, {"dropout": 0.0, "teacher_forcing": 0.1}),
+    "dropout of words": (tagging, {"dropout": 0.0, "word_dropout": 1.0}),
+    "dropout between layers": (tagging, {"dropout": 0.5, "word_dropout": 0.0, "layers": 2}),
+    "transposition": (composing, {"dropout": 0.0, "transpose": 5}),
+    "hidden notes": (filling, {"dropout": 0.0, "transpose": 0}),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_pieces_of_a_batch_have_the_noise_of_the_whole(name, tmp_path):
+    make, changes = NOISY[name]
+    training = make(tmp_path, **changes)
+    params = training.init_params(jax.random.key(0))
+    batch = training.train[len(training.train) - 1]  # at the end of what changes with time
+    loss = jax.jit(
+        lambda batch, seed: training.loss_fn(params, batch, jax.random.key(seed))["loss"].sum
+    )
+
+    def in_pieces(seed):
+        """One row after the other, from the last; what has no rows belongs to all."""
+        rows = reversed(range(len(batch["rows"])))
+        cut = [jax.tree.map(lambda x, i=i: x[[i]] if x.ndim else x, batch) for i in rows]
+        return sum(float(loss(piece, seed)) for piece in cut)
+
+    whole = loss(batch, 1)
+    assert_allclose(in_pieces(1), whole, rtol=1e-5)
+    assert abs(in_pieces(2) - whole) > 1e-3 * abs(whole)
+
+
+def test_split_keys_of_a_row_are_its_own_and_differ():
+    def numbers(rows):
+        keys = key_of_rows(jax.random.key(0), np.array(rows))
+        return [np.asarray(jax.vmap(jax.random.uniform)(keys)) for keys in split_rows(keys, 2)]
+
+    first, second = numbers([4, 2, 7])
+    assert len({*first, *second}) == 6
+    assert_array_equal(numbers([7, 4]), [first[[2, 0]], second[[2, 0]]])

@@ -1,0 +1,192 @@
+"""Recordings: how they are read and refused, joined to strings, padded, and scored."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from experiments.runner.minibatches import Minibatches, padded_length
+from experiments.spoken.errors import count_errors, label_error_rate
+from experiments.spoken.folders import read_entries, split_words
+from experiments.spoken.recordings import read_recordings, split
+from experiments.spoken.sounds import read_wav
+from experiments.spoken.utterances import Strings, Utterance, pad
+from tests.experiments import _small_speech
+
+
+def test_transcripts_stand_in_a_table_beside_the_file_or_in_its_name(tmp_path):
+    sound = _small_speech.sound("one", 0)
+    _small_speech.write_wav(tmp_path / "a" / "test" / "x.wav", sound).with_suffix(
+        ".txt"
+    ).write_text("Call 42\n")
+    _small_speech.write_wav(tmp_path / "a" / "7_jackson_3.wav", sound)
+    _small_speech.write_wav(tmp_path / "a" / "7_jackson_46.wav", sound)
+    by_name = {entry.path.name: entry for entry in read_entries(tmp_path / "a")}
+    assert by_name["x.wav"].part == "test" and by_name["x.wav"].text == "Call 42\n"
+    named = by_name["7_jackson_3.wav"], by_name["7_jackson_46.wav"]
+    assert [one.part for one in named] == ["test", "dev"]
+    assert {(one.text, one.speaker) for one in named} == {("7", "jackson")}
+    for mark in "|", ",", "\t":
+        _small_speech.write_wav(tmp_path / "b" / "x.wav", sound)
+        (tmp_path / "b" / "metadata.csv").write_text(f"x{mark}one two\n")
+        (entry,) = read_entries(tmp_path / "b")
+        assert entry.text == "one two" and entry.path == tmp_path / "b" / "x.wav"
+
+
+def test_a_number_is_read_digit_by_digit():
+    assert split_words("Ring 042  now") == ("ring", "0", "4", "2", "now")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("x.wav\tone\ny.wav\n", r"transcripts.tsv, line 2: 1 column\(s\), but 2 were expected"),
+        ("x.wav\tone\ny.wav\ttwo\n", "transcripts.tsv, line 2: there is no .*y.wav"),
+        ("x.wav\t \n", "transcripts.tsv, line 1: no word for x.wav"),
+        ("file\ttext\tsplit\nx\tone\tval\n", "line 2: the split must be train, dev or test"),
+        ("\n", "is empty: there is no line"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(tmp_path, table, message):
+    _small_speech.write_wav(tmp_path / "x.wav", _small_speech.sound("one", 0))
+    (tmp_path / "transcripts.tsv").write_text(table)
+    with pytest.raises(ValueError, match=message):
+        read_entries(tmp_path)
+
+
+def test_sounds_that_cannot_be_read_are_refused(tmp_path):
+    (tmp_path / "text.wav").write_text("not a sound")
+    with pytest.raises(ValueError, match=r"text.wav cannot be read as a wav file"):
+        read_wav(tmp_path / "text.wav", 2000)
+    with pytest.raises(ValueError, match=r"none.wav has no sample"):
+        read_wav(_small_speech.write_wav(tmp_path / "none.wav", np.zeros([0], np.int16)), 2000)
+    with pytest.raises(ValueError, match=r"gone.wav does not exist"):
+        read_wav(tmp_path / "gone.wav", 2000)
+    with pytest.raises(ValueError, match=r"none.wav has no transcript"):
+        read_entries(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="has no wav file"):
+        read_entries(tmp_path / "empty")
+    with pytest.raises(ValueError, match="neither a folder"):
+        read_recordings(tmp_path / "text.wav", 2000)
+    np.savez(tmp_path / "other.npz", pcm=np.zeros(3))
+    with pytest.raises(ValueError, match="lacks index, label, offset, speaker"):
+        read_recordings(tmp_path / "other.npz", 8000)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
+def test_sounds_of_any_format_and_number_of_channels_are_on_one_scale(tmp_path, dtype):
+    wave = np.sin(np.arange(400) / 7)
+    scaled = {
+        "uint8": np.round(127 * wave + 128),
+        "int16": 32767 * wave,
+        "int32": (2**31 - 1) * wave,
+        "float32": wave,
+    }[dtype].astype(dtype)
+    silent = np.full_like(scaled, 128 if dtype == "uint8" else 0)
+    stereo = np.stack([scaled, silent], axis=1)
+    sound = read_wav(_small_speech.write_wav(tmp_path / "x.wav", stereo), _small_speech.RATE)
+    np.testing.assert_allclose(sound.samples, 16384 * wave, atol=16384 / 60)
+
+
+def test_another_rate_is_resampled_and_that_is_said(tmp_path, capsys):
+    times = np.arange(4000) / 8000
+    wave = (8000 * np.sin(2 * np.pi * 300 * times)).astype(np.int16)
+    _small_speech.write_wav(tmp_path / "x.wav", wave, rate=8000)
+    (tmp_path / "transcripts.tsv").write_text("x\tone\n")
+    (recording,) = read_recordings(tmp_path, 2000)
+    want = 8000 * np.sin(2 * np.pi * 300 * np.arange(1000) / 2000)
+    np.testing.assert_allclose(recording.signal[50:-50], want[50:-50], atol=150)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 1 recordings: 8,000 samples a second, resampled to 2,000" in said
+
+
+def test_speaker_that_is_held_out_is_the_test_and_nothing_else(tmp_path):
+    folder = _small_speech.write_folder(tmp_path)
+    recordings = read_recordings(folder, _small_speech.RATE)
+    parts = split(recordings, "ann")
+    assert {one.speaker for one in parts.test} == {"ann"}
+    assert len(parts.test) == sum(one.speaker == "ann" for one in recordings)
+    assert {one.speaker for one in (*parts.train, *parts.dev)} == {"bob"}
+    with pytest.raises(ValueError, match="no speaker 'eve'; there are ann, bob"):
+        split(recordings, "eve")
+
+
+def utterances(number=6):
+    rng = np.random.default_rng(0)
+    return [
+        Utterance(rng.normal(size=[3 + i]).astype("f"), (i,), "ab"[i % 2]) for i in range(number)
+    ]
+
+
+def test_strings_are_of_one_speaker_without_repetition_and_know_where_they_are_joined():
+    parts = utterances()
+    draw = Strings(parts, shortest=2, longest=3, number=40, seed=3)
+    strings = draw(1)
+    assert {len(one.labels) for one in strings} == {2, 3}
+    assert {one.speaker for one in strings} == {"a", "b"}
+    for one in strings:
+        chosen = [parts[label] for label in one.labels]
+        assert {part.speaker for part in chosen} == {one.speaker}
+        assert len(set(one.labels)) == len(one.labels)
+        np.testing.assert_array_equal(one.signal, np.concatenate([p.signal for p in chosen]))
+        assert one.ends == tuple(itertools.accumulate(len(p.signal) for p in chosen))
+    labels = [one.labels for one in strings]
+    assert labels == [one.labels for one in draw(1)]
+    assert labels != [one.labels for one in draw(2)]
+    other = Strings(parts, shortest=2, longest=3, number=40, seed=4)
+    assert labels != [one.labels for one in other(1)]
+
+
+def test_minibatches_hold_every_item_once_a_pass_among_others_of_similar_length():
+    items = list(range(10, 21))
+    batches = Minibatches(
+        lambda epoch: items,
+        length=lambda item: item,
+        pad=lambda chosen, size: {"items": np.array([*chosen, *[0] * (size - len(chosen))])},
+        batch_size=4,
+        epochs=2,
+        seed=0,
+    )
+    assert len(batches) == 2 * batches.per_epoch == 6
+    passes = [[batches[i] for i in range(start, start + 3)] for start in (0, 3)]
+    for one in passes:
+        rows = np.concatenate([batch["rows"] for batch in one])
+        assert sorted(rows.tolist()) == [-1, *range(11)]
+        values = np.concatenate([batch["items"] for batch in one])
+        np.testing.assert_array_equal(values[rows >= 0], np.array(items)[rows[rows >= 0]])
+        assert all(np.ptp(batch["items"][batch["rows"] >= 0]) <= 6 for batch in one)
+    orders = [[batch["rows"].tolist() for batch in one] for one in passes]
+    assert orders[0] != orders[1]
+    assert [float(batches[i]["progress"]) for i in (0, 3)] == [0.0, 0.5]
+
+
+def test_padding_holds_what_was_given():
+    batch = pad(utterances()[2:4], 3, unit=4)
+    assert batch["signals"].shape == (3, padded_length(6, 4)) == (3, 8)
+    assert batch["lengths"].tolist() == [5, 6, 0]
+    assert batch["labels"][:, 0].tolist() == [2, 3, 0]
+    assert batch["label_lengths"].tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(batch["signals"][1, :6], utterances()[3].signal)
+
+
+def cheapest(said, heard):
+    """The edit distance, by trying everything."""
+    if not said or not heard:
+        return len(said) + len(heard)
+    return min(
+        cheapest(said[1:], heard[1:]) + (said[0] != heard[0]),
+        cheapest(said[1:], heard) + 1,
+        cheapest(said, heard[1:]) + 1,
+    )
+
+
+def test_errors_are_the_fewest_edits():
+    rng = np.random.default_rng(0)
+    pairs = [tuple(tuple(rng.integers(0, 3, rng.integers(0, 6))) for _ in "ab") for _ in range(40)]
+    for said, heard in pairs:
+        errors = count_errors(said, heard)
+        assert errors.total == cheapest(said, heard)
+        assert errors.insertions - errors.deletions == len(heard) - len(said)
+    want = sum(cheapest(*pair) for pair in pairs) / sum(len(said) for said, _ in pairs)
+    assert label_error_rate(pairs) == want

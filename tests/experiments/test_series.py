@@ -1,0 +1,241 @@
+"""Classification of whole series: .ts files, what options do, and what the commands say."""
+
+import dataclasses
+import gzip
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments import time_series
+from experiments.runner.settings import RunSettings
+from experiments.series.config import BUNDLED, SeriesConfig, make_training
+from experiments.series.problem import Labelled, describe, hold_out, read_series
+from experiments.series.ts_file import Series, read_ts
+from tests.experiments._commands import command, options
+from tests.experiments._computed import batches_of, program_of
+
+pytestmark = pytest.mark.slow
+
+SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "time_series"
+OPTIONS = {
+    "dev_every": 3,
+    "cell": "elman",
+    "layers": 1,
+    "hidden_size": 4,
+    "series_per_batch": 8,
+    "buckets": 1,
+    "epochs": 2,
+}
+DATA_CHANGES = {"dev_every": 2, "series_per_batch": 4, "buckets": 2}
+MODEL_CHANGES = {
+    "cell": "gru",
+    "direction": "bwd",
+    "layers": 2,
+    "hidden_size": 3,
+    "readout": "max",
+    "dropout": 0.5,
+    "noise": 0.1,
+}
+HEADER = (
+    "# a comment\n@problemName waves\n@univariate false\n@dimensions 2\n@classLabel true up down\n"
+)
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory):
+    """Twelve series of two dimensions, rising or falling, 4 to 9 steps long."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(12):
+        steps = np.arange(4 + number % 6)
+        sign = 1 if number % 2 else -1
+        values = np.stack([sign * steps, 3 + 0 * steps]) + 0.1 * rng.normal(size=[2, len(steps)])
+        columns = [",".join(f"{value:.3f}" for value in column) for column in values]
+        lines.append(":".join([*columns, "up" if sign > 0 else "down"]))
+    path = tmp_path_factory.mktemp("series") / "waves.ts"
+    path.write_text(HEADER + "@data\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def training_of(waves, **changes):
+    config = SeriesConfig(train=waves, test=waves, **{**OPTIONS, **changes})
+    train, dev = hold_out(read_series(waves, "train"), config.dev_every)
+    return make_training(config, describe(train), train, dev)
+
+
+@pytest.fixture(scope="module")
+def usual(waves):
+    training = training_of(waves, layers=2)
+    return batches_of(training), program_of(training)
+
+
+def test_every_option_is_tested():
+    names = {field.name for field in dataclasses.fields(SeriesConfig)}
+    settings = {field.name for field in dataclasses.fields(RunSettings)}
+    assert names - settings == DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"train", "test"}
+
+
+@pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
+def test_option_changes_what_is_read(waves, usual, name, value):
+    assert batches_of(training_of(waves, **{name: value})) != usual[0]
+
+
+@pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items(), ids=MODEL_CHANGES.keys())
+def test_option_changes_the_model(waves, usual, name, value):
+    changes = {"layers": 1 if name == "layers" else 2, name: value if name != "layers" else 1}
+    assert program_of(training_of(waves, **changes)) != usual[1]
+
+
+def test_same_options_compute_the_same(waves, usual):
+    training = training_of(waves, layers=2)
+    assert (batches_of(training), program_of(training)) == usual
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dev_every", 1), ("noise", -0.1), ("dropout", 1.0), ("layers", 0)]
+)
+def test_impossible_settings_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} must"):
+        SeriesConfig(**{name: value})
+
+
+def test_held_out_series_are_every_so_manieth_of_each_class():
+    series = [Series(np.zeros([1, 1]), label) for label in "aababbbab"]
+    train, dev = hold_out(series, 2)
+    assert [one.label for one in dev] == ["a", "b", "b", "a"]
+    assert len(train) == 5
+    with pytest.raises(ValueError, match="No class has 9 series"):
+        hold_out(series, 9)
+
+
+def test_series_are_standardised_by_training_and_keep_their_labels(waves):
+    series = read_ts(waves)
+    problem = describe(series)
+    assert problem.labels == ["down", "up"]
+    steps = np.concatenate([example["values"] for example in problem.encode(series)])
+    np.testing.assert_allclose(steps.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(steps.std(axis=0), 1, atol=1e-5)
+    strange = [series[0], Series(series[0].values, "left"), series[1]]
+    assert problem.indices(strange).tolist() == [0, -1, 1]
+    batches = [{"rows": np.array([1, 0, -1])}]
+    assert Labelled(batches, problem.indices(strange))[0]["labels"].tolist() == [-1, 0, -1]
+    with pytest.raises(ValueError, match=r"trained on series of 2 dimension\(s\), these have 1"):
+        problem.encode([Series(np.zeros([3, 1]), "up")])
+
+
+def test_missing_values_are_straight_lines_or_the_end(tmp_path):
+    path = tmp_path / "gaps.ts"
+    path.write_text(HEADER + "@data\n1,?,3,NaN:?,5,?,?:up\n1,2:3,4:down\n")
+    first, second = read_ts(path)
+    assert first.values.T.tolist() == [[1, 2, 3], [5, 5, 5]]
+    assert (second.values.shape, second.label) == ((2, 2), "down")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (HEADER, "has no line @data"),
+        (HEADER + "@data\n", "has no series below its @data"),
+        ("@problemName x\n1,2:up\n", "line 2: '1,2:up' where a line of the header"),
+        ("@problemName x\n@colour red\n", "line 2: '@colour red' where a line of the header"),
+        ("@problemName x\n@data\n1:up\n", "line 2: the header has no @classLabel before @data"),
+        ("@classLabel true up\n", "line 1: @classLabel must be true and name two classes"),
+        ("@dimensions two\n", "line 1: @dimensions must be one number"),
+        ("@targetLabel true\n", "line 1: the targets are numbers; classes are needed"),
+        ("@timeStamps true\n", "line 1: series with time stamps are not read"),
+        (HEADER + "@data\n1,2:3,4:left\n", "line 7: the label 'left' is none of @classLabel"),
+        (HEADER + "@data\n1,2:up\n", "line 7: 1 dimension(s) where @dimensions says 2"),
+        (HEADER + "@data\n1,2:3:up\n", "line 7: dimensions of unequal length (2, 1)"),
+        (HEADER + "@data\n1,2:3,x:up\n", "line 7: '3,x' is not a list of numbers"),
+        (HEADER + "@data\n1,2:3,inf:up\n", "line 7: a value is infinite"),
+        (HEADER + "@data\n1,2:?,NaN:up\n", "line 7: dimension 2 has no observed value"),
+        (
+            HEADER.replace("@dimensions 2\n", "") + "@data\n1:1:up\n1:down\n",
+            "line 7: 1 dimension(s) where the series before have 2",
+        ),
+    ],
+)
+def test_broken_file_is_refused_in_a_sentence(tmp_path, text, sentence):
+    path = tmp_path / "broken.ts"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        read_ts(path)
+    assert sentence in str(error.value) and str(path) in str(error.value)
+
+
+def test_archives_that_are_none_are_refused(tmp_path):
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    arrays = {"x_test": np.zeros([4, 2]), "len_test": np.array([3]), "y_test": np.array([0])}
+    np.savez(tmp_path / "short.npz", **arrays)
+    for name in ("text.npz", "other.npz", "none.npz", "short.npz"):
+        with pytest.raises(ValueError, match=name):
+            read_series(tmp_path / name, "test")
+
+
+def test_bundled_series_are_those_of_the_archive():
+    assert [len(read_series(BUNDLED, part)) for part in ("train", "test")] == [270, 370]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the archive's files are not shipped")
+def test_files_of_the_archive_are_read():
+    test = read_ts(SHARED / "JapaneseVowels_TEST.ts.gz")
+    for ours, theirs in zip(read_series(BUNDLED, "test"), test, strict=True):
+        np.testing.assert_allclose(ours.values, theirs.values, atol=1e-5)
+    assert [one.values.shape for one in read_ts(SHARED / "BasicMotions_TRAIN.ts.gz")] == [
+        (100, 6)
+    ] * 40
+    lengths = {len(one.values) for one in read_ts(SHARED / "PickupGestureWiimoteZ_TRAIN.ts.gz")}
+    assert len(lengths) > 10
+
+
+@pytest.fixture(scope="module")
+def trained(waves, tmp_path_factory):
+    """A run folder whose data has been deleted since."""
+    folder = tmp_path_factory.mktemp("trained")
+    copy = shutil.copy(waves, folder / "gone.ts")
+    words = options(**{**OPTIONS, "train": copy, "test": copy, "epochs": 6, "run": folder / "run"})
+    with pytest.MonkeyPatch.context() as patch:
+        told = ("classify", "train", *words, "--learning-rate", "0.1")
+        assert command(patch, time_series, *told) == 0
+    (folder / "gone.ts").unlink()
+    return folder / "run"
+
+
+def test_test_of_other_dimensions_is_refused_before_training(waves, tmp_path, monkeypatch, capsys):
+    (tmp_path / "one.ts").write_text(
+        HEADER.replace("@dimensions 2", "@dimensions 1") + "@data\n1,2:up\n"
+    )
+    words = {**OPTIONS, "train": waves, "test": tmp_path / "one.ts", "run": tmp_path / "run"}
+    told = ("classify", "train", *options(**words))
+    assert command(monkeypatch, time_series, *told) == 1
+    assert "these have 1" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_training_leaves_numbers_and_pictures(trained):
+    assert {"result.json", "curves.png", "confusion.png", "problem.json"} <= {
+        path.name for path in trained.iterdir()
+    }
+
+
+def test_predict_names_the_class_of_each_series(trained, waves, monkeypatch, capsys):
+    told = ("classify", "predict", waves, "--run", trained)
+    assert command(monkeypatch, time_series, *told) == 0
+    named = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert named == [one.label for one in read_ts(waves)]
+
+
+def test_evaluate_measures_another_file_and_tells_unknown_classes(
+    trained, waves, tmp_path, monkeypatch, capsys
+):
+    text = waves.read_text().replace("true up down", "true up down left")
+    text = text.replace(":up", ":left", 2)
+    path = tmp_path / "new.ts.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    told = ("classify", "evaluate", "--run", trained, "--test", path)
+    assert command(monkeypatch, time_series, *told) == 0
+    out = capsys.readouterr().out
+    assert "Training has no class left: those series count as wrong." in out
+    assert "83.33%" in out and "12 series" in out

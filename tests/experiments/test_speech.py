@@ -1,0 +1,186 @@
+"""Speech: what is read and refused, strings and errors, and the commands on a few sounds."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments import speech
+from experiments.spoken.config import SpeechConfig
+from experiments.spoken.recordings import read_recordings, split
+from experiments.spoken.sounds import Recording
+from experiments.spoken.training import labels_of, make_batches, make_training
+from tests.experiments import _small_speech
+from tests.experiments._commands import command
+from tests.experiments._computed import computed
+
+pytestmark = pytest.mark.slow
+
+CHANGES = {
+    "held_out_speaker": "ann",
+    "join": (1, 2),
+    "strings": 7,
+    "features": "log_mel",
+    "deltas": 1,
+    "normalise": False,
+    "rate": 1000,
+    "cell": "gru",
+    "direction": "fwd",
+    "hidden_size": 7,
+    "subsample": (1,),
+    "dropout": 0.1,
+    "noise": 0.1,
+    "epochs": 2,
+    "batch_size": 3,
+    "learning_rate": 1e-2,
+    "clip_norm": 1e-3,
+    "average_decay": 0.5,
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return _small_speech.write_folder(tmp_path_factory.mktemp("sounds"))
+
+
+def computed_by(config):
+    parts = split(read_recordings(config.data, config.rate), config.held_out_speaker)
+    return computed(make_training(config, parts, labels_of(config, parts.train)))
+
+
+@pytest.fixture(scope="module")
+def usually_computed(folder):
+    return computed_by(_small_speech.config(folder, task="row"))
+
+
+def test_every_option_is_tested():
+    names = {field.name for field in dataclasses.fields(SpeechConfig)}
+    in_other_tests = {"data", "task", "readout", "beam_width", "patience", "epochs_per_evaluation"}
+    assert names == CHANGES.keys() | in_other_tests
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())
+def test_option_changes_what_is_computed(folder, usually_computed, name, value):
+    changed = _small_speech.config(folder, task="row", **{name: value})
+    assert computed_by(changed) != usually_computed
+
+
+def test_task_and_readout_change_what_is_computed(folder, usually_computed):
+    usual = computed_by(_small_speech.config(folder))
+    assert usual != usually_computed
+    assert computed_by(_small_speech.config(folder, readout="mean")) != usual
+    assert computed_by(_small_speech.config(folder)) == usual
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be positive"),
+        ({"dropout": 1.0}, "dropout must be at least 0"),
+        ({"noise": -1.0}, "noise must not be negative"),
+        ({"subsample": ()}, "subsample must have a number"),
+        ({"subsample": (0,)}, "subsample must be positive"),
+        ({"join": (3, 2), "task": "row"}, "join must be two numbers"),
+        ({"join": (3, 7)}, "join must be left out"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SpeechConfig(**settings)
+
+
+def test_recordings_that_cannot_be_learned_are_refused_by_name():
+    short = Recording("tiny.wav", np.zeros([60], "f"), ("a", "a"), "", "train")
+    with pytest.raises(ValueError, match=r"tiny.wav says 2 words"):
+        labels_of(SpeechConfig(), [short])
+    config = SpeechConfig(task="row", join=(1, 1), rate=2000)
+    with pytest.raises(ValueError, match=r"tiny.wav has 2 labels but only 1 steps"):
+        make_batches(config, [short], ["a"])
+
+
+TRAINED = {
+    "label": {"epochs": 30, "learning_rate": 2e-2},
+    # Strings of one padded length and one direction compile sooner.
+    "row": {"epochs": 2, "join": (3, 3), "direction": "fwd"},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """Run folders of both tasks."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        for task, options in TRAINED.items():
+            words = _small_speech.arguments(folder, root / task, task=task, **options)
+            assert command(patch, speech, *words) == 0
+    return root
+
+
+@pytest.fixture
+def tell(monkeypatch, capsys):
+    """Runs the command line: exit status, standard output, standard error."""
+
+    def run(*words):
+        status = command(monkeypatch, speech, *words)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(("task", "picture"), [("label", "confusion"), ("row", "posteriors")])
+def test_run_leaves_results_and_pictures(trained, task, picture):
+    names = {path.name for path in (trained / task).iterdir()}
+    assert {"result.json", "labels.json", "mistakes.txt", "curves.png", f"{picture}.png"} <= names
+    assert (trained / task / f"{picture}.png").stat().st_size > 10_000
+
+
+def test_a_few_sounds_are_learned(trained, folder, tell):
+    status, out, _ = tell("evaluate", "--run", trained / "label")
+    assert status == 0 and "100.00%" in out
+    words = [folder / f"test_{word}_0.wav" for word in ("two", "one", "two")]
+    status, out, _ = tell("predict", "--run", trained / "label", *words)
+    assert [line.split("\t")[1] for line in out.splitlines()] == ["two", "one", "two"]
+
+
+def test_other_data_and_unknown_words_are_evaluated(trained, folder, tell, tmp_path):
+    shutil.copy(folder / "test_one_0.wav", tmp_path / "x.wav")
+    (tmp_path / "transcripts.tsv").write_text("x\televen\n")
+    status, out, _ = tell("evaluate", "--run", trained / "label", "--data", tmp_path)
+    assert status == 0 and "0.00%" in out and "Training has no label eleven" in out
+
+
+def test_recordings_are_evaluated_in_other_strings(trained, folder, tell):
+    words = ["evaluate", "--run", trained / "row", "--data", folder]
+    status, out, _ = tell(*words, "--join", "1", "1")
+    assert status == 0 and "18 sounds, 18 labels" in out
+    assert "3 sounds" in tell(*words)[1]
+
+
+def test_run_on_other_sounds_is_refused(trained, folder, tell, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    words = _small_speech.arguments(copy, trained / "row", task="row", **TRAINED["row"])
+    shutil.copy(copy / "train_two_0.wav", copy / "train_one_0.wav")
+    status, _, err = tell(*words)
+    assert status == 1 and "content of --data" in err
+
+
+def test_directions_draws_rows_only(trained, tell, tmp_path):
+    picture = tmp_path / "both.png"
+    run = trained / "row"
+    status, out, _ = tell("directions", "--runs", run, run, "--picture", picture)
+    assert status == 0 and out.count("direction fwd") == 2 and picture.exists()
+    status, _, err = tell("directions", "--runs", trained / "label", "--picture", picture)
+    assert status == 1 and "was trained with --task label" in err
+
+
+def test_predict_says_what_it_resampled(trained, tell, tmp_path):
+    path = _small_speech.write_wav(
+        tmp_path / "x.wav", _small_speech.sound("two", 5, rate=8000), rate=8000
+    )
+    status, out, err = tell("predict", "--run", trained / "row", path)
+    assert status == 0 and out.startswith(f"{path}\t")
+    assert "8,000 samples a second, resampled to 2,000" in " ".join(err.split())
+    assert tell("predict", "--run", trained / "row")[0] == 1

@@ -1,0 +1,209 @@
+"""Backends: which of them computes, and what is said when one cannot."""
+
+import functools
+
+import jax
+import jax.export
+import jax.ffi
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+import birnn_jax.linen
+import birnn_jax.nnx
+from birnn_jax import (
+    GRU,
+    LSTM,
+    Bi,
+    Layer,
+    LayerParams,
+    Segments,
+    backends,
+    bidirectional,
+    init_stack,
+    scan_cell,
+    stack,
+)
+from birnn_jax._recurrence import run as _pass
+from birnn_jax.interop.stablehlo import serialize
+from birnn_jax.kernels import choose_backend, find_form
+from birnn_jax.kernels.cpu import library as cpu
+from tests.library._cases import (
+    CLOCKED,
+    LENGTHS,
+    D,
+    assert_equal,
+    random_cell,
+    random_inputs,
+    random_xs,
+)
+
+RESIDUALS = pytest.mark.parametrize("residuals", ["auto", "gates", "states", "chunked"])
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    monkeypatch.setattr(cpu, "load", lambda: cpu.Library(None, "Not built: no luck."))
+
+
+@pytest.fixture
+def present(monkeypatch):
+    """As if the library were there; nothing may be computed with it."""
+    monkeypatch.setattr(cpu, "is_registered", lambda: True)
+
+
+@pytest.fixture
+def chosen(present, monkeypatch):
+    """The backends chosen for layers, which XLA computes here all the same."""
+    names = []
+
+    def choose(*args):
+        names.append(choose_backend(*args))
+        return "xla"
+
+    monkeypatch.setattr(_pass, "choose_backend", choose)
+    return names
+
+
+def form_and_inputs(cell=LSTM, dtype="float32"):
+    params, carry = random_cell(cell, 1, dtype=dtype)
+    xs = random_xs(dtype=dtype)
+    return find_form(cell, (params, xs), carry), [xs]
+
+
+def test_table_has_a_row_for_each_backend():
+    lines = str(backends()).splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["xla", "yes"],
+        ["cpu_kernel", "yes" if cpu.is_registered() else "no"],
+    ]
+
+
+def test_table_says_why_there_are_no_native_kernels(absent):
+    assert backends().cpu_kernel == (False, "Not built: no luck.")
+    assert "cpu_kernel  no   Not built: no luck." in str(backends())
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cpu_kernel"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_kernel_is_chosen_where_it_can_compute(wanted, dtype, present):
+    assert choose_backend(wanted, *form_and_inputs(dtype=dtype)) == "cpu_kernel"
+
+
+def test_kernel_is_not_chosen_where_xla_is_asked_for(present):
+    assert choose_backend("xla", *form_and_inputs()) == "xla"
+
+
+def refuse_other_cell(monkeypatch):
+    return form_and_inputs(CLOCKED)
+
+
+def refuse_float64(monkeypatch):
+    form, _ = form_and_inputs()
+    return form, [jax.ShapeDtypeStruct((3, 5, 2), "float64")]
+
+
+def refuse_any_size(monkeypatch):
+    form, _ = form_and_inputs()
+    return form, [jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b, t"), D), "float32")]
+
+
+def refuse_on_gpu(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    return form_and_inputs()
+
+
+@pytest.mark.parametrize(
+    ("arrange", "message"),
+    [
+        (refuse_other_cell, "ELMAN, GRU and LSTM"),
+        (refuse_float64, "float32, got float64"),
+        (refuse_any_size, r"numbers, got \(b, t, 2\)"),
+        (refuse_on_gpu, "default backend is 'gpu'"),
+    ],
+    ids=["other_cell", "float64", "any_size", "gpu"],
+)
+def test_kernel_that_cannot_compute_is_refused_by_name_and_passed_over_by_auto(
+    arrange, message, present, monkeypatch
+):
+    layer = arrange(monkeypatch)
+    assert choose_backend("auto", *layer) == "xla"
+    with pytest.raises(ValueError, match=f"backend='cpu_kernel' .*{message}"):
+        choose_backend("cpu_kernel", *layer)
+
+
+def test_kernel_that_is_not_there_is_refused_by_name_and_passed_over_by_auto(absent):
+    params, _ = random_cell(LSTM, 1)
+    run = functools.partial(scan_cell, LSTM, params, random_xs(), LENGTHS)
+    assert_equal(run(backend="auto"), run(backend="xla"))
+    with pytest.raises(ValueError, match=r"is not there\. Not built: no luck\."):
+        run(backend="cpu_kernel")
+
+
+@pytest.mark.parametrize(
+    ("cell", "lengths"),
+    [(Bi(GRU, LSTM), LENGTHS), (LSTM, Segments(jnp.array([[1, 1, 2, 2, 0]] * 3))), (CLOCKED, None)],
+    ids=["two_cells", "segments", "other_cell"],
+)
+def test_layer_without_a_kernel_says_which_have_one(cell, lengths, present):
+    cells = cell if isinstance(cell, Bi) else Bi(cell, cell)
+    params = Bi(*(random_cell(one, 1)[0] for one in cells))
+    with pytest.raises(ValueError, match="ELMAN, GRU and LSTM"):
+        bidirectional(cell, params, random_xs(), lengths, backend="cpu_kernel")
+
+
+@RESIDUALS
+@pytest.mark.parametrize("backend", ["xla", "cpu_kernel"])
+def test_backend_of_functions_reaches_the_kernels(backend, residuals, chosen):
+    options = {"residuals": residuals, "backend": backend}
+    layers = (Layer(LSTM, direction="bwd", **options), Layer(LSTM, **options))
+
+    def run(params, xs):
+        scan_cell(LSTM, params.fwd, xs, LENGTHS, **options)
+        bidirectional(LSTM, params, xs, LENGTHS, **options)
+        stack(layers, (LayerParams(params.fwd), LayerParams(params)), xs, LENGTHS)
+
+    xs = jnp.zeros([3, 5, 7])
+    params = Bi(*(random_cell(LSTM, 1, input_size=7)[0],) * 2)
+    jax.eval_shape(run, params, xs)
+    assert set(chosen) == {backend} and len(chosen) >= 4
+
+
+@pytest.mark.parametrize("flavour", ["linen", "nnx"])
+@pytest.mark.parametrize("name", ["RNN", "Bidirectional"])
+@pytest.mark.parametrize("backend", ["xla", "cpu_kernel"])
+def test_backend_of_a_flax_layer_reaches_the_kernels(flavour, name, backend, chosen):
+    settings = {"cell": LSTM, "hidden_size": 4, "backend": backend}
+    if flavour == "linen":
+        layer = getattr(birnn_jax.linen, name)(**settings)
+        jax.eval_shape(layer.init, jax.random.key(0), random_xs())
+    else:
+        layer = getattr(birnn_jax.nnx, name)(input_size=D, rngs=nnx.Rngs(0), **settings)
+        jax.eval_shape(layer, random_xs())
+    assert set(chosen) == {backend}
+
+
+def test_unknown_backend_is_refused():
+    params, xs, lengths, _ = random_inputs(LSTM)
+    expected = "backend must be one of 'auto', 'xla', 'cpu_kernel', got 'native'"
+    with pytest.raises(ValueError, match=expected):
+        scan_cell(LSTM, params.fwd, xs, lengths, backend="native")
+    with pytest.raises(ValueError, match=expected):
+        bidirectional(LSTM, params, xs, lengths, backend="native")
+    with pytest.raises(ValueError, match=expected):
+        Layer(LSTM, backend="native")
+
+
+@pytest.mark.parametrize("backend", ["auto", "xla"])
+def test_file_for_any_size_holds_no_native_code(backend):
+    layers = (Layer(LSTM, backend=backend),)
+    params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=4)
+    written = serialize(lambda xs, lengths: stack(layers, params, xs, lengths)[1], input_size=D)
+    assert "birnn_lstm" not in jax.export.deserialize(bytearray(written)).mlir_module()
+
+
+def test_file_cannot_hold_a_kernel_that_was_asked_for(present):
+    params, _ = random_cell(LSTM, 1)
+    predict = functools.partial(scan_cell, LSTM, params, backend="cpu_kernel")
+    with pytest.raises(ValueError, match="needs sizes that are numbers"):
+        serialize(predict, input_size=D)

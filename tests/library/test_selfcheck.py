@@ -1,0 +1,47 @@
+"""The self-check finds every backend, and errors that are planted."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from birnn_jax import LSTM
+from birnn_jax.kernels.cpu import library as cpu
+from birnn_jax.selfcheck import compare as selfcheck
+
+
+@pytest.fixture
+def one_cell(monkeypatch):
+    monkeypatch.setattr(selfcheck, "CELLS", {"lstm": LSTM})
+
+
+ARGS = ["--cases", "1", "--seed", "3"]
+
+
+def test_selfcheck_prints_the_errors_of_every_backend(one_cell, capsys):
+    assert selfcheck.main(ARGS) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if " lstm " in line]
+    assert [row[0] for row in rows][:2] == ["scan", "xla"]
+    assert len(rows) == 2 + (len(cpu.find_isas()) if cpu.is_registered() else 0)
+    assert all(1e-9 < float(number) < 2e-5 for row in rows for number in row[-2:])
+
+
+def wrong_values(params):
+    return jax.tree.map(lambda w: w * 1.0005, params)
+
+
+def wrong_gradient_of_one_weight(params):
+    one = params.w_h.at[-1, -1].multiply(1.5)
+    return params._replace(w_h=one + jax.lax.stop_gradient(params.w_h - one))
+
+
+def not_a_number(params):
+    return jax.tree.map(lambda w: w * jnp.nan, params)
+
+
+@pytest.mark.parametrize("change", [wrong_values, wrong_gradient_of_one_weight, not_a_number])
+def test_selfcheck_finds_a_planted_error(change, monkeypatch, capsys):
+    wrong = LSTM._replace(step=lambda params, carry, x: LSTM.step(change(params), carry, x))
+    monkeypatch.setattr(selfcheck, "CELLS", {"lstm": wrong})
+    monkeypatch.setattr(cpu, "is_registered", lambda: False)
+    assert selfcheck.main(ARGS) == 1
+    assert capsys.readouterr().out.count("WRONG") == 2
