@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .._models.models import ClassifierParams, Readout, TaggerParams
+from .._models.classifier import ClassifierParams, Readout
+from .._models.tagger import TaggerParams
 from .._stacks.layer import Layer, LayerParams
 from ._layers import as_numpy
 from ._onnx_graph import Graph as Graph

@@ -18,8 +18,9 @@ import numpy as np
 from .. import cells as _cells
 from .._core.affine import AffineParams
 from .._core.types import Bi, Cell, InitWithOptions
-from .._models.models import ClassifierParams, TaggerParams
+from .._models.classifier import ClassifierParams
 from .._models.readouts import AttentionPoolParams
+from .._models.tagger import TaggerParams
 from .._stacks.layer import Layer, LayerParams, NormParams
 from ._errors import framework
 from ._layers import as_numpy
