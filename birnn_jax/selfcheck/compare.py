@@ -18,17 +18,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core.types import Cell
+from .._core.types import Bi, Cell
 from .._recurrence.backends import backends
 from .._recurrence.bidirectional import bidirectional, init_bidirectional
 from .._recurrence.run import RESIDUALS, Residuals
 from ..cells import ELMAN, GRU, LSTM
 from ..kernels import Backend
 from ..kernels.cpu import library as cpu
-from . import loops as _definition
+from . import loops
 
 LIMIT = 2e-5
 CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
+STEPS = {"elman": loops.elman_step, "gru": loops.gru_step, "lstm": loops.lstm_step}
 # Around the widths of vectors, where the remainders are.
 SIZES = (1, 7, 15, 16, 17, 31, 33)
 
@@ -43,12 +44,19 @@ class _Candidate(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """The arguments of one comparison, and the weights of the outputs in a sum to differentiate."""
+    """The arguments of one comparison, and what the equations give in float64.
+
+    The derivative is that of a weighted sum of all outputs, along one random direction for each
+    array of the inputs: an error in any entry of a gradient is seen.
+    """
 
     inputs: Any  # (params, xs, carry)
     lengths: np.ndarray
     residuals: Residuals
     weights: Any
+    outputs: Any
+    directions: list[np.ndarray]
+    slopes: list[float]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,7 +114,37 @@ def _draw_case(name: str, rng: np.random.Generator) -> _Case:
     lengths = rng.integers(0, num_steps + 1, size=batch_size, dtype=np.int32)
     lengths[rng.integers(batch_size)] = 0
     residuals = RESIDUALS[rng.integers(len(RESIDUALS))]
-    return _Case(inputs, lengths, residuals, jax.tree.map(draw, (carry, ys)))
+    weights = jax.tree.map(draw, (carry, ys))
+    directions = [rng.normal(size=leaf.shape) for leaf in jax.tree.leaves(inputs)]
+    outputs, slopes = _differentiate_loops(name, inputs, lengths, weights, directions)
+    return _Case(inputs, lengths, residuals, weights, outputs, directions, slopes)
+
+
+def _differentiate_loops(
+    name: str, inputs: Any, lengths: np.ndarray, weights: Any, directions: list[np.ndarray]
+) -> tuple[Any, list[float]]:
+    """The outputs, and the derivative of their weighted sum along each direction."""
+
+    def run(inputs):
+        params, xs, carry = inputs
+        carries, ys = loops.bidirectional((STEPS[name],) * 2, params, xs, lengths, carry)
+        return Bi(*carries), Bi(*ys)
+
+    def loss(inputs):
+        return _weighted_sum(run(inputs), weights)
+
+    structure = jax.tree.structure(inputs)
+    slopes = []
+    for index, direction in enumerate(directions):
+        along = [np.zeros(other.shape) for other in directions]
+        along[index] = direction
+        slopes.append(loops.slope(loss, inputs, structure.unflatten(along)))
+    return run(inputs), slopes
+
+
+def _weighted_sum(outputs: Any, weights: Any) -> Any:
+    products = jax.tree.map(lambda leaf, weight: (leaf * weight).sum(), outputs, weights)
+    return sum(jax.tree.leaves(products))
 
 
 def _compare(name: str, candidate: _Candidate, case: _Case) -> tuple[float, float]:
@@ -118,30 +156,26 @@ def _compare(name: str, candidate: _Candidate, case: _Case) -> tuple[float, floa
         outputs, grads = jax.device_get(
             _outputs_and_grads(cell, case.inputs, case.lengths, case.weights, **settings)
         )
-    return _error_of_values(name, case, outputs), _error_of_gradients(name, case, grads)
+    return _error_of_values(case, outputs), _error_of_gradients(case, grads)
 
 
-def _error_of_values(name: str, case: _Case, outputs: Any) -> float:
-    want = _definition.run(name, case.inputs, case.lengths)
+def _error_of_values(case: _Case, outputs: Any) -> float:
     errors = jax.tree.map(
-        lambda got, want: np.abs(got - want).max() / max(1.0, np.abs(want).max()), outputs, want
+        lambda got, want: np.abs(got - want).max() / max(1.0, np.abs(want).max()),
+        outputs,
+        case.outputs,
     )
     return np.max(jax.tree.leaves(errors))
 
 
-def _error_of_gradients(name: str, case: _Case, grads: Any) -> float:
-    """Along a random direction for each array: an error in any entry is seen."""
-    rng = np.random.default_rng(0)
-    leaves, structure = jax.tree.flatten(grads)
-    errors = []
-    for index, grad in enumerate(leaves):
-        directions = [np.zeros(leaf.shape) for leaf in leaves]
-        directions[index] = rng.normal(size=grad.shape)
-        along = structure.unflatten(directions)
-        want = _definition.slope(name, case.inputs, case.lengths, case.weights, along)
-        got = (grad.astype(np.float64) * directions[index]).sum()
-        errors.append(abs(got - want) / max(1.0, float(np.linalg.norm(grad))))
-    return np.max(errors)
+def _error_of_gradients(case: _Case, grads: Any) -> float:
+    compared = zip(jax.tree.leaves(grads), case.directions, case.slopes, strict=True)
+    return np.max(
+        [
+            abs((grad * direction).sum() - slope) / max(1.0, float(np.linalg.norm(grad)))
+            for grad, direction, slope in compared
+        ]
+    )
 
 
 @functools.cache
@@ -171,8 +205,7 @@ def _outputs_and_grads(
             residuals=residuals,
             backend=backend,
         )
-        products = jax.tree.map(lambda leaf, weight: (leaf * weight).sum(), outputs, weights)
-        return sum(jax.tree.leaves(products)), outputs
+        return _weighted_sum(outputs, weights), outputs
 
     grads, outputs = jax.grad(loss, has_aux=True)(inputs)
     return outputs, grads

@@ -11,7 +11,7 @@ from tests.library import _oracles
 
 def stack(layers, steps, params, xs, lengths, carries):
     """For each row its carries and its outputs `[n, S]`; `steps` are those of each layer."""
-    params, xs, carries = _oracles._float64((params, xs, carries))
+    params, xs, carries = _oracles.as_float64((params, xs, carries))
     rows = []
     for b, length in enumerate(lengths):
         row, ends = list(xs[b, :length]), []
@@ -51,24 +51,13 @@ def _join(layer, group):
 
 
 def _recur(layer, step, params, xs, carry):
-    if layer.direction == "fwd":
-        return _loop(step, params, xs, carry)
-    if layer.direction == "bwd":
-        carry, ys = _loop(step, params, xs[::-1], carry)
-        return carry, ys[::-1]
-    carry_fwd, ys_fwd = _loop(step[0], params[0], xs, carry[0])
-    carry_bwd, ys_bwd = _loop(step[1], params[1], xs[::-1], carry[1])
+    if layer.direction != "both":
+        return _oracles.scan_row(step, params, xs, carry, reverse=layer.direction == "bwd")
+    carry_fwd, ys_fwd = _oracles.scan_row(step[0], params[0], xs, carry[0])
+    carry_bwd, ys_bwd = _oracles.scan_row(step[1], params[1], xs, carry[1], reverse=True)
     merge = _oracles.MERGES[layer.merge]
-    ys = [merge(*pair) for pair in zip(ys_fwd, ys_bwd[::-1], strict=True)]
+    ys = [merge(*pair) for pair in zip(ys_fwd, ys_bwd, strict=True)]
     return type(carry)(carry_fwd, carry_bwd), ys
-
-
-def _loop(step, params, xs, carry):
-    ys = []
-    for x in xs:
-        carry, y = step(params, carry, x)
-        ys.append(y)
-    return carry, ys
 
 
 def _after(layer, params, x, y):
