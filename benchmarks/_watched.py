@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.runner.batches import Source
+from experiments.runner.data.batches import Source
 
 
 class Watched:

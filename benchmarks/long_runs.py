@@ -36,9 +36,9 @@ from birnn_jax import (
     streaming,
 )
 from birnn_jax.checkpoint import Checkpoints
-from experiments.runner import loop
-from experiments.runner.batches import Batches, bucket_lengths
-from experiments.runner.folder import RunFolder
+from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.run import loop
+from experiments.runner.run.folder import RunFolder
 
 _PARTS = 40  # of a long run
 _CLASSES = 5

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.runner.command import run_command
-from experiments.runner.folder import write_json, write_text
-from experiments.runner.results import summarise_runs
+from experiments.runner.run.command import run_command
+from experiments.runner.run.folder import write_json, write_text
+from experiments.runner.run.results import summarise_runs
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"

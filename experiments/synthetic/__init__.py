@@ -1,1 +1,1 @@
-"""Made-up tasks that need a memory, what learns them, and how gradients flow in it."""
+"""What experiments on made-up tasks share: the tasks and what learns them."""

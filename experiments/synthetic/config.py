@@ -1,19 +1,15 @@
-"""The settings of a run on a made-up task, and what the runner makes of them."""
+"""The settings of a run on a made-up task."""
 
 import dataclasses
-import functools
-from typing import Any, Literal
+from typing import Literal
 
 import jax
-import numpy as np
-import optax
 
 import birnn_jax
-from birnn_jax import Cell, Layer, Total, make_optimizer
+from birnn_jax import Cell, Layer
 from birnn_jax.cells import MINGRU, elman
-from experiments.runner import loop
-from experiments.runner.settings import require
-from experiments.synthetic.tasks import TASKS, Examples, Task
+from experiments.runner.run.settings import require
+from experiments.synthetic.tasks import TASKS, Task
 
 CELLS = {
     "elman": birnn_jax.ELMAN,
@@ -22,8 +18,8 @@ CELLS = {
     "lstm": birnn_jax.LSTM,
     "mingru": MINGRU,
 }
-METHODS = {"adam": optax.adam, "sgd": optax.sgd}
-TRAIN, DEV, TEST = range(3)
+
+
 _POSITIVE = (
     *("layers", "hidden_size", "batch_size", "steps", "steps_per_evaluation"),
     *("held_out", "learning_rate"),
@@ -106,95 +102,3 @@ class SyntheticConfig:
     def what(self) -> Task:
         """The task itself."""
         return TASKS[self.task]
-
-
-def make_training(config: SyntheticConfig) -> loop.Training:
-    """Says to the runner what to train."""
-    sign = -1 if config.what.measure == "loss" else 1
-    return loop.Training(
-        loss_fn=make_loss(config),
-        optimizer=make_optimizer(
-            config.learning_rate,
-            clip_norm=config.clip_norm,
-            method=METHODS[config.optimizer],
-        ),
-        init_params=functools.partial(init_params, config),
-        train=Numbers(config, TRAIN, config.steps, per_item=config.steps_per_evaluation),
-        dev=Numbers(config, DEV, -(-config.held_out // config.batch_size)),
-        steps_per_evaluation=config.steps_per_evaluation,
-        patience=config.steps,
-        seed=config.seed,
-        score=lambda means: sign * means[config.what.measure],
-        enough=sign * config.what.solved,
-        steps_per_dispatch=config.steps_per_evaluation,
-    )
-
-
-class Numbers:
-    """The numbers of batches that the loss makes for itself, `per_item` of them stacked.
-
-    The seed travels with them, so that runs of every seed are one program, compiled once.
-    """
-
-    def __init__(self, config: SyntheticConfig, part: int, total: int, *, per_item: int = 1):
-        """Of one part: training, development or test."""
-        self._seed, self._batch_size = config.seed, config.batch_size
-        self._part, self._total, self._per_item = part, total, per_item
-
-    def __len__(self) -> int:
-        return self._total // self._per_item
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Numbers `[]`, rows `[B]`; or a `per_item` of each."""
-        first = index * self._per_item
-        batches = [self._batch(first + i) for i in range(self._per_item)]
-        stacked = {name: np.stack([one[name] for one in batches]) for name in batches[0]}
-        return stacked if self._per_item > 1 else batches[0]
-
-    def _batch(self, number: int) -> dict[str, np.ndarray]:
-        numbers = {"seed": self._seed, "part": self._part, "number": number}
-        rows = np.arange(self._batch_size, dtype=np.int32)
-        return {name: np.array(n, np.uint32) for name, n in numbers.items()} | {"rows": rows}
-
-
-def examples_of(config: SyntheticConfig, batch: Any) -> Examples:
-    """Makes the rows `batch["rows"]` of the batch of a seed, a part and a number."""
-    key = jax.random.fold_in(jax.random.key(batch["seed"]), 1 + batch["part"])
-    key = jax.random.fold_in(key, batch["number"])
-    examples = config.what.make(key, config.batch_size, config.length)
-    return jax.tree.map(lambda leaf: leaf[batch["rows"]], examples)
-
-
-def make_loss(config: SyntheticConfig) -> loop.LossFn:
-    """The loss of training, evaluation and tests; beside it the accuracy, where there is one."""
-
-    def loss_fn(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Total]:
-        del key
-        examples = examples_of(config, batch)
-        return totals_of(birnn_jax.tagger(config.stack, params, examples.xs), examples)
-
-    return loss_fn
-
-
-def totals_of(outputs: jax.Array, examples: Examples) -> dict[str, Total]:
-    """Squared error of numbers, cross entropy in nats and accuracy of classes."""
-    answers, mask = examples.answers, examples.mask
-    if jax.numpy.issubdtype(answers.dtype, jax.numpy.integer):
-        return {
-            "loss": birnn_jax.cross_entropy(outputs, answers, mask),
-            "accuracy": birnn_jax.accuracy(outputs, answers, mask),
-        }
-    errors = jax.numpy.where(mask, outputs[..., 0] - answers, 0)
-    return {"loss": Total((errors**2).sum(), mask.sum(dtype=errors.dtype))}
-
-
-def init_params(config: SyntheticConfig, key: jax.Array) -> Any:
-    """The parameters before training; consumes `key`."""
-    input_size = jax.eval_shape(lambda: config.what.make(jax.random.key(0), 1, config.length))
-    return birnn_jax.init_tagger(
-        config.stack,
-        key,
-        input_size=input_size.xs.shape[-1],
-        hidden_size=config.hidden_size,
-        num_classes=config.what.num_outputs,
-    )

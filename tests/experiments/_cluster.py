@@ -15,11 +15,11 @@ import numpy as np
 from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
-from experiments.runner import loop
-from experiments.runner.batches import Batches
-from experiments.runner.command import run_command
-from experiments.runner.folder import RunFolder
-from experiments.runner.machines import OnMachines
+from experiments.runner.data.batches import Batches
+from experiments.runner.devices.machines import OnMachines
+from experiments.runner.run import loop
+from experiments.runner.run.command import run_command
+from experiments.runner.run.folder import RunFolder
 
 
 def loss_fn(params, batch, key, carry):

@@ -9,8 +9,8 @@ import sys
 
 import jax
 
-from experiments import pos_tagging
-from experiments.runner.journal import Journal
+from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.runner.run.journal import Journal
 
 # The settings of the tests, which are part of what is compiled.
 jax.config.update("jax_disable_most_optimizations", True)

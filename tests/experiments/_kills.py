@@ -17,7 +17,7 @@ import time
 import jax
 
 from birnn_jax.checkpoint import Checkpoints
-from experiments.runner import loop
+from experiments.runner.run import loop
 from tests.experiments import _cluster
 from tests.library._checkpoint_states import bits
 

@@ -12,29 +12,29 @@ import scipy.io
 from birnn_jax import LSTM, Layer, init_stack
 from birnn_jax.checkpoint import Checkpoints
 from birnn_jax.interop import safetensors
-from experiments.bilingual.findings import read_translations
-from experiments.bilingual.pairs import read_columns, read_parallel
-from experiments.bilingual.subwords import Subwords
-from experiments.entities.columns import Columns, read_answers, read_entities
-from experiments.imputation.table import read_table
-from experiments.imputation.trained import load_features
-from experiments.language.text import Vocabulary, read_corpus
-from experiments.polyphony.midi import read_midi, write_midi
-from experiments.polyphony.rolls import read_rolls
-from experiments.runner.folder import RunFolder
-from experiments.runner.journal import read_journal
-from experiments.runner.results import read_result
-from experiments.sentences.text import read_texts
-from experiments.series.problem import Problem, read_series
-from experiments.spoken.folders import read_entries
-from experiments.spoken.recordings import read_recordings
-from experiments.spoken.sounds import read_wav
-from experiments.spoken.trained import load_labels
-from experiments.synthetic.flow import read_flow
-from experiments.tagging.columns import read_sentences
-from experiments.tagging.config import BUNDLED
-from experiments.tagging.vectors import read_vectors
-from experiments.tagging.vocabulary import Vocabulary as TaggingVocabulary
+from experiments.characters.data import Vocabulary, read_corpus
+from experiments.gradient_flow.model import read_flow
+from experiments.music.data import read_rolls
+from experiments.music.midi import read_midi, write_midi
+from experiments.ner.config import Columns
+from experiments.ner.data import read_answers, read_entities
+from experiments.pos_tagging.config import BUNDLED
+from experiments.pos_tagging.data import read_sentences
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import read_result
+from experiments.sentiment.data import read_texts
+from experiments.speech.data import load_labels, read_recordings
+from experiments.speech.folders import read_entries
+from experiments.speech.sounds import read_wav
+from experiments.time_series.classify.data import Problem, read_series
+from experiments.time_series.impute.table import read_table
+from experiments.time_series.impute.training import load_features
+from experiments.translation.data import read_columns, read_parallel
+from experiments.translation.report import read_translations
+from experiments.translation.subwords import Subwords
+from experiments.words.data import Vocabulary as TaggingVocabulary
+from experiments.words.vectors import read_vectors
 from tests.experiments import _small_speech
 from tests.library._checkpoint_states import make_state
 

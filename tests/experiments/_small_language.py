@@ -1,6 +1,6 @@
 """Language experiments that take seconds: a few hundred characters, tiny models."""
 
-from experiments.language.config import LanguageConfig
+from experiments.characters.config import LanguageConfig
 from tests.experiments._commands import options
 
 TEXT = "the cat sat on the mat; the dog ate the cat. " * 8

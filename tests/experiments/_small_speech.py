@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.io import wavfile
 
-from experiments.spoken.config import SpeechConfig
+from experiments.speech.config import SpeechConfig
 from tests.experiments._commands import options
 
 RATE = 2000

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from experiments.tagging.columns import read_sentences
-from experiments.tagging.config import BUNDLED, TaggingConfig
+from experiments.pos_tagging.config import BUNDLED, TaggingConfig
+from experiments.pos_tagging.data import read_sentences
 from tests.experiments._commands import options
 
 SIZES = {"train": 12, "dev": 4, "test": 5}

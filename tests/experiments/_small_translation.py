@@ -1,6 +1,6 @@
 """A translation that takes seconds to learn: numbers in words to numbers in other words."""
 
-from experiments.bilingual.config import TranslationConfig
+from experiments.translation.config import TranslationConfig
 from tests.experiments._commands import options
 
 WORDS = dict(

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.runner.batches import Batches, bucket_lengths, bucket_of, prefetched
+from experiments.runner.data.batches import Batches, bucket_lengths, bucket_of, prefetched
 
 LENGTHS = [3, 9, 1, 4, 4, 17, 2, 8, 5, 11, 6, 3, 13]
 BUCKETS = (4, 8, 20)

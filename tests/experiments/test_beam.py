@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bilingual.beam import beam_search, length_penalty
+from experiments.translation.search import beam_search, length_penalty
 
 V, STEPS, BEGIN, END = 4, 4, 2, 3
 

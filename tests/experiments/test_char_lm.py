@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import char_lm, report
-from experiments.language.config import LanguageConfig, make_training
-from experiments.language.source_table import EPOCHS, ROWS, markdown_rows
-from experiments.language.text import read_corpus
-from experiments.language.trained import load_model, start_run
-from experiments.runner import loop
-from experiments.runner.carried import make_carried_train_step
-from experiments.runner.folder import RunFolder
-from experiments.runner.journal import Journal, read_journal
+from experiments import report
+from experiments.char_lm import __main__ as char_lm
+from experiments.char_lm.config import EPOCHS, ROWS
+from experiments.char_lm.report import markdown_rows
+from experiments.characters.config import LanguageConfig
+from experiments.characters.data import read_corpus
+from experiments.characters.training import load_model, make_training, start_run
+from experiments.runner.run import loop
+from experiments.runner.run.carried import make_carried_train_step
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import Journal, read_journal
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 from tests.experiments._computed import computed

@@ -10,10 +10,16 @@ import pytest
 import birnn_jax
 from birnn_jax import Bi, Layer, TaggerParams
 from birnn_jax._stacks.layer import NormParams
-from experiments.language import sides
-from experiments.language.config import LanguageConfig
-from experiments.language.model import CharModel, cell_with_init, init_params, initial_carry, score
-from experiments.language.trained import TrainedModel
+from experiments.bilm_leakage import model as sides
+from experiments.characters.config import LanguageConfig
+from experiments.characters.model import (
+    CharModel,
+    cell_with_init,
+    init_params,
+    initial_carry,
+    score,
+)
+from experiments.characters.training import TrainedModel
 from tests.experiments._small_language import OPTIONS
 from tests.library import _oracles
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from experiments.tagging.columns import read_sentences, retag
+from experiments.pos_tagging.data import read_sentences, retag
 
 TWO_COLUMNS = "I\tPRON\nknow\tVERB\n\n#\tSYM\n1\tNUM\n"
 THREE_COLUMNS = "# a comment\nI\tPRON\tPRP\nknow\tVERB\tVBP\n\n#\tSYM\tNN\n1\tNUM\tCD\n\n"

@@ -6,12 +6,13 @@ import jax
 import pytest
 
 from birnn_jax import LSTM, init_bidirectional
-from experiments import compare_cells
-from experiments.comparison.config import ComparisonConfig
-from experiments.comparison.sizes import count, solve_size
-from experiments.tagging.config import init_params
-from experiments.tagging.model import CELLS
-from experiments.tagging.vocabulary import build_vocabulary
+from experiments.compare_cells import __main__ as compare_cells
+from experiments.compare_cells import training as compare_cells_training
+from experiments.compare_cells.config import ComparisonConfig
+from experiments.compare_cells.model import count, solve_size
+from experiments.pos_tagging.training import init_params
+from experiments.words.data import build_vocabulary
+from experiments.words.model import CELLS
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 from tests.experiments.test_pos_tagging import SENTENCES
@@ -99,7 +100,7 @@ def test_impossible_settings_are_refused(changes, sentence):
 )
 def test_time_is_that_of_training_without_compilation(clock, seconds):
     records = [{"step": step, "cpu_seconds": spent} for step, spent in clock]
-    assert compare_cells.cpu_seconds(records) == pytest.approx(seconds)
+    assert compare_cells_training.cpu_seconds(records) == pytest.approx(seconds)
 
 
 def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
@@ -117,7 +118,7 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     metrics = result["metrics"]
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
-    monkeypatch.setattr(compare_cells, "train_and_test", None)  # nothing is trained again
+    monkeypatch.setattr(compare_cells_training, "train_and_test", None)  # nothing is trained again
     assert command(monkeypatch, compare_cells, *words, *places) == 0
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from experiments import deep_rnn
-from experiments.language.config import LanguageConfig
+from experiments.characters.config import LanguageConfig
+from experiments.deep_rnn import __main__ as deep_rnn
+from experiments.deep_rnn import config as deep_rnn_config
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 
@@ -38,14 +39,14 @@ def test_stacks_are_trained_and_drawn(tell, tmp_path):
 
 def test_single_changes_come_first_and_the_others_at_every_depth():
     pairs = list(deep_rnn.Compare(depths=(1, 2, 3), single_depth=2)._pairs())
-    assert pairs[:5] == [(change, 2) for change in deep_rnn.CHANGES]
+    assert pairs[:5] == [(change, 2) for change in deep_rnn_config.CHANGES]
     assert sorted(pairs[5:]) == [("all", 1), ("all", 3), ("plain", 1), ("plain", 3)]
 
 
-@pytest.mark.parametrize("change", deep_rnn.CHANGES)
+@pytest.mark.parametrize("change", deep_rnn_config.CHANGES)
 def test_each_change_of_a_stack_is_made(change):
-    plain = deep_rnn.DepthConfig(change="plain").language
-    changed = deep_rnn.DepthConfig(change=change).language
+    plain = deep_rnn_config.DepthConfig(change="plain").language
+    changed = deep_rnn_config.DepthConfig(change=change).language
     names = ("residual", "layer_norm", "init")
     different = {name for name in names if getattr(changed, name) != getattr(plain, name)}
     expected = {"plain": set(), "all": set(names), "orthogonal": {"init"}}

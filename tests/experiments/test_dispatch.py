@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.runner import loop
-from experiments.runner.journal import read_journal
+from experiments.runner.run import loop
+from experiments.runner.run.journal import read_journal
 from tests.experiments.test_runs import QUIET, interrupt_at, outcome, start
 from tests.experiments.test_runs import training as training
 

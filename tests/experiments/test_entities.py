@@ -7,14 +7,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.entities.columns import Columns, read_answers, read_entities
-from experiments.entities.config import EntityConfig, init_params, with_all_tags
-from experiments.entities.model import decode, entity_totals, f1_total
-from experiments.entities.schemes import as_bio, complete, first_fault, spans_of
-from experiments.entities.scorer import Score, score_entities
-from experiments.runner.batches import pad
-from experiments.tagging.vectors import add_words, read_vectors
-from experiments.tagging.vocabulary import build_vocabulary
+from experiments.ner.config import Columns, EntityConfig
+from experiments.ner.data import read_answers, read_entities, with_all_tags
+from experiments.ner.model import decode, entity_totals, f1_total
+from experiments.ner.schemes import as_bio, complete, first_fault, spans_of
+from experiments.ner.scorer import Score, score_entities
+from experiments.ner.training import init_params
+from experiments.runner.data.batches import pad
+from experiments.words.data import build_vocabulary
+from experiments.words.vectors import add_words, read_vectors
 from tests.experiments import _small_tagging
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "wnut17"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from experiments import pos_tagging
+from experiments.pos_tagging import __main__ as pos_tagging
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 

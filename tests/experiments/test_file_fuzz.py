@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from experiments.runner import files
+from experiments.runner.data import files
 from tests.experiments._readable_files import READERS
 
 ROOT = pathlib.Path(__file__).parents[2]

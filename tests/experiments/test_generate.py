@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.language.generate import Drawing, draw, generate, keep_nucleus, keep_top_k
-from experiments.language.model import CharModel, cell_with_init, init_params
-from experiments.language.sides import score_fresh
+from experiments.bilm_leakage.model import score_fresh
+from experiments.characters.generate import Drawing, draw, generate, keep_nucleus, keep_top_k
+from experiments.characters.model import CharModel, cell_with_init, init_params
 
 V = 7
 

@@ -4,12 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import gradient_flow
-from experiments.runner.folder import RunFolder
-from experiments.runner.results import read_result
-from experiments.synthetic.config import TEST, Numbers, SyntheticConfig, examples_of, init_params
-from experiments.synthetic.flow import reach, read_flow, write_flow
-from experiments.synthetic.runs import train_run
+from experiments.gradient_flow import __main__ as gradient_flow
+from experiments.gradient_flow import config as gradient_flow_config
+from experiments.gradient_flow.model import reach, read_flow, write_flow
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.results import read_result
+from experiments.synthetic.config import SyntheticConfig
+from experiments.synthetic.data import TEST, Numbers, examples_of
+from experiments.synthetic.model import init_params
+from experiments.synthetic.training import train_run
 from tests.experiments._commands import command
 from tests.library import _oracles
 
@@ -81,7 +84,7 @@ def test_flow_is_measured_before_and_after_training(run):
 
 @pytest.mark.parametrize("name", gradient_flow.PICTURES)
 def test_pictures_are_drawn(run, tmp_path, name):
-    runs = {variant: [run, run] for variant in gradient_flow.VARIANTS}
+    runs = {variant: [run, run] for variant in gradient_flow_config.VARIANTS}
     gradient_flow.PICTURES[name](tmp_path / "picture.png", runs)
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
@@ -106,7 +109,7 @@ def test_sweep_trains_every_variant(tmp_path, monkeypatch):
     monkeypatch.setattr(gradient_flow, "PICTURES", {})
     words = ("sweep", "--runs", tmp_path, "--pictures", tmp_path, "--seeds", 4, 5)
     assert command(monkeypatch, gradient_flow, *words) == 0
-    assert len(set(trained)) == len(trained) == 2 * len(gradient_flow.VARIANTS)
+    assert len(set(trained)) == len(trained) == 2 * len(gradient_flow_config.VARIANTS)
 
 
 def test_stack_or_second_direction_is_refused(monkeypatch, capsys):

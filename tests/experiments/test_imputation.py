@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from birnn_jax import init_bidirectional
-from experiments import time_series
-from experiments.imputation.baselines import last_value, straight_lines
-from experiments.imputation.brits import BRITS
-from experiments.imputation.commands import _read_parts
-from experiments.imputation.config import ImputeConfig, ImputeModel, estimate, make_training
-from experiments.imputation.hide import hide
-from experiments.imputation.table import read_table
-from experiments.runner.folder import RunFolder
-from experiments.runner.settings import RunSettings
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.settings import RunSettings
+from experiments.time_series import __main__ as time_series
+from experiments.time_series.impute.baselines import last_value, straight_lines
+from experiments.time_series.impute.brits import BRITS
+from experiments.time_series.impute.config import ImputeConfig
+from experiments.time_series.impute.data import hide
+from experiments.time_series.impute.data import read_parts as _read_parts
+from experiments.time_series.impute.model import ImputeModel, estimate
+from experiments.time_series.impute.table import read_table
+from experiments.time_series.impute.training import make_training
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
 

@@ -9,19 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import memory_tasks
-from experiments.runner import loop
-from experiments.runner.folder import RunFolder
+from experiments.memory_tasks import __main__ as memory_tasks
+from experiments.memory_tasks import config as memory_tasks_config
+from experiments.runner.run import loop
+from experiments.runner.run.folder import RunFolder
 from experiments.synthetic import tasks
-from experiments.synthetic.config import (
-    TEST,
-    Numbers,
-    SyntheticConfig,
-    examples_of,
-    make_training,
-    totals_of,
-)
-from experiments.synthetic.runs import train_run
+from experiments.synthetic.config import SyntheticConfig
+from experiments.synthetic.data import TEST, Numbers, examples_of
+from experiments.synthetic.model import totals_of
+from experiments.synthetic.training import make_training, train_run
 from tests.experiments._commands import command
 from tests.experiments.test_runs import interrupt_at
 
@@ -291,7 +287,9 @@ def test_test_sequences_are_not_those_of_training_or_dev():
 
 def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     options = ("--tasks", "parity", "--lengths", 4, "--seeds", 0, "--steps", 2, "--runs", tmp_path)
-    monkeypatch.setitem(memory_tasks.PLANS, "parity", memory_tasks.Plan((4,), ("Elman",), {}))
+    monkeypatch.setitem(
+        memory_tasks_config.PLANS, "parity", memory_tasks_config.Plan((4,), ("Elman",), {})
+    )
     picture = tmp_path / "new" / "lengths.png"
     assert command(monkeypatch, memory_tasks, "sweep", *options, "--picture", picture) == 0
     assert picture.stat().st_size > 10_000
@@ -315,9 +313,11 @@ def test_bad_command_line_is_answered_by_a_sentence(monkeypatch, capsys, words, 
 
 
 def test_plans_are_those_of_the_tasks():
-    assert memory_tasks.PLANS.keys() == tasks.TASKS.keys()
-    for task, plan in memory_tasks.PLANS.items():
+    assert memory_tasks_config.PLANS.keys() == tasks.TASKS.keys()
+    for task, plan in memory_tasks_config.PLANS.items():
         for variant in plan.variants:
-            made = memory_tasks.config_of(task, variant, plan.lengths[0], None)
+            made = memory_tasks_config.config_of(task, variant, plan.lengths[0], None)
             assert made.task == task and made.steps % made.steps_per_evaluation == 0
-    assert math.isclose(memory_tasks.config_of("copy", "LSTM, chrono", 10, None).time_span, 30)
+    assert math.isclose(
+        memory_tasks_config.config_of("copy", "LSTM, chrono", 10, None).time_span, 30
+    )

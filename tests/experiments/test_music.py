@@ -8,18 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import music
-from experiments.polyphony import config as causal
-from experiments.polyphony import infill
-from experiments.polyphony.config import BUNDLED, MusicConfig
-from experiments.polyphony.generate import compose
-from experiments.polyphony.infill import InfillConfig
-from experiments.polyphony.midi import LOWEST, read_midi, write_midi
-from experiments.polyphony.rolls import read_rolls
-from experiments.polyphony.trained import TrainedInfiller
-from experiments.polyphony.voices import hidden_span, hidden_voice, to_voices
-from experiments.runner.folder import RunFolder
-from experiments.runner.settings import RunSettings
+from experiments.music import __main__ as music
+from experiments.music.compose import model as causal_model
+from experiments.music.compose import training as causal_training
+from experiments.music.compose.config import MusicConfig
+from experiments.music.compose.generate import compose
+from experiments.music.config import BUNDLED
+from experiments.music.data import read_rolls
+from experiments.music.infill import data as infill_data
+from experiments.music.infill import model as infill
+from experiments.music.infill import training as infill_training
+from experiments.music.infill.config import InfillConfig
+from experiments.music.infill.data import hidden_span, hidden_voice, to_voices
+from experiments.music.infill.training import TrainedInfiller
+from experiments.music.midi import LOWEST, read_midi, write_midi
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.settings import RunSettings
 from tests.experiments import _small_music
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
@@ -29,7 +33,7 @@ pytestmark = pytest.mark.slow
 DATA_CHANGES = {"frames_per_batch": 20, "buckets": 2}
 MODEL_CHANGES = {"cell": "gru", "layers": 2, "hidden_size": 3, "dropout": 0.4, "transpose": 1}
 SHARED = {field.name for field in dataclasses.fields(RunSettings)}
-scores = jax.jit(causal.score, static_argnames="model")
+scores = jax.jit(causal_model.score, static_argnames="model")
 infill_scores = jax.jit(infill.score, static_argnames="model")
 
 
@@ -39,7 +43,10 @@ def data(tmp_path_factory):
 
 
 def training_of(data, kind, **changes):
-    config_of, module = {"compose": (MusicConfig, causal), "infill": (InfillConfig, infill)}[kind]
+    config_of, module = {
+        "compose": (MusicConfig, causal_training),
+        "infill": (InfillConfig, infill_training),
+    }[kind]
     config = config_of(data=data, **{**_small_music.OPTIONS, **changes})
     return module.make_training(config, read_rolls(data, "train"), read_rolls(data, "valid"))
 
@@ -118,7 +125,7 @@ def test_impossible_settings_are_refused_by_name(config, name, value):
 @pytest.fixture(scope="module")
 def composer():
     config = MusicConfig(**{**_small_music.OPTIONS, "layers": 2})
-    params = jax.jit(lambda key: causal.init_params(config, key))(jax.random.key(0))
+    params = jax.jit(lambda key: causal_training.init_params(config, key))(jax.random.key(0))
     return config.model, params._replace(w=9 * params.w)  # of firm opinions
 
 
@@ -134,7 +141,7 @@ def test_loss_is_the_sum_over_keys_given_the_frames_before(composer):
             p, truth = shares[row, frame - 1], rolls[row, frame]
             nats -= (truth * np.log(p) + (1 - truth) * np.log(1 - p)).sum()
     batch = {"roll": rolls, "lengths": lengths, "rows": np.arange(2)}
-    total = jax.jit(causal.make_loss(model))(params, batch, None)["loss"]
+    total = jax.jit(causal_model.make_loss(model))(params, batch, None)["loss"]
     assert total.count == 5 + 3
     np.testing.assert_allclose(total.sum, nats, rtol=1e-5)
 
@@ -174,7 +181,7 @@ def test_numbers_that_make_no_piece_are_refused(composer, name):
 @pytest.fixture(scope="module", params=["both", "fwd"])
 def infiller(request):
     config = InfillConfig(**_small_music.OPTIONS, direction=request.param)
-    params = jax.jit(lambda key: infill.init_params(config, key))(jax.random.key(0))
+    params = jax.jit(lambda key: infill_training.init_params(config, key))(jax.random.key(0))
     return TrainedInfiller(config, params._replace(w=200 * params.w))  # of firm opinions
 
 
@@ -195,7 +202,7 @@ def test_what_is_hidden_is_not_read(infiller):
 
 def test_notes_count_in_chords_of_four_and_where_hidden(infiller, data):
     rolls = read_rolls(data, "test")
-    (example,) = infill.examples_of(rolls[:1], [hidden_voice(len(rolls[0]), 1)])
+    (example,) = infill_data.examples_of(rolls[:1], [hidden_voice(len(rolls[0]), 1)])
     batch = {name: array[None] for name, array in example.items()}
     batch |= {"lengths": np.array([len(rolls[0])]), "rows": np.array([0])}
     loss_fn = jax.jit(infill.make_loss(infiller.config.model))

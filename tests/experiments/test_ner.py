@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from experiments import ner
-from experiments.entities.config import EntityConfig
-from experiments.runner.folder import RunFolder
-from experiments.tagging.settings import WordSettings
+from experiments.ner import __main__ as ner
+from experiments.ner import training as ner_training
+from experiments.ner.config import EntityConfig
+from experiments.runner.run.folder import RunFolder
+from experiments.words.config import WordSettings
 from tests.experiments._commands import command, options
 from tests.experiments.test_entities import CHINESE, TINY
 
@@ -43,7 +44,7 @@ def test_training_leaves_its_findings(trained, data):
     assert metrics.keys() == {"f1", "precision", "recall", "f1_LOC", "f1_PER"}
     rows = (trained / "predictions.tsv").read_text(encoding="utf-8").split("\n")
     assert [row.split("\t")[:2] for row in rows[:2]] == [["王", "B-PER"], ["小", "M-PER"]]
-    assert ner.load_tagger(RunFolder.open(trained)).vocabulary.counts["沪"] == 0
+    assert ner_training.load_tagger(RunFolder.open(trained)).vocabulary.counts["沪"] == 0
 
 
 def test_evaluation_is_that_of_the_training(trained, monkeypatch, capsys):

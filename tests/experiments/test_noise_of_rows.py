@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments import pos_tagging
-from experiments.bilingual.config import read_pairs
-from experiments.bilingual.training import learn_lexicon
-from experiments.bilingual.training import make_training as make_translation
-from experiments.polyphony import config as causal
-from experiments.polyphony import infill
-from experiments.polyphony.rolls import read_rolls
-from experiments.runner.keys import key_of_rows, split_rows
-from experiments.spoken.recordings import read_recordings, split
-from experiments.spoken.training import labels_of
-from experiments.spoken.training import make_training as make_speech
-from experiments.tagging.columns import read_sentences
-from experiments.tagging.vocabulary import build_vocabulary
+from experiments.music.compose import config as causal
+from experiments.music.compose import training as causal_training
+from experiments.music.data import read_rolls
+from experiments.music.infill import config as infill_config
+from experiments.music.infill import training as infill_training
+from experiments.pos_tagging import training as pos_tagging_training
+from experiments.pos_tagging.data import read_sentences
+from experiments.runner.data.keys import key_of_rows, split_rows
+from experiments.speech.data import labels_of, read_recordings, split
+from experiments.speech.training import make_training as make_speech
+from experiments.translation.data import read_pairs
+from experiments.translation.encoding import learn_lexicon
+from experiments.translation.training import make_training as make_translation
+from experiments.words.data import build_vocabulary
 from tests.experiments import _small_music, _small_speech, _small_tagging, _small_translation
 
 
@@ -36,19 +37,23 @@ def translation(folder, **changes):
 def tagging(folder, **changes):
     config = _small_tagging.config(_small_tagging.write_data(folder), **changes)
     train, dev = (read_sentences(config.train, config.tags, part) for part in ("train", "dev"))
-    return pos_tagging.make_training(config, build_vocabulary(train), train, dev)
+    return pos_tagging_training.make_training(config, build_vocabulary(train), train, dev)
 
 
 def composing(folder, **changes):
     data = _small_music.write_data(folder)
     config = causal.MusicConfig(data=data, **_small_music.OPTIONS | changes)
-    return causal.make_training(config, *(read_rolls(data, part) for part in ("train", "valid")))
+    return causal_training.make_training(
+        config, *(read_rolls(data, part) for part in ("train", "valid"))
+    )
 
 
 def filling(folder, **changes):
     data = _small_music.write_data(folder)
-    config = infill.InfillConfig(data=data, **_small_music.OPTIONS | changes)
-    return infill.make_training(config, *(read_rolls(data, part) for part in ("train", "valid")))
+    config = infill_config.InfillConfig(data=data, **_small_music.OPTIONS | changes)
+    return infill_training.make_training(
+        config, *(read_rolls(data, part) for part in ("train", "valid"))
+    )
 
 
 NOISY = {

@@ -9,12 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import pos_tagging
-from experiments.runner.batches import Batches
-from experiments.tagging.columns import Sentence, read_sentences
-from experiments.tagging.config import TaggingConfig, init_params
-from experiments.tagging.model import WordTagger, score, tagging_totals
-from experiments.tagging.vocabulary import Encoder, build_vocabulary
+from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.pos_tagging import training as pos_tagging_training
+from experiments.pos_tagging.config import TaggingConfig
+from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.model import tagging_totals
+from experiments.pos_tagging.training import init_params
+from experiments.runner.data.batches import Batches
+from experiments.words.data import Encoder, Sentence, build_vocabulary
+from experiments.words.model import WordTagger, score
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -55,7 +58,7 @@ def data(tmp_path_factory):
 
 def make_training(config):
     train, dev = (read_sentences(config.train, config.tags, name) for name in ("train", "dev"))
-    return pos_tagging.make_training(config, build_vocabulary(train), train, dev)
+    return pos_tagging_training.make_training(config, build_vocabulary(train), train, dev)
 
 
 def computed_by(config):

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.runner import loop
-from experiments.runner.batches import Share, shared
-from experiments.runner.folder import RunFolder
-from experiments.runner.journal import read_journal
-from experiments.runner.machines import Machines
+from experiments.runner.data.batches import Share, shared
+from experiments.runner.devices.machines import Machines
+from experiments.runner.run import loop
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import read_journal
 from tests.experiments import _cluster
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))

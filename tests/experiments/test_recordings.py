@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments.runner.minibatches import Minibatches, padded_length
-from experiments.spoken.errors import count_errors, label_error_rate
-from experiments.spoken.folders import read_entries, split_words
-from experiments.spoken.recordings import read_recordings, split
-from experiments.spoken.sounds import read_wav
-from experiments.spoken.utterances import Strings, Utterance, pad
+from experiments.runner.data.minibatches import Minibatches, padded_length
+from experiments.speech.data import read_recordings, split
+from experiments.speech.errors import count_errors, label_error_rate
+from experiments.speech.folders import read_entries, split_words
+from experiments.speech.sounds import read_wav
+from experiments.speech.utterances import Strings, Utterance, pad
 from tests.experiments import _small_speech
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from experiments import report
-from experiments.runner.folder import RunFolder
-from experiments.runner.results import summarise_runs
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.results import summarise_runs
 
 
 def make_run(path, seed, accuracy, *, size=5, commit="abc", dirty=False):

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import scipy.io
 
-from experiments.polyphony.baselines import independent_keys, markov_keys
-from experiments.polyphony.chords import draw_chord
-from experiments.polyphony.config import BUNDLED, transposed
-from experiments.polyphony.midi import LOWEST, parse_note, read_midi, write_midi
-from experiments.polyphony.rolls import read_rolls, to_roll
-from experiments.polyphony.voices import (
+from experiments.music.compose.baselines import independent_keys, markov_keys
+from experiments.music.compose.generate import draw_chord
+from experiments.music.compose.model import transposed
+from experiments.music.config import BUNDLED
+from experiments.music.data import read_rolls, to_roll
+from experiments.music.infill.data import (
     hidden_bars,
     hidden_span,
     hidden_voice,
     is_certain,
     to_voices,
 )
-from experiments.polyphony.voices import to_roll as of_voices
+from experiments.music.infill.data import to_roll as of_voices
+from experiments.music.midi import LOWEST, parse_note, read_midi, write_midi
 from tests.experiments import _small_music
 
 MAT = pathlib.Path(__file__).parents[3] / "shared" / "data" / "jsb_chorales" / "JSB_Chorales.mat"

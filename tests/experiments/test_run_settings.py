@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from birnn_jax import TrainState
-from experiments.runner.settings import RunSettings
+from experiments.runner.run.settings import RunSettings
 
 CHANGES = {
     "epochs": 3,

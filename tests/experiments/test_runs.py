@@ -20,14 +20,15 @@ from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
 from birnn_jax.checkpoint import Checkpoints
-from experiments import pos_tagging
-from experiments.runner import loop
-from experiments.runner.batches import Batches
-from experiments.runner.command import run_command
-from experiments.runner.folder import RunFolder
-from experiments.runner.journal import Journal, read_journal
-from experiments.runner.machines import OnDevices, OnMachines
-from experiments.runner.processes import Interrupted
+from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.pos_tagging import training as pos_tagging_training
+from experiments.runner.data.batches import Batches
+from experiments.runner.devices.machines import OnDevices, OnMachines
+from experiments.runner.devices.processes import Interrupted
+from experiments.runner.run import loop
+from experiments.runner.run.command import run_command
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import Journal, read_journal
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 
@@ -36,10 +37,7 @@ ONE_TRAINING = [
     *("bilm_leakage", "char_lm", "compare_cells", "deep_rnn", "gradient_flow", "memory_tasks"),
     *("ner", "pos_tagging", "sentiment", "speech", "translation"),
 ]
-GROUPED = [
-    *("imputation.commands", "polyphony.compose_commands", "polyphony.infill_commands"),
-    "series.commands",
-]
+GROUPED = ["music.compose", "music.infill", "time_series.classify", "time_series.impute"]
 TRAINING = ("Train", "Sweep", "Compare", "SourceTable")
 
 
@@ -299,7 +297,7 @@ def test_killed_tagger_goes_on_bit_for_bit(tmp_path, monkeypatch):
     for name in ["metrics.jsonl", "predictions.tsv", "mistakes.txt"]:
         assert (killed / name).read_bytes() == (unbroken / name).read_bytes()
     taggers = [
-        pos_tagging.load_tagger(RunFolder.open(path, experiment="pos_tagging"))
+        pos_tagging_training.load_tagger(RunFolder.open(path, experiment="pos_tagging"))
         for path in [killed, unbroken]
     ]
     jax.tree.map(np.testing.assert_array_equal, *[tagger.params for tagger in taggers])
@@ -328,7 +326,7 @@ def test_status_of_a_command_says_whether_it_goes_on(monkeypatch, capsys, failur
 
 @pytest.mark.parametrize("name", [*ONE_TRAINING, *GROUPED])
 def test_every_experiment_trains_on_any_devices(name):
-    module = importlib.import_module(f"experiments.{name}")
+    module = importlib.import_module(f"experiments.{name}.__main__")
     commands = [one for one in vars(module).values() if hasattr(one, "run")]
     training = [one for one in commands if one.__name__ in TRAINING]
     assert issubclass(module.Train, OnMachines)

@@ -9,20 +9,23 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import sentiment
-from experiments.runner.batches import pad
-from experiments.runner.folder import RunFolder
-from experiments.runner.parts import folds, read_parts
-from experiments.sentences.baseline import bag_of_words
-from experiments.sentences.config import (
-    TextConfig,
+from experiments.runner.data.batches import pad
+from experiments.runner.data.parts import folds, read_parts
+from experiments.runner.run.folder import RunFolder
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import data as sentiment_data
+from experiments.sentiment.baseline import bag_of_words
+from experiments.sentiment.config import TextConfig
+from experiments.sentiment.data import (
+    Text,
     build_text_vocabulary,
     encode_texts,
-    init_params,
+    read_texts,
+    split_text,
 )
-from experiments.sentences.findings import Judged, show, weighty_words
-from experiments.sentences.model import attention, classify
-from experiments.sentences.text import Text, read_texts, split_text
+from experiments.sentiment.model import attention, classify
+from experiments.sentiment.report import show, weighty_words
+from experiments.sentiment.training import Judged, init_params
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command, options
 
@@ -110,13 +113,13 @@ def test_cross_validation_tests_on_every_text_once(tmp_path):
     tested = []
     for fold in range(3):
         config = TextConfig(**TINY, train=path, folds=3, fold=fold)
-        parts = sentiment.read_data(config, QUIET)
+        parts = sentiment_data.read_data(config, QUIET)
         assert [len(parts[name]) for name in ("train", "dev", "test")] == [14, 2, 8]
         assert not {*parts["train"], *parts["dev"]} & {*parts["test"]}
         tested += [text.text for text in parts["test"]]
     assert len({*tested}) == 24
     with pytest.raises(ValueError, match="24 texts, too few for 25 folds"):
-        sentiment.read_data(TextConfig(train=path, folds=25), QUIET)
+        sentiment_data.read_data(TextConfig(train=path, folds=25), QUIET)
 
 
 @pytest.mark.parametrize("changes", [{"folds": 3, "fold": 3}, {"folds": 1}])

@@ -8,11 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import time_series
-from experiments.runner.settings import RunSettings
-from experiments.series.config import BUNDLED, SeriesConfig, make_training
-from experiments.series.problem import Labelled, describe, hold_out, read_series
-from experiments.series.ts_file import Series, read_ts
+from experiments.runner.run.settings import RunSettings
+from experiments.time_series import __main__ as time_series
+from experiments.time_series.classify.config import BUNDLED, SeriesConfig
+from experiments.time_series.classify.data import Labelled, describe, hold_out, read_series
+from experiments.time_series.classify.training import make_training
+from experiments.time_series.classify.ts_file import Series, read_ts
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
 

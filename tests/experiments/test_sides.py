@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import bilm_leakage
-from experiments.language import sides
-from experiments.language.sides_config import SidesConfig, init_sides, make_training, minibatches
-from experiments.language.sides_findings import TrainedSides, fill, sensitivity
-from experiments.language.text import Vocabulary, read_corpus
-from experiments.runner.folder import RunFolder
+from experiments.bilm_leakage import __main__ as bilm_leakage
+from experiments.bilm_leakage import data as sides_data
+from experiments.bilm_leakage import model as sides
+from experiments.bilm_leakage.config import SidesConfig
+from experiments.bilm_leakage.data import minibatches
+from experiments.bilm_leakage.report import sensitivity
+from experiments.bilm_leakage.training import TrainedSides, fill, init_sides, make_training
+from experiments.characters.data import Vocabulary, read_corpus
+from experiments.runner.run.folder import RunFolder
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -76,12 +79,12 @@ def test_gap_is_predicted_from_its_sides_and_never_from_itself(task, reads):
     loss = sides.make_loss(task, trained.config.models)
 
     def value(batch):
-        gapped = sides.with_gaps(batch, np.array([10]), gap=2, missing=V)
+        gapped = sides_data.with_gaps(batch, np.array([10]), gap=2, missing=V)
         assert gapped["hidden"][0].tolist() == [False] * 4 + [True] * 2 + [False] * 2
         return float(loss(trained.params, gapped, None)["loss"].mean)
 
     def logits(text):
-        gapped = sides.with_gaps(batch | {"inputs": text}, np.array([10]), gap=2, missing=V)
+        gapped = sides_data.with_gaps(batch | {"inputs": text}, np.array([10]), gap=2, missing=V)
         return sides.score_fresh(trained.config.models.fwd, trained.params, gapped["inputs"])[0, 4]
 
     def changes(place):

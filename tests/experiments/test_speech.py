@@ -6,11 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from experiments import speech
-from experiments.spoken.config import SpeechConfig
-from experiments.spoken.recordings import read_recordings, split
-from experiments.spoken.sounds import Recording
-from experiments.spoken.training import labels_of, make_batches, make_training
+from experiments.speech import __main__ as speech
+from experiments.speech.config import SpeechConfig
+from experiments.speech.data import labels_of, read_recordings, split
+from experiments.speech.sounds import Recording
+from experiments.speech.training import make_training
+from experiments.speech.utterances import make_batches
 from tests.experiments import _small_speech
 from tests.experiments._commands import command
 from tests.experiments._computed import computed

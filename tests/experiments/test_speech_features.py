@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
-from experiments.spoken.config import BUNDLED
-from experiments.spoken.features import Features, extract, mel_filters, num_frames, spectrum_of
-from experiments.spoken.recordings import read_recordings
+from experiments.speech.config import BUNDLED
+from experiments.speech.data import read_recordings
+from experiments.speech.features import Features, extract, mel_filters, num_frames, spectrum_of
 
 LENGTHS = np.array([700, 333, 120, 0])  # seven frames, two, less than one, none
 FRAMES = [7, 2, 1, 0]

@@ -5,15 +5,21 @@ import io
 
 import pytest
 
-from experiments import translation
-from experiments.bilingual.config import TranslationConfig, read_pairs
-from experiments.bilingual.model import (
-    Translator,
+from experiments.translation import __main__ as translation
+from experiments.translation.config import TranslationConfig
+from experiments.translation.data import (
+    Pair,
+    divide,
+    part_of,
+    read_columns,
+    read_pairs,
+    read_parallel,
 )
-from experiments.bilingual.pairs import Pair, divide, part_of, read_columns, read_parallel
-from experiments.bilingual.scores import by_length, score
-from experiments.bilingual.subwords import BEGIN, END, UNKNOWN, Subwords
-from experiments.bilingual.training import learn_lexicon, make_training
+from experiments.translation.encoding import learn_lexicon
+from experiments.translation.model import Translator
+from experiments.translation.scores import by_length, score
+from experiments.translation.subwords import BEGIN, END, UNKNOWN, Subwords
+from experiments.translation.training import make_training
 from tests.experiments import _small_translation
 from tests.experiments._commands import command
 from tests.experiments._computed import computed

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from birnn_jax import cross_entropy
-from experiments.bilingual.config import TranslationConfig
-from experiments.bilingual.model import (
+from experiments.translation.config import TranslationConfig
+from experiments.translation.encoding import Encoded, pad
+from experiments.translation.model import (
     advance,
     encode,
     foretell,
@@ -18,8 +19,8 @@ from experiments.bilingual.model import (
     log_probs_of,
     logits_of,
 )
-from experiments.bilingual.subwords import BEGIN, END
-from experiments.bilingual.training import Encoded, pad, smoothed
+from experiments.translation.subwords import BEGIN, END
+from experiments.translation.training import smoothed
 
 pytestmark = pytest.mark.slow
 

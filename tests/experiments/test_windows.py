@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.language.sides import PERIOD, Gaps, all_gaps
-from experiments.language.windows import Whole, Windows
+from experiments.bilm_leakage.data import PERIOD, Gaps, all_gaps
+from experiments.characters.windows import Whole, Windows
 
 TOKENS = np.random.default_rng(0).permutation(47).astype(np.int32)  # each token names its place
 PLACE = np.argsort(TOKENS)

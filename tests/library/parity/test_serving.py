@@ -12,9 +12,9 @@ import onnxruntime
 import pytest
 
 from birnn_jax import GRU, LSTM, Layer
-from experiments import pos_tagging
-from experiments.tagging.export import to_onnx
-from experiments.tagging.model import WordTagger, init_word_tagger, score
+from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.pos_tagging.export import to_onnx
+from experiments.words.model import WordTagger, init_word_tagger, score
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 

@@ -1,1 +1,0 @@
-"""Translation: pairs of sentences, subwords, an encoder and a decoder that attends to it."""

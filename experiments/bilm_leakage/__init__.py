@@ -1,0 +1,1 @@
+"""What a bidirectional network may be asked, and what it may not."""

@@ -1,0 +1,1 @@
+"""What language models over characters share: text, minibatches, model, generation."""

@@ -1,0 +1,112 @@
+"""Text made character by character, each drawn from what the model expects next."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.characters.model import CharModel, CharParams, initial_carry, score
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How a character is drawn."""
+
+    temperature: float = 1.0
+    """Divides the logits: below 1 safer, above 1 bolder, 0 always the likeliest character."""
+    top_k: int | None = None
+    """Draws among that many of the likeliest characters; among all if not given."""
+    top_p: float = 1.0
+    """Draws among the fewest characters whose probabilities add up to this (nucleus sampling);
+    after temperature and top_k."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature must be at least 0, got {self.temperature}.")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {self.top_k}.")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}.")
+
+
+def keep_top_k(logits: jax.Array, k: int | jax.Array) -> jax.Array:
+    """Logits `[V]` with all but the k highest at minus infinity; of equals the first is kept.
+
+    References:
+      Fan et al., Hierarchical Neural Story Generation, 2018.
+    """
+    return jnp.where(_ranks(logits) < k, logits, -jnp.inf)
+
+
+def keep_nucleus(logits: jax.Array, p: float) -> jax.Array:
+    """Logits `[V]` with all but the nucleus at minus infinity.
+
+    The nucleus is the fewest likeliest characters whose probabilities add up to p or more.
+
+    References:
+      Holtzman et al., The Curious Case of Neural Text Degeneration, 2020.
+    """
+    descending = jnp.sort(jax.nn.softmax(logits), descending=True)
+    likelier = jnp.cumsum(descending) - descending  # the sum over all that are likelier
+    return keep_top_k(logits, (likelier < p).sum())
+
+
+def draw(logits: jax.Array, drawing: Drawing, key: jax.Array) -> jax.Array:
+    """Draws one of V tokens from logits `[V]`; consumes `key`."""
+    if drawing.temperature == 0:
+        return logits.argmax()
+    logits = logits / drawing.temperature
+    if drawing.top_k is not None:
+        logits = keep_top_k(logits, drawing.top_k)
+    if drawing.top_p < 1:
+        logits = keep_nucleus(logits, drawing.top_p)
+    return jax.random.categorical(key, logits)
+
+
+def generate(
+    model: CharModel,
+    params: CharParams,
+    prefix: np.ndarray,
+    *,
+    length: int,
+    drawing: Drawing,
+    key: jax.Array,
+) -> Iterator[int]:
+    """Reads a prefix `[N]` and yields `length` more tokens, each as soon as it is drawn.
+
+    Token n is drawn with `fold_in(key, n)`. A model of both directions gets what there is, the
+    text so far.
+    """
+    hidden_size = params.w.shape[0] // (2 if model.direction == "both" else 1)
+    carry = initial_carry(model, hidden_size, 1)
+    for token in prefix[:-1]:
+        carry, _ = _step(model, drawing, params, carry, token, key, 0)
+    token = prefix[-1]
+    for number in range(length):
+        carry, token = _step(model, drawing, params, carry, token, key, number)
+        yield int(token)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "drawing"))
+def _step(
+    model: CharModel,
+    drawing: Drawing,
+    params: CharParams,
+    carry: Any,
+    token: jax.Array,
+    key: jax.Array,
+    number: jax.Array,
+) -> tuple[Any, jax.Array]:
+    """Reads one token, and draws what may follow it."""
+    carry, logits = score(model, params, jnp.asarray(token)[None, None], carry)
+    return carry, draw(logits[0, 0], drawing, jax.random.fold_in(key, number))
+
+
+def _ranks(logits: jax.Array) -> jax.Array:
+    """The place of each logit among all, from the highest; of equals the first comes first."""
+    return jnp.argsort(jnp.argsort(-logits, stable=True), stable=True)

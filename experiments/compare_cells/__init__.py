@@ -1,0 +1,1 @@
+"""All cells on one task, with equal numbers of parameters."""

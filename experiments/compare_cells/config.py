@@ -1,0 +1,100 @@
+"""The settings of a comparison: a tagger of a given number of recurrent parameters."""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Literal
+
+import birnn_jax
+from birnn_jax import Layer
+from experiments.compare_cells.model import count, solve_size
+from experiments.pos_tagging.config import BUNDLED, TaggingConfig
+from experiments.words.model import CELLS, CellName
+
+_POSITIVE = ("speller_parameters", "stack_parameters", "layers", "word_size", "character_size")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonConfig:
+    """Everything that decides the outcome of a run."""
+
+    data: pathlib.Path = BUNDLED
+    """Tagged sentences with parts train, dev and test, as in experiments.pos_tagging."""
+    cell: CellName = "lstm"
+    """Recurrent cell, of the characters and of the words."""
+    direction: Literal["both", "fwd"] = "both"
+    """Directions in which the words are read. Characters are always read in both."""
+    speller_parameters: int = 12_000
+    """Parameters of the recurrence over characters; its size follows from them."""
+    stack_parameters: int = 80_000
+    """Parameters of the recurrence over words; its size follows from them."""
+    layers: int = 1
+    """Recurrent layers over the words."""
+    word_size: int = 64
+    """Size of the embedding of a word."""
+    character_size: int = 16
+    """Size of the embedding of a character."""
+    epochs: int = 6
+    """Passes over the training data; dev is looked at four times on the way."""
+    tokens_per_batch: int = 512
+    """Words of a batch, padding included."""
+    learning_rate: float = 5e-3
+    """Highest learning rate of Adam, with the schedule of experiments.pos_tagging."""
+    seed: int = 0
+    """Seed of parameters, order of the data and dropout. The same seed gives the same run."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        for name in _POSITIVE:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        _ = self.tagging  # which refuses the rest
+
+    @property
+    def tagging(self) -> TaggingConfig:
+        """The settings of the tagger."""
+        speller_size, hidden_size = self.sizes
+        shared = {
+            name: getattr(self, name)
+            for name in (
+                *("cell", "direction", "layers", "word_size", "character_size", "epochs"),
+                *("tokens_per_batch", "learning_rate", "seed"),
+            )
+        }
+        return TaggingConfig(
+            **{part: self.data for part in ("train", "dev", "test")},
+            speller_size=speller_size,
+            hidden_size=hidden_size,
+            word_width=12,
+            buckets=1,
+            patience=self.epochs,
+            **shared,
+        )
+
+    @functools.cached_property
+    def sizes(self) -> tuple[int, int]:
+        """Hidden units of the speller and of the stack, in each direction."""
+        speller = solve_size(self._of_speller, self.speller_parameters)
+        return speller, solve_size(
+            functools.partial(self._of_stack, speller), self.stack_parameters
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Recurrent parameters of these sizes: near to what was asked for."""
+        speller, stack = self.sizes
+        return self._of_speller(speller) + self._of_stack(speller, stack)
+
+    def _of_speller(self, size: int) -> int:
+        return count(
+            lambda key: birnn_jax.init_bidirectional(
+                CELLS[self.cell], key, input_size=self.character_size, hidden_size=size
+            )
+        )
+
+    def _of_stack(self, speller_size: int, size: int) -> int:
+        layers = (Layer(CELLS[self.cell], direction=self.direction),) * self.layers
+        input_size = self.word_size + 2 * speller_size
+        return count(
+            lambda key: birnn_jax.init_stack(layers, key, input_size=input_size, hidden_size=size)
+        )

@@ -1,1 +1,0 @@
-"""Every cell on one task, with as many parameters each."""

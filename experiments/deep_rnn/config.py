@@ -1,0 +1,52 @@
+"""The settings of stacks of many layers."""
+
+import dataclasses
+import pathlib
+from typing import Any, Literal
+
+from experiments.characters.config import TATOEBA, LanguageConfig
+
+Change = Literal["plain", "residual", "layer_norm", "orthogonal", "all"]
+
+
+CHANGES: dict[Change, dict[str, Any]] = {
+    "plain": {},
+    "residual": {"residual": True},
+    "layer_norm": {"layer_norm": True},
+    "orthogonal": {"init": "orthogonal"},
+    "all": {"residual": True, "layer_norm": True, "init": "orthogonal"},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DepthConfig:
+    """What decides the outcome of a run; all else is as in the table of char_lm."""
+
+    text: pathlib.Path = TATOEBA
+    """The text: all of it is learned."""
+    layers: int = 6
+    """LSTMs on top of one another."""
+    change: Change = "all"
+    """What is different from a plain stack in the initialisation of torch.nn."""
+    hidden_size: int = 256
+    """Hidden units of each layer."""
+    epochs: int = 80
+    """Passes over the text."""
+    seed: int = 0
+    """Seed of the parameters."""
+
+    @property
+    def language(self) -> LanguageConfig:
+        """All settings of the model and of its training."""
+        # Connections and norms stand around the layers above the first.
+        changes = {k: v for k, v in CHANGES[self.change].items() if self.layers > 1 or k == "init"}
+        options: dict[str, Any] = {
+            name: getattr(self, name) for name in ("text", "layers", "epochs", "seed")
+        }
+        return LanguageConfig(
+            held_out=0.0,
+            cell="lstm",
+            hidden_size=self.hidden_size,
+            **options,
+            **changes,
+        )

@@ -1,1 +1,0 @@
-"""Language models over characters: text, minibatches, the model, generation, what it learned."""

@@ -1,0 +1,1 @@
+"""Tasks that need a memory, at growing lengths."""

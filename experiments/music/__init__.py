@@ -1,0 +1,1 @@
+"""Music of several voices."""

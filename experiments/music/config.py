@@ -1,0 +1,49 @@
+"""The settings that both models of music have in common."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import birnn_jax
+from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.data.files import DATA
+from experiments.runner.run.settings import RunSettings
+
+BUNDLED = DATA / "jsb_chorales_quarter.json.gz"
+
+
+CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RollSettings(RunSettings):
+    """Pieces, and how they are put into batches."""
+
+    data: pathlib.Path = BUNDLED
+    """Pieces: .json or .json.gz with lists of MIDI numbers, a .mat file of piano rolls, or a folder
+    with folders train, valid and test of MIDI files."""
+    frames_per_beat: int = 1
+    """Frames of a quarter note, of MIDI files; other files have their frames."""
+    transpose: int = 0
+    """In training a piece is moved up or down by so many semitones at most, anew in each batch. The
+    bundled chorales are in C major or A minor, all of them, and are best left there."""
+    frames_per_batch: int = 320
+    """Frames of a batch, padding included."""
+    buckets: int = 2
+    """Different lengths of padded batches, at most; each is compiled once."""
+    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    """Recurrent cell."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        super().__post_init__()
+        self.require_positive("frames_per_beat", "frames_per_batch", "buckets")
+        if self.transpose < 0:
+            raise ValueError(f"transpose must not be negative, got {self.transpose}.")
+
+    def batches(self, examples: Sequence[Any], lengths: Sequence[int], **options: Any) -> Batches:
+        """Batches of examples, in buckets chosen for pieces of the lengths given."""
+        buckets = bucket_lengths(lengths, self.buckets)
+        size = max(self.frames_per_batch, buckets[-1])
+        return Batches(examples, buckets=buckets, tokens_per_batch=size, **options)

@@ -1,0 +1,145 @@
+"""The commands of `python -m experiments.music infill`."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from experiments.music.compose.__main__ import DATA, NAME
+from experiments.music.data import read_rolls, test_rolls
+from experiments.music.infill.config import InfillConfig
+from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
+from experiments.music.infill.report import flat_measures, print_measures
+from experiments.music.infill.training import TrainedInfiller, load_infiller, make_training
+from experiments.music.midi import read_midi, write_midi
+from experiments.music.report import Strip, plot_rolls
+from experiments.runner.data.files import require_new
+from experiments.runner.devices.machines import OnMachines
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.run import loop
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import write_result
+from experiments.runner.run.tasks import open_run, start_run
+
+TASK = "infill"
+
+
+RUN = pathlib.Path("runs") / "music_infill"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(OnMachines):
+    """Train a model to fill in hidden notes, or go on with a training that was stopped.
+
+    To see what the second direction gives, train another with --direction fwd. The run folder gets
+    config.json, environment.json, metrics.jsonl, checkpoints, result.json and curves.png. A
+    training that was killed or interrupted goes on with the same command.
+    """
+
+    config: tyro.conf.OmitArgPrefixes[InfillConfig]
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
+
+    def run(self) -> None:
+        """Trains and reports."""
+        config, console = self.config, Console()
+        train, dev, test = (
+            read_rolls(config.data, part, config.frames_per_beat)
+            for part in ("train", "valid", "test")
+        )
+        folder = start_run(self.run_folder, NAME, TASK, config, DATA)
+        loop.fit(folder, make_training(config, train, dev), console)
+        measured = load_infiller(folder).measure(test)
+        print_measures(measured, console)
+        write_result(folder, flat_measures(measured))
+        panels = (
+            Panel("Loss, nats a hidden note", "loss"),
+            Panel("Hidden notes right", "accuracy", percent=True),
+        )
+        plot_curves(folder.path / "curves.png", read_journal(folder.path / "metrics.jsonl"), panels)
+        console.print(f"Everything is in {folder.path}; look at its curves.png.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure a trained model on the test part, each voice hidden in turn, and bars."""
+
+    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
+    """Run folder of the model."""
+    data: pathlib.Path | None = None
+    """Pieces, in the formats of train; those of the run if not given."""
+
+    def run(self) -> None:
+        """Measures and prints."""
+        folder = open_run(self.run_folder, NAME, TASK)
+        print_measures(load_infiller(folder).measure(test_rolls(folder, self.data)), Console())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fill:
+    """Hide a voice or a bar of a piece, and let trained models fill it in.
+
+    With several run folders, such as of one direction and of both, all of them fill in the same.
+    """
+
+    runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.arg(name="run")] = (RUN,)
+    """Run folders of the models. Of several the first writes the MIDI file."""
+    midi: pathlib.Path | None = None
+    """Where to write the piece with what was filled in; it must not exist yet."""
+    picture: pathlib.Path | None = None
+    """Where to draw the piece, and what each model made of it."""
+    piece: str = "1"
+    """A MIDI file, or the number of a piece of the test part of the data of the first run."""
+    voice: Literal["soprano", "alto", "tenor", "bass"] | None = None
+    """The voice to hide, throughout. If not given, a bar is hidden."""
+    bar: int = 4
+    """The bar to hide, in all voices; the first is 1."""
+
+    def run(self) -> None:
+        """Fills in, prints how much of it is as it was, writes and draws."""
+        if self.midi:
+            require_new(self.midi)
+        infillers = [load_infiller(open_run(path, NAME, TASK)) for path in self.runs]
+        roll = self._read(infillers[0])
+        voices = to_voices(roll)
+        hidden = self._hidden(voices, infillers[0].config.bar)
+        strips = [Strip("as it was", roll, _notes(voices, hidden))]
+        for number, infiller in enumerate(infillers):
+            filled = infiller.fill(voices, hidden)
+            same = (filled == voices)[hidden].mean()
+            words = f"filled in by direction {infiller.config.direction}: {same:.0%} as it was"
+            print(f"{self.runs[number]}: {words}, of {hidden.sum()} notes.")
+            made = _notes(filled, hidden)
+            strips.append(Strip(words, to_roll(filled), made, wrong=made & (roll == 0)))
+            if self.midi and number == 0:
+                write_midi(self.midi, to_roll(filled))
+        if self.picture:
+            plot_rolls(self.picture, strips, "hidden, filled in as it was")
+
+    def _read(self, infiller: TrainedInfiller) -> np.ndarray:
+        if not self.piece.isdecimal():
+            return read_midi(pathlib.Path(self.piece), infiller.config.frames_per_beat)
+        rolls = test_rolls(open_run(self.runs[0], NAME, TASK))
+        if not 1 <= int(self.piece) <= len(rolls):
+            raise ValueError(f"The test part has the pieces 1 to {len(rolls)}, got {self.piece}.")
+        return rolls[int(self.piece) - 1]
+
+    def _hidden(self, voices: np.ndarray, size: int) -> np.ndarray:
+        sounding = voices >= 0
+        if self.voice is not None:
+            return hidden_voice(len(voices), VOICES.index(self.voice)) & sounding
+        bars = -(-len(voices) // size)
+        if not 1 <= self.bar <= bars:
+            raise ValueError(f"The piece has the bars 1 to {bars}, got {self.bar}.")
+        hidden = hidden_span(len(voices), (self.bar - 1) * size, size) & sounding
+        if not hidden.any():
+            raise ValueError(f"Nothing sounds in bar {self.bar}: choose another.")
+        return hidden
+
+
+def _notes(voices: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The chosen notes of voices, `[T, 88]` bool."""
+    return to_roll(np.where(chosen, voices, -1)) > 0

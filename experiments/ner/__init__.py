@@ -1,0 +1,1 @@
+"""Named entities in real text, with a CRF."""

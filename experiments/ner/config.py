@@ -1,0 +1,67 @@
+"""The settings of a tagger of entities."""
+
+import dataclasses
+import pathlib
+from typing import Literal, NamedTuple
+
+from experiments.ner.model import EntityTagger
+from experiments.ner.schemes import Scheme, scheme_of
+from experiments.runner.data.files import DATA
+from experiments.words.config import FileSettings
+from experiments.words.data import Encoder, Vocabulary
+
+
+class Columns(NamedTuple):
+    """Which columns hold the word and its tag: 0 is the first, -1 the last."""
+
+    word: int = 0
+    tag: int = -1
+
+
+BUNDLED = DATA / "ner_wnut17.tsv.gz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EntityConfig(FileSettings):
+    """Everything that decides the outcome of a run."""
+
+    train: pathlib.Path = BUNDLED
+    """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
+    or .gz. Of a file with lines "# split = train" that part is read."""
+    word_column: int = 0
+    """Column of the word: 0 is the first."""
+    tag_column: int = -1
+    """Column of the tag: -1 is the last."""
+    scheme: Literal["auto", "BIO", "IOB1", "BIOES", "BMES"] = "auto"
+    """Scheme of the tags; auto finds it out by their letters, and takes BI for BIO."""
+
+    word_size: int = 100
+    """Size of the embedding of a word, which is looked up in lower case."""
+    hidden_size: int = 100
+    """Hidden units of each layer and direction."""
+    crf: bool = True
+    """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
+    every word gets its tag alone."""
+
+    recall_cost: float = 2.0
+    """Nats that training gives to "outside" at the words of an entity, so that it has to be more
+    certain of them: more entities are found, and more that are wrong."""
+
+    @property
+    def columns(self) -> Columns:
+        """Where word and tag stand."""
+        return Columns(self.word_column, self.tag_column)
+
+    @property
+    def named_scheme(self) -> Scheme | None:
+        """The scheme, None if it is to be found out."""
+        return None if self.scheme == "auto" else self.scheme
+
+    def model(self, vocabulary: Vocabulary) -> EntityTagger:
+        """The static part of the model."""
+        tags = tuple(vocabulary.tags)
+        return EntityTagger(self.tagger, tags, scheme_of(tags), self.crf, self.recall_cost)
+
+    def encoder(self, vocabulary: Vocabulary) -> Encoder:
+        """What turns sentences into arrays."""
+        return Encoder(vocabulary, min(self.word_width, vocabulary.longest_word))

@@ -1,0 +1,103 @@
+"""Tables and pictures of what a trained tagger of entities finds and what it misses."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.ner.schemes import OUTSIDE, split_tag
+from experiments.ner.scorer import Score, score_entities
+from experiments.ner.training import TrainedEntityTagger
+from experiments.runner.pictures.confusion import plot_confusion
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.run.folder import RunFolder, write_text
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import write_result
+from experiments.words.data import Sentence
+from experiments.words.report import aligned
+
+
+def finish(
+    folder: RunFolder, tagger: TrainedEntityTagger, test: Sequence[Sentence], console: Console
+) -> None:
+    """Tests the tagger, prints how it does, and leaves the results in the run folder."""
+    predicted = tagger.tag([sentence.words for sentence in test])
+    scores = print_scores(test, predicted, console)
+    write_predictions(folder, test, predicted)
+    wrong = [
+        mistakes(one, tags)
+        for one, tags in zip(test, predicted, strict=True)
+        if is_wrong(one, tags)
+    ]
+    write_text(folder.path / "mistakes.txt", "\n\n\n".join(wrong) + "\n")
+    overall = scores[""]
+    by_class = {f"f1_{name}": score.f1 for name, score in scores.items() if name}
+    metrics = {name: getattr(overall, name) for name in ("f1", "precision", "recall")}
+    write_result(folder, metrics | by_class)
+    records = read_journal(folder.path / "metrics.jsonl")
+    panels = [
+        Panel("Loss, nats a word", "loss", scale="log"),
+        Panel("F1 of entities", "f1", percent=True),
+    ]
+    plot_curves(folder.path / "curves.png", records, panels)
+    entities = [
+        [split_tag(tag)[1] or tag for row in rows for tag in row]
+        for rows in ([one.tags for one in test], predicted)
+    ]
+    plot_confusion(folder.path / "confusion.png", *entities)
+    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+
+
+def is_wrong(sentence: Sentence, predicted: Sequence[str]) -> bool:
+    """Whether a tag differs."""
+    return list(sentence.tags) != list(predicted)
+
+
+def write_predictions(
+    folder: RunFolder, test: Sequence[Sentence], predicted: Sequence[Sequence[str]]
+) -> None:
+    """Writes word, right tag and predicted tag, which is what conlleval reads."""
+    blocks = [
+        "".join("\t".join(row) + "\n" for row in zip(one.words, one.tags, tags, strict=True))
+        for one, tags in zip(test, predicted, strict=True)
+    ]
+    write_text(folder.path / "predictions.tsv", "\n".join(blocks))
+
+
+def print_scores(
+    test: Sequence[Sentence], predicted: Sequence[Sequence[str]], console: Console
+) -> dict[str, Score]:
+    """Prints precision, recall and F1, and a few sentences with their mistakes."""
+    gold = [one.tags for one in test]
+    scores = score_entities(gold, predicted)
+    console.print(table_of(scores, gold), highlight=False)
+    wrong = [pair for pair in zip(test, predicted, strict=True) if is_wrong(*pair)]
+    if wrong:
+        console.print(f"{len(wrong):,} sentences have a mistake; some of them:\n", highlight=False)
+    for pair in random.Random(0).sample(wrong, min(3, len(wrong))):
+        console.print(mistakes(*pair) + "\n", highlight=False, markup=False, soft_wrap=True)
+    return scores
+
+
+def table_of(scores: Mapping[str, Score], gold: Sequence[Sequence[str]]) -> Table:
+    """Precision, recall and F1, overall and by class."""
+    words = sum(map(len, gold))
+    table = Table(title=f"{len(gold):,} sentences, {words:,} words", title_justify="left")
+    for name in ("entities", "in the text", "found", "precision", "recall", "F1"):
+        table.add_column(name, justify="left" if name == "entities" else "right")
+    for name, score in scores.items():
+        shares = (f"{share:.2%}" for share in (score.precision, score.recall, score.f1))
+        table.add_row(name or "all", f"{score.present:,}", f"{score.found:,}", *shares)
+    return table
+
+
+def mistakes(sentence: Sentence, predicted: Sequence[str]) -> str:
+    """A sentence, its predicted tags, and below a wrong one the right one."""
+    right = [
+        "" if gold == tag else gold for gold, tag in zip(sentence.tags, predicted, strict=True)
+    ]
+    said = [
+        tag if gold or tag != OUTSIDE else "" for gold, tag in zip(right, predicted, strict=True)
+    ]
+    return aligned([["", *sentence.words], ["said", *said], ["right", *right]])

@@ -1,1 +1,0 @@
-"""Music of several voices: reading, going on with it, and filling in what is missing."""

@@ -1,0 +1,100 @@
+"""Files of data: read whole, or refused in one sentence."""
+
+import contextlib
+import gzip
+import io
+import json
+import pathlib
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+DATA = pathlib.Path(__file__).parents[2] / "data"  # what is bundled
+_LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
+
+
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Reads a file whole, unzipped where its name ends in .gz."""
+    with readable(path):
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"{path} unzips to more than {_LARGEST:,} bytes; give it unzipped.")
+    return content
+
+
+@contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
+    """Says in one sentence why the file cannot be read or unzipped, if it cannot."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder; a file was expected.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is named .gz but cannot be unzipped: {error}.") from None
+
+
+def read_utf8(path: pathlib.Path) -> str:
+    """Reads a text, without a byte order mark and with the line ends of Unix."""
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8 ({error.reason}).") from None
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an .npz file.
+
+    Raises:
+      ValueError: names the file, if it is not one or cannot be read.
+    """
+    content = read_bytes(path)
+    with parsed_as(path, "an .npz file"), np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@contextlib.contextmanager
+def parsed_as(path: pathlib.Path, what: str) -> Iterator[None]:
+    """Says in one sentence that the content of a file is not `what`.
+
+    For the parsers of other libraries, which do not promise what they raise on broken files.
+    """
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__name__
+        raise ValueError(f"{path} cannot be read as {what} ({name}: {error}).") from None
+
+
+def read_json(path: pathlib.Path, what: str) -> dict[str, Any]:
+    """Reads a JSON object; `what` says in a refusal what the file should be.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if the file is anything else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError:
+        raise FileNotFoundError(path) from None
+    except (ValueError, RecursionError, IsADirectoryError):
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not {what}.")
+    return content
+
+
+def require_new(path: pathlib.Path) -> None:
+    """Refuses to write over a file, or into a folder that does not exist."""
+    if path.exists():
+        raise ValueError(f"{path} exists already: give another name, or remove it first.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder: the file cannot be written there.")

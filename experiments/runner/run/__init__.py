@@ -1,0 +1,1 @@
+"""One run: its command line, settings, folder, training loop, journal and result."""

@@ -1,1 +1,0 @@
-"""Labels for whole sentences: reading, the model, what it found, a baseline."""

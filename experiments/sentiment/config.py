@@ -1,0 +1,42 @@
+"""The settings of a classifier of sentences."""
+
+import dataclasses
+import pathlib
+
+from experiments.runner.data.files import DATA
+from experiments.sentiment.model import Readout, TextClassifier
+from experiments.words.config import FileSettings
+
+BUNDLED = DATA / "sentiment_uci3000.tsv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextConfig(FileSettings):
+    """Everything that decides the outcome of a run."""
+
+    train: pathlib.Path = BUNDLED
+    """Training data: lines label<TAB>text, or label text, or part<TAB>label<TAB>source<TAB>text;
+    plain or .gz. Of a file with parts the part train is read."""
+    folds: int = 0
+    """With data that has no test part: into how many folds --train is divided, one to test on. 0
+    divides nothing."""
+    fold: int = 0
+    """Which of the folds to test on."""
+
+    hidden_size: int = 32
+    """Hidden units of each layer and direction."""
+    dropout: float = 0.5
+    """Rate of dropout before the stack and between its layers."""
+    readout: Readout = "attention"
+    """What becomes of the outputs for all words: the final states, the mean, the maximum, or a mean
+    weighted by attention."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        super().__post_init__()
+        if self.folds and not 0 <= self.fold < self.folds > 1:
+            raise ValueError(f"fold {self.fold} of {self.folds} folds cannot be tested on.")
+
+    def model(self) -> TextClassifier:
+        """The static part of the model."""
+        return TextClassifier(self.tagger, self.readout)

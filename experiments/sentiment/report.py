@@ -1,0 +1,144 @@
+"""Tables and pictures of what a trained classifier gets right, and on which words it rests."""
+
+import pathlib
+import statistics
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from experiments.runner.pictures.confusion import plot_confusion
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.style import BLUE
+from experiments.runner.run.folder import RunFolder, write_text
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import write_result
+from experiments.sentiment.baseline import bag_of_words
+from experiments.sentiment.data import Text
+from experiments.sentiment.training import Judged, TrainedClassifier
+
+_WIDTH = 95  # characters of a line
+
+
+def plot_attention(
+    path: pathlib.Path, sentences: Sequence[tuple[Sequence[str], Sequence[float], str]]
+) -> None:
+    """Draws words, weights and label of each sentence: the darker a word, the more it weighs."""
+    figure = Figure(figsize=(8.8, 0.3 * len(sentences) + 0.4))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.axis("off")
+    axes.set(xlim=(-14, _WIDTH + 2), ylim=(len(sentences), -1))
+    for line, (words, weights, label) in enumerate(sentences):
+        style = {"family": "monospace", "fontsize": 8.5, "va": "center", "parse_math": False}
+        axes.text(-13, line, label[:12], color="black", **style)
+        place = 0.0
+        for word, weight in zip(words, weights, strict=True):
+            if place + len(word) > _WIDTH:
+                axes.text(place, line, "...", **style)
+                break
+            box = {"facecolor": BLUE, "alpha": 0.7 * weight / max(weights), "lw": 0, "pad": 1.5}
+            axes.text(place, line, word, bbox=box, **style)
+            place += len(word) + 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks is a box
+        figure.savefig(path, dpi=150)
+
+
+_SHOWN = 12  # words and sentences
+
+
+_SEVERAL = 3
+
+
+def finish(
+    folder: RunFolder,
+    classifier: TrainedClassifier,
+    parts: dict[Any, list[Text]],
+    console: Console,
+) -> None:
+    """Tests the classifier and the baseline, and leaves the results in the run folder."""
+    judged = classifier.judge(parts["test"])
+    labels = bag_of_words(parts["train"], parts["dev"], parts["test"])
+    baseline = _share(
+        [text.label == label for text, label in zip(parts["test"], labels, strict=True)]
+    )
+    print_summary(judged, classifier, console, baseline)
+    rows = [f"{one.text.label}\t{one.label}\t{one.text.text}\n" for one in judged]
+    write_text(folder.path / "predictions.tsv", "".join(rows))
+    wrong = [show(one) for one in judged if not one.is_right]
+    write_text(folder.path / "mistakes.txt", "\n\n".join(wrong) + "\n")
+    accuracy = _share([one.is_right for one in judged])
+    write_result(folder, {"accuracy": accuracy, "bag_of_words": baseline})
+    plot_curves(
+        folder.path / "curves.png",
+        read_journal(folder.path / "metrics.jsonl"),
+        [
+            Panel("Loss, nats a sentence", "loss", scale="log"),
+            Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
+        ],
+    )
+    gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
+    plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")
+    if judged[0].weights:
+        chosen = [(one.text.words, one.weights or [], one.label) for one in judged[:_SHOWN]]
+        plot_attention(folder.path / "attention.png", chosen)
+    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+
+
+def print_summary(
+    judged: Sequence[Judged],
+    classifier: TrainedClassifier,
+    console: Console,
+    baseline: float | None = None,
+) -> None:
+    """Prints accuracies, and the words on which the attention rests most."""
+    usual = classifier.vocabulary.default_tag
+    table = Table(title=f"{len(judged):,} sentences", title_justify="left")
+    table.add_column("of test")
+    table.add_column("right", justify="right")
+    table.add_row("all sentences", f"{_share([one.is_right for one in judged]):.2%}")
+    if baseline is not None:
+        table.add_row("  by words and pairs of words alone", f"{baseline:.2%}")
+    table.add_row(
+        "  by the most frequent label", f"{_share([j.text.label == usual for j in judged]):.2%}"
+    )
+    console.print(table, highlight=False)
+    for label, words in weighty_words(judged).items() if judged[0].weights else ():
+        console.print(f"{label} rests on {', '.join(words)}.", highlight=False, markup=False)
+
+
+def weighty_words(judged: Sequence[Judged]) -> dict[str, list[str]]:
+    """For each label the words with most attention, each against an equal share of its sentence.
+
+    Of words that stand in several of the sentences that got the label.
+    """
+    shares: dict[str, dict[str, list[float]]] = {}
+    for one in judged:
+        of_label = shares.setdefault(one.label, {})
+        for word, weight in zip(one.text.words, one.weights or [], strict=False):
+            of_label.setdefault(word.lower(), []).append(weight * len(one.text.words))
+    return {label: _heaviest(shares[label]) for label in sorted(shares)}
+
+
+def _heaviest(shares: dict[str, list[float]]) -> list[str]:
+    means = {word: statistics.mean(s) for word, s in shares.items() if len(s) >= _SEVERAL}
+    return sorted(means, key=lambda word: -means[word])[:_SHOWN]
+
+
+def show(one: Judged) -> str:
+    """A text with its label, and the words that have more than their share of the attention."""
+    said = f"{one.label} ({one.probability:.0%}): {one.text.text}"
+    if not one.weights:
+        return said
+    order = np.argsort(one.weights)[::-1]
+    heavy = [i for i in order if one.weights[i] > 1 / len(one.weights)]
+    rests = ", ".join(f"{one.text.words[i]} {one.weights[i]:.0%}" for i in heavy)
+    return f"{said}\n  rests on {rests or 'all words alike'}"
+
+
+def _share(holds: Sequence[bool]) -> float:
+    return sum(holds) / len(holds)

@@ -1,1 +1,0 @@
-"""Whole series with one label each: reading, the model, what it gets right."""

@@ -1,0 +1,141 @@
+"""Recordings with what is said in them: a folder of wav files, or one .npz file of many.
+
+Two layouts of .npz, of N recordings one after the other, recording i being [offset[i]:offset[i+1]]:
+`pcm` [samples] int16 at 8 kHz, or `q` [frames, 13] int8 with `scale` and `lo`, MFCC as in
+`features`, (q + 127) * scale + lo. Beside them `label`, `speaker` and `index`, [N].
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.runner.data.files import parsed_as, read_arrays, read_utf8
+from experiments.runner.run.folder import RunFolder, write_text
+from experiments.speech.config import SpeechConfig
+from experiments.speech.folders import PARTS, part_of_index, read_folder
+from experiments.speech.sounds import Recording
+
+NPZ_RATE = 8000
+
+
+class Parts(NamedTuple):
+    """Recordings by what they are for."""
+
+    train: list[Recording]
+    dev: list[Recording]
+    test: list[Recording]
+
+
+def read_recordings(path: pathlib.Path, rate: int) -> list[Recording]:
+    """Reads all recordings, at `rate` samples a second.
+
+    Raises:
+      ValueError: names the file, and what is wrong with it.
+    """
+    if path.is_dir():
+        return read_folder(path, rate)
+    if path.suffix != ".npz":
+        raise ValueError(
+            f"{path} is neither a folder of wav files with transcripts nor an .npz file."
+        )
+    if rate != NPZ_RATE:
+        raise ValueError(f"{path} is at {NPZ_RATE} samples a second: leave --rate at that.")
+    return _read_npz(path)
+
+
+def split(recordings: Sequence[Recording], held_out_speaker: str | None) -> Parts:
+    """Parts as each recording says; with a held-out speaker, all that this one says is the test.
+
+    Raises:
+      ValueError: if a part is empty, or there is no such speaker.
+    """
+    by_part = {name: [one for one in recordings if one.part == name] for name in PARTS}
+    if held_out_speaker is not None:
+        speakers = sorted({one.speaker for one in recordings})
+        if held_out_speaker not in speakers:
+            raise ValueError(
+                f"There is no speaker {held_out_speaker!r}; there are {', '.join(speakers)}."
+            )
+        others = [one for one in recordings if one.speaker != held_out_speaker]
+        by_part = {
+            "train": [one for one in others if one.part != "dev"],
+            "dev": [one for one in others if one.part == "dev"],
+            "test": [one for one in recordings if one.speaker == held_out_speaker],
+        }
+    for name, part in by_part.items():
+        if not part:
+            raise ValueError(f"There is no recording for {name}: name a split for some.")
+    return Parts(**by_part)
+
+
+def _read_npz(path: pathlib.Path) -> list[Recording]:
+    arrays = read_arrays(path)
+    needed = {"offset", "label", "speaker", "index"}
+    kind = {"pcm"} if "pcm" in arrays else {"q", "scale", "lo"}
+    missing = sorted((needed | kind) - arrays.keys())
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; it has {', '.join(sorted(arrays))}.")
+    if "pcm" in arrays:
+        steps = arrays["pcm"]
+    else:
+        steps = (arrays["q"].astype(np.float32) + 127) * arrays["scale"] + arrays["lo"]
+    offset, names = arrays["offset"], arrays.get("speakers")
+    number = len(arrays["label"])
+    ends = np.r_[0, len(steps)]
+    if len(offset) != number + 1 or (offset[[0, -1]] != ends).any() or (np.diff(offset) < 1).any():
+        raise ValueError(f"{path}: offset does not fit its {number} labels.")
+    if any(len(arrays[name]) != number for name in ("speaker", "index")):
+        raise ValueError(f"{path}: speaker and index must be as many as its {number} labels.")
+    recordings = []
+    for i, label in enumerate(arrays["label"]):
+        speaker, index = arrays["speaker"][i], int(arrays["index"][i])
+        speaker = str(speaker if names is None else names[speaker])
+        recordings.append(
+            Recording(
+                name=f"{label}_{speaker}_{index}",
+                signal=steps[offset[i] : offset[i + 1]].astype(np.float32),
+                words=(str(label),),
+                speaker=speaker,
+                part=part_of_index(index),
+            )
+        )
+    return recordings
+
+
+def labels_of(config: SpeechConfig, train: Sequence[Recording]) -> list[str]:
+    """The words of training, each a label.
+
+    Raises:
+      ValueError: if a recording does not have one label with --task label.
+    """
+    if config.task == "label":
+        for one in train:
+            if len(one.words) != 1:
+                raise ValueError(
+                    f"{one.name} says {len(one.words)} words, but --task label takes one of each "
+                    "recording; give --task row."
+                )
+    return sorted({word for one in train for word in one.words})
+
+
+LABELS = "labels.json"
+
+
+def read_parts(config: SpeechConfig) -> Parts:
+    """The recordings of a run by what they are for."""
+    return split(read_recordings(config.data, config.rate), config.held_out_speaker)
+
+
+def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:
+    """Writes the labels beside the run."""
+    write_text(folder.path / LABELS, json.dumps(list(labels), ensure_ascii=False) + "\n")
+
+
+def load_labels(path: pathlib.Path) -> list[str]:
+    """Reads what `save_labels` wrote."""
+    text = read_utf8(path)
+    with parsed_as(path, "a list of labels"):
+        return [str(label) for label in json.loads(text)]

@@ -1,0 +1,1 @@
+"""Whole series with one label each."""

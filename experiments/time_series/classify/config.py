@@ -1,0 +1,70 @@
+"""The settings of a classifier of series."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+import birnn_jax
+from birnn_jax import Layer
+from experiments.runner.data.files import DATA
+from experiments.runner.run.settings import RunSettings
+from experiments.time_series.classify.model import SeriesModel
+
+BUNDLED = DATA / "japanese_vowels.npz"
+
+
+CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeriesConfig(RunSettings):
+    """Everything that decides the outcome of a run."""
+
+    train: pathlib.Path = BUNDLED
+    """Series to train on: a .ts file of the UEA and UCR archives, plain or .gz, or the bundled
+    .npz."""
+    test: pathlib.Path = BUNDLED
+    """Series for the test, looked at once, after training. Formats as for --train."""
+    dev_every: int = 10
+    """Every so manieth series of each class of --train decides which checkpoint is best, and is
+    not trained on."""
+
+    cell: Literal["elman", "gru", "lstm"] = "gru"
+    """Recurrent cell."""
+    direction: Literal["both", "fwd", "bwd"] = "both"
+    """Directions in which each layer reads."""
+    layers: int = 2
+    """Recurrent layers."""
+    hidden_size: int = 64
+    """Hidden units of each layer and direction."""
+    readout: Literal["final", "mean", "max", "attention"] = "mean"
+    """How the steps become one vector: see `birnn_jax.classifier`."""
+
+    dropout: float = 0.3
+    """Rate of dropout between layers."""
+    noise: float = 0.6
+    """Deviation of normal noise that is added to the values in training, which have deviation 1."""
+    series_per_batch: int = 16
+    """Series of the longest bucket in a batch; of shorter ones there are more."""
+    buckets: int = 2
+    """Different lengths of padded batches, at most; each is compiled once."""
+    epochs: int = 60
+    """Passes over the training data, at most."""
+    patience: int = 60
+    """Evaluations on dev without a new best before training stops early."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        super().__post_init__()
+        self.require_positive("layers", "hidden_size", "series_per_batch", "buckets")
+        self.require_rates("dropout")
+        if self.dev_every < 2:
+            raise ValueError(f"dev_every must be at least 2, got {self.dev_every}.")
+        if self.noise < 0:
+            raise ValueError(f"noise must not be negative, got {self.noise}.")
+
+    @property
+    def model(self) -> "SeriesModel":
+        """The static part of the model."""
+        layers = (Layer(CELLS[self.cell], direction=self.direction),) * self.layers
+        return SeriesModel(layers, self.readout, self.dropout, self.noise)

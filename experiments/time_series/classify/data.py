@@ -1,0 +1,132 @@
+"""A problem of classification: series to train on and to test, and what was seen in training."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.runner.data.batches import Batch, Source
+from experiments.runner.data.files import parsed_as, read_arrays, read_json
+from experiments.time_series.classify.ts_file import Series, read_ts
+
+_NPZ = ("x_{}", "len_{}", "y_{}")
+
+
+def read_series(path: pathlib.Path, split: str) -> list[Series]:
+    """Reads the part `split`, "train" or "test", of an .npz file, or the whole of a .ts file.
+
+    An .npz holds for each part x, the series one after the other `[sum of T, D]`, len, their
+    lengths, and y, their labels.
+
+    Raises:
+      ValueError: names the file for anything that cannot be read.
+    """
+    if path.suffix != ".npz":
+        return read_ts(path)
+    arrays = read_arrays(path)
+    names = [name.format(split) for name in _NPZ]
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}: it is not an .npz file of series.")
+    values, lengths, labels = (arrays[name] for name in names)
+    if not (values.ndim == 2 and lengths.ndim == 1 and lengths.shape == labels.shape):
+        raise ValueError(
+            f"{path}: {names[0]} must be [steps, D], {names[1]} and {names[2]} [N], got shapes "
+            f"{values.shape}, {lengths.shape} and {labels.shape}."
+        )
+    if not (lengths.dtype.kind in "iu" and (lengths > 0).all() and lengths.sum() == len(values)):
+        raise ValueError(f"{path}: {names[1]} must be positive and add up to {len(values)} steps.")
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise ValueError(f"{path}: {names[0]} must be finite numbers.")
+    parts = np.split(values.astype(np.float32), np.cumsum(lengths)[:-1])
+    return [Series(part, str(label)) for part, label in zip(parts, labels, strict=True)]
+
+
+def hold_out(series: Sequence[Series], every: int) -> tuple[list[Series], list[Series]]:
+    """Training and development: every so manieth series of each class is for development."""
+    seen: dict[str, int] = {}
+    train, dev = [], []
+    for one in series:
+        seen[one.label] = seen.get(one.label, 0) + 1
+        (dev if seen[one.label] % every == 0 else train).append(one)
+    if not dev:
+        raise ValueError(
+            f"No class has {every} series, so none is left to choose by: give a smaller "
+            "--dev-every."
+        )
+    return train, dev
+
+
+class Problem(NamedTuple):
+    """What a model knows of its training data: its classes, and the scale of each dimension."""
+
+    labels: list[str]
+    mean: list[float]
+    deviation: list[float]
+
+    def encode(self, series: Sequence[Series]) -> list[dict[str, np.ndarray]]:
+        """Series standardised: `values` `[T, D]`.
+
+        Raises:
+          ValueError: if the number of dimensions is not that of training.
+        """
+        for one in series:
+            if one.values.shape[1] != len(self.mean):
+                raise ValueError(
+                    f"The model was trained on series of {len(self.mean)} dimension(s), these have "
+                    f"{one.values.shape[1]}."
+                )
+        scale = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        return [{"values": (one.values - scale[0]) / scale[1]} for one in series]
+
+    def indices(self, series: Sequence[Series]) -> np.ndarray:
+        """The index of each label; -1 for one that training has not."""
+        places = {label: index for index, label in enumerate(self.labels)}
+        return np.array([places.get(one.label, -1) for one in series], np.int32)
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes JSON."""
+        path.write_text(json.dumps(self._asdict(), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "Problem":
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: if the file is something else.
+        """
+        what = "the problem of a classifier of series"
+        fields = read_json(path, what)
+        with parsed_as(path, what):
+            mean, deviation = ([float(value) for value in fields[n]] for n in cls._fields[1:])
+            return cls([str(label) for label in fields["labels"]], mean, deviation)
+
+
+def describe(series: Sequence[Series]) -> Problem:
+    """Of the training data; a dimension that never changes has a deviation of 1."""
+    steps = np.concatenate([one.values for one in series]).astype(np.float64)
+    deviation = steps.std(axis=0)
+    return Problem(
+        labels=sorted({one.label for one in series}),
+        mean=steps.mean(axis=0).tolist(),
+        deviation=np.where(deviation > 0, deviation, 1.0).tolist(),
+    )
+
+
+class Labelled:
+    """Batches with the label of each row; -1 for a row that is none."""
+
+    def __init__(self, batches: Source, labels: np.ndarray):
+        """Takes batches that say which example a row is, and the labels `[N]` of the examples."""
+        self._batches = batches
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        batch: Any = self._batches[index]
+        rows = batch["rows"]
+        return batch | {"labels": np.where(rows >= 0, self._labels[rows], -1).astype(np.int32)}

@@ -1,0 +1,67 @@
+"""Tables and pictures of what a classifier of series gets right."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.runner.pictures.confusion import plot_confusion
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import write_result
+from experiments.time_series.classify.training import TrainedClassifier
+from experiments.time_series.classify.ts_file import Series
+
+
+def finish(
+    folder: RunFolder, classifier: TrainedClassifier, test: Sequence[Series], console: Console
+) -> None:
+    """Tests the classifier, prints how it does, and leaves the results in the run folder."""
+    guessed = print_summary(classifier, test, console)
+    gold = [one.label for one in test]
+    usual = max(classifier.problem.labels, key=gold.count)
+    metrics = {
+        "accuracy": share_right(gold, guessed),
+        "largest_class": gold.count(usual) / len(gold),
+    }
+    write_result(folder, metrics)
+    records = read_journal(folder.path / "metrics.jsonl")
+    panels = (
+        Panel("Loss, nats a series", "loss", scale="log"),
+        Panel("Series right", "accuracy", percent=True),
+    )
+    plot_curves(folder.path / "curves.png", records, panels)
+    plot_confusion(folder.path / "confusion.png", gold, guessed, items="series")
+    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+
+
+def print_summary(
+    classifier: TrainedClassifier, series: Sequence[Series], console: Console
+) -> list[str]:
+    """Prints accuracy overall and of each class; returns the class given to each series."""
+    labels = classifier.problem.labels
+    guessed = [labels[k] for k in classifier.classify(series).argmax(axis=1)]
+    gold = [one.label for one in series]
+    table = Table(title=f"{len(series):,} series", title_justify="left")
+    for name, justify in (("class", "left"), ("series", "right"), ("right", "right")):
+        table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
+    for label in sorted(set(gold)):
+        of_label = [guess for guess, truth in zip(guessed, gold, strict=True) if truth == label]
+        right = share_right([label] * len(of_label), of_label)
+        table.add_row(label, f"{len(of_label):,}", f"{right:.2%}")
+    table.add_row("all", f"{len(gold):,}", f"{share_right(gold, guessed):.2%}")
+    console.print(table, highlight=False)
+    strange = sorted(set(gold) - set(labels))
+    if strange:
+        console.print(
+            f"Training has no class {', '.join(strange)}: those series count as wrong.",
+            highlight=False,
+        )
+    return guessed
+
+
+def share_right(gold: Sequence[str], guessed: Sequence[str]) -> float:
+    """The share of labels that were guessed right."""
+    return float(np.mean([a == b for a, b in zip(gold, guessed, strict=True)]))

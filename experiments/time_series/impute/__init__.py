@@ -1,0 +1,1 @@
+"""Missing values of a series of measurements."""

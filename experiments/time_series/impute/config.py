@@ -1,0 +1,62 @@
+"""The settings of a model that fills in missing values."""
+
+import dataclasses
+import pathlib
+
+from experiments.runner.run.settings import RunSettings
+from experiments.time_series.impute.model import Direction, ImputeModel
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImputeConfig(RunSettings):
+    """Everything that decides the outcome of a run."""
+
+    table: pathlib.Path
+    """Measurements: comma-separated text, plain or .gz, a line of column names first, then a row a
+    step of time, its time in the first column. Values may be missing."""
+    dev_from: str = ""
+    """Time at which the rows for development begin; after six tenths of all if not given. Rows
+    before it are trained on."""
+    test_from: str = ""
+    """Time at which the rows for the test begin; after eight tenths of all if not given."""
+    steps: int = 48
+    """Steps of a window."""
+    hidden: float = 0.1
+    """Share of the observed values that is hidden in every part, once and for all."""
+
+    direction: Direction = "both"
+    """Directions in which a window is read."""
+    hidden_size: int = 64
+    """Hidden units of each direction."""
+    consistency: float = 0.1
+    """Weight of the difference between the estimates of both directions in the loss."""
+    concealed: float = 0.0
+    """Share of the values seen that is concealed in training, afresh in each batch."""
+    anywhere: bool = True
+    """Whether windows may begin anywhere in training, and not only where the part was cut."""
+    windows_per_batch: int = 32
+    """Windows of a batch."""
+    epochs: int = 200
+    """Passes over the training data, at most."""
+    epochs_per_evaluation: int = 10
+    """Passes from one evaluation on dev, and one checkpoint, to the next."""
+    patience: int = 40
+    """Evaluations on dev without a new best before training stops early."""
+    learning_rate: float = 5e-3
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
+    to nothing at its end."""
+    clip_norm: float = 5.0
+    """Longest gradient; a longer one is scaled down."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        super().__post_init__()
+        self.require_positive("steps", "hidden", "hidden_size", "windows_per_batch")
+        self.require_rates("hidden", "concealed")
+        if self.consistency < 0:
+            raise ValueError(f"consistency must not be negative, got {self.consistency}.")
+
+    @property
+    def model(self) -> "ImputeModel":
+        """The static part of the model."""
+        return ImputeModel(self.direction, self.consistency)

@@ -1,0 +1,113 @@
+"""The settings of a translator."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from birnn_jax import Layer
+from experiments.runner.data.files import DATA
+from experiments.runner.run.settings import RunSettings, require
+from experiments.translation.model import CELLS, Attention, Translator
+
+BUNDLED = DATA / "mt_tatoeba_en_zh_5k.tsv.gz"
+
+
+FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
+
+
+BleuTokens = Literal["13a", "zh", "char", "none"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TranslationConfig(RunSettings):
+    """Everything that decides the outcome of a run."""
+
+    data: pathlib.Path = BUNDLED
+    """Pairs in tab-separated columns: source, target[, ...] or split, source, target[, ...]; plain
+    or .gz. Not read if --source is given."""
+    source: pathlib.Path | None = None
+    """Sentences of the source language, one a line."""
+    target: pathlib.Path | None = None
+    """Their translations, on the same lines."""
+    dev_source: pathlib.Path | None = None
+    """The same of development data; without, a tenth of --source and --target, and one for test."""
+    dev_target: pathlib.Path | None = None
+    """Their translations."""
+    test_source: pathlib.Path | None = None
+    """The same of test data."""
+    test_target: pathlib.Path | None = None
+    """Their translations."""
+    reverse: bool = False
+    """Translates from the target language to the source language."""
+
+    source_subwords: int = 1000
+    """Subwords of the source language, at most."""
+    target_subwords: int = 3000
+    """Subwords of the target language, at most."""
+    cell: Literal["gru", "lstm"] = "gru"
+    """Recurrent cell, of encoder and decoder."""
+    attention: Attention = "multiplicative"
+    """How the decoder looks at the source: a score of a small network (Bahdanau et al.), a bilinear
+    form (Luong et al.), or not at all but through one fixed vector."""
+    layers: int = 1
+    """Recurrent layers of the encoder, in both directions; the decoder has one."""
+    embedding_size: int = 96
+    """Size of the embedding of a subword."""
+    hidden_size: int = 128
+    """Hidden units of each layer and direction."""
+    dropout: float = 0.3
+    """Rate of dropout of embeddings, between layers, and before the softmax layer."""
+    label_smoothing: float = 0.1
+    """Share of the probability that the target of training gives to all subwords alike."""
+    teacher_forcing: float = 1.0
+    """Probability at the end of the run that the decoder reads the right subword, and not its own;
+    it falls to that from 1, in proportion to the steps."""
+
+    epochs: int = 20
+    """Passes over the training data, at most."""
+    learning_rate: float = 3e-3
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
+    to nothing at its end."""
+    batch_size: int = 64
+    """Pairs of a batch."""
+    patience: int = 5
+    """Evaluations on dev without a new best before training stops early."""
+    beam_width: int = 5
+    """Hypotheses of the beam search."""
+    length_penalty: float = 1.0
+    """Strength of the length penalty of the beam search; 0 is none."""
+    bleu_tokens: BleuTokens = "zh"
+    """How sacreBLEU cuts sentences into words: "13a", "zh" (Chinese characters, else as 13a),
+    "char", or "none" where the files are cut already."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        super().__post_init__()
+        self.require_positive("source_subwords", "target_subwords", "layers", "beam_width")
+        self.require_positive("embedding_size", "hidden_size", "batch_size")
+        self.require_rates("dropout", "label_smoothing")
+        require(0 <= self.teacher_forcing <= 1, "teacher_forcing must be from 0 to 1")
+        require(self.length_penalty >= 0, "length_penalty must not be negative")
+        for name in ("", "dev_", "test_"):
+            sides = [getattr(self, f"{name}{side}") for side in ("source", "target")]
+            require(
+                (sides[0] is None) == (sides[1] is None),
+                f"{name}source and {name}target must be given together",
+            )
+        parts = [getattr(self, f"{name}source") is None for name in ("", "dev_", "test_")]
+        require(
+            parts in ([True] * 3, [False, True, True], [False] * 3),
+            "dev_source and test_source must be given together, and with source",
+        )
+
+    @property
+    def model(self) -> Translator:
+        """The static part of the model."""
+        cell = CELLS[self.cell]
+        return Translator(
+            cell=cell,
+            layers=(Layer(cell),) * self.layers,
+            attention=self.attention,
+            dropout=self.dropout,
+            scheduled=self.teacher_forcing < 1,
+        )

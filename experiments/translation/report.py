@@ -1,0 +1,211 @@
+"""Tables and pictures of what a trained translator does."""
+
+import json
+import pathlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from experiments.runner.data.files import parsed_as, read_utf8
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILION,
+    label_lines,
+    median_line,
+    tidy,
+)
+from experiments.runner.run.folder import RunFolder, write_text
+from experiments.runner.run.journal import read_journal
+from experiments.runner.run.results import write_result
+from experiments.translation.data import Pair
+from experiments.translation.scores import OfLength, Scores, length_of, score
+from experiments.translation.search import Search
+from experiments.translation.training import TrainedTranslator
+
+_COLORS = {"additive": BLUE, "multiplicative": GREEN, "none": VERMILION}
+
+
+_NAMES = {"additive": "additive", "multiplicative": "multiplicative", "none": "fixed vector"}
+
+
+class Alignment(NamedTuple):
+    """What the decoder looked at while it wrote each subword."""
+
+    source: Sequence[str]
+    target: Sequence[str]
+    weights: np.ndarray  # [N, T]
+
+
+def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool:
+    """Draws weights of attention: a row for each subword written, a column for each one read.
+
+    Returns:
+      Whether a font of this machine has every character.
+    """
+    columns = min(2, len(alignments))
+    rows = -(-len(alignments) // columns)
+    figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")
+    font = font_manager.FontProperties(family=_families())
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    image = None
+    for axes, one in zip(panels, alignments, strict=False):
+        image = axes.imshow(one.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        options = {"fontproperties": font, "fontsize": 9}
+        axes.set_xticks(
+            range(len(one.source)), _shown(one.source), rotation=60, ha="left", **options
+        )
+        axes.set_yticks(range(len(one.target)), _shown(one.target), **options)
+        axes.xaxis.set_ticks_position("top")
+        axes.tick_params(length=0)
+        axes.spines[:].set_color(GREY)
+    for axes in panels[len(alignments) :]:
+        axes.set_visible(False)
+    if image is not None:
+        figure.colorbar(image, ax=figure.axes, shrink=0.4, label="weight; each row adds up to 1")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(path, dpi=150)
+    return not any("missing from" in str(one.message) for one in caught)
+
+
+def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLength]]]) -> None:
+    """Draws BLEU over the length of the source, for the runs of each kind of attention."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    ends = []
+    for kind, runs in groups.items():
+        lengths = [one.length for one in runs[0]]
+        bleus = np.array([[one.bleu for one in run] for run in runs])
+        end = median_line(axes, lengths, bleus, _COLORS[kind], "o-")
+        ends.append((*end, _NAMES[kind], _COLORS[kind]))
+    axes.set(
+        title="BLEU by the length of the source sentence",
+        xlabel="words of the source, mean of a class of sentences",
+        ylabel="BLEU",
+        ylim=(0, None),
+    )
+    tidy(axes)
+    label_lines(axes, ends)
+    figure.savefig(path, dpi=150)
+
+
+def _shown(pieces: Sequence[str]) -> list[str]:
+    """Subwords as words, "_" for the space before them."""
+    return [piece.replace("▁", "_") for piece in pieces]
+
+
+def _families() -> list[str]:
+    """Fonts to look for characters in: the usual one, then those with Chinese and Japanese."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei")
+    wanted += ("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "SimHei")
+    wanted += ("Droid Sans Fallback", "Arial Unicode MS")
+    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
+
+
+TRANSLATIONS = "translations.jsonl"
+
+
+_SHOWN = 4
+
+
+_NO_FONT = (
+    "No font of this machine has all characters of the picture: install one, such as Noto Sans CJK."
+)
+
+
+def finish(
+    folder: RunFolder, translator: TrainedTranslator, test: Sequence[Pair], console: Console
+) -> None:
+    """Tests the translator, prints how it does, and leaves the results in the run folder."""
+    sources = [pair.source for pair in test]
+    found = translator.translate(sources)
+    greedy = translator.translate(sources, Search(1, 0.0))
+    scores = {"beam": measure(found, test, translator), "greedy": measure(greedy, test, translator)}
+    print_summary(scores, console)
+    for pair, one in list(zip(test, found, strict=True))[:_SHOWN]:
+        lines = f"{pair.source}\n  found: {one}\n  right: {pair.target}"
+        console.print(lines, highlight=False, markup=False, soft_wrap=True)
+    records = [{**pair._asdict(), "found": one} for pair, one in zip(test, found, strict=True)]
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    write_text(folder.path / TRANSLATIONS, lines)
+    write_result(folder, metrics_of(scores))
+    plot_curves(
+        folder.path / "curves.png",
+        read_journal(folder.path / "metrics.jsonl"),
+        [
+            Panel("Loss, nats a subword", "loss", scale="log"),
+            Panel("Subwords right, after right ones", "accuracy", percent=True),
+        ],
+    )
+    pictures = "curves.png"
+    if translator.config.attention != "none":
+        pictures += " and alignments.png"
+        draw_alignments(folder.path / "alignments.png", translator, examples(test), console)
+    console.print(f"Everything is in {folder.path}; look at its {pictures}.", highlight=False)
+
+
+def measure(found: Sequence[str], test: Sequence[Pair], translator: TrainedTranslator) -> Scores:
+    """BLEU and chrF of translations."""
+    return score(found, [pair.target for pair in test], translator.config.bleu_tokens)
+
+
+def metrics_of(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """The metrics of result.json, of 100."""
+    return {
+        "bleu": scores["beam"].bleu,
+        "chrf": scores["beam"].chrf,
+        "greedy_bleu": scores["greedy"].bleu,
+        "greedy_chrf": scores["greedy"].chrf,
+    }
+
+
+def print_summary(scores: Mapping[str, Scores], console: Console) -> None:
+    """Prints BLEU and chrF of each search, and how they were measured."""
+    table = Table()
+    for name in ("search", "BLEU", "chrF"):
+        table.add_column(name)
+    for search, one in scores.items():
+        table.add_row(search, f"{one.bleu:.2f}", f"{one.chrf:.2f}")
+    console.print(table)
+    console.print(f"sacreBLEU {scores['beam'].signature}", highlight=False)
+
+
+def examples(pairs: Sequence[Pair], number: int = 4) -> list[Pair]:
+    """The first pairs that are longer than most, to look at."""
+    lengths = sorted(length_of(pair.source) for pair in pairs)
+    long = lengths[3 * len(lengths) // 4]
+    return [pair for pair in pairs if length_of(pair.source) >= long][:number]
+
+
+def draw_alignments(
+    path: pathlib.Path, translator: TrainedTranslator, pairs: Sequence[Pair], console: Console
+) -> None:
+    """Draws where the translator looks while it writes its own translations."""
+    found = translator.translate([pair.source for pair in pairs])
+    shown = [
+        Alignment(*translator.align(pair.source, one))
+        for pair, one in zip(pairs, found, strict=True)
+    ]
+    if not plot_alignments(path, [one for one in shown if one.weights.size]):
+        console.print(_NO_FONT)
+
+
+def read_translations(folder: RunFolder) -> list[tuple[Pair, str]]:
+    """The test of a run, with what was found for it."""
+    path = folder.path / TRANSLATIONS
+    if not path.exists():
+        raise ValueError(f"{folder.path} has no {TRANSLATIONS}: let its run end first.")
+    lines = read_utf8(path).removesuffix("\n").split("\n")
+    with parsed_as(path, "lines of JSON, each with source, target and found"):
+        records = [json.loads(line) for line in lines]
+        return [(Pair(one["source"], one["target"]), str(one["found"])) for one in records]

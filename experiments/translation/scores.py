@@ -1,0 +1,81 @@
+"""BLEU and chrF by sacreBLEU, of whole test sets and of sentences of each length."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import sacrebleu
+
+from experiments.translation.data import Pair
+
+_FEWEST = 30  # sentences in a class of lengths, below which its BLEU says little
+
+
+class Scores(NamedTuple):
+    """Of translations against their references, of 100."""
+
+    bleu: float
+    chrf: float
+    signature: str  # of sacreBLEU: what was measured, and by which version
+
+
+class OfLength(NamedTuple):
+    """The score of the sentences of some lengths."""
+
+    length: float  # mean number of words, or of characters where there are no spaces
+    bleu: float
+    sentences: int
+
+
+def score(translations: Sequence[str], references: Sequence[str], tokens: str) -> Scores:
+    """Scores a test set; `tokens` is how sacreBLEU cuts sentences into words.
+
+    References:
+      Post, A Call for Clarity in Reporting BLEU Scores, 2018; Popovic, chrF, 2015.
+    """
+    bleu = sacrebleu.BLEU(tokenize=tokens)
+    chrf = sacrebleu.CHRF()
+    return Scores(
+        bleu.corpus_score(translations, [references]).score,
+        chrf.corpus_score(translations, [references]).score,
+        str(bleu.get_signature()),
+    )
+
+
+def length_of(sentence: str) -> int:
+    """Words of a sentence, or characters where it has no spaces.
+
+    Example:
+      >>> length_of("I quit ."), length_of("我不干了。")
+      (3, 5)
+    """
+    words = sentence.split()
+    return len(words) if len(words) > 1 else len(sentence.strip())
+
+
+def by_length(
+    translations: Sequence[str], pairs: Sequence[Pair], tokens: str, classes: int
+) -> list[OfLength]:
+    """BLEU of the shortest sources to the longest, in classes of about as many sentences.
+
+    Sentences of one length are in one class; a class has 30 sentences or more.
+    """
+    lengths = [length_of(pair.source) for pair in pairs]
+    least = max(len(pairs) // classes, _FEWEST)
+    groups: list[list[int]] = [[]]
+    for length in sorted(set(lengths)):
+        if len(groups[-1]) >= least:
+            groups.append([])
+        groups[-1] += [row for row, one in enumerate(lengths) if one == length]
+    if len(groups) > 1 and len(groups[-1]) < _FEWEST:
+        last = groups.pop()
+        groups[-1] += last
+    return [
+        OfLength(
+            sum(lengths[row] for row in rows) / len(rows),
+            score(
+                [translations[row] for row in rows], [pairs[row].target for row in rows], tokens
+            ).bleu,
+            len(rows),
+        )
+        for rows in groups
+    ]

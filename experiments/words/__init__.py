@@ -1,0 +1,1 @@
+"""What models over words share: vocabulary, vectors of words, a tagger."""

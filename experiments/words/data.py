@@ -1,0 +1,172 @@
+"""Sentences of words, and what a model of words knows of its training data.
+
+Word embeddings are looked up in lower case; case is left to the characters.
+"""
+
+import collections
+import json
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.runner.data.files import read_json
+
+
+class Sentence(NamedTuple):
+    """Words with their tags, and the lines they were read from."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+UNKNOWN_WORD = 0
+
+
+NO_CHARACTER, UNKNOWN_CHARACTER = 0, 1
+
+
+class Vocabulary(NamedTuple):
+    """Index of every known word, character and tag, and counts of words in training."""
+
+    counts: dict[str, int]  # of lower-cased words; the index of a word is its position plus one
+    characters: list[str]  # the index of a character is its position plus two
+    tags: list[str]
+    usual_tag: dict[str, str]  # of every word seen in training, in its own case
+    default_tag: str
+
+    @property
+    def num_words(self) -> int:
+        """Rows of the table of words, the unknown word included."""
+        return len(self.counts) + 1
+
+    @property
+    def num_characters(self) -> int:
+        """Rows of the table of characters, none and unknown included."""
+        return len(self.characters) + 2
+
+    @property
+    def longest_word(self) -> int:
+        """Characters of the longest word of training; 1 if it is a text of characters."""
+        return max(map(len, self.usual_tag))
+
+    def guess(self, word: str) -> str:
+        """The baseline: the most frequent tag of the word, of all words where it is unknown."""
+        return self.usual_tag.get(word, self.default_tag)
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the vocabulary as JSON."""
+        path.write_text(json.dumps(self._asdict(), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "Vocabulary":
+        """Reads what `save` wrote.
+
+        Raises:
+          ValueError: if the file is something else.
+        """
+        what = "the vocabulary of a tagger"
+        try:
+            fields = read_json(path, what)
+            vocabulary = cls(**fields)
+        except FileNotFoundError:
+            raise ValueError(f"{path} does not exist: the run has lost its vocabulary.") from None
+        except TypeError:
+            raise ValueError(f"{path} is not {what}.") from None
+        kinds = (dict, list, list, dict, str)
+        values = (vocabulary.counts, vocabulary.characters, vocabulary.tags, vocabulary.usual_tag)
+        pairs = zip((*values, vocabulary.default_tag), kinds, strict=True)
+        if not all(isinstance(value, kind) for value, kind in pairs):
+            raise ValueError(f"{path} is not {what}.")
+        return vocabulary
+
+
+def build_vocabulary(sentences: Sequence[Sentence]) -> Vocabulary:
+    """Counts the training sentences. Ties go to what came first."""
+    counts: collections.Counter[str] = collections.Counter()
+    tags: collections.Counter[str] = collections.Counter()
+    tags_of: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for sentence in sentences:
+        for word, tag in zip(sentence.words, sentence.tags, strict=True):
+            counts[word.lower()] += 1
+            tags[tag] += 1
+            tags_of[word][tag] += 1
+    return Vocabulary(
+        counts=dict(counts),
+        characters=sorted({character for word in tags_of for character in word}),
+        tags=sorted(tags),
+        usual_tag={word: seen.most_common(1)[0][0] for word, seen in tags_of.items()},
+        default_tag=tags.most_common(1)[0][0],
+    )
+
+
+class Encoder:
+    """Turns sentences into arrays, one row a word."""
+
+    def __init__(self, vocabulary: Vocabulary, word_width: int):
+        """Words keep `word_width` characters; of a longer word, as many from either end."""
+        self._width = word_width
+        self._counts = vocabulary.counts
+        self._word = {word: i for i, word in enumerate(vocabulary.counts, start=1)}
+        self._character = {c: i for i, c in enumerate(vocabulary.characters, start=2)}
+        self._tag = {tag: i for i, tag in enumerate(vocabulary.tags)}
+
+    def indices(self) -> dict[str, Any]:
+        """All that `encode_words` looks up, and the tags that the model answers with."""
+        return {
+            "words": self._word,
+            "characters": self._character,
+            "tags": list(self._tag),
+            "word_width": self._width,
+        }
+
+    def encode_all(self, sentences: Sequence[Sentence]) -> list[dict[str, np.ndarray]]:
+        """Encodes sentences with their tags.
+
+        Returns:
+          labels: `[T]`, index of each tag, -1 for a tag that training does not have.
+          and what `encode_words` returns.
+        """
+        return [
+            {
+                **self.encode_words(sentence.words),
+                "labels": np.array([self._tag.get(tag, -1) for tag in sentence.tags], np.int32),
+            }
+            for sentence in sentences
+        ]
+
+    def encode_words(self, words: Sequence[str]) -> dict[str, np.ndarray]:
+        """Encodes one sentence of T words.
+
+        Returns:
+          words: `[T]`, index of each word, 0 where unknown.
+          counts: `[T]`, how often training has each word.
+          characters: `[T, W]`, indices of the characters of each word, 0 after its end.
+        """
+        lowered = [word.lower() for word in words]
+        return {
+            "words": np.array([self._word.get(w, UNKNOWN_WORD) for w in lowered], np.int32),
+            "counts": np.array([self._counts.get(w, 0) for w in lowered], np.float32),
+            "characters": np.stack([self._spell(word) for word in words]),
+        }
+
+    def _spell(self, word: str) -> np.ndarray:
+        if len(word) > self._width:
+            half = self._width // 2
+            word = word[: self._width - half] + word[len(word) - half :]
+        spelled = np.full([self._width], NO_CHARACTER, np.int32)
+        spelled[: len(word)] = [self._character.get(c, UNKNOWN_CHARACTER) for c in word]
+        return spelled
+
+
+def split_words(lines: Iterable[str]) -> list[list[str]]:
+    """Splits sentences at spaces."""
+    sentences = [line.split() for line in lines]
+    for number, words in enumerate(sentences, start=1):
+        if not words:
+            raise ValueError(f"Sentence {number} is empty: there is no word to tag.")
+    if not sentences:
+        raise ValueError("There is no sentence to tag.")
+    return sentences
