@@ -16,12 +16,12 @@ from jax.typing import DTypeLike
 from ._core.dtypes import cast_floating
 from ._core.masks import Lengths
 from ._core.types import Bi, Carry, Cell, Params
+from ._recurrence.backends import BackendName
 from ._recurrence.bidirectional import Merge, bidirectional, init_bidirectional
-from ._recurrence.run import Residuals
+from ._recurrence.directions import ResidualsName
 from ._recurrence.scan_cell import scan_cell
 from ._stacks.layer import Layer
 from ._stacks.stack import init_stack, stack, uses_key
-from .kernels import Backend
 
 
 class RNN(nn.Module):
@@ -49,8 +49,8 @@ class RNN(nn.Module):
     cell: Cell
     hidden_size: int
     reverse: bool = False
-    residuals: Residuals = "auto"
-    backend: Backend = "auto"
+    residuals: ResidualsName = "auto"
+    backend: BackendName = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
 
@@ -103,8 +103,8 @@ class Bidirectional(nn.Module):
     cell: Cell | Bi[Cell]
     hidden_size: int | Bi[int]
     merge: Merge = "concat"
-    residuals: Residuals = "auto"
-    backend: Backend = "auto"
+    residuals: ResidualsName = "auto"
+    backend: BackendName = "auto"
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike | None = None
 

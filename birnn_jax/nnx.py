@@ -18,12 +18,12 @@ from jax.typing import DTypeLike
 from ._core.dtypes import cast_floating
 from ._core.masks import Lengths
 from ._core.types import Bi, Carry, Cell, Params
+from ._recurrence.backends import BackendName
 from ._recurrence.bidirectional import Merge, bidirectional, init_bidirectional
-from ._recurrence.run import Residuals
+from ._recurrence.directions import ResidualsName
 from ._recurrence.scan_cell import scan_cell
 from ._stacks.layer import Layer
 from ._stacks.stack import init_stack, stack, uses_key
-from .kernels import Backend
 
 
 class RNN(nnx.Module):
@@ -55,8 +55,8 @@ class RNN(nnx.Module):
         input_size: int,
         hidden_size: int,
         reverse: bool = False,
-        residuals: Residuals = "auto",
-        backend: Backend = "auto",
+        residuals: ResidualsName = "auto",
+        backend: BackendName = "auto",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
@@ -64,8 +64,8 @@ class RNN(nnx.Module):
         """Draws the parameters."""
         self.cell = cell
         self.reverse = reverse
-        self.residuals: Residuals = residuals
-        self.backend: Backend = backend
+        self.residuals: ResidualsName = residuals
+        self.backend: BackendName = backend
         self.dtype = dtype
         self.rnn = _as_variables(cell.init(rngs.params(), input_size, hidden_size), param_dtype)
 
@@ -118,8 +118,8 @@ class Bidirectional(nnx.Module):
         input_size: int,
         hidden_size: int | Bi[int],
         merge: Merge = "concat",
-        residuals: Residuals = "auto",
-        backend: Backend = "auto",
+        residuals: ResidualsName = "auto",
+        backend: BackendName = "auto",
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
@@ -127,8 +127,8 @@ class Bidirectional(nnx.Module):
         """Draws the parameters."""
         self.cell = cell
         self.merge: Merge = merge
-        self.residuals: Residuals = residuals
-        self.backend: Backend = backend
+        self.residuals: ResidualsName = residuals
+        self.backend: BackendName = backend
         self.dtype = dtype
         self.rnn = _as_variables(
             init_bidirectional(cell, rngs.params(), input_size=input_size, hidden_size=hidden_size),

@@ -1,4 +1,4 @@
-"""Which steps of each row are visited: its first `lengths`, or what `Mask` or `Segments` say."""
+"""The valid steps of each row: its first `lengths`, or what `Mask` or `Segments` say."""
 
 import functools
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from .checks import as_lengths, check_xs
 class Mask(NamedTuple):
     """Valid steps anywhere in a row, given in place of `lengths`: gaps, padding on the left.
 
-    Steps that are not valid are passed over: a row gives the carry and, at its valid steps, the
+    Steps that are not valid are skipped: a row gives the carry and, at its valid steps, the
     outputs of the same row with the others cut out.
 
     Example:
@@ -32,8 +32,8 @@ class Segments(NamedTuple):
     """Several sequences packed into one row, given in place of `lengths`.
 
     Steps of one sequence carry its number; 0 is padding. In either direction the initial carry
-    stands before the first visited step of each segment, so that every sequence is computed as
-    if it were alone. The carry returned is that of the segment visited last.
+    stands before the first step of each segment, so that every sequence is computed as
+    if it were alone. The carry returned is that of the last segment of the direction.
 
     Example:
       >>> params = init_bidirectional(LSTM, jax.random.key(0), input_size=3, hidden_size=4)
@@ -53,26 +53,16 @@ class Segments(NamedTuple):
 Lengths = ArrayLike | Mask | Segments | None
 
 
-class Visits(NamedTuple):
-    """Which steps one direction visits, and before which of them the initial carry comes back."""
-
-    valid: jax.Array  # [B, T] bool
-    starts: jax.Array | None  # [B, T] bool
-
-
-def as_visits(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> Visits | None:
-    """The visits of `[B, T, D]`; None if every step is visited and nothing comes back."""
-    if lengths is None:
+def segment_starts(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> jax.Array | None:
+    """`[B, T]` bool, True where a segment begins in the order of a direction; None without any."""
+    if not isinstance(lengths, Segments):
         return None
-    starts = None
-    if isinstance(lengths, Segments):
-        ids = _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs)
-        starts = jax.vmap(functools.partial(_segment_starts, reverse=reverse))(ids)
-    return Visits(valid_steps(xs, lengths), starts)
+    ids = _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs)
+    return jax.vmap(functools.partial(_segment_starts, reverse=reverse))(ids)
 
 
 def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
-    """`[B, T]` bool, True at the steps of `xs`, `[B, T, D]`, that are visited."""
+    """`[B, T]` bool, True at the steps of `xs`, `[B, T, D]`, that are valid."""
     check_xs(xs)
     if lengths is None:
         return jnp.ones(xs.shape[:2], bool)
@@ -85,18 +75,18 @@ def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
 
 
 def clear_padding(xs: jax.Array, lengths: Lengths) -> jax.Array:
-    """`xs`, `[B, T, D]`, with zeros at the steps that are not visited, in gradients too."""
+    """`xs`, `[B, T, D]`, with zeros at the steps that are not valid, in gradients too."""
     return xs if lengths is None else jnp.where(valid_steps(xs, lengths)[..., None], xs, 0)
 
 
 def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
-    """`[T]` bool, True where a step and the one visited before it are of different segments."""
+    """`[T]` bool, True where a valid step and the one before it are of different segments."""
     if not ids.size:  # of which nothing can be looked up
         return jnp.zeros(ids.shape, bool)
     if reverse:
         return _segment_starts(ids[::-1], reverse=False)[::-1]
-    visited = jnp.where(ids != 0, jnp.arange(ids.size), -1)
-    before = jnp.concatenate([jnp.array([-1]), jax.lax.cummax(visited)[:-1]])
+    places = jnp.where(ids != 0, jnp.arange(ids.size), -1)
+    before = jnp.concatenate([jnp.array([-1]), jax.lax.cummax(places)[:-1]])
     return (ids != 0) & ((before < 0) | (ids != ids[before]))
 
 

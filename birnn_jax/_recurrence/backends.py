@@ -1,53 +1,140 @@
-"""What can compute a layer here, and why not what cannot."""
+"""The backends: what can compute a layer. Which of them does changes time, not results."""
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, NamedTuple
 
 import jax
 
-from ..kernels.cpu import library as cpu
+from .._core.checks import check_choice
+from .._core.direction import Direction, Outputs
+from ..kernels.cpu import layer as cpu_layer
+from ..kernels.cpu import library as cpu_library
+from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
+from ..kernels.xla.loop import run_layer as run_by_xla
+from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
+from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
+from . import reference
+
+BackendName = Literal["auto", "cpu_kernel", "xla", "reference"]
+Directions = tuple[Direction, ...]
 
 
 class Status(NamedTuple):
-    """Whether one backend is there, and of what kind or why not, in a sentence."""
+    """Whether a backend is there, and of what kind or why not, in a sentence."""
 
     available: bool
     why: str
 
 
-class Backends(NamedTuple):
-    """What `birnn_jax.backends()` found; printed as a table."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backend:
+    """One way to compute a layer."""
 
-    xla: Status
-    cpu_kernel: Status
+    name: str
+    also: str | None = None  # another name that may take it
+    obstacle: Callable[[Directions], str | None]  # why it cannot compute a layer, after its name
+    run: Callable[[Directions, bool], Outputs]  # (directions, whether gates are stored)
+    keeps_gates: Callable[[Directions], bool]  # with residuals="auto"
+    status: Callable[[], Status]
+    # Each way in which it can run here, to be compared by the self-check.
+    variants: Callable[[], dict[str, AbstractContextManager]] = lambda: {"": nullcontext()}
 
-    def __str__(self) -> str:
-        rows = zip(self._fields, self, strict=True)
+
+def _status_of_cpu_kernel() -> Status:
+    library = cpu_library.load()
+    if library.handle is None:
+        return Status(False, library.note)
+    if jax.default_backend() != "cpu":
+        return Status(False, f"The default backend is {jax.default_backend()!r}. {library.note}")
+    return Status(True, f"{cpu_library.get_isa()}. {library.note}")
+
+
+CPU_KERNEL = Backend(
+    name="cpu_kernel",
+    obstacle=find_cpu_obstacle,
+    run=cpu_layer.run_natively,
+    keeps_gates=cpu_layer.keeps_gates,
+    status=_status_of_cpu_kernel,
+    variants=lambda: {isa: cpu_library.forced_isa(isa) for isa in cpu_library.find_isas()},
+)
+XLA = Backend(
+    name="xla",
+    obstacle=lambda directions: NEEDS_A_RULE if find_rule(directions) is None else None,
+    run=run_by_xla,
+    keeps_gates=keeps_gates_by_xla,
+    status=lambda: Status(True, f"JAX {jax.__version__} on {jax.default_backend()}."),
+)
+REFERENCE = Backend(
+    name="reference",
+    also="xla",  # which of JAX's own ways it is, only a name that says so decides
+    obstacle=lambda directions: None,
+    run=reference.run,
+    keeps_gates=lambda directions: True,
+    status=lambda: Status(True, "The definition, for any cell: lax.scan of its step."),
+)
+
+# "auto" is the first without an obstacle.
+BACKENDS = (CPU_KERNEL, XLA, REFERENCE)
+NAMES = ("auto", *(backend.name for backend in BACKENDS))
+
+
+def choose_backend(name: str, directions: Directions) -> Backend:
+    """What computes a layer.
+
+    Raises:
+      ValueError: if the name is unknown, or the backend of that name cannot compute the layer.
+    """
+    check_choice("backend", name, NAMES)
+    candidates = [b for b in BACKENDS if name in ("auto", b.name, b.also)]
+    obstacle = None
+    for backend in candidates:
+        obstacle = backend.obstacle(directions)
+        if obstacle is None:
+            return backend
+    raise ValueError(f"backend={name!r} {obstacle} backend='auto' takes it where it can.")
+
+
+class Statuses:
+    """What `birnn_jax.backends()` found: an attribute for each backend; prints as a table."""
+
+    def __init__(self, rows: dict[str, Status]) -> None:
+        self._rows = rows
+
+    def __getattr__(self, name: str) -> Status:
+        try:
+            return self.__dict__["_rows"][name]
+        except KeyError:
+            raise AttributeError(f"There is no backend {name!r}, only {', '.join(self)}.") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __repr__(self) -> str:
         return "\n".join(
-            f"{name:10}  {'yes' if row.available else 'no ':3}  {row.why}" for name, row in rows
+            f"{name:10}  {'yes' if row.available else 'no ':3}  {row.why}"
+            for name, row in self._rows.items()
         )
 
 
-def backends() -> Backends:
-    """What `backend=` may name in this process, for `scan_cell` and all that is built on it.
+def backends() -> Statuses:
+    """Lists what `backend=` may name in this process, for `scan_cell` and all that is built on it.
 
-    "xla" is JAX itself, on any device. "cpu_kernel" is native code, compiled when the package was
-    installed if there was a C++ compiler; the instruction set is chosen here by what the CPU has.
+    "cpu_kernel" is native code, compiled when the package was installed if there was a C++
+    compiler; the instruction set is chosen here by what the CPU has. "xla" is JAX itself, on any
+    device: fast loops for some cells, and "reference", the definition, for the others.
+    "auto", the default, is the first of the table that can compute a layer.
 
     Returns:
-      `Backends` with a field for each; it prints as a table.
+      An object with a field for each backend, `available` and `why`; it prints as a table.
 
     Example:
       >>> print(backends())
-      xla         yes  ...
       cpu_kernel  ...
+      xla         yes  ...
+      reference   yes  ...
       >>> backends().xla.available
       True
     """
-    library = cpu.load()
-    why = library.note
-    if library.handle is not None:
-        why = f"{cpu.get_isa()}. {why}"
-    return Backends(
-        xla=Status(True, f"JAX {jax.__version__} on {jax.default_backend()}."),
-        cpu_kernel=Status(library.handle is not None, why),
-    )
+    return Statuses({backend.name: backend.status() for backend in BACKENDS})

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from .._core.checks import check_choice
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry, Cell, Params
-from ..kernels import BACKENDS, Backend
-from .run import RESIDUALS, Residuals, run_passes
-from .scan_cell import make_pass
+from .backends import BackendName
+from .directions import ResidualsName, Run, run_directions
 
 Merge = Literal["concat", "sum", "mul", "mean", "none"]
 
@@ -59,8 +58,8 @@ def bidirectional(
     initial_carry: Bi[Carry] | None = None,
     merge: Merge = "concat",
     key: jax.Array | None = None,
-    residuals: Residuals = "auto",
-    backend: Backend = "auto",
+    residuals: ResidualsName = "auto",
+    backend: BackendName = "auto",
 ) -> tuple[Bi[Carry], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
@@ -108,20 +107,16 @@ def bidirectional(
       Schuster and Paliwal, Bidirectional Recurrent Neural Networks, 1997.
     """
     check_choice("merge", merge, MERGES)
-    check_choice("residuals", residuals, RESIDUALS)
-    check_choice("backend", backend, BACKENDS)
     carries = Bi(None, None) if initial_carry is None else initial_carry
     for name, value in [("params", params), ("initial_carry", carries)]:
         if not isinstance(value, Bi):
             raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
     cells = _pair(cell)
-    fwd = make_pass(
-        cells.fwd, params.fwd, xs, lengths, initial_carry=carries.fwd, reverse=False, key=key
-    )
-    bwd = make_pass(
-        cells.bwd, params.bwd, xs, lengths, initial_carry=carries.bwd, reverse=True, key=key
-    )
-    outputs = run_passes((fwd, bwd), residuals, backend)
+    runs = [
+        Run(cells.fwd, params.fwd, carries.fwd, reverse=False),
+        Run(cells.bwd, params.bwd, carries.bwd, reverse=True),
+    ]
+    outputs = run_directions(runs, xs, lengths, key=key, residuals=residuals, backend=backend)
     if merge == "concat":  # a kernel may have written them side by side
         return Bi(*outputs.carries), outputs.join()
     ys_fwd, ys_bwd = outputs.split()

@@ -1,46 +1,57 @@
-"""What a layer computes, one row and one step after the other: every other way is held to this."""
+"""The definition: what a layer computes, one row and one step after the other.
+
+Every other backend is held to this one.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
+from .._core.direction import Direction, Outputs
 from .._core.dtypes import cast_like, widen
-from .._core.masks import Visits
 from .._core.types import Carry, Cell, Params
 from ..cells._linear import ParallelStep
 from .parallel import scan_row_in_parallel
 
 
-def scan_row(
-    cell: Cell,
-    params: Params,
-    reverse: bool,
-    xs: jax.Array,
-    visits: Visits | None,
-    carry: Carry,
-    initial: Carry,
-) -> tuple[Carry, jax.Array]:
-    """`xs` is `[T, D]`, leaves of `visits` are `[T]`; `initial` is what a segment starts from."""
+def run(directions: tuple[Direction, ...], keep_gates: bool) -> Outputs:
+    """Runs every direction; without `keep_gates` the gradient computes each step again."""
+    carries, ys = zip(*(_run(direction, keep_gates) for direction in directions), strict=True)
+    return Outputs(carries, ys)
+
+
+def _run(direction: Direction, keep_gates: bool) -> tuple[Carry, jax.Array]:
+    if not keep_gates:
+        step = jax.checkpoint(direction.cell.step, prevent_cse=False)
+        direction = direction.replace(cell=direction.cell._replace(step=step))
+    params = direction.params
+    return jax.vmap(lambda row: scan_row(row.replace(params=params)))(direction.rows())
+
+
+def scan_row(row: Direction) -> tuple[Carry, jax.Array]:
+    """A direction of a single row: `xs` is `[T, D]`, `valid` is `[T]`, the carry has no rows."""
+    cell, params = row.cell, row.params
     if isinstance(cell.step, ParallelStep):
-        return scan_row_in_parallel(cell.step, params, reverse, xs, visits, carry, initial)
+        return scan_row_in_parallel(cell.step, row)
     wide = widen(params)  # what the gradient is added to, step after step
 
     def step(carry, x):
         return advance(cell, cast_like(wide, params), carry, x)
 
-    if visits is None:
-        return jax.lax.scan(step, carry, xs, reverse=reverse)
+    if row.valid is None:
+        return jax.lax.scan(step, row.carry, row.xs, reverse=row.reverse)
 
     def body(carry, inputs):
-        x, visit = inputs
-        start = carry if visit.starts is None else _select(visit.starts, initial, carry)
+        x, valid, is_start = inputs
+        start = carry if row.starts is None else _select(is_start, row.starts.carry, carry)
         # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = step(start, jnp.where(visit.valid, x, 0))
-        y = jax.tree.map(lambda leaf: jnp.where(visit.valid, leaf, 0), y)  # inspection has many
-        return _select(visit.valid, new_carry, carry), y
+        new_carry, y = step(start, jnp.where(valid, x, 0))
+        y = jax.tree.map(lambda leaf: jnp.where(valid, leaf, 0), y)  # inspection has many
+        return _select(valid, new_carry, carry), y
 
-    return jax.lax.scan(body, carry, (xs, visits), reverse=reverse)
+    inputs = (row.xs, row.valid, None if row.starts is None else row.starts.at)
+    return jax.lax.scan(body, row.carry, inputs, reverse=row.reverse)
 
 
 def advance(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:

@@ -1,16 +1,11 @@
 """One direction of time over a ragged batch."""
 
 import jax
-import jax.numpy as jnp
 
-from .._core.checks import check_carry, check_choice, check_params, check_xs
-from .._core.dtypes import at_least, compute_dtype
-from .._core.keys import row_keys
-from .._core.masks import Lengths, as_visits
+from .._core.masks import Lengths
 from .._core.types import Carry, Cell, Params
-from ..cells._noise import add_noise
-from ..kernels import BACKENDS, Backend
-from .run import RESIDUALS, Pass, Residuals, run_passes
+from .backends import BackendName
+from .directions import ResidualsName, Run, run_directions
 
 
 def scan_cell(
@@ -22,8 +17,8 @@ def scan_cell(
     initial_carry: Carry | None = None,
     reverse: bool = False,
     key: jax.Array | None = None,
-    residuals: Residuals = "auto",
-    backend: Backend = "auto",
+    residuals: ResidualsName = "auto",
+    backend: BackendName = "auto",
 ) -> tuple[Carry, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
@@ -73,46 +68,6 @@ def scan_cell(
       >>> ys.shape, bool((carry.h == ys[:, 0]).all()), bool((ys[1, 2:] == 0).all())
       ((2, 5, 4), True, True)
     """
-    check_choice("residuals", residuals, RESIDUALS)
-    check_choice("backend", backend, BACKENDS)
-    one = make_pass(
-        cell, params, xs, lengths, initial_carry=initial_carry, reverse=reverse, key=key
-    )
-    outputs = run_passes((one,), residuals, backend)
+    run = Run(cell, params, initial_carry, reverse)
+    outputs = run_directions([run], xs, lengths, key=key, residuals=residuals, backend=backend)
     return outputs.carries[0], outputs.join()
-
-
-def make_pass(
-    cell: Cell,
-    params: Params,
-    xs: jax.Array,
-    lengths: Lengths,
-    *,
-    initial_carry: Carry | None,
-    reverse: bool,
-    key: jax.Array | None,
-) -> Pass:
-    """Checks the arguments of one direction and completes them."""
-    check_xs(xs)
-    visits = as_visits(lengths, xs, reverse=reverse)
-    xs = as_compute_dtype(xs, params)
-    check_params(cell, params, xs)
-    carry = _broadcast_carry(cell, params, xs.shape[0])
-    if initial_carry is not None:
-        check_carry(initial_carry, expected=carry)
-        carry = jax.tree.map(at_least, initial_carry, carry)
-    if key is not None:
-        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), reverse)
-        carry = add_noise(cell, carry, keys)
-    return Pass(cell, params, reverse, carry, xs, visits)
-
-
-def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
-    carry = cell.initial_carry(params)
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
-
-
-def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
-    """`xs` in the dtype of the parameters."""
-    dtype = compute_dtype(params)
-    return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)

@@ -8,9 +8,9 @@ import jax
 from .._core.affine import AffineParams
 from .._core.checks import check_choice
 from .._core.types import Bi, Carry, Cell, Params
+from .._recurrence.backends import NAMES, BackendName
 from .._recurrence.bidirectional import MERGES, Merge
-from .._recurrence.run import RESIDUALS, Residuals
-from ..kernels import BACKENDS, Backend
+from .._recurrence.directions import RESIDUALS, ResidualsName
 from .subsampling import SUBSAMPLE_MODES, SubsampleMode
 
 EPSILON = 1e-5  # of the layer normalisation
@@ -81,8 +81,8 @@ class Layer:
     _: dataclasses.KW_ONLY
     direction: Literal["both", "fwd", "bwd"] = "both"
     merge: Merge = "concat"
-    residuals: Residuals = "auto"
-    backend: Backend = "auto"
+    residuals: ResidualsName = "auto"
+    backend: BackendName = "auto"
     subsample: int = 1
     subsample_mode: SubsampleMode = "concat"
     norm: Literal["none", "pre", "post"] = "none"
@@ -94,7 +94,7 @@ class Layer:
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
         check_choice("residuals", self.residuals, RESIDUALS)
-        check_choice("backend", self.backend, BACKENDS)
+        check_choice("backend", self.backend, NAMES)
         check_choice("subsample_mode", self.subsample_mode, SUBSAMPLE_MODES)
         check_choice("norm", self.norm, ("none", "pre", "post"))
         check_choice("connection", self.connection, ("none", "residual", "highway"))

@@ -12,7 +12,8 @@ from .._core.dtypes import as_output, widen
 from .._core.masks import Lengths, clear_padding
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.bidirectional import bidirectional, init_bidirectional
-from .._recurrence.scan_cell import as_compute_dtype, scan_cell
+from .._recurrence.directions import as_compute_dtype
+from .._recurrence.scan_cell import scan_cell
 from ..cells._layer_norm import normalise
 from .layer import EPSILON, Layer, LayerParams, NormParams
 

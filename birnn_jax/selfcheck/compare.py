@@ -9,9 +9,9 @@ run with every instruction set that this CPU has.
 """
 
 import argparse
-import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
@@ -19,12 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.types import Bi, Cell
-from .._recurrence.backends import backends
+from .._recurrence.backends import BACKENDS, BackendName, backends
 from .._recurrence.bidirectional import bidirectional, init_bidirectional
-from .._recurrence.run import RESIDUALS, Residuals
+from .._recurrence.directions import RESIDUALS, ResidualsName
 from ..cells import ELMAN, GRU, LSTM
-from ..kernels import Backend
-from ..kernels.cpu import library as cpu
 from . import loops
 
 LIMIT = 2e-5
@@ -32,15 +30,6 @@ CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
 STEPS = {"elman": loops.elman_step, "gru": loops.gru_step, "lstm": loops.lstm_step}
 # Around the widths of vectors, where the remainders are.
 SIZES = (1, 7, 15, 16, 17, 31, 33)
-
-
-class _Candidate(NamedTuple):
-    """What is compared: a backend, or the plain scan of a cell that no kernel knows."""
-
-    name: str
-    backend: Backend
-    is_plain: bool = False
-    isa: str | None = None
 
 
 class _Case(NamedTuple):
@@ -52,7 +41,7 @@ class _Case(NamedTuple):
 
     inputs: Any  # (params, xs, carry)
     lengths: np.ndarray
-    residuals: Residuals
+    residuals: ResidualsName
     weights: Any
     outputs: Any
     directions: list[np.ndarray]
@@ -72,24 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in CELLS:
         rng = np.random.default_rng(seed)
         cases = [_draw_case(name, rng) for _ in range(args.cases)]
-        for candidate in _find_candidates():
-            errors = np.max([_compare(name, candidate, case) for case in cases], axis=0)
+        for label, backend, variant in _list_variants():
+            with variant:
+                errors = np.max([_compare(name, backend, case) for case in cases], axis=0)
             is_wrong = not (errors <= LIMIT).all()  # NaN is wrong too
             wrong += is_wrong
             values, gradients = errors
             mark = "  WRONG" if is_wrong else ""
-            print(f"{candidate.name:20}  {name:5}  {values:9.1e}  {gradients:9.1e}{mark}")
+            print(f"{label:20}  {name:5}  {values:9.1e}  {gradients:9.1e}{mark}")
     print(f"\n{wrong} of these rows are wrong." if wrong else "\nAll agree.")
     return int(wrong > 0)
-
-
-def _find_candidates() -> list[_Candidate]:
-    """The native kernels appear once for each instruction set."""
-    candidates = [_Candidate("scan", "xla", is_plain=True), _Candidate("xla", "xla")]
-    if jax.default_backend() == "cpu" and cpu.is_registered():
-        for isa in cpu.find_isas():
-            candidates.append(_Candidate(f"cpu_kernel {isa}", "cpu_kernel", isa=isa))
-    return candidates
 
 
 def _draw_case(name: str, rng: np.random.Generator) -> _Case:
@@ -147,14 +128,20 @@ def _weighted_sum(outputs: Any, weights: Any) -> Any:
     return sum(jax.tree.leaves(products))
 
 
-def _compare(name: str, candidate: _Candidate, case: _Case) -> tuple[float, float]:
+def _list_variants() -> Iterator[tuple[str, str, AbstractContextManager]]:
+    """What is compared: each backend that is there, in each way in which it can run."""
+    for backend in BACKENDS:
+        if backend.status().available:
+            for label, variant in backend.variants().items():
+                yield f"{backend.name} {label}", backend.name, variant
+
+
+def _compare(name: str, backend: str, case: _Case) -> tuple[float, float]:
     """The worst errors of values and of gradients, against the size of what is compared."""
-    cell = _without_kernel(CELLS[name]) if candidate.is_plain else CELLS[name]
-    settings = {"residuals": case.residuals, "backend": candidate.backend}
-    forced = contextlib.nullcontext() if candidate.isa is None else cpu.forced_isa(candidate.isa)
-    with forced, jax.default_matmul_precision("highest"):
+    settings = {"residuals": case.residuals, "backend": backend}
+    with jax.default_matmul_precision("highest"):
         outputs, grads = jax.device_get(
-            _outputs_and_grads(cell, case.inputs, case.lengths, case.weights, **settings)
+            _outputs_and_grads(CELLS[name], case.inputs, case.lengths, case.weights, **settings)
         )
     return _error_of_values(case, outputs), _error_of_gradients(case, grads)
 
@@ -178,11 +165,6 @@ def _error_of_gradients(case: _Case, grads: Any) -> float:
     )
 
 
-@functools.cache
-def _without_kernel(cell: Cell) -> Cell:
-    return cell._replace(step=lambda params, carry, x: cell.step(params, carry, x))
-
-
 @functools.partial(jax.jit, static_argnames=("cell", "residuals", "backend"))
 def _outputs_and_grads(
     cell: Cell,
@@ -190,8 +172,8 @@ def _outputs_and_grads(
     lengths: jax.Array,
     weights: Any,
     *,
-    residuals: Residuals,
-    backend: Backend,
+    residuals: ResidualsName,
+    backend: BackendName,
 ) -> Any:
     def loss(inputs):
         params, xs, carry = inputs

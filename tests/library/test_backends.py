@@ -1,6 +1,7 @@
 """Backends: which of them computes, and what is said when one cannot."""
 
 import functools
+from typing import get_args
 
 import jax
 import jax.export
@@ -24,9 +25,17 @@ from birnn_jax import (
     scan_cell,
     stack,
 )
-from birnn_jax._recurrence import run as _pass
+from birnn_jax._core.direction import Direction
+from birnn_jax._recurrence import directions
+from birnn_jax._recurrence.backends import (
+    CPU_KERNEL,
+    NAMES,
+    REFERENCE,
+    XLA,
+    BackendName,
+    choose_backend,
+)
 from birnn_jax.interop.stablehlo import serialize
-from birnn_jax.kernels import choose_backend, find_form
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library._cases import (
     CLOCKED,
@@ -58,25 +67,30 @@ def chosen(present, monkeypatch):
     names = []
 
     def choose(*args):
-        names.append(choose_backend(*args))
-        return "xla"
+        names.append(choose_backend(*args).name)
+        return XLA
 
-    monkeypatch.setattr(_pass, "choose_backend", choose)
+    monkeypatch.setattr(directions, "choose_backend", choose)
     return names
 
 
-def form_and_inputs(cell=LSTM, dtype="float32"):
+def a_layer(cell=LSTM, dtype="float32", **changes):
     params, carry = random_cell(cell, 1, dtype=dtype)
     xs = random_xs(dtype=dtype)
-    return find_form(cell, (params, xs), carry), [xs]
+    return (Direction(cell, False, params, carry, xs).replace(**changes),)
 
 
 def test_table_has_a_row_for_each_backend():
     lines = str(backends()).splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["xla", "yes"],
         ["cpu_kernel", "yes" if cpu.is_registered() else "no"],
+        ["xla", "yes"],
+        ["reference", "yes"],
     ]
+
+
+def test_names_are_those_of_the_annotation():
+    assert get_args(BackendName) == NAMES
 
 
 def test_table_says_why_there_are_no_native_kernels(absent):
@@ -87,30 +101,40 @@ def test_table_says_why_there_are_no_native_kernels(absent):
 @pytest.mark.parametrize("wanted", ["auto", "cpu_kernel"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_kernel_is_chosen_where_it_can_compute(wanted, dtype, present):
-    assert choose_backend(wanted, *form_and_inputs(dtype=dtype)) == "cpu_kernel"
+    assert choose_backend(wanted, a_layer(dtype=dtype)) is CPU_KERNEL
 
 
-def test_kernel_is_not_chosen_where_xla_is_asked_for(present):
-    assert choose_backend("xla", *form_and_inputs()) == "xla"
+def test_kernel_is_not_chosen_where_another_is_asked_for(present):
+    assert choose_backend("xla", a_layer()) is XLA
+    assert choose_backend("reference", a_layer()) is REFERENCE
+
+
+@pytest.mark.parametrize("wanted", ["auto", "xla"])
+def test_reference_is_chosen_for_a_cell_without_a_rule(wanted, present):
+    assert choose_backend(wanted, a_layer(CLOCKED)) is REFERENCE
 
 
 def refuse_other_cell(monkeypatch):
-    return form_and_inputs(CLOCKED)
+    return a_layer(CLOCKED)
 
 
 def refuse_float64(monkeypatch):
-    form, _ = form_and_inputs()
-    return form, [jax.ShapeDtypeStruct((3, 5, 2), "float64")]
+    xs = jax.ShapeDtypeStruct((3, 5, 2), "float64")
+    params, carry = jax.eval_shape(lambda: random_cell(LSTM, 1))
+    params, carry = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float64"), (params, carry)
+    )
+    return a_layer(params=params, carry=carry, xs=xs)
 
 
 def refuse_any_size(monkeypatch):
-    form, _ = form_and_inputs()
-    return form, [jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b, t"), D), "float32")]
+    xs = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("b, t"), D), "float32")
+    return a_layer(xs=xs)
 
 
 def refuse_on_gpu(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    return form_and_inputs()
+    return a_layer()
 
 
 @pytest.mark.parametrize(
@@ -127,9 +151,9 @@ def test_kernel_that_cannot_compute_is_refused_by_name_and_passed_over_by_auto(
     arrange, message, present, monkeypatch
 ):
     layer = arrange(monkeypatch)
-    assert choose_backend("auto", *layer) == "xla"
+    assert choose_backend("auto", layer) is not CPU_KERNEL
     with pytest.raises(ValueError, match=f"backend='cpu_kernel' .*{message}"):
-        choose_backend("cpu_kernel", *layer)
+        choose_backend("cpu_kernel", layer)
 
 
 def test_kernel_that_is_not_there_is_refused_by_name_and_passed_over_by_auto(absent):
@@ -185,7 +209,7 @@ def test_backend_of_a_flax_layer_reaches_the_kernels(flavour, name, backend, cho
 
 def test_unknown_backend_is_refused():
     params, xs, lengths, _ = random_inputs(LSTM)
-    expected = "backend must be one of 'auto', 'xla', 'cpu_kernel', got 'native'"
+    expected = "backend must be one of 'auto', 'cpu_kernel', 'xla', 'reference', got 'native'"
     with pytest.raises(ValueError, match=expected):
         scan_cell(LSTM, params.fwd, xs, lengths, backend="native")
     with pytest.raises(ValueError, match=expected):

@@ -11,6 +11,8 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from birnn_jax import GRU, LSTM, Layer, bidirectional, init_stack, stack
+from birnn_jax._core.direction import Direction
+from birnn_jax.kernels.cpu import layer
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library._cases import (
     LENGTHS,
@@ -129,33 +131,18 @@ def test_gradient_outside_of_jit_is_right():
     assert_close(*grads)
 
 
-def test_what_is_kept_is_the_same_by_xla(monkeypatch):
-    """It may be kept by one and be used by the other, on a machine with several devices."""
-    from birnn_jax.kernels.cpu import layer as _native
-
-    sequences, forms = [], []
-
-    def run(setting, keep):
-        return _native._forward.bind((setting, keep), tuple(sequences))
-
-    for cell in (GRU, LSTM):
-        inputs = random_inputs(cell)
-        valid = jnp.asarray(np.arange(T) < LENGTHS[:, None])
-        forms = cpu_form(cell)
-        sequences = [
-            _native.Sequences(params, carry, inputs.xs, valid)
-            for params, carry in zip(inputs.params, inputs.carry, strict=True)
-        ]
-        setting = _native.Setting(forms, True, (False, True))
-        native = jax.jit(run, static_argnums=(0, 1))(setting, True)
-        assert_close(native, _native._define_forward((setting, True), tuple(sequences)))
-
-
-def cpu_form(cell):
-    from birnn_jax.kernels import find_form
-
-    inputs = random_inputs(cell)
-    return find_form(cell, (inputs.params, inputs.xs), inputs.carry)
+@pytest.mark.parametrize("cell", [GRU, LSTM], ids=["gru", "lstm"])
+def test_residuals_are_the_same_by_xla(cell):
+    """They may be stored by one and be used by the other, on a machine with several devices."""
+    params, xs, _, carry = random_inputs(cell)
+    valid = jnp.asarray(np.arange(T) < LENGTHS[:, None])
+    directions = tuple(
+        Direction(cell, reverse, *arrays, xs, valid)
+        for reverse, *arrays in zip((False, True), params, carry, strict=True)
+    )
+    operands = layer._split(directions)
+    native = jax.jit(lambda operands: layer._forward.bind((True, True), operands))(operands)
+    assert_close(native, layer._define_forward((True, True), operands))
 
 
 def test_export_refuses_native_code():

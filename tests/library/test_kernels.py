@@ -13,10 +13,11 @@ from jax.extend.core import jaxprs_in_params
 from jax.test_util import check_grads
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, bidirectional, init_stack, scan_cell, stack
-from birnn_jax.kernels import find_form
+from birnn_jax._core.direction import Direction
+from birnn_jax.kernels.cpu import layer as cpu_layer
 from birnn_jax.kernels.cpu import library as cpu
-from birnn_jax.kernels.xla import derivative as _tangent
-from birnn_jax.kernels.xla import plan as _plan
+from birnn_jax.kernels.xla import derivative, plan
+from birnn_jax.kernels.xla.rules import find_rule
 from tests.library import _oracles
 from tests.library._cases import (
     CLOCKED,
@@ -72,26 +73,29 @@ def equations(jaxpr):
             yield from equations(inner)
 
 
+def rule_of(cell, params, carry, xs):
+    return find_rule((Direction(cell, False, params, carry, xs),))
+
+
 @CELLS
-def test_built_in_cells_have_a_kernel_whatever_their_initialisers(cell):
+def test_built_in_cells_have_a_rule_whatever_their_initialisers(cell):
     params, carry = random_cell(cell, 1)
-    assert find_form(cell._replace(init=None), (params, random_xs()), carry) is not None
+    assert rule_of(cell._replace(init=None), params, carry, random_xs()) is not None
 
 
 def test_other_cells_and_mixed_dtypes_have_none():
-    params, carry = random_cell(LSTM, 1)
-    assert find_form(as_plain(LSTM), params, carry) is None
-    assert find_form(LSTM, params, carry._replace(c=carry.c.astype("bfloat16"))) is None
-    assert find_form(LSTM, (params, random_xs().astype("bfloat16")), carry) is None
-    assert find_form(LSTM, (params, random_xs().astype("int32")), carry) is None
+    (params, carry), xs = random_cell(LSTM, 1), random_xs()
+    assert rule_of(as_plain(LSTM), params, carry, xs) is None
+    assert rule_of(LSTM, params, carry._replace(c=carry.c.astype("bfloat16")), xs) is None
+    assert rule_of(LSTM, params, carry, xs.astype("bfloat16")) is None
+    assert rule_of(LSTM, params, carry, xs.astype("int32")) is None
 
 
-def test_kernels_under_bfloat16_params_carry_float32():
-    params, carry = random_cell(LSTM, 1, dtype="bfloat16")
-    assert find_form(LSTM, params, carry) is not None
-    assert (
-        find_form(LSTM, params, jax.tree.map(lambda leaf: leaf.astype("bfloat16"), carry)) is None
-    )
+def test_rules_under_bfloat16_params_carry_float32():
+    (params, carry), xs = random_cell(LSTM, 1, dtype="bfloat16"), random_xs(dtype="bfloat16")
+    assert rule_of(LSTM, params, carry, xs) is not None
+    narrow = jax.tree.map(lambda leaf: leaf.astype("bfloat16"), carry)
+    assert rule_of(LSTM, params, narrow, xs) is None
 
 
 @CELLS
@@ -110,7 +114,7 @@ def test_kernel_matches_plain_scan(cell, residuals, lengths, x64):
 def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, lengths, monkeypatch, x64):
     inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
     want = jit_outputs_and_grads(cell, inputs, residuals)
-    monkeypatch.setattr(_tangent, "chunk_steps", lambda *sizes: steps)
+    monkeypatch.setattr(derivative, "chunk_steps", lambda *sizes: steps)
     in_chunks = jax.jit(lambda inputs: outputs_and_grads(cell, inputs, residuals))
     assert_close(in_chunks(inputs), want, "float64")
 
@@ -120,7 +124,7 @@ def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, lengths, m
 def test_plan_of_another_platform_changes_no_result(cell, lengths, monkeypatch, x64):
     inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
     want = jit_outputs_and_grads(cell, inputs)
-    monkeypatch.setitem(_plan.PLANS, "cpu", _plan.PLANS["gpu"])
+    monkeypatch.setitem(plan.PLANS, "cpu", plan.PLANS["gpu"])
     elsewhere = jax.jit(lambda inputs: outputs_and_grads(cell, inputs))
     assert_close(elsewhere(inputs), want, "float64")
 
@@ -208,17 +212,17 @@ def test_auto_keeps_little_of_much_where_computing_it_again_is_cheap(backend, mo
     hidden_size = inputs.params.fwd.w_h.shape[0]
     size, features = 2 * batch_size * num_steps * 6 * hidden_size * 4, input_size + hidden_size
 
-    def kept(residuals, again=None):
-        plan = _plan.get_plan()._replace(again=again)
-        monkeypatch.setitem(_plan.PLANS, "cpu", plan)
-        monkeypatch.setattr(_plan, "_AGAIN_NATIVELY", again)
+    def kept(residuals, recompute=None):
+        changed = plan.get_plan()._replace(recompute=recompute)
+        monkeypatch.setitem(plan.PLANS, "cpu", changed)
+        monkeypatch.setattr(cpu_layer, "RECOMPUTE", recompute)
         run = functools.partial(bidirectional, LSTM, residuals=residuals, backend=backend)
         return residual_bytes(run, inputs.params, inputs.xs)
 
     assert kept("states") < kept("gates")
-    assert kept("auto", _plan.Again(size, features)) == kept("states")
-    assert kept("auto", _plan.Again(size + 1, features)) == kept("gates")
-    assert kept("auto", _plan.Again(size, features - 1)) == kept("gates")
+    assert kept("auto", plan.Recompute(size, features)) == kept("states")
+    assert kept("auto", plan.Recompute(size + 1, features)) == kept("gates")
+    assert kept("auto", plan.Recompute(size, features - 1)) == kept("gates")
     assert kept("auto") == kept("gates")
 
 
@@ -254,10 +258,10 @@ def test_no_steps_at_all_return_the_carry(cell):
 
 def test_chunks_divide_the_steps_where_they_can():
     h = jnp.zeros([32, 256])
-    assert _plan.chunk_steps(128, h, keep_gates=True) == 16
-    assert _plan.chunk_steps(127, h, keep_gates=True) == 16
-    assert _plan.chunk_steps(0, h, keep_gates=True) == 1
-    assert _plan.chunk_steps(100, h[:1], keep_gates=False) == 100
+    assert plan.chunk_steps(128, h, keep_gates=True) == 16
+    assert plan.chunk_steps(127, h, keep_gates=True) == 16
+    assert plan.chunk_steps(0, h, keep_gates=True) == 1
+    assert plan.chunk_steps(100, h[:1], keep_gates=False) == 100
 
 
 def test_devices_exchange_nothing_but_the_gradients_of_weights():

@@ -27,7 +27,7 @@ from birnn_jax import (
     streaming,
     tagger,
 )
-from birnn_jax.kernels.xla import derivative as _tangent
+from birnn_jax.kernels.xla import derivative
 from tests.library import _oracles
 from tests.library._cases import (
     LENGTHS,
@@ -210,7 +210,7 @@ def test_gradients_of_parameters_over_long_sequences_stay_near_those_in_float64(
 
 
 def test_gradients_of_parameters_add_up_in_float32_over_many_chunks(monkeypatch, x64):
-    monkeypatch.setattr(_tangent, "chunk_steps", lambda *sizes: 4)
+    monkeypatch.setattr(derivative, "chunk_steps", lambda *sizes: 4)
     check_long_gradients(LSTM, long_gradients.__wrapped__(LSTM, "bfloat16", "gates"))
 
 

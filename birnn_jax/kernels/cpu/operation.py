@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,23 +10,37 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from ..._core.mesh import vary_alike
+
+
+class Operands(NamedTuple):
+    """Trees of arrays; those of an operation that transposes are linear in the last two.
+
+    `rows` and `d_rows` begin with the axis of rows, which are independent of one another; `shared`
+    and `d_shared` are the same for all rows. The results of an operation are `Operands`, too.
+    """
+
+    shared: Any = ()
+    rows: Any = ()
+    d_shared: Any = ()
+    d_rows: Any = ()
+
 
 class Operation:
-    """A function of trees of arrays, `definition(static, args)`, as a primitive of JAX.
+    """A function of arrays, `definition(static, operands)`, as a primitive of JAX.
 
-    Leaves with a field `params` on their path have no rows; all others begin with the axis of
-    rows, which are independent of one another. By that `vmap` of what stands in rows becomes more
-    rows; `vmap` of parameters, like every derivative, goes to the definition.
+    `vmap` of what stands in rows becomes more rows; `vmap` of what is shared, like every
+    derivative but the transpose, goes to the definition.
     """
 
     def __init__(
         self,
         name: str,
-        definition: Callable[[Any, Any], Any],
-        shapes: Callable[[Any, Any], Any],
+        definition: Callable[[Any, Operands], Operands],
+        shapes: Callable[[Any, Operands], Operands],
         *,
-        native: Callable[[Any, Any], Any] | None = None,
-        transpose: Callable[[Any, Any, Any], Any] | None = None,
+        native: Callable[[Any, Operands], Operands] | None = None,
+        transpose: Callable[[Any, Operands, Operands], tuple[Any, Any]] | None = None,
     ) -> None:
         self._definition, self._shapes = definition, shapes
         self._primitive = primitive = Primitive(name)
@@ -58,12 +72,12 @@ class Operation:
         if transpose is not None:
             ad.primitive_transposes[primitive] = functools.partial(self._transpose, transpose)
 
-    def bind(self, static: Hashable, args: Any) -> Any:
+    def bind(self, static: Hashable, operands: Operands) -> Operands:
         """The results, by whatever the platform of the program has."""
-        leaves, tree = jax.tree.flatten(args)
+        leaves, tree = jax.tree.flatten(operands)
         leaves = vary_alike(leaves)
         results = self._primitive.bind(*leaves, static=static, tree=tree)
-        return jax.tree.unflatten(jax.tree.structure(self._shapes(static, args)), results)
+        return jax.tree.unflatten(jax.tree.structure(self._shapes(static, operands)), results)
 
     def _define(self, *leaves: Any, static: Any, tree: Any) -> list[Any]:
         return jax.tree.leaves(self._definition(static, tree.unflatten(leaves)))
@@ -71,10 +85,10 @@ class Operation:
     def _abstract_eval(self, *avals: Any, static: Any, tree: Any) -> list[Any]:
         shapes = jax.tree.leaves(self._shapes(static, tree.unflatten(avals)))
         if jax.sharding.get_abstract_mesh().empty:
-            return [ShapedArray(one.shape, one.dtype) for one in shapes]
+            return [ShapedArray(leaf.shape, leaf.dtype) for leaf in shapes]
 
         def alike(leaf):  # inside `shard_map` results vary over the mesh as the arguments do
-            return [jnp.broadcast_to(leaf.sum().astype(one.dtype), one.shape) for one in shapes]
+            return [jnp.broadcast_to(leaf.sum().astype(out.dtype), out.shape) for out in shapes]
 
         return list(jax.make_jaxpr(alike)(avals[0]).out_avals)
 
@@ -94,12 +108,12 @@ class Operation:
 
     def _batch(self, leaves: Any, axes: Any, *, static: Any, tree: Any) -> Any:
         size = _get_size(leaves, axes)
-        one = [_drop_axis(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
-        args = tree.unflatten(one)
-        has_rows = _find(lambda names: "params" not in names, args)
+        shapes = [_drop_axis(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
+        operands = tree.unflatten(shapes)
+        has_rows = _have_rows(operands)
         only_rows = all(
             axis is None or rows for axis, rows in zip(axes, has_rows, strict=True)
-        ) and all(_find(lambda names: "params" not in names, self._shapes(static, args)))
+        ) and all(_have_rows(self._shapes(static, operands)))
         if not only_rows:
             run = functools.partial(self._define, static=static, tree=tree)
             results = jax.vmap(run, axes, axis_size=size)(*leaves)
@@ -112,19 +126,27 @@ class Operation:
         return [_unfold(leaf, size) for leaf in results], [0] * len(results)
 
     def _transpose(self, transpose: Any, cts: Any, *leaves: Any, static: Any, tree: Any) -> Any:
-        """The linear leaves are those with a field `d` on their path."""
-        args = tree.unflatten(leaves)
-        cts = [ad.instantiate_zeros(ct) for ct in cts]
-        results = jax.tree.structure(self._shapes(static, args))
-        found = iter(jax.tree.leaves(transpose(static, results.unflatten(cts), args)))
-        is_linear = _find(lambda names: "d" in names, tree.unflatten(range(len(leaves))))
-        return [next(found) if linear else None for linear in is_linear]
+        """`transpose(static, cotangents, operands)` gives what `d_shared` and `d_rows` are like.
+
+        Of the linear operands those that JAX asks for are undefined; the others are given.
+        """
+        operands = tree.unflatten(leaves)
+        results = jax.tree.structure(self._shapes(static, operands))
+        cts = results.unflatten([ad.instantiate_zeros(ct) for ct in cts])
+        found = jax.tree.leaves(transpose(static, cts, operands))
+        rest = [None] * (len(leaves) - len(found))
+        asked = map(ad.is_undefined_primal, leaves[len(rest) :])
+        return rest + [ct if is_asked else None for ct, is_asked in zip(found, asked, strict=True)]
 
 
-def _find(condition: Callable[[list[str]], bool], tree: Any) -> list[bool]:
-    """For each leaf the condition on the names of the fields on its path."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return [condition([getattr(key, "name", "") for key in path]) for path, _ in paths]
+def _have_rows(operands: Operands) -> list[bool]:
+    """For each leaf, whether its first axis is that of the rows."""
+    marks = Operands(shared=False, rows=True, d_shared=False, d_rows=True)
+    return [
+        has_rows
+        for has_rows, tree in zip(marks, operands, strict=True)
+        for _ in jax.tree.leaves(tree)
+    ]
 
 
 def _get_size(leaves: Any, axes: Any) -> int:
@@ -147,18 +169,6 @@ def _fold(leaf: jax.Array, axis: int | None, size: int) -> jax.Array:
 
 def _unfold(leaf: jax.Array, size: int) -> jax.Array:
     return leaf.reshape(size, leaf.shape[0] // max(size, 1), *leaf.shape[1:])
-
-
-def vary_alike(leaves: list[Any]) -> list[Any]:
-    """Inside `shard_map`: all leaves vary over the axes over which any of them does."""
-    if jax.sharding.get_abstract_mesh().empty:
-        return leaves
-    varying = [jax.typeof(leaf).mat.varying for leaf in leaves]
-    every = frozenset().union(*varying)
-    return [
-        jax.lax.pcast(leaf, tuple(every - own), to="varying") if every - own else leaf
-        for leaf, own in zip(leaves, varying, strict=True)
-    ]
 
 
 def _is_partitioned(ctx: mlir.LoweringRuleContext) -> bool:

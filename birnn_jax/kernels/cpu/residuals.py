@@ -1,4 +1,4 @@
-"""What the native kernels keep of the forward pass for the backward pass."""
+"""What the forward pass of the native kernels stores for their backward pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,17 +6,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..xla.cell_rule import Form
-from ..xla.elman import ELMAN_FORM
+from ..._core.direction import Direction
+from ..xla.cell_rule import CellRule
+from ..xla.elman import ELMAN_RULE
 from ..xla.gates import gate_of_tanh
-from ..xla.gru import GRU_FORM
+from ..xla.gru import GRU_RULE
 from ..xla.loop import loop
-from ..xla.lstm import LSTM_FORM
-from ..xla.order import Sequences, to_time
+from ..xla.lstm import LSTM_RULE
+from ..xla.rules import get_rule
+from ..xla.time_order import to_time
+
+Directions = tuple[Direction, ...]
 
 
-class Saved(NamedTuple):
-    """Of one direction, beside the outputs; None is not kept. Zero where nothing was visited."""
+class Residuals(NamedTuple):
+    """Of a direction, beside its outputs; None is not stored. Zero where a step is not valid."""
 
     cs: Any  # [B, T, H], of the LSTM
     gates: Any  # [B, T, 4H]: i, f, g, o of the LSTM; r, z, n, h w_hn + b_hn of the GRU
@@ -26,43 +30,58 @@ class NativeCell(NamedTuple):
     """What the native code has of a cell; the names are those of its functions."""
 
     name: str
-    keep: Callable[[Any, Any], Saved]  # (activations, carry after the step)
+    residuals: Callable[[Any, Any], Residuals]  # (activations, carry after the step)
     has_cs: bool
     has_gates: bool
 
 
-def _keep_elman(activations: jax.Array, carry: Any) -> Saved:
+def _of_elman(activations: jax.Array, carry: Any) -> Residuals:
     del activations, carry
-    return Saved(cs=None, gates=None)
+    return Residuals(cs=None, gates=None)
 
 
-def _keep_gru(activations: Any, carry: Any) -> Saved:
+def _of_gru(activations: Any, carry: Any) -> Residuals:
     del carry
     gates = [gate_of_tanh(activations.tanh_rz), activations.n, activations.h_n]
-    return Saved(cs=None, gates=jnp.concatenate(gates, axis=-1))
+    return Residuals(cs=None, gates=jnp.concatenate(gates, axis=-1))
 
 
-def _keep_lstm(activations: jax.Array, carry: Any) -> Saved:
+def _of_lstm(activations: jax.Array, carry: Any) -> Residuals:
     i, f, g, o = jnp.split(activations, 4, axis=-1)
     gates = [gate_of_tanh(i), gate_of_tanh(f), g, gate_of_tanh(o)]
-    return Saved(cs=carry.c, gates=jnp.concatenate(gates, axis=-1))
+    return Residuals(cs=carry.c, gates=jnp.concatenate(gates, axis=-1))
 
 
-CELLS = {
-    ELMAN_FORM: NativeCell("elman", _keep_elman, has_cs=False, has_gates=False),
-    GRU_FORM: NativeCell("gru", _keep_gru, has_cs=False, has_gates=True),
-    LSTM_FORM: NativeCell("lstm", _keep_lstm, has_cs=True, has_gates=True),
+_CELLS: dict[CellRule, NativeCell] = {
+    ELMAN_RULE: NativeCell("elman", _of_elman, has_cs=False, has_gates=False),
+    GRU_RULE: NativeCell("gru", _of_gru, has_cs=False, has_gates=True),
+    LSTM_RULE: NativeCell("lstm", _of_lstm, has_cs=True, has_gates=True),
 }
 
 
-def compute_saved(
-    form: Form, keep_gates: bool, reverse: tuple[bool, ...], sequences: tuple[Sequences, ...]
-) -> tuple[Saved, ...]:
-    """As the native code keeps it, by XLA."""
-    keep = CELLS[form].keep
-    _, saved = loop(form, reverse, sequences, lambda activations, old, new: keep(activations, new))
-    saved = tuple(one if keep_gates else one._replace(gates=None) for one in saved)
+def native_cell(directions: Directions) -> NativeCell:
+    """That of all directions of a layer."""
+    return _CELLS[get_rule(directions)]
+
+
+def shapes_of_residuals(directions: Directions, keep_gates: bool) -> tuple[Residuals, ...]:
+    """Of each direction."""
+    cell, shapes = native_cell(directions), []
+    for direction in directions:
+        (batch_size, num_steps, _), hidden_size = direction.xs.shape, direction.carry.h.shape[-1]
+        of_size = lambda size: jax.ShapeDtypeStruct((batch_size, num_steps, size), jnp.float32)  # noqa: E731, B023
+        cs = of_size(hidden_size) if cell.has_cs else None
+        gates = of_size(4 * hidden_size) if cell.has_gates and keep_gates else None
+        shapes.append(Residuals(cs, gates))
+    return tuple(shapes)
+
+
+def compute_residuals(directions: Directions, keep_gates: bool) -> tuple[Residuals, ...]:
+    """As the native code stores them, by XLA."""
+    compute = native_cell(directions).residuals
+    _, stored = loop(directions, lambda activations, old, new: compute(activations, new))
+    stored = tuple(leaves if keep_gates else leaves._replace(gates=None) for leaves in stored)
     return tuple(
-        jax.tree.map(lambda leaf, one=one, back=back: to_time(leaf, one.valid, back), leaves)
-        for leaves, one, back in zip(saved, sequences, reverse, strict=True)
+        jax.tree.map(lambda leaf, d=direction: to_time(leaf, d.valid, d.reverse), leaves)
+        for leaves, direction in zip(stored, directions, strict=True)
     )

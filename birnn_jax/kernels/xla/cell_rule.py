@@ -1,4 +1,4 @@
-"""What a kernel knows of a cell: its step, taken apart into what time orders and what it does not.
+"""A cell rule: the step of a cell in parts, those that wait for the step before and the others.
 
 With u = h[t-1] w_h, the only product that must wait for the step before, a cell is
 
@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import jax
 
 
-class Form(NamedTuple):
-    """A built-in cell as the kernels see it. Leading axes are free: one step or all steps."""
+class CellRule(NamedTuple):
+    """The parts of a step. Leading axes are free: a single step or all steps."""
 
     pack: Callable[[Any], Any]  # params -> weights, once a call
     project: Callable[[Any, jax.Array], jax.Array]  # (weights, x) -> a_x

@@ -5,73 +5,72 @@ recomputed when it is differentiated (`jax.checkpoint`), so that nothing is kept
 forward pass kept.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from ..._core.direction import Direction
 from ..._core.dtypes import widen
-from .cell_rule import Form
-from .order import Sequences, cut, to_visit
+from .cell_rule import CellRule
 from .plan import chunk_steps, get_plan
+from .rules import get_rule
+from .time_order import cut, to_steps
 
 
-class Kept(NamedTuple):
-    """What the forward pass keeps of every step of one direction, in the order of the visit."""
+class StepResiduals(NamedTuple):
+    """What the forward pass stores of every step of a direction, in its order."""
 
     carry: Any  # before the step, leaves [T, B, H]; h is None where the outputs have it
     activations: Any  # None where they are to be computed again
 
 
 class _Steps(NamedTuple):
-    """Some steps of one direction, in the order of the visit."""
+    """Some steps of one direction, in the order of the direction."""
 
     xs: jax.Array  # [T, B, D], zero in padding
     mask: jax.Array | None  # [T, B, 1], True at valid steps
-    kept: Kept
+    residuals: StepResiduals
     d_xs: jax.Array | None  # [T, B, D]; None is zero
 
 
 def layer_tangent(
-    form: Form,
-    reverse: tuple[bool, ...],
-    sequences: tuple[Sequences, ...],
+    directions: tuple[Direction, ...],
     ys: jax.Array,
-    kept: tuple[Kept, ...],
-    d_sequences: tuple[Sequences, ...],
+    residuals: tuple[StepResiduals, ...],
+    d_directions: tuple[Direction, ...],
 ) -> Any:
-    """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the visit.
+    """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the direction.
 
     `ys` are the outputs of all directions, side by side.
     """
     d_xs = tuple(
-        None if isinstance(d.xs, SymbolicZero) else to_visit(d.xs, one.valid, back)
-        for d, one, back in zip(d_sequences, sequences, reverse, strict=True)
+        None
+        if isinstance(d.xs, SymbolicZero)
+        else to_steps(d.xs, direction.valid, direction.reverse)
+        for d, direction in zip(d_directions, directions, strict=True)
     )
     d_carries = tuple(
-        jax.tree.map(_instantiate, d.carry, one.carry)
-        for d, one in zip(d_sequences, sequences, strict=True)
+        jax.tree.map(_instantiate, d.carry, direction.carry)
+        for d, direction in zip(d_directions, directions, strict=True)
     )
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
-    d_params = tuple(widen(_none_if_zero(d.params)) for d in d_sequences)
-    run = jax.checkpoint(
-        functools.partial(_run_chunk, form, reverse), prevent_cse=False, static_argnums=0
-    )
-    num_steps, h = sequences[0].xs.shape[1], sequences[0].carry.h
+    d_params = tuple(widen(_none_if_zero(d.params)) for d in d_directions)
+    run = jax.checkpoint(_run_chunk, prevent_cse=False, static_argnums=0)
+    num_steps, h = directions[0].xs.shape[1], directions[0].carry.h
     d_carries, d_hs = _over_chunks(
         lambda size, begin, d_carries, steps: run(
-            size, begin, sequences, ys, d_params, d_carries, steps
+            size, begin, directions, ys, d_params, d_carries, steps
         ),
         d_carries,
-        tuple(zip(kept, d_xs, strict=True)),
+        tuple(zip(residuals, d_xs, strict=True)),
         num_steps,
-        chunk_steps(num_steps, h, kept[0].activations is not None),
+        chunk_steps(num_steps, h, residuals[0].activations is not None),
     )
     return tuple(
-        (d_carry, d_h.astype(one.xs.dtype))
-        for one, d_carry, d_h in zip(sequences, d_carries, d_hs, strict=True)
+        (d_carry, d_h.astype(direction.xs.dtype))
+        for direction, d_carry, d_h in zip(directions, d_carries, d_hs, strict=True)
     )
 
 
@@ -85,7 +84,7 @@ def _over_chunks(run: Any, carry: Any, steps: Any, num_steps: int, size: int) ->
     )
     begins = size * jnp.arange(count)
     carry, ys = jax.lax.scan(
-        lambda carry, one: run(size, one[0], carry, one[1]), carry, (begins, whole)
+        lambda carry, chunk: run(size, chunk[0], carry, chunk[1]), carry, (begins, whole)
     )
     ys = jax.tree.map(lambda leaf: leaf.reshape(count * size, *leaf.shape[2:]), ys)
     if rest:
@@ -96,57 +95,56 @@ def _over_chunks(run: Any, carry: Any, steps: Any, num_steps: int, size: int) ->
 
 
 def _cut_steps(
-    one: Sequences,
-    reverse: bool,
+    direction: Direction,
     ys: jax.Array,
     first_column: int,
     begin: Any,
     size: int,
-    kept: Kept,
+    residuals: StepResiduals,
     d_xs: Any,
 ) -> _Steps:
-    """The steps of one direction from `begin` on, whose outputs begin at that column of `ys`."""
-    xs, mask = cut(one.xs, begin, size, reverse), None
-    if one.valid is not None:
-        mask = cut(one.valid[..., None], begin, size, reverse)
+    """The steps of a direction from `begin` on, whose outputs begin at that column of `ys`."""
+    reverse = direction.reverse
+    xs, mask = cut(direction.xs, begin, size, reverse), None
+    if direction.valid is not None:
+        mask = cut(direction.valid[..., None], begin, size, reverse)
         xs = jnp.where(mask, xs, 0)
-    if kept.carry.h is None:
-        columns = (first_column, one.carry.h.shape[-1])
+    if residuals.carry.h is None:
+        columns = (first_column, direction.carry.h.shape[-1])
         before = cut(ys, jnp.maximum(begin - 1, 0), 1, reverse, *columns)
-        first = jnp.where(begin == 0, one.carry.h, before)
+        first = jnp.where(begin == 0, direction.carry.h, before)
         h = jnp.concatenate([first, cut(ys, begin, size, reverse, *columns)[:-1]])
-        kept = kept._replace(carry=kept.carry._replace(h=h))
-    return _Steps(xs, mask, kept, d_xs)
+        residuals = residuals._replace(carry=residuals.carry._replace(h=h))
+    return _Steps(xs, mask, residuals, d_xs)
 
 
 def _run_chunk(
-    form: Form,
-    reverse: tuple[bool, ...],
     size: int,
     begin: Any,
-    sequences: tuple[Sequences, ...],
+    directions: tuple[Direction, ...],
     ys: jax.Array,
     d_params: Any,
     d_carries: Any,
     steps: Any,
 ) -> Any:
+    rule = get_rule(directions)
     inputs, recurrent, offset = [], [], 0
-    for primal, back, tangent, one in zip(sequences, reverse, d_params, steps, strict=True):
-        chunk = _cut_steps(primal, back, ys, offset, begin, size, *one)
-        offset += primal.carry.h.shape[-1]
-        activations = chunk.kept.activations
+    for direction, tangent, stored in zip(directions, d_params, steps, strict=True):
+        chunk = _cut_steps(direction, ys, offset, begin, size, *stored)
+        offset += direction.carry.h.shape[-1]
+        activations, carry = chunk.residuals.activations, chunk.residuals.carry
         if activations is None:
-            activations = form.activate(form.pack(primal.params), chunk.xs, chunk.kept.carry.h)
-        coefficients = form.coefficients(activations, chunk.kept.carry)
-        d_in = form.inject(coefficients, *_d_sums(widen(primal.params), tangent, widen(chunk)))
+            activations = rule.activate(rule.pack(direction.params), chunk.xs, carry.h)
+        coefficients = rule.coefficients(activations, carry)
+        d_in = rule.inject(coefficients, *_d_sums(widen(direction.params), tangent, widen(chunk)))
         inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
         # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
-        recurrent.append(jax.lax.optimization_barrier(widen(primal.params.w_h).T))
+        recurrent.append(jax.lax.optimization_barrier(widen(direction.params.w_h).T))
 
     def body(d_carries, inputs):
         new = tuple(
-            _advance(form, w_t, d_carry, *one)
-            for w_t, d_carry, one in zip(recurrent, d_carries, inputs, strict=True)
+            _advance(rule, w_t, d_carry, *step)
+            for w_t, d_carry, step in zip(recurrent, d_carries, inputs, strict=True)
         )
         return new, tuple(d_carry.h for d_carry in new)
 
@@ -154,10 +152,10 @@ def _run_chunk(
 
 
 def _advance(
-    form: Form, w_t: jax.Array, d_carry: Any, coefficients: Any, d_in: Any, valid: Any
+    rule: CellRule, w_t: jax.Array, d_carry: Any, coefficients: Any, d_in: Any, valid: Any
 ) -> Any:
     d_u = jax.lax.dot_general(d_carry.h, w_t, (((1,), (1,)), ((), ())))
-    new = form.advance(coefficients, d_carry, d_u, d_in)
+    new = rule.advance(coefficients, d_carry, d_u, d_in)
     if valid is None:
         return new
     return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, d_carry)
@@ -165,7 +163,9 @@ def _advance(
 
 def _broadcast_mask(steps: _Steps) -> jax.Array | None:
     """`[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop."""
-    return None if steps.mask is None else jnp.broadcast_to(steps.mask, steps.kept.carry.h.shape)
+    return (
+        None if steps.mask is None else jnp.broadcast_to(steps.mask, steps.residuals.carry.h.shape)
+    )
 
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +180,7 @@ def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.A
     if d_params.b is not None:
         d_a_x += d_params.b[None]
     if d_params.w_h is not None:
-        d_a_h += _times(steps.kept.carry.h, d_params.w_h)
+        d_a_h += _times(steps.residuals.carry.h, d_params.w_h)
     if getattr(d_params, "b_hn", None) is not None:
         d_a_h += jnp.pad(d_params.b_hn, (size - hidden_size, 0))[None]
     shape = (batch_size, num_steps, size)

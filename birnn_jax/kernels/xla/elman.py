@@ -1,10 +1,10 @@
-"""The Elman cell as the kernels see it."""
+"""The rule of the Elman cell."""
 
 import jax
 import jax.numpy as jnp
 
 from ...cells import ElmanCarry, ElmanParams
-from .cell_rule import Form
+from .cell_rule import CellRule
 from .joint import JointWeights, activate, finish, project
 
 
@@ -33,4 +33,4 @@ def _advance(
     return ElmanCarry(h=coefficients * d_u + d_in.h)
 
 
-ELMAN_FORM = Form(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)
+ELMAN_RULE = CellRule(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)

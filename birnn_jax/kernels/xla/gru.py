@@ -1,4 +1,4 @@
-"""The GRU, reset after the product, as the kernels see it."""
+"""The rule of the GRU, reset after the product."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ..._core.dtypes import product, widen
 from ...cells import GRUCarry, GRUParams
-from .cell_rule import Form
+from .cell_rule import CellRule
 from .gates import gate_of_tanh, halve_sigmoids
 
 
@@ -85,4 +85,4 @@ def _sum_gates(coefficients: _Coefficients, of_n: jax.Array, d_sums: jax.Array) 
     return coefficients.r * r + coefficients.z * z + of_n * n
 
 
-GRU_FORM = Form(_pack, _project, _finish, _activate, _update, _coefficients, _inject, _advance)
+GRU_RULE = CellRule(_pack, _project, _finish, _activate, _update, _coefficients, _inject, _advance)

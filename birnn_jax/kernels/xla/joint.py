@@ -21,7 +21,7 @@ def project(weights: JointWeights, x: jax.Array) -> jax.Array:
 
 
 def finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> jax.Array:
-    """The tanh of everything: cells with sigmoids have theirs in the weights (`_gates`)."""
+    """The tanh of everything: cells with sigmoids have theirs in the weights (`gates`)."""
     return jnp.tanh(a_x + product(h, weights.w[-h.shape[-1] :]))
 
 

@@ -1,4 +1,4 @@
-"""The LSTM as the kernels see it."""
+"""The rule of the LSTM."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...cells import LSTMCarry, LSTMParams
-from .cell_rule import Form
+from .cell_rule import CellRule
 from .gates import gate_of_tanh, halve_sigmoids
 from .joint import JointWeights, activate, finish, project
 
@@ -65,4 +65,4 @@ def _gates(activations: jax.Array) -> tuple[jax.Array, ...]:
     return gate_of_tanh(i), gate_of_tanh(f), g, gate_of_tanh(o)
 
 
-LSTM_FORM = Form(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)
+LSTM_RULE = CellRule(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)

@@ -4,17 +4,16 @@ benchmarks/README.md has the measurements and how to repeat them. The backend is
 function is traced: compiled for another device it is as right, and perhaps not as fast.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from ..._core.chunks import near_divisor
-from .order import Sequences
+from ..._core.direction import Direction
 
 
-class Again(NamedTuple):
-    """Where activations are computed again for the gradient, in place of being kept."""
+class Recompute(NamedTuple):
+    """Where activations are computed again for the gradient, in place of being stored."""
 
     bytes: int  # from so many on, of activations and carries of every step
     features: int  # up to so many, of input and state together: that is what it costs
@@ -28,7 +27,7 @@ class Plan(NamedTuple):
     unroll: int  # steps in one iteration of the loop
     chunked: bool  # the derivative in chunks of time, or all of time at once
     apart: int  # rows up to which each direction has a loop of its own, if nothing is kept
-    again: Again | None  # None is nowhere
+    recompute: Recompute | None  # None is nowhere
 
 
 PLANS = {
@@ -49,19 +48,14 @@ PLANS = {
         unroll=1,
         chunked=True,
         apart=1,
-        again=Again(bytes=18 * 2**20, features=400),
+        recompute=Recompute(bytes=18 * 2**20, features=400),
     ),
     # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
     # body of five kernels or more becomes a CUDA graph.
-    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False, apart=0, again=None),
+    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False, apart=0, recompute=None),
     # Unmeasured.
-    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0, again=None),
+    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0, recompute=None),
 }
-
-# The native kernels: LSTM train, kept against computed again, 39.5 against 34 at 128,50,128,128
-# (38 MiB), 34 against 31 at 16,500,40,128, even at 32,128,128,256 (48 MiB), but 17.8 against 22 at
-# 32,128,128,128 (24 MiB). Where the system takes idle memory away in between, 86 against 62 there.
-_AGAIN_NATIVELY = Again(bytes=30 * 2**20, features=400)
 
 # With gates kept: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
 # at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
@@ -76,19 +70,24 @@ def get_plan() -> Plan:
     return PLANS.get(jax.default_backend(), PLANS["gpu"])
 
 
-def keeps_gates(backend: Literal["xla", "cpu_kernel"], directions: Sequence[Sequences]) -> bool:
-    """True if activations are kept for the gradient where nothing else is asked for."""
-    again = get_plan().again if backend == "xla" else _AGAIN_NATIVELY
-    sizes = [size for one in directions for size in one.xs.shape]
-    if again is None or not all(isinstance(size, int) for size in sizes):
+def keeps_gates(directions: tuple[Direction, ...]) -> bool:
+    """True if activations are stored for the gradient where nothing else is asked for."""
+    return is_below(get_plan().recompute, directions)
+
+
+def is_below(recompute: Recompute | None, directions: tuple[Direction, ...]) -> bool:
+    """True if a layer is not large enough to compute activations again, or too wide for it."""
+    sizes = [size for direction in directions for size in direction.xs.shape]
+    if recompute is None or not all(isinstance(size, int) for size in sizes):
         return True
-    kept = features = 0
-    for one in directions:
-        batch_size, num_steps, input_size = one.xs.shape
-        hidden_size, columns = one.params.w_h.shape
-        kept += batch_size * num_steps * (columns + 2 * hidden_size) * one.carry.h.dtype.itemsize
+    stored = features = 0
+    for direction in directions:
+        batch_size, num_steps, input_size = direction.xs.shape
+        hidden_size, columns = direction.params.w_h.shape
+        itemsize = direction.carry.h.dtype.itemsize
+        stored += batch_size * num_steps * (columns + 2 * hidden_size) * itemsize
         features = max(features, input_size + hidden_size)
-    return kept < again.bytes or features > again.features
+    return stored < recompute.bytes or features > recompute.features
 
 
 def are_apart(carry: Any) -> bool:

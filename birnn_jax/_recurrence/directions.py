@@ -1,0 +1,129 @@
+"""The directions of a layer: arguments checked and completed once, and their run."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._core.checks import check_carry, check_choice, check_params, check_xs
+from .._core.chunks import run_in_chunks
+from .._core.direction import Direction, Outputs, Starts
+from .._core.dtypes import at_least, cast_like, compute_dtype, widen
+from .._core.keys import row_keys
+from .._core.masks import Lengths, segment_starts, valid_steps
+from .._core.types import Carry, Cell, Params
+from ..cells._noise import add_noise, remove_noise
+from .backends import NAMES, BackendName, choose_backend
+
+ResidualsName = Literal["auto", "gates", "states", "chunked"]
+RESIDUALS = ("auto", "gates", "states", "chunked")
+
+
+class Run(NamedTuple):
+    """A cell that is run in one direction of time, as the caller gives it."""
+
+    cell: Cell
+    params: Params
+    initial_carry: Carry | None
+    reverse: bool
+
+
+def run_directions(
+    runs: Sequence[Run],
+    xs: jax.Array,
+    lengths: Lengths,
+    *,
+    key: jax.Array | None,
+    residuals: ResidualsName,
+    backend: BackendName,
+) -> Outputs:
+    """Runs the directions of a layer over the same sequences."""
+    check_choice("residuals", residuals, RESIDUALS)
+    check_choice("backend", backend, NAMES)
+    check_xs(xs)
+    valid = None if lengths is None else valid_steps(xs, lengths)
+    keys = None if key is None else row_keys(key, xs.shape[0])
+    directions = tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
+    run = _run_chunked if residuals == "chunked" else _run_whole
+    outputs = run(directions, residuals, backend)
+    return dataclasses.replace(outputs, carries=tuple(map(remove_noise, outputs.carries)))
+
+
+def _make_direction(
+    run: Run,
+    xs: jax.Array,
+    lengths: Lengths,
+    valid: jax.Array | None,
+    keys: jax.Array | None,
+) -> Direction:
+    cell, params, initial_carry, reverse = run
+    xs = as_compute_dtype(xs, params)
+    check_params(cell, params, xs)
+    carry = _broadcast_carry(cell, params, xs.shape[0])
+    if initial_carry is not None:
+        check_carry(initial_carry, expected=carry)
+        carry = jax.tree.map(at_least, initial_carry, carry)
+    if keys is not None:
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, reverse)
+        carry = add_noise(cell, carry, keys)
+    at = segment_starts(lengths, xs, reverse=reverse)
+    starts = None if at is None else Starts(at, carry)
+    return Direction(cell, reverse, params, carry, xs, valid, starts)
+
+
+def _run_whole(
+    directions: tuple[Direction, ...], residuals: ResidualsName, backend: BackendName
+) -> Outputs:
+    chosen = choose_backend(backend, directions)
+    keep_gates = chosen.keeps_gates(directions) if residuals == "auto" else residuals == "gates"
+    return chosen.run(directions, keep_gates)
+
+
+def _run_chunked(
+    directions: tuple[Direction, ...], residuals: ResidualsName, backend: BackendName
+) -> Outputs:
+    """In chunks of about sqrt(T) steps, each of which stores everything while it is run again."""
+    del residuals
+    params = tuple(widen(direction.params) for direction in directions)
+
+    def run(carries: Any, steps: Any) -> Any:
+        chunk = tuple(
+            _with_steps(direction, chunk_steps).replace(
+                params=cast_like(wide, direction.params), carry=carry
+            )
+            for direction, wide, carry, chunk_steps in zip(
+                directions, params, carries, steps, strict=True
+            )
+        )
+        outputs = _run_whole(chunk, "gates", backend)
+        return outputs.carries, outputs.split()
+
+    carries = tuple(direction.carry for direction in directions)
+    reverse = tuple(direction.reverse for direction in directions)
+    carries, ys = run_in_chunks(run, carries, tuple(map(_steps_of, directions)), reverse)
+    return Outputs(carries, ys)
+
+
+def _steps_of(direction: Direction) -> Any:
+    """All that has an axis of time."""
+    starts = direction.starts
+    return direction.xs, direction.valid, None if starts is None else starts.at
+
+
+def _with_steps(direction: Direction, steps: Any) -> Direction:
+    xs, valid, at = steps
+    starts = None if direction.starts is None else direction.starts._replace(at=at)
+    return direction.replace(xs=xs, valid=valid, starts=starts)
+
+
+def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
+    carry = cell.initial_carry(params)
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
+
+
+def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
+    """`xs` in the dtype of the parameters."""
+    dtype = compute_dtype(params)
+    return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)

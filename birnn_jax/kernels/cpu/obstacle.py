@@ -1,0 +1,26 @@
+"""Why the native CPU kernels cannot compute a layer."""
+
+import jax
+import jax.numpy as jnp
+
+from ..._core.direction import Direction
+from ..._core.dtypes import sum_dtype
+from ..xla.rules import NEEDS_A_RULE, find_rule
+from . import library
+
+
+def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
+    """To be read after the name of the backend; None if there is no obstacle."""
+    if find_rule(directions) is None:
+        return NEEDS_A_RULE
+    inputs = [direction.xs for direction in directions]
+    if sum_dtype(inputs[0].dtype) != jnp.float32:
+        return f"adds up in float32, got {inputs[0].dtype}."
+    # As in a program that `jax.export` writes for any batch, which cannot hold native code.
+    if not all(isinstance(size, int) for xs in inputs for size in xs.shape):
+        return f"needs sizes that are numbers, got {inputs[0].shape}."
+    if jax.default_backend() != "cpu":
+        return f"computes on CPUs, but the default backend is {jax.default_backend()!r}."
+    if not library.is_registered():
+        return f"is not there. {library.load().note}"
+    return None

@@ -1,0 +1,42 @@
+"""Which layers have a cell rule."""
+
+import jax
+import jax.numpy as jnp
+
+from ..._core.direction import Direction
+from ..._core.dtypes import sum_dtype
+from ...cells import ELMAN, GRU, LSTM
+from .cell_rule import CellRule
+from .elman import ELMAN_RULE
+from .gru import GRU_RULE
+from .lstm import LSTM_RULE
+
+# By the step: a cell that differs from a built-in one in its initialisers only is as fast.
+_RULES = {ELMAN.step: ELMAN_RULE, GRU.step: GRU_RULE, LSTM.step: LSTM_RULE}
+
+NEEDS_A_RULE = (
+    "computes ELMAN, GRU and LSTM, the same cell in both directions, in one dtype and without "
+    "Segments; this layer is another."
+)
+
+
+def find_rule(directions: tuple[Direction, ...]) -> CellRule | None:
+    """The rule of all directions of a layer, if they have one."""
+    rules = {_find_rule(direction) for direction in directions}
+    return rules.pop() if len(rules) == 1 else None
+
+
+def get_rule(directions: tuple[Direction, ...]) -> CellRule:
+    """The rule of a layer that has one."""
+    return _RULES[directions[0].cell.step]
+
+
+def _find_rule(direction: Direction) -> CellRule | None:
+    """Parameters and inputs must share a floating dtype; the carry must be of its `sum_dtype`."""
+    dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves((direction.params, direction.xs))}
+    dtypes_of_carry = {jnp.result_type(leaf) for leaf in jax.tree.leaves(direction.carry)}
+    if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
+        return None
+    if direction.starts is not None or dtypes_of_carry != {sum_dtype(*dtypes)}:
+        return None
+    return _RULES.get(direction.cell.step)
