@@ -31,6 +31,7 @@ from ..cells import (
 Imported = tuple[tuple[Layer, ...], tuple[LayerParams, ...]]
 CellParams = tuple[Cell, Params]
 
+_DTYPES = [jnp.dtype(name) for name in ("float64", "float32", "bfloat16", "float16")]
 LSTM_GATES = "ifgo"
 GRU_GATES = "rzn"
 
@@ -76,12 +77,20 @@ def cell_name(cell: Cell, framework: str, known: Collection[str]) -> str:
 
 
 def as_numpy(value: Any) -> np.ndarray:
-    """A JAX array, a tensor of PyTorch or anything numpy understands, bfloat16 included."""
+    """A JAX array, a tensor of PyTorch or anything numpy understands, as a native numpy array.
+
+    Dtypes that NumPy has not, bfloat16 and float8, are those of JAX. A box of Flax, with the names
+    of the axes of its value, is opened.
+    """
+    while hasattr(value, "unbox") and hasattr(value, "value"):
+        value = value.value
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            return np.asarray(value.float()).astype(jnp.bfloat16)
-    return np.asarray(value)
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        name = str(value.dtype).removeprefix("torch.")
+        if name.startswith(("bfloat", "float8")):
+            return np.asarray(value.float()).astype(jnp.dtype(name))
+    array = np.asarray(value)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
@@ -165,6 +174,13 @@ def in_pair(values: Sequence[Any]) -> Any:
 
 def make_params(cell: Cell, **arrays: np.ndarray) -> CellParams:
     """`cell` with its parameters."""
+    for name, array in arrays.items():
+        if array.dtype not in _DTYPES:
+            raise ValueError(
+                f"The weights of {name!r} are {array.dtype}, but cells compute in "
+                f"{', '.join(map(str, _DTYPES))}. Cast them; weights in 8 bits often have a scale "
+                "beside them, which has to be applied first."
+            )
     return cell, _KINDS[cell.step].params(**jax.tree.map(jnp.asarray, arrays))
 
 

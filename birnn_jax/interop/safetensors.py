@@ -7,6 +7,7 @@ and how the arrays hang together ("tree"). Nothing is pickled, no code is stored
 
 import dataclasses
 import functools
+import importlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,21 +17,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import cells as _cells
-from .._core.affine import AffineParams
+from .. import heads as _heads
 from .._core.types import Bi, Cell, InitWithOptions
-from .._models.classifier import ClassifierParams
-from .._models.readouts import AttentionPoolParams
-from .._models.tagger import TaggerParams
-from .._stacks.layer import Layer, LayerParams, NormParams
+from .._stacks.layer import Layer
 from ._errors import framework
+from ._files import check_kind
 from ._layers import as_numpy
+from ._safetensors_file import read_safetensors
 
 _FORMAT = "birnn_jax 1"
 _LAYER = "birnn_jax.Layer"
 _CELLS = {name: value for name, value in vars(_cells).items() if isinstance(value, Cell)}
-_PARAMS = [value for name, value in vars(_cells).items() if name.endswith(("Params", "Carry"))]
-_PARTS = [LayerParams, NormParams, AffineParams, AttentionPoolParams]
-_TYPES = [Bi, TaggerParams, ClassifierParams, *_PARTS, *_PARAMS]
+_ROOMS = (importlib.import_module(__name__.partition(".")[0]), _cells, _heads)
+# Every public NamedTuple of the library by its name, parameters, carries and masks among them.
+_TYPES = {
+    name: value
+    for room in _ROOMS
+    for name, value in vars(room).items()
+    if isinstance(value, type) and issubclass(value, tuple)
+}
 
 
 class Loaded(NamedTuple):
@@ -105,20 +110,16 @@ def load(
     Raises:
       ValueError: for a file of another origin, an unknown type or cell, or fields that do not fit.
     """
-    safetensors = framework("safetensors", "safetensors", "A .safetensors file")
-    try:
-        with safetensors.safe_open(os.fspath(path), "np") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: jnp.asarray(file.get_tensor(name)) for name in file.keys()}
-    except (safetensors.SafetensorError, TypeError) as error:  # TypeError: no dtype of NumPy
-        raise ValueError(f"{path} is no intact .safetensors file: {error}.") from error
+    check_kind(path, ["safetensors"], "birnn_jax.interop.safetensors.load", "files of its own")
+    arrays, metadata = read_safetensors(path)
+    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
     if metadata.get("format") != _FORMAT:
         raise ValueError(
             f"{path} was not written by birnn_jax.interop.safetensors: its format is "
             f"{metadata.get('format')!r}, not {_FORMAT!r}. Weights of PyTorch are read by "
             "birnn_jax.interop.torch.from_torch."
         )
-    known = {one.__name__: one for one in (*_TYPES, *types)}
+    known = _TYPES | {kind.__name__: kind for kind in types}
     decode = functools.partial(_decode, named=_CELLS | dict(cells or {}))
     try:
         return Loaded(

@@ -15,6 +15,7 @@ from .._stacks.layer import Layer, LayerParams
 from .._stacks.states import stack_states, unstack_states
 from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
 from ._errors import check_shapes, framework
+from ._files import named_in_errors
 from ._layers import (
     RELU,
     CellParams,
@@ -27,6 +28,8 @@ from ._layers import (
     make_params,
     to_stack,
 )
+from ._torch_files import read_tensors
+from ._torch_modules import check_in_use, nonlinearity_of, submodule
 from ._torch_weights import as_tensor, layer_names, read_weights
 
 _NAME = "torch.nn"
@@ -35,24 +38,31 @@ _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _NONLINEARITIES = {"tanh": ELMAN, "relu": RELU}
 
 
-def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> Imported:
-    """Layers and parameters of a recurrent module of `torch.nn`.
+def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None) -> Imported:
+    """Converts a recurrent module of `torch.nn` into layers and parameters.
 
     Outputs are equal where no dropout acts. `batch_first` is not in the weights: here it is always
-    batch first.
+    batch first. Weight and spectral norms are computed once, as in evaluation; pruned and dropped
+    weights (AWD-LSTM) are those that evaluation uses.
 
     Args:
-      source: the module, its `state_dict()` (tensors or arrays), or the path of a state dict in a
-        .safetensors or .pt file. Pickled code is never run: a .pt file is loaded as weights only.
-      prefix: what stands before "weight_ih_l0" in the names, for example "encoder.rnn.".
-      nonlinearity: of an `RNN`, "tanh" or "relu": a state dict does not say. A module does.
+      source: an `RNN`, `GRU`, `LSTM` or one of their cells, or a module that holds one; a state
+        dict of tensors or arrays, also inside a checkpoint, such as `{"model_state_dict": ...}` or
+        the file of a `LightningModule`; or the path of a file of `torch.save` or .safetensors. No
+        pickled code is run.
+      prefix: path of the recurrent module, such as "encoder.rnn", where there are several. The last
+        part of the path is enough, and "module.", "_orig_mod." and the like may be left out.
+      nonlinearity: of an `RNN`, "tanh" or "relu", which a state dict does not say: "tanh" unless
+        told otherwise. A module knows its own.
 
     Returns:
-      layers: all of one cell; two directions where there are weights of "_reverse".
+      layers: all of one cell; two directions where there are weights of "_reverse". A module for
+        one step of time, such as `LSTMCell`, is a layer with direction "fwd".
       params: biases that are absent (`bias=False`) are zero.
 
     Raises:
-      ValueError: if keys are missing or surplus, shapes do not fit, or there is no such cell here.
+      ValueError: if keys are missing or surplus, shapes do not fit, there is no such cell here, or
+        a file is not what it should be.
 
     Example:
       >>> state_dict = {
@@ -64,22 +74,25 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str = "tanh") -> 
       >>> layers == (Layer(GRU, direction="fwd"),), params[0].rnn.b_hn.tolist()
       (True, [8.0, 9.0, 10.0, 11.0])
     """
-    if hasattr(source, "get_submodule"):
-        source, prefix = source.get_submodule(prefix.removesuffix(".")), ""
-        nonlinearity = getattr(source, "nonlinearity", nonlinearity)
-    if nonlinearity not in _NONLINEARITIES:
+    if nonlinearity not in (None, *_NONLINEARITIES):
         raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}.")
-    weights = read_weights(source, prefix)
-    names = layer_names(weights)
-    cell = _cell(weights, nonlinearity)
-    state_size = weights["weight_hh_l0"].shape[1]
-    input_size = weights["weight_ih_l0"].shape[1]
-    converted = []
-    for ends in names:
-        _check_shapes(weights, ends, input_size)
-        converted.append(in_pair([_import_cell(weights, end, cell) for end in ends]))
-        input_size = state_size * len(ends)
-    return to_stack(converted)
+    with named_in_errors(source):
+        path, weights = read_weights(read_tensors(source), prefix)
+        module = submodule(source, path) if hasattr(source, "get_submodule") else None
+        check_in_use(module, weights)
+        names = layer_names(weights)
+        cell = _cell(weights, names[0][0])
+        if cell == ELMAN:
+            cell = _NONLINEARITIES[nonlinearity_of(module, nonlinearity)]
+        first = names[0][0]
+        input_size = weights[f"weight_ih{first}"].shape[-1]
+        rows, state_size = weights[f"weight_hh{first}"].shape
+        converted = []
+        for ends in names:
+            _check_shapes(weights, ends, input_size, state_size, rows)
+            converted.append(in_pair([_import_cell(weights, end, cell) for end in ends]))
+            input_size = state_size * len(ends)
+        return to_stack(converted)
 
 
 def to_torch(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str, np.ndarray]:
@@ -196,22 +209,27 @@ def _one_cell(layers: Sequence[Layer]) -> Cell:
     return cell.fwd if isinstance(cell, Bi) else cell
 
 
-def _cell(weights: Mapping[str, np.ndarray], nonlinearity: str) -> Cell:
-    rows, columns = weights["weight_hh_l0"].shape
-    if "weight_hr_l0" in weights:
+def _cell(weights: Mapping[str, np.ndarray], end: str) -> Cell:
+    rows, columns = weights[f"weight_hh{end}"].shape
+    if f"weight_hr{end}" in weights:
         return PROJECTED_LSTM
-    cells = {columns: _NONLINEARITIES[nonlinearity], 3 * columns: GRU, 4 * columns: LSTM}
+    cells = {columns: ELMAN, 3 * columns: GRU, 4 * columns: LSTM}
     if rows not in cells:
         cause = "it is transposed, as in Keras or Flax" if columns > rows else "another cell"
         raise ValueError(
-            "state_dict: 'weight_hh_l0' must be [H, H] in an RNN, [3 H, H] in a GRU, [4 H, H] in "
-            f"an LSTM, got {(rows, columns)}. Likely cause: {cause}."
+            f"state_dict: 'weight_hh{end}' must be [H, H] in an RNN, [3 H, H] in a GRU, [4 H, H] in"
+            f" an LSTM, got {(rows, columns)}. Likely cause: {cause}."
         )
     return cells[rows]
 
 
-def _check_shapes(weights: Mapping[str, np.ndarray], ends: list[str], input_size: int) -> None:
-    rows, state_size = weights["weight_hh_l0"].shape
+def _check_shapes(
+    weights: Mapping[str, np.ndarray],
+    ends: list[str],
+    input_size: int,
+    state_size: int,
+    rows: int,
+) -> None:
     shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, state_size)}
     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,), "weight_hr": (state_size, rows // 4)}
     expected = {kind + end: shape for end in ends for kind, shape in shapes.items()}

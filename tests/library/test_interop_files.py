@@ -1,6 +1,9 @@
 """One file for a model: safetensors with its configuration, and StableHLO by jax.export."""
 
+import importlib
 import json
+import pkgutil
+import re
 import struct
 from typing import NamedTuple
 
@@ -136,3 +139,29 @@ def test_serialised_prediction_is_free_in_batch_and_time():
         xs = jax.random.normal(jax.random.key(1), [num_rows, num_steps, D])
         lengths = LENGTHS[:num_rows]
         np.testing.assert_allclose(again(xs, lengths), predict(xs, lengths), rtol=1e-5, atol=1e-5)
+
+
+def parameter_types():
+    """Every class in the library, wherever it is, but for what imports Flax or Orbax."""
+    for _, name, _ in pkgutil.walk_packages(birnn_jax.__path__, "birnn_jax."):
+        if not re.search("linen|nnx|checkpoint|training|kernels|__main__|interop", name):
+            yield from vars(importlib.import_module(name)).values()
+
+
+TYPES = {
+    value.__name__: value
+    for value in parameter_types()
+    if isinstance(value, type)
+    and issubclass(value, tuple)
+    and value.__name__.endswith(("Params", "Carry"))
+}
+
+
+@pytest.mark.parametrize("name", [*sorted(TYPES), "Bi", "Mask", "Segments"])
+def test_every_type_of_parameters_comes_back_by_itself(name, tmp_path):
+    kind = TYPES.get(name) or getattr(birnn_jax, name)
+    rng = np.random.default_rng(0)
+    sizes = range(1, 1 + len(kind._fields))
+    tree = kind(*(jnp.asarray(rng.normal(size=size), jnp.float32) for size in sizes))
+    save(tmp_path / "m.safetensors", [tree], {})
+    assert_equal(load(tmp_path / "m.safetensors").params, [tree])

@@ -61,7 +61,10 @@ TORCH = {
         LSTM_L0 | {"head.weight": np.zeros(3)},
         "surplus 'head.weight'. Likely cause: .*parameters of other layers",
     ),
-    "a prefix": ({f"rnn.{key}": a for key, a in LSTM_L0.items()}, r"Give prefix as one of \['rnn"),
+    "two modules": (
+        {f"{name}.rnn.{key}": a for name in "ab" for key, a in LSTM_L0.items()},
+        r"\['a.rnn', 'b.rnn'\], of which prefix='' names 2. Give prefix as one of \['a.rnn.', 'b",
+    ),
     "nothing recurrent": ({"weight": np.zeros(3)}, r"Keys are \['weight'\]"),
     "transposed": (
         LSTM_L0 | {"weight_hh_l0": LSTM_L0["weight_hh_l0"].T},
