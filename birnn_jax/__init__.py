@@ -8,6 +8,7 @@ are imported by name.
 from importlib.metadata import version as _version
 
 from ._core.affine import AffineParams as AffineParams
+from ._core.exporting import make_exportable as _make_exportable
 from ._core.masks import Mask as Mask
 from ._core.masks import Segments as Segments
 from ._core.types import Bi as Bi
@@ -61,3 +62,4 @@ from .cells import LSTMCarry as LSTMCarry
 from .cells import LSTMParams as LSTMParams
 
 __version__ = _version("birnn-jax")
+_make_exportable(globals())

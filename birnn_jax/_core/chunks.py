@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .meshes import scan
+
 
 def run_in_chunks(
     run: Callable[[Any, Any], tuple[Any, Any]],
@@ -20,13 +22,15 @@ def run_in_chunks(
     each chunk, and what `run` keeps of one chunk.
     """
     num_steps = jax.tree.leaves(sequences)[0].shape[1]
+    if not isinstance(num_steps, int):  # a symbol, as in an export for any number of steps
+        return run(carries, sequences)
     size = near_divisor(num_steps, math.isqrt(num_steps))
     run = jax.checkpoint(run, prevent_cse=False)
     whole, rest = zip(
         *(_split(sequence, size, back) for sequence, back in zip(sequences, reverse, strict=True)),
         strict=True,
     )
-    carries, ys = jax.lax.scan(run, carries, whole)
+    carries, ys = scan(run, carries, whole)
     ys = tuple(_join(y, back) for y, back in zip(ys, reverse, strict=True))
     if num_steps % size:
         carries, more = run(carries, rest)

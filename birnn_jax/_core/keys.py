@@ -1,20 +1,42 @@
 """One random key for each row of a batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
+IMPL = "threefry2x32"
+
 
 def row_keys(key: jax.Array, batch_size: int) -> jax.Array:
-    """`[B]` keys: those given, or one for each row number."""
+    """`[B]` keys of threefry2x32: those given, or one for each row number.
+
+    Under `vmap` keys of "rbg" and "unsafe_rbg" draw numbers that depend on the rest of the batch. A
+    key of theirs, or of any other kind, is therefore taken as a seed.
+    """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(
             f"key must come from jax.random.key, got an array of {key.dtype}. "
             "A key of the old style becomes one by jax.random.wrap_key_data."
         )
     if key.ndim == 0:
+        key = _as_threefry(key)
         return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(batch_size))
     if key.shape != (batch_size,):
         raise ValueError(
             f"key must be one key or [B] keys with B = {batch_size}, got shape {key.shape}."
         )
-    return key
+    return _as_threefry(key)
+
+
+def _as_threefry(key: jax.Array) -> jax.Array:
+    """A key of another kind as a seed: all words of its data, one after the other."""
+    if jax.random.key_impl(key) == IMPL:
+        return key
+
+    def of_words(words: jax.Array) -> jax.Array:
+        first, *rest = words.ravel()
+        return functools.reduce(jax.random.fold_in, rest, jax.random.key(first, impl=IMPL))
+
+    of_keys = of_words if key.ndim == 0 else jax.vmap(of_words)
+    return of_keys(jax.random.key_data(key))

@@ -9,6 +9,7 @@ from .._core.affine import init_affine
 from .._core.checks import check_choice
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import Layer, LayerParams
 from .._stacks.stack import init_stack, stack, stack_lengths, stack_shapes
@@ -78,6 +79,7 @@ def init_classifier(
     return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b)
 
 
+@over_rows("xs")
 def classifier(
     layers: Sequence[Layer],
     params: ClassifierParams,

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from .._core.meshes import over_rows
+
 
 class Total(NamedTuple):
     """A sum over valid steps, and how many there were. Totals of batches are added leaf by leaf.
@@ -26,6 +28,7 @@ class Total(NamedTuple):
         return self.sum / jnp.maximum(self.count, 1)
 
 
+@over_rows("logits")
 def cross_entropy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
     """Softmax cross entropy of the valid steps, in nats.
 
@@ -53,6 +56,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Tota
     return Total(jnp.where(mask, losses, 0).sum(), mask.sum(dtype=losses.dtype))
 
 
+@over_rows("logits")
 def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
     """How many valid steps have their highest logit at the label.
 

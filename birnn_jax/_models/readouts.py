@@ -7,9 +7,11 @@ import jax.numpy as jnp
 
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.masks import Lengths, valid_steps
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 
 
+@over_rows("carry")
 def final_states(carry: Carry) -> jax.Array:
     """The hidden states at the true ends, `[h_fwd(n), h_bwd(1)]`.
 
@@ -35,6 +37,7 @@ def final_states(carry: Carry) -> jax.Array:
     return jnp.concatenate([one.h for one in carries], axis=-1)
 
 
+@over_rows("ys")
 def mean_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The mean of the valid steps.
 
@@ -59,6 +62,7 @@ def mean_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
     return (jnp.where(mask, ys, 0).sum(axis=1, dtype=dtype) / count).astype(ys.dtype)
 
 
+@over_rows("ys")
 def max_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The maximum of the valid steps, feature by feature.
 
@@ -113,6 +117,7 @@ def init_attention_pool(
     )
 
 
+@over_rows("ys")
 def attention_pool(
     params: AttentionPoolParams, ys: jax.Array, lengths: Lengths = None
 ) -> tuple[jax.Array, jax.Array]:

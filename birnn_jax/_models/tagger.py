@@ -11,6 +11,7 @@ import jax
 from .._core.affine import init_affine
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import Layer, LayerParams
 from .._stacks.stack import init_stack, stack, stack_shapes
@@ -55,6 +56,7 @@ def init_tagger(
     return TaggerParams(rnn=rnn, w=w, b=b)
 
 
+@over_rows("xs")
 def tagger(
     layers: Sequence[Layer],
     params: TaggerParams,

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 
 from .._core.checks import check_rate, check_xs
 from .._core.keys import row_keys
+from .._core.meshes import over_rows
 from .._core.types import Params
 
 
+@over_rows("xs")
 def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """Zeroes each value of `xs` with probability `rate` and scales the others by 1/(1 - rate).
 
@@ -43,6 +45,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(_keep_by_step(xs, rate, key), xs / (1 - rate), 0)
 
 
+@over_rows("xs")
 def locked_dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """Dropout that zeroes the same features at every step of a row.
 
@@ -80,6 +83,7 @@ def locked_dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Arr
     return jnp.where(keep[:, None], xs / (1 - rate), 0)
 
 
+@over_rows("tokens")
 def word_dropout(
     tokens: jax.Array, rate: float, key: jax.Array | None, *, unknown_id: int
 ) -> jax.Array:

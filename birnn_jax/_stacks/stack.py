@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import check_rate
 from .._core.keys import row_keys
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 from ..cells._noise import draws_noise
 from .dropout import dropout as apply_dropout
@@ -62,6 +63,7 @@ def init_stack(
     return tuple(params)
 
 
+@over_rows("xs")
 def stack(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],

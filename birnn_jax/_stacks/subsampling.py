@@ -53,7 +53,8 @@ def subsampled_lengths(lengths: Lengths, every: int) -> Lengths:
         )
     steps = _count(lengths) if isinstance(lengths, Mask) else jnp.asarray(lengths)
     steps = as_lengths(steps, batch_size=steps.size)
-    return steps // every + (steps % every > 0)  # no sum that a length near the limit overflows
+    groups, rest = jnp.divmod(steps, every)
+    return groups + jnp.minimum(rest, 1)  # no sum that a length near the limit overflows
 
 
 def _count(mask: Mask) -> jax.Array:

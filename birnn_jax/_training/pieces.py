@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from .._core.dtypes import cast_like
+from .._core.meshes import scan
 from .._models.losses import Total
 
 
@@ -58,20 +60,16 @@ def in_turns(run: PieceFn, turns: int) -> PieceFn:
         def turn(done: tuple[Any, jax.Array], number: jax.Array) -> Any:
             mean, count = done
             piece = run(params, _share(batch, number, turns), key)
-            own = piece.sums["loss"].count
+            own = piece.sums["loss"].count.astype(count.dtype)
             every = count + own
-            mean = jax.tree.map(
-                lambda mean, grad: mean * _part(count, every) + grad * _part(own, every),
-                mean,
-                piece.grads,
-            )
-            return (mean, every), piece._replace(grads=None)
+            before, added = _weigh(mean, count, every), _weigh(piece.grads, own, every)
+            return (jax.tree.map(jnp.add, before, added), every), piece._replace(grads=None)
 
         mean = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, _sum_dtype(leaf)), params)
         zero = jnp.zeros([])
-        (mean, _), pieces = jax.lax.scan(turn, (mean, zero), jnp.arange(turns))
+        (mean, _), pieces = scan(turn, (mean, zero), jnp.arange(turns))
         return Piece(
-            jax.tree.map(lambda mean, leaf: mean.astype(leaf.dtype), mean, params),
+            cast_like(mean, params),
             jax.tree.map(lambda leaf: leaf.sum(axis=0), pieces.sums),
             jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pieces.rows),
         )
@@ -89,12 +87,8 @@ def on_devices(run: PieceFn, mesh: Mesh | None) -> PieceFn:
         grads, sums, rows = run(params, batch, key)
         own = sums["loss"].count
         sums = jax.lax.psum(sums, axis)
-        part = _part(own, sums["loss"].count)
-
-        def total(leaf: jax.Array) -> jax.Array:
-            return jax.lax.psum(leaf.astype(_sum_dtype(leaf)) * part, axis).astype(leaf.dtype)
-
-        return jax.tree.map(total, grads), sums, rows
+        total = jax.lax.psum(_weigh(grads, own, sums["loss"].count), axis)
+        return cast_like(total, grads), sums, rows
 
     def every_device(params: Any, batch: Any, key: Any) -> Piece:
         _check_rows(batch, mesh.size, "devices")
@@ -153,9 +147,15 @@ def _share(batch: Any, number: jax.Array, turns: int) -> Any:
     return jax.tree.map(lambda leaf: cut(jnp.asarray(leaf)) if jnp.ndim(leaf) else leaf, batch)
 
 
-def _part(own: jax.Array, every: jax.Array) -> jax.Array:
-    """What a mean over `own` weighs in the mean over `every`, as `Total.mean` divides."""
-    return jnp.maximum(own, 1) / jnp.maximum(every, 1)
+def _weigh(mean: Any, own: jax.Array, every: jax.Array) -> Any:
+    """What a mean over `own` adds to the mean over `every`, as `Total.mean` divides."""
+
+    def weigh(leaf: jax.Array) -> jax.Array:
+        dtype = _sum_dtype(leaf)
+        part = jnp.maximum(own, 1).astype(dtype) / jnp.maximum(every, 1).astype(dtype)
+        return leaf.astype(dtype) * part
+
+    return jax.tree.map(weigh, mean)
 
 
 def _sum_dtype(leaf: jax.Array) -> jnp.dtype:

@@ -156,7 +156,8 @@ def make_train_step(
     @functools.partial(jax.jit, donate_argnames="state")
     def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:
         grads, sums, rows = gradient(state.params, batch, jax.random.fold_in(key, state.step))
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {
             **sums,

@@ -8,6 +8,7 @@ within 1/sqrt(hidden_size); given for `b` too, the cell starts as a torch.nn lay
 Warp Time?, 2018: gates that start with memories of 2 to `time_span` steps.
 """
 
+from .._core.exporting import make_exportable as _make_exportable
 from ._elman import ELMAN as ELMAN
 from ._elman import ElmanCarry as ElmanCarry
 from ._elman import ElmanGates as ElmanGates
@@ -49,3 +50,5 @@ from ._minimal import MinLSTMParams as MinLSTMParams
 from ._noise import candidate_dropout as candidate_dropout
 from ._noise import recurrent_dropout as recurrent_dropout
 from ._noise import zoneout as zoneout
+
+_make_exportable(globals())

@@ -7,13 +7,13 @@ its step is the evaluation step. Randomness enters as data: `scan_cell` with a k
 
 import dataclasses
 import functools
-from collections.abc import Hashable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .._core.checks import check_rate
+from .._core.keys import IMPL
 from .._core.types import Bi, Carry, Cell, Params, StepFn
 from ._gated import GatedStep
 from ._linear import ParallelStep
@@ -22,7 +22,7 @@ from ._linear import ParallelStep
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["carry", "key_data", "visited"],
-    meta_fields=["key_impl"],
+    meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
 class NoisyCarry:
@@ -31,12 +31,11 @@ class NoisyCarry:
     carry: Carry
     key_data: jax.Array  # bare, since a scan may not select among keys; the same at every step
     visited: jax.Array  # [] int32, steps so far: padding neither draws noise nor moves it
-    key_impl: Hashable
 
     @property
     def key(self) -> jax.Array:
         """The key of the row."""
-        return jax.random.wrap_key_data(self.key_data, impl=self.key_impl)
+        return jax.random.wrap_key_data(self.key_data, impl=IMPL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,11 +190,10 @@ def draws_noise(cell: Cell | Bi[Cell]) -> bool:
 
 
 def add_noise(cell: Cell, carry: Carry, keys: jax.Array) -> Carry:
-    """`carry`, together with its keys if `cell` draws noise; leaves `[B, ...]`, keys `[B]`."""
+    """`carry` `[B, ...]`, together with its keys, of `row_keys`, if `cell` draws noise."""
     if not draws_noise(cell):
         return carry
-    data, visited = jax.random.key_data(keys), jnp.zeros(keys.shape, jnp.int32)
-    return NoisyCarry(carry, data, visited, jax.random.key_impl(keys))
+    return NoisyCarry(carry, jax.random.key_data(keys), jnp.zeros(keys.shape, jnp.int32))
 
 
 def remove_noise(carry: Carry) -> Carry:

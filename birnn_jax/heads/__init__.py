@@ -1,5 +1,6 @@
 """What stands on top of a stack, beside a softmax: CRF, CTC, attention, a decoder."""
 
+from .._core.exporting import make_exportable as _make_exportable
 from ._attention import AdditiveAttentionParams as AdditiveAttentionParams
 from ._attention import GeneralAttentionParams as GeneralAttentionParams
 from ._attention import additive_attention as additive_attention
@@ -21,3 +22,5 @@ from ._ctc import ctc_loss as ctc_loss
 from ._tags import TagConstraints as TagConstraints
 from ._tags import constrain_crf as constrain_crf
 from ._tags import tag_constraints as tag_constraints
+
+_make_exportable(globals())

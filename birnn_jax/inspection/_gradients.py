@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, vary
 from .._core.types import Carry, Cell, Params
 from .._stacks.layer import Layer, LayerParams
 from .._stacks.stack import stack
@@ -15,6 +16,7 @@ from ._directions import map_directions, merge_directions, one_each, unzip
 from ._pushes import no_pushes, run_pushed
 
 
+@over_rows("xs")
 def gradient_norms(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],
@@ -71,10 +73,11 @@ def gradient_norms(
             ys = merge_directions(layer, ys)
         return loss_fn(tuple(carries), ys)
 
-    grads = jax.grad(loss)(no_pushes(shapes, xs.shape[1]))
+    grads = jax.grad(loss)(no_pushes(shapes, xs.shape[1], (params, xs, lengths, initial)))
     return jax.tree.map(lambda leaf: jnp.linalg.norm(_flat(leaf, axes=2), axis=-1), grads)
 
 
+@over_rows("xs")
 def jacobian_norms(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],
@@ -119,7 +122,7 @@ def jacobian_norms(
     """
     initial = one_each(layers, initial_carry)
     shapes, _ = jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial))
-    pushes, norms = no_pushes(shapes, xs.shape[1]), []
+    pushes, norms = no_pushes(shapes, xs.shape[1], (params, xs, lengths, initial)), []
     for layer, one, carry, push in zip(layers, params, initial, pushes, strict=True):
         differentiate = functools.partial(_jacobian_norms, xs=xs, lengths=lengths)
         norms.append(map_directions(differentiate, layer, one, carry, push))
@@ -142,6 +145,7 @@ def _jacobian_norms(
 
     h, pull_back = jax.vjp(last, push)
     units = jnp.broadcast_to(jnp.eye(h.shape[1], dtype=h.dtype)[:, None], (h.shape[1], *h.shape))
+    _, units = vary((h, units))
     (rows,) = jax.vmap(pull_back)(units)  # leaves [H, B, T, ...]
 
     def norm(leaf):

@@ -11,18 +11,19 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from .._core.masks import Lengths
+from .._core.meshes import vary
 from .._core.types import Carry, Cell, Params
 from .._recurrence.scan_cell import scan_cell
 
 
-def no_pushes(carries: Any, num_steps: int) -> Any:
-    """Zeros `[B, T, ...]` for leaves `[B, ...]`."""
+def no_pushes(carries: Any, num_steps: int, arguments: Any) -> Any:
+    """Zeros `[B, T, ...]` for leaves `[B, ...]`, each device with its own, as the arguments."""
 
     def one(leaf):
         batch_size, *shape = leaf.shape
         return jnp.zeros([batch_size, num_steps, *shape], leaf.dtype)
 
-    return jax.tree.map(one, carries)
+    return vary((jax.tree.map(one, carries), arguments))[0]
 
 
 def run_pushed(

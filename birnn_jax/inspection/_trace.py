@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.reference import advance
 from .._recurrence.scan_cell import scan_cell
@@ -30,6 +31,7 @@ class Trace(NamedTuple):
     ys: jax.Array  # [B, T, H]
 
 
+@over_rows("xs")
 def trace(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],

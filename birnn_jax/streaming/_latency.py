@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .._core.checks import as_lengths, check_carry, check_xs
 from .._core.dtypes import at_least
+from .._core.meshes import over_rows, scan
 from .._core.types import Bi, Carry
 from .._recurrence.bidirectional import MERGES
 from .._recurrence.scan_cell import scan_cell
@@ -20,6 +21,7 @@ from ._steps import refuse_subsampling
 Run = Callable[[Carry | None, jax.Array, jax.Array], tuple[Carry, jax.Array]]
 
 
+@over_rows("xs")
 def latency_controlled(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],
@@ -96,6 +98,7 @@ def latency_controlled(
     return carry, ys[:, :num_steps]
 
 
+@over_rows("xs")
 def latency_controlled_step(
     layers: Sequence[Layer],
     params: Sequence[LayerParams],
@@ -244,7 +247,7 @@ def _run_forwards(
         carry, ys = run(carry, *inputs)
         return carry, (carry, ys)
 
-    carry, (ends, ys) = jax.lax.scan(chunk, carry, (xs[:, :, :chunk_size], lengths))
+    carry, (ends, ys) = scan(chunk, carry, (xs[:, :, :chunk_size], lengths))
     _, ahead = run(
         jax.tree.map(_as_rows, ends),
         _as_rows(xs[:, :, chunk_size:]),

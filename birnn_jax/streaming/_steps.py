@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 from .._stacks.layer import Layer, LayerParams
 from .._stacks.stack import stack
@@ -46,6 +47,7 @@ def initial_carry(
     return tuple(carry_of(*pair) for pair in zip(layers, params, strict=True))
 
 
+@over_rows("x")
 def step(
     layers: Sequence[Layer], params: Sequence[LayerParams], carry: Sequence[Carry], x: jax.Array
 ) -> tuple[tuple[Carry, ...], jax.Array]:
@@ -90,6 +92,7 @@ def step(
     return carries, ys[:, 0]
 
 
+@over_rows("carry")
 def carry_over(carry: Carry, initial_carry: Carry, starts: jax.Array) -> Carry:
     """The carry that a chunk begins with in truncated back-propagation through time.
 
