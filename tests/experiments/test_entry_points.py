@@ -1,22 +1,13 @@
-"""Every command runs once, as a newcomer would start it, at its smallest size."""
+"""A newcomer's first commands, each at its smallest size."""
 
 import os
 import subprocess
 import sys
 
-import pytest
-
 from experiments.pos_tagging import __main__ as pos_tagging
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 
-MODULES = [
-    *("experiments.bilm_leakage", "experiments.char_lm", "experiments.compare_cells"),
-    *("experiments.deep_rnn", "experiments.gradient_flow", "experiments.memory_tasks"),
-    *("experiments.music", "experiments.ner", "experiments.pos_tagging", "experiments.report"),
-    *("experiments.sentiment", "experiments.speech", "experiments.time_series"),
-    "experiments.translation",
-]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
     *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),
@@ -30,11 +21,6 @@ def start(*words):
     done = subprocess.run(started, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_help_names_every_command(module):
-    assert "subcommands" in start(module, "--help")
 
 
 def test_tagger_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
