@@ -10,12 +10,14 @@ import numpy as np
 from .._core.types import Bi, Carry, Cell, Params
 from .._stacks.layer import Layer, LayerParams, find_extras
 from ..cells import (
+    COUPLED_LSTM,
     ELMAN,
     GRU,
     GRU_RESET_BEFORE,
     LSTM,
     PEEPHOLE_LSTM,
     PROJECTED_LSTM,
+    CoupledLSTMParams,
     ElmanCarry,
     ElmanParams,
     GRUCarry,
@@ -52,6 +54,7 @@ _KINDS = {
     GRU_RESET_BEFORE.step: _Kind("GRU_RESET_BEFORE", GRUResetBeforeParams, GRUCarry),
     LSTM.step: _Kind("LSTM", LSTMParams, LSTMCarry),
     PROJECTED_LSTM.step: _Kind("PROJECTED_LSTM", ProjectedLSTMParams, LSTMCarry),
+    COUPLED_LSTM.step: _Kind("COUPLED_LSTM", CoupledLSTMParams, LSTMCarry),
     PEEPHOLE_LSTM.step: _Kind("PEEPHOLE_LSTM", PeepholeLSTMParams, LSTMCarry),
 }
 

@@ -4,28 +4,32 @@ Gates are blocks of rows, i o f c in an LSTM and z r h in a GRU; the first axis 
 holds two biases, of input and of state; P the peepholes i o f.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from .._core.types import Bi, Cell
+from .._core.types import Cell
 from .._stacks.layer import Layer, LayerParams
-from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, PEEPHOLE_LSTM
+from ..cells import COUPLED_LSTM, GRU, PEEPHOLE_LSTM, CoupledLSTMParams, LSTMParams
 from ._errors import check_keys, check_shapes
+from ._files import named_in_errors
 from ._layers import (
     GRU_GATES,
     LSTM_GATES,
-    RELU,
     CellParams,
     Imported,
     as_numpy,
+    blocks,
     cell_name,
     from_stack,
+    in_pair,
     make_params,
     reorder,
     to_stack,
 )
+from ._onnx_attributes import DIRECTIONS, read_attributes
+from ._onnx_nodes import attributes_of, choose_nodes, constant_inputs, inputs_of, load_model
 
 # Of each cell: the operator, its number of gates, and the attributes that make it this cell.
 OPERATORS = {
@@ -35,26 +39,27 @@ OPERATORS = {
     "GRU_RESET_BEFORE": ("GRU", 3, {"linear_before_reset": 0}),
     "LSTM": ("LSTM", 4, {}),
     "PEEPHOLE_LSTM": ("LSTM", 4, {}),
+    "COUPLED_LSTM": ("LSTM", 4, {"input_forget": 1}),
 }
 Operator = tuple[str, dict[str, np.ndarray], dict[str, Any]]  # type, inputs, attributes
 
 _GATES = {"RNN": "h", "GRU": "zrn", "LSTM": "iofg"}
 _OURS = {"RNN": "h", "GRU": GRU_GATES, "LSTM": LSTM_GATES}
-_DIRECTIONS: dict[str, Literal["both", "fwd", "bwd"]] = {
-    "forward": "fwd",
-    "reverse": "bwd",
-    "bidirectional": "both",
-}
 
 
-def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Imported:
-    """A layer and its parameters from the inputs W, R, B and P of one operator.
+def from_onnx(operator: Any, weights: Mapping[str, Any], **attributes: Any) -> Imported:
+    """Converts one operator of ONNX into a layer and its parameters.
 
     Args:
-      op_type: "RNN", "GRU" or "LSTM".
-      weights: by the names of the inputs; without "B" the bias is zero, "P" makes a peephole LSTM.
-      **attributes: of the operator: direction, linear_before_reset, activations; what is left out
-        is as ONNX has it by default. hidden_size may be given, and is in the weights.
+      operator: "RNN", "GRU" or "LSTM", or a node of that type, an `onnx.NodeProto`.
+      weights: by the names of the inputs, W, R, B and P; without "B" the bias is zero, "P" makes a
+        peephole LSTM. For a node: by the names that the graph has for them.
+      **attributes: of the operator, as ONNX names them and as `onnx.helper.get_attribute_value`
+        gives them; what is left out is as ONNX has it by default. A node has its own.
+
+    Returns:
+      layers: one layer; `layout` makes no difference to it, since `stack` is batch first.
+      params: of the layer, initial states not among them: they go into `stack`.
 
     Raises:
       ValueError: if inputs are missing or surplus, shapes do not fit, or it has no cell here.
@@ -66,27 +71,69 @@ def from_onnx(op_type: str, weights: Mapping[str, Any], **attributes: Any) -> Im
       >>> layers == (Layer(GRU, direction="fwd"),), params[0].rnn.w_h.shape
       (True, (4, 12))
     """
-    arrays = {key: as_numpy(array) for key, array in weights.items()}
+    if isinstance(operator, str):
+        op_type, arrays = operator, {key: as_numpy(array) for key, array in weights.items()}
+    else:
+        op_type, attributes = operator.op_type, attributes_of(operator) | attributes
+        arrays = {key: as_numpy(weights[name]) for key, name in inputs_of(operator).items()}
+    settings = read_attributes(op_type, "P" in arrays, attributes)
     check_keys(op_type, arrays, ["W", "R", *(key for key in "BP" if key in arrays)])
-    direction = attributes.pop("direction", "forward")
-    cell = _cell(op_type, "P" in arrays, attributes)
-    num_directions, _, hidden_size = arrays["R"].shape
+    num_directions, hidden_size = len(settings.cells), arrays["R"].shape[-1]
+    if settings.hidden_size not in (None, hidden_size):
+        raise ValueError(
+            f"{op_type} has hidden_size={settings.hidden_size}, but its input R has {hidden_size}."
+        )
     rows = len(_GATES[op_type]) * hidden_size
-    expected = 2 if direction == "bidirectional" else 1
-    shapes = {"R": (expected, rows, hidden_size), "W": (expected, rows, arrays["W"].shape[-1])}
-    shapes |= {"B": (expected, 2 * rows), "P": (expected, 3 * hidden_size)}
+    shapes = {"R": (num_directions, rows, hidden_size)}
+    shapes |= {"W": (num_directions, rows, arrays["W"].shape[-1])}
+    shapes |= {"B": (num_directions, 2 * rows), "P": (num_directions, 3 * hidden_size)}
     check_shapes(op_type, arrays, {key: shape for key, shape in shapes.items() if key in arrays})
-    arrays.setdefault("B", np.zeros((num_directions, 2 * rows), arrays["W"].dtype))
-    cells = [
+    arrays.setdefault("B", np.zeros(shapes["B"], arrays["W"].dtype))
+    converted = [
         _import_direction(op_type, cell, {key: array[index] for key, array in arrays.items()})
-        for index in range(num_directions)
+        for index, cell in enumerate(settings.cells)
     ]
-    layers, params = to_stack([Bi(*cells) if len(cells) == 2 else cells[0]])
-    return (Layer(layers[0].cell, direction=_DIRECTIONS[direction]),), params
+    (layer,), params = to_stack([in_pair(converted)])
+    return (Layer(layer.cell, direction=settings.direction),), params
+
+
+def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Imported:
+    """Converts recurrent nodes of a model of ONNX into layers and parameters.
+
+    What stands between the nodes is not converted: a mask, a norm, a change of the order of axes.
+
+    Args:
+      source: an `onnx.ModelProto`, or the path of a file.
+      names: of the nodes, from the bottom to the top, or one name; a node without a name goes by
+        that of its first output. None is for a model with one recurrent node.
+
+    Returns:
+      layers: one for each node.
+      params: of the layers; initial states go into `stack`.
+
+    Raises:
+      ValueError: as `from_onnx`; if names are missing or unknown, if the weights are not constant,
+        and if a node starts from a state of its own.
+
+    Example:
+      The two layers of an LSTM that PyTorch exported:
+
+          layers, params = from_onnx_model("model.onnx", ["node_LSTM_111", "node_LSTM_219"])
+    """
+    with named_in_errors(source):
+        model = load_model(source)
+        converted = [
+            from_onnx(node, constant_inputs(model, node)) for node in choose_nodes(model, names)
+        ]
+    layers = tuple(layer for found, _ in converted for layer in found)
+    return layers, tuple(one for _, found in converted for one in found)
 
 
 def to_onnx(layer: Layer, params: LayerParams) -> Operator:
     """The operator of a layer: its type, the inputs W, R, B and P, and its attributes.
+
+    In a graph of your own, guard it against a batch without rows, for which the LSTM and the GRU of
+    ONNX Runtime 1.32 end the process; `stack_to_onnx` and `add_stack` do.
 
     Args:
       layer: of one direction or two, with nothing around its recurrence.
@@ -119,42 +166,20 @@ def export_operator(direction: str, directions: list[CellParams]) -> Operator:
     op_type, _, attributes = OPERATORS[names.pop()]
     exported = [_export_direction(op_type, one) for _, one in directions]
     weights = {key: np.stack([one[key] for one in exported]) for key in exported[0]}
-    theirs = {ours: theirs for theirs, ours in _DIRECTIONS.items()}[direction]
+    theirs = {ours: theirs for theirs, ours in DIRECTIONS.items()}[direction]
     attributes = {"direction": theirs, "hidden_size": sizes.pop()[0], **attributes}
     if "activations" in attributes:
         attributes["activations"] = attributes["activations"] * len(directions)
     return op_type, weights, attributes
 
 
-def _cell(op_type: str, has_peepholes: bool, attributes: Mapping[str, Any]) -> Cell:
-    known = {"linear_before_reset", "activations", "hidden_size"}
-    activations = {_text(name) for name in attributes.get("activations", [])}
-    cells = {
-        ("RNN", frozenset({"Tanh"})): ELMAN,
-        ("RNN", frozenset({"Relu"})): RELU,
-        ("GRU", frozenset({"Sigmoid", "Tanh"})): (
-            GRU if attributes.get("linear_before_reset", 0) else GRU_RESET_BEFORE
-        ),
-        ("LSTM", frozenset({"Sigmoid", "Tanh"})): PEEPHOLE_LSTM if has_peepholes else LSTM,
-    }
-    default = {"Tanh"} if op_type == "RNN" else {"Sigmoid", "Tanh"}
-    cell = cells.get((op_type, frozenset(activations or default)))
-    if cell is None or set(attributes) - known:
-        raise ValueError(
-            f"There is no cell here for the operator {op_type} with the attributes "
-            f"{dict(attributes)}: clip, input_forget, layout and other activations have none."
-        )
-    return cell
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
-
-
 def _import_direction(op_type: str, cell: Cell, arrays: Mapping[str, np.ndarray]) -> CellParams:
     theirs, ours = _GATES[op_type], _OURS[op_type]
     b_x, b_h = (reorder(half, theirs, ours) for half in np.split(arrays["B"], 2))
     w_x, w_h = (reorder(arrays[key].T, theirs, ours) for key in "WR")
+    if cell == COUPLED_LSTM:
+        w_x, w_h, b = (_couple(array) for array in (w_x, w_h, b_x + b_h))
+        return make_params(cell, w_x=w_x, w_h=w_h, b=b)
     if cell == GRU:
         start = 2 * w_h.shape[0]
         b = np.concatenate([(b_x + b_h)[:start], b_x[start:]])
@@ -163,7 +188,21 @@ def _import_direction(op_type: str, cell: Cell, arrays: Mapping[str, np.ndarray]
     return make_params(cell, w_x=w_x, w_h=w_h, b=b_x + b_h, **peepholes)
 
 
+def _couple(array: np.ndarray) -> np.ndarray:
+    """Gates f g o from i f g o: ONNX couples f = 1 - i, here i is 1 - f."""
+    gates = blocks(array, LSTM_GATES)
+    return np.concatenate([-gates["i"], gates["g"], gates["o"]], axis=-1)
+
+
+def _uncouple(array: np.ndarray) -> np.ndarray:
+    """The inverse of `_couple`, zero where ONNX computes nothing."""
+    gates = blocks(array, "fgo")
+    return np.concatenate([-gates["f"], 0 * gates["f"], gates["g"], gates["o"]], axis=-1)
+
+
 def _export_direction(op_type: str, one: Any) -> dict[str, np.ndarray]:
+    if isinstance(one, CoupledLSTMParams):
+        one = LSTMParams(*(_uncouple(array) for array in one))
     b_h = np.zeros_like(one.b)
     if hasattr(one, "b_hn"):
         b_h[-one.b_hn.size :] = one.b_hn

@@ -21,6 +21,7 @@ from ._onnx_graph import Graph as Graph
 from ._onnx_layer import OnnxCarry, add_layer
 from ._onnx_layer import add_projection as add_projection
 from ._onnx_weights import from_onnx as from_onnx
+from ._onnx_weights import from_onnx_model as from_onnx_model
 from ._onnx_weights import to_onnx as to_onnx
 
 
@@ -108,6 +109,8 @@ def add_stack(
         `[B, directions, H]`.
       ys: the name of the outputs `[B, T, S]`.
     """
+    num_rows = graph.op("Shape", xs, start=0, end=1)
+    xs, lengths = (_with_a_row(graph, value, num_rows) for value in (xs, lengths))
     mask = add_mask(graph, xs, lengths)
     zero = graph.constant(np.float32(0))
     num_steps = graph.op("Cast", graph.op("Shape", xs, start=1, end=2), to=_INT32)
@@ -120,13 +123,9 @@ def add_stack(
     for layer, one in zip(layers, params, strict=True):
         carry, ys = add_layer(graph, layer, one, ys, lengths)
         ys = graph.op("Where", mask, ys, zero)
-        carries.append(
-            {
-                name: graph.op("Transpose", graph.op("Where", has_steps, x, zero), perm=[1, 0, 2])
-                for name, x in carry.items()
-            }
-        )
-    return carries, graph.op("Transpose", ys, perm=[1, 0, 2])
+        finals = {name: graph.op("Where", has_steps, x, zero) for name, x in carry.items()}
+        carries.append({name: _rows_first(graph, x, num_rows) for name, x in finals.items()})
+    return carries, _rows_first(graph, ys, num_rows)
 
 
 def add_final_states(graph: Graph, carry: OnnxCarry) -> str:
@@ -156,6 +155,21 @@ def add_mask(graph: Graph, xs: str, lengths: str) -> str:
 
 
 _INT32 = 6  # TensorProto.INT32
+
+
+def _with_a_row(graph: Graph, value: str, num_rows: str) -> str:
+    """`value` with a row of zeros if it has none: ONNX Runtime crashes on a batch without rows."""
+    missing = graph.op("Sub", graph.constant(np.array([1])), num_rows)
+    missing = graph.op("Max", missing, graph.constant(np.array([0])))
+    pads = graph.op("Concat", graph.constant(np.array([0])), missing, axis=0)
+    return graph.op("Pad", value, pads, "", graph.constant(np.array([0])))
+
+
+def _rows_first(graph: Graph, value: str, num_rows: str) -> str:
+    """`[A, B, S]` as `[B, A, S]`, without the row that was added to none."""
+    zero = graph.constant(np.array([0]))
+    value = graph.op("Transpose", value, perm=[1, 0, 2])
+    return graph.op("Slice", value, zero, num_rows, zero)
 
 
 def _start(input_size: int) -> tuple[Graph, str, str]:

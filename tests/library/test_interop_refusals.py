@@ -179,7 +179,7 @@ IMPORTS = {
     ),
     "onnx that clips": (
         lambda: from_onnx("GRU", ONNX_GRU, direction="bidirectional", clip=1.0),
-        "clip, input_forget, layout and other activations have none",
+        "GRU has clip=1.0, which bounds what goes into its activations",
     ),
     "torch ReLU spelt wrong": (
         lambda: from_torch(weights_of("torch_rnn_relu"), nonlinearity="ReLU"),

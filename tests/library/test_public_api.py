@@ -55,6 +55,7 @@ NAMES = {
     "interop.nnx": "from_nnx states_from_nnx states_to_nnx to_nnx",
     "interop.onnx": """
         Graph add_final_states add_mask add_projection add_stack classifier_to_onnx from_onnx
+        from_onnx_model
         stack_to_onnx tagger_to_onnx to_onnx
     """,
     "interop.safetensors": "Loaded load save",

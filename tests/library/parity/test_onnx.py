@@ -18,7 +18,7 @@ from birnn_jax import (
     stack,
     tagger,
 )
-from birnn_jax.cells import GRU_RESET_BEFORE, PEEPHOLE_LSTM, elman
+from birnn_jax.cells import COUPLED_LSTM, GRU_RESET_BEFORE, PEEPHOLE_LSTM, elman
 from birnn_jax.interop.onnx import Graph, classifier_to_onnx, stack_to_onnx, tagger_to_onnx, to_onnx
 
 from ._stacks import TOLERANCE_FLOAT32, D, H, T, assert_close, random_params, randomised
@@ -31,6 +31,7 @@ CELLS = {
     "reset before": GRU_RESET_BEFORE,
     "lstm": LSTM,
     "peephole": PEEPHOLE_LSTM,
+    "coupled": COUPLED_LSTM,
 }
 
 
@@ -118,7 +119,7 @@ def test_classifier_with_every_readout(readout, rng):
     assert_close(logits, want, TOLERANCE_FLOAT32)
 
 
-@pytest.mark.parametrize(("num_rows", "num_steps"), [(1, 1), (3, 11), (2, 0)])
+@pytest.mark.parametrize(("num_rows", "num_steps"), [(1, 1), (3, 11), (2, 0), (0, 4), (0, 0)])
 def test_batch_and_time_are_free(num_rows, num_steps, rng):
     layers = (Layer(LSTM),)
     params = random_params(layers, rng, dtype=jnp.float32)
@@ -127,6 +128,19 @@ def test_batch_and_time_are_free(num_rows, num_steps, rng):
     made = session(stack_to_onnx(layers, params))
     ys, *_ = made.run(None, {"xs": xs, "lengths": lengths})
     assert_close(ys, stack(layers, params, jnp.asarray(xs), lengths)[1], TOLERANCE_FLOAT32)
+
+
+@pytest.mark.parametrize("readout", ["final", "mean", "max", "attention"])
+def test_batch_without_rows_has_no_outputs(readout, rng):
+    """The LSTM and the GRU of ONNX Runtime end the process for such a batch."""
+    layers = (Layer(LSTM, merge="sum"), Layer(GRU), Layer(ELMAN, direction="bwd"))
+    params = init_classifier(
+        layers, jax.random.key(0), input_size=D, hidden_size=H, num_classes=6, readout=readout
+    )
+    made = session(classifier_to_onnx(layers, params, readout=readout))
+    feeds = {"xs": np.zeros((0, T, D), np.float32), "lengths": np.zeros(0, np.int32)}
+    (logits,) = made.run(None, feeds)
+    assert logits.shape == (0, 6)
 
 
 def test_operators_never_see_padding(rng):
