@@ -31,11 +31,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
 
 NAME = "bilm_leakage"
-
-
 RUNS = pathlib.Path("runs") / NAME
-
-
 _WINDOW = 24  # characters of the Jacobian
 
 

@@ -21,11 +21,7 @@ from experiments.characters.model import CharModel, CharParams, initial_carry, s
 from experiments.runner.run.loop import LossFn
 
 Task = Literal["leaky", "elmo", "masked", "gap", "gap_left", "gap_right"]
-
-
 TASKS: tuple[Task, ...] = ("leaky", "elmo", "masked", "gap", "gap_left", "gap_right")
-
-
 _DIRECTIONS = {"gap_left": "fwd", "gap_right": "bwd"}
 
 

@@ -29,11 +29,7 @@ from experiments.runner.run.command import run_command
 from experiments.runner.run.folder import RunFolder
 
 NAME = "char_lm"
-
-
 RUN = pathlib.Path("runs") / NAME
-
-
 TABLE = pathlib.Path("runs") / f"{NAME}_table"
 
 

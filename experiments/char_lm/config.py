@@ -8,8 +8,6 @@ from typing import Any
 from experiments.characters.config import LanguageConfig
 
 EPOCHS = (40, 80, 120, 160)
-
-
 _SCRATCH = {"method": "sgd", "learning_rate": 100.0, "init": "normal"}
 
 

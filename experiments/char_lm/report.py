@@ -47,8 +47,6 @@ def plot_curves_and_points(
 
 
 _CLOSEST = 1e-5
-
-
 _NEAR_ONE = (1.00001, 1.0001, 1.001, 1.01, 1.1, 2, 11, 101, 1001)
 
 

@@ -16,8 +16,6 @@ from experiments.runner.data.files import DATA
 from experiments.runner.run.settings import require
 
 TATOEBA = DATA / "charlm_zh_tatoeba_10k.txt"
-
-
 _POSITIVE = (
     *("layers", "hidden_size", "steps", "batch_size", "epochs", "learning_rate", "clip_norm"),
     *("epochs_per_evaluation",),

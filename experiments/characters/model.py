@@ -16,11 +16,7 @@ from birnn_jax import Bi, Cell, Layer, LayerParams, scan_cell, stack
 from experiments.runner.data.keys import keys_of_rows
 
 Direction = Literal["both", "fwd", "bwd"]
-
-
 Initializer = Literal["normal", "torch", "orthogonal"]
-
-
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 

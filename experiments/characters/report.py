@@ -31,8 +31,6 @@ from experiments.runner.run.journal import read_journal
 from experiments.runner.run.results import write_result
 
 _PARTS = 4  # of the run, at the end of which the perplexity of training is noted
-
-
 _SAMPLE = 200
 
 
@@ -138,8 +136,6 @@ def _flat(measured: dict[str, dict[str, float]]) -> dict[str, Any]:
 
 
 COLORS = ("#08519c", "#6baed6", "#d94801", "#fdae6b", "#238b45", "#6a51a3", "#969696")
-
-
 _TICKS = (1, 1.02, 1.1, 1.5, 2, 4, 10, 30, 100, 300, 1000, 3000)
 
 

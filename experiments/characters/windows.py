@@ -10,8 +10,6 @@ from typing import Literal
 import numpy as np
 
 Sampling = Literal["adjacent", "random"]
-
-
 Minibatch = dict[str, np.ndarray]
 
 

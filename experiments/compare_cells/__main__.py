@@ -24,8 +24,6 @@ from experiments.runner.run.sweep import train_all
 from experiments.words.model import CELLS
 
 RUNS = pathlib.Path("runs") / NAME
-
-
 DIRECTIONS = ("both", "fwd")
 
 

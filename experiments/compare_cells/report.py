@@ -14,11 +14,7 @@ from rich.table import Table
 from experiments.runner.pictures.style import BLUE, VERMILION, tidy
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]  # by "cell-direction", of each run
-
-
 _SIDES = ((6, 4), (6, -10), (-6, 4), (-6, -10), (6, 16))  # points from a mark to its name
-
-
 _DIRECTIONS = {"both": ("both directions", BLUE, "o"), "fwd": ("forwards only", VERMILION, "s")}
 
 

@@ -21,8 +21,6 @@ from experiments.runner.run.results import has_result, read_result, write_result
 from experiments.words.data import Encoder, build_vocabulary
 
 NAME = "compare_cells"
-
-
 _EVALUATIONS = 4  # in a run: what they and the checkpoints take counts as training
 
 

@@ -25,8 +25,6 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
 
 NAME = "deep_rnn"
-
-
 RUNS = pathlib.Path("runs") / NAME
 
 

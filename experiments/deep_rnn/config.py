@@ -7,8 +7,6 @@ from typing import Any, Literal
 from experiments.characters.config import TATOEBA, LanguageConfig
 
 Change = Literal["plain", "residual", "layer_norm", "orthogonal", "all"]
-
-
 CHANGES: dict[Change, dict[str, Any]] = {
     "plain": {},
     "residual": {"residual": True},

@@ -55,8 +55,6 @@ _CHANGES = {
     "orthogonal": "orthogonal, gate by gate",
     "all": "all three",
 }
-
-
 _COLOR_OF = dict(zip(_CHANGES, (COLORS[2], *COLORS[3:6], COLORS[0]), strict=True))
 
 

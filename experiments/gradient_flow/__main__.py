@@ -24,11 +24,7 @@ from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.training import train_run
 
 NAME = "gradient_flow"
-
-
 RUNS = pathlib.Path("runs") / NAME
-
-
 PICTURES = {"cells": plot_cells, "options": plot_options, "clipping": plot_clipping}
 
 

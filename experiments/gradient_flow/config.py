@@ -3,11 +3,7 @@
 from experiments.synthetic.config import SyntheticConfig
 
 TASK = SyntheticConfig(task="order", length=50, steps_per_evaluation=50)
-
-
 _RELU = {"cell": "relu", "w_h": "identity", "optimizer": "sgd", "learning_rate": 0.01}
-
-
 VARIANTS = {
     "elman": {"cell": "elman"},
     "elman-glorot": {"cell": "elman", "w_h": "glorot_uniform"},

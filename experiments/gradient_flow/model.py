@@ -13,11 +13,7 @@ from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.training import make_training
 
 Reach = dict[str, np.ndarray]  # by the field of the state, decades at distances 0 .. T - 1
-
-
 _SEQUENCES = 8
-
-
 _SMALLEST = 1e-38  # norms are computed in float32
 
 

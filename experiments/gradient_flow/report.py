@@ -23,25 +23,15 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 
 Runs = Mapping[str, Sequence[RunFolder]]
-
-
 Line = tuple[str, str, str, str, str]  # label, name of the runs, field of the state, colour, style
-
-
 _FLOOR = -8  # decades; below, a line has nothing more to say
-
-
 _TITLES = {"initial": "before training", "trained": "trained"}
-
-
 _CELLS = (
     ("Elman", "elman", "h", VERMILION, "-"),
     ("GRU", "gru", "h", BLUE, "-"),
     ("LSTM", "lstm", "h", GREEN, "-"),
     ("LSTM, from $c_t$", "lstm", "c", PURPLE, "--"),
 )
-
-
 _OPTIONS = {  # panels of `plot_options`
     "Elman: recurrent weights, $s_t = h_t$": (
         ("orthogonal", "elman", "h", BLUE, "-"),

@@ -24,8 +24,6 @@ from experiments.synthetic.tasks import TASKS
 from experiments.synthetic.training import measured, train_run
 
 NAME = "memory_tasks"
-
-
 RUNS = pathlib.Path("runs") / NAME
 
 

@@ -16,11 +16,7 @@ class Plan(NamedTuple):
 
 
 _CELLS = ("Elman", "GRU", "LSTM")
-
-
 _GATED = (*_CELLS, "LSTM, chrono")
-
-
 PLANS = {
     "adding": Plan((50, 100, 200, 600), _GATED, {}),
     "copy": Plan((10, 20, 50), _GATED, {"hidden_size": 64, "learning_rate": 1e-2}),

@@ -32,11 +32,7 @@ COLOURS = {
     "forwards only": VERMILION,
     "both, one layer": PURPLE,
 }
-
-
 _MARKERS = dict(zip(COLOURS, ("s", "o", "^", "D", "v", "o", "s", "D"), strict=True))
-
-
 _NAMES = {
     "adding": "Adding: mean squared error",
     "copy": "Copy memory: nats a step",

@@ -11,8 +11,6 @@ from experiments.runner.data.files import DATA
 from experiments.runner.run.settings import RunSettings
 
 BUNDLED = DATA / "jsb_chorales_quarter.json.gz"
-
-
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 

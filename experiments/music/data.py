@@ -26,14 +26,8 @@ def test_rolls(folder: RunFolder, path: pathlib.Path | None = None) -> list[np.n
 
 
 Part = Literal["train", "valid", "test"]
-
-
 _MIDI = (".mid", ".midi")
-
-
 _MAT_TO_NPZ = pathlib.Path(__file__).with_name("mat_to_npz.py")
-
-
 _KINDS = (
     "JSON with pieces for train, valid and test, each a list of lists of MIDI numbers; a .mat file "
     "or a folder of MIDI files can be given, too"

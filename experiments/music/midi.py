@@ -9,23 +9,11 @@ import numpy as np
 from experiments.runner.data.files import parsed_as, read_bytes
 
 KEYS, LOWEST = 88, 21  # of a piano: A0 to C8
-
-
 _DRUMS = 9  # the channel whose notes are no pitches
-
-
 _TICKS = 480  # a beat
-
-
 _LONGEST = 10**6  # frames: what a few bytes say would fill any memory
-
-
 _VELOCITY = 80
-
-
 _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-
-
 _CHANGES = {"#": 1, "b": -1}
 
 

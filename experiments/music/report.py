@@ -14,8 +14,6 @@ from experiments.music.midi import KEYS, LOWEST
 from experiments.runner.pictures.style import BLUE, GREY, VERMILION
 
 _OCTAVE = 12
-
-
 _MARGIN = 3  # keys above and below what sounds
 
 

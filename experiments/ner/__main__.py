@@ -37,14 +37,8 @@ from experiments.words.report import aligned
 from experiments.words.vectors import with_vectors
 
 NAME = "ner"
-
-
 RUNS = pathlib.Path("runs") / NAME
-
-
 RUN = RUNS / "one"
-
-
 VARIANTS: dict[str, dict[str, Any]] = {
     "crf, both directions": {},
     "crf, forwards only": {"direction": "fwd"},

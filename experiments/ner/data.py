@@ -21,8 +21,6 @@ from experiments.runner.run.progress import teller
 from experiments.words.data import Sentence, Vocabulary
 
 _BLANK = " \t\r"
-
-
 _DOCUMENT = "-DOCSTART-"  # of CoNLL-2003, which stands alone in a sentence
 
 

@@ -11,11 +11,7 @@ from typing import Literal, NamedTuple, cast
 from birnn_jax.heads import tag_constraints
 
 Scheme = Literal["BIO", "IOB1", "BIOES", "BMES"]
-
-
 OUTSIDE = "O"
-
-
 _OPEN, _INNER = "BIM", "IME"
 
 

@@ -32,11 +32,7 @@ from experiments.words.data import build_vocabulary, split_words
 from experiments.words.report import aligned
 
 NAME = "pos_tagging"
-
-
 DATA = ("train", "dev", "test")
-
-
 RUN = pathlib.Path("runs") / NAME
 
 

@@ -13,11 +13,7 @@ from experiments.runner.data.files import read_utf8
 from experiments.words.data import Sentence
 
 TAG_NAMES = ("upos", "xpos")
-
-
 _CONLLU_COLUMNS = 10
-
-
 _SPLIT = re.compile(r"# split = (\S+)$")
 
 

@@ -38,14 +38,8 @@ from experiments.words.config import start_run
 from experiments.words.vectors import with_vectors
 
 NAME = "sentiment"
-
-
 RUNS = pathlib.Path("runs") / NAME
-
-
 RUN = RUNS / "one"
-
-
 VARIANTS: dict[str, dict[str, Any]] = {
     "attention": {"readout": "attention"},
     "maximum": {"readout": "max"},

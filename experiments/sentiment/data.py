@@ -23,17 +23,11 @@ from experiments.words.data import Encoder, Vocabulary
 # Words, "n't" and "'s" apart as in the Penn Treebank, runs of one mark, Chinese and Japanese
 # characters one by one.
 _HAN = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-
-
 _QUOTE = r"['\u2019]"
-
-
 _WORD = re.compile(
     rf"[{_HAN}]|\w+(?=n{_QUOTE}t\b)|n{_QUOTE}t\b|{_QUOTE}(?:s|m|d|re|ve|ll)\b|[^\W{_HAN}]+"
     r"|([^\w\s])\1*"
 )
-
-
 _PARTS = ("train", "dev", "test")
 
 

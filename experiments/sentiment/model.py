@@ -11,8 +11,6 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.words.model import WordParams, WordTagger, init_words, read_words
 
 Batch = Mapping[str, jax.Array]
-
-
 Readout = Literal["final", "mean", "max", "attention"]
 
 

@@ -49,8 +49,6 @@ def plot_attention(
 
 
 _SHOWN = 12  # words and sentences
-
-
 _SEVERAL = 3
 
 

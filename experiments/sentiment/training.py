@@ -80,8 +80,6 @@ def _probabilities(model: TextClassifier, params: Any, batch: dict[str, jax.Arra
 
 
 _attention = jax.jit(attention, static_argnames="model")
-
-
 VOCABULARY = "vocabulary.json"
 
 

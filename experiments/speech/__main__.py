@@ -27,8 +27,6 @@ from experiments.speech.sounds import read_alone
 from experiments.speech.training import load_listener, make_training, start_run
 
 NAME = "speech"
-
-
 RUN = pathlib.Path("runs") / NAME
 
 

@@ -22,20 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 
 FRAME_SECONDS, SHIFT_SECONDS = 0.025, 0.010
-
-
 NUM_FILTERS, NUM_CEPSTRA = 26, 13
-
-
 _EMPHASIS = 0.97
-
-
 _QUIETEST = 1e-3  # power in a band below this, far under one step of 16 bits, counts as this
-
-
 _DELTA_REACH = 2
-
-
 Kind = Literal["mfcc", "log_mel"]
 
 

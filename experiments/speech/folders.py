@@ -17,17 +17,9 @@ from experiments.runner.data.files import read_utf8
 from experiments.speech.sounds import Recording, read_wav, tell_resampled
 
 TABLES = ("transcripts.tsv", "transcripts.csv", "transcripts.txt", "metadata.csv")
-
-
 _COLUMNS = ("file", "text", "split", "speaker")
-
-
 _NAMED = re.compile(r"(\d)_(\w+)_(\d+)$")
-
-
 PARTS = ("train", "dev", "test")
-
-
 _TEST_BELOW, _DEV_FROM = 5, 45  # indices of the Free Spoken Digit Dataset: 0-4, and 45-49 of 5-49
 
 

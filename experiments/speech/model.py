@@ -20,11 +20,7 @@ from experiments.runner.run import loop
 from experiments.speech.features import Features, extract
 
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
-
-
 Task = Literal["label", "row"]
-
-
 Readout = Literal["final", "mean", "max", "attention"]
 
 

@@ -35,8 +35,6 @@ from experiments.speech.training import Heard, TrainedListener
 from experiments.speech.utterances import Utterance, make_draw
 
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
-
-
 _SEEN = 0.2  # a label that never gets this probable is not drawn
 
 

@@ -90,8 +90,6 @@ def pad(utterances: Sequence[Utterance], size: int, unit: int) -> Minibatch:
 
 
 _UNIT_SECONDS = 0.5  # the shortest padding
-
-
 _HELD_OUT_SEED = 7  # of the strings of dev and test, the same in every run
 
 

@@ -18,8 +18,6 @@ CELLS = {
     "lstm": birnn_jax.LSTM,
     "mingru": MINGRU,
 }
-
-
 _POSITIVE = (
     *("layers", "hidden_size", "batch_size", "steps", "steps_per_evaluation"),
     *("held_out", "learning_rate"),

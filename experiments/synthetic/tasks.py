@@ -23,14 +23,8 @@ import jax
 import jax.numpy as jnp
 
 COPIED, ALPHABET = 10, 8  # symbols to remember, and how many kinds there are
-
-
 _DELIMITER = ALPHABET + 1  # 0 is the blank
-
-
 _X, _DISTRACTORS = 0, 4  # the symbols of "order": X, Y, then the distractors
-
-
 Measure = Literal["loss", "accuracy"]
 
 

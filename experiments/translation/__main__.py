@@ -36,8 +36,6 @@ from experiments.translation.search import Search
 from experiments.translation.training import load_translator, make_training
 
 NAME = "translation"
-
-
 RUN = pathlib.Path("runs") / NAME
 
 

@@ -10,11 +10,7 @@ from experiments.runner.run.settings import RunSettings, require
 from experiments.translation.model import CELLS, Attention, Translator
 
 BUNDLED = DATA / "mt_tatoeba_en_zh_5k.tsv.gz"
-
-
 FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
-
-
 BleuTokens = Literal["13a", "zh", "char", "none"]
 
 

@@ -30,8 +30,6 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.translation.subwords import BEGIN, END
 
 Attention = Literal["additive", "multiplicative", "none"]
-
-
 CELLS = {"gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 

@@ -32,8 +32,6 @@ from experiments.translation.search import Search
 from experiments.translation.training import TrainedTranslator
 
 _COLORS = {"additive": BLUE, "multiplicative": GREEN, "none": VERMILION}
-
-
 _NAMES = {"additive": "additive", "multiplicative": "multiplicative", "none": "fixed vector"}
 
 
@@ -113,11 +111,7 @@ def _families() -> list[str]:
 
 
 TRANSLATIONS = "translations.jsonl"
-
-
 _SHOWN = 4
-
-
 _NO_FONT = (
     "No font of this machine has all characters of the picture: install one, such as Noto Sans CJK."
 )

@@ -23,8 +23,6 @@ class Sentence(NamedTuple):
 
 
 UNKNOWN_WORD = 0
-
-
 NO_CHARACTER, UNKNOWN_CHARACTER = 0, 1
 
 

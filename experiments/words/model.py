@@ -110,8 +110,6 @@ CELLS = {
     "layer_norm_lstm": cells.LAYER_NORM_LSTM_BA,
     "minlstm": cells.MINLSTM,
 }
-
-
 CellName = Literal[
     "elman",
     "indrnn",

@@ -21,11 +21,7 @@ from experiments.runner.run import loop
 from experiments.runner.run.tasks import open_run, start_run
 
 NAME, TASK = "music", "compose"
-
-
 RUN = pathlib.Path("runs") / "music"
-
-
 DATA = ("data",)
 
 

@@ -25,8 +25,6 @@ from experiments.runner.run.results import write_result
 from experiments.runner.run.tasks import open_run, start_run
 
 TASK = "infill"
-
-
 RUN = pathlib.Path("runs") / "music_infill"
 
 

@@ -40,11 +40,7 @@ def ways_to_hide(rolls: Sequence[np.ndarray], bar: int) -> dict[str, list[dict[s
 
 
 VOICES = ("soprano", "alto", "tenor", "bass")
-
-
 SILENT = -1
-
-
 _SUNG = {1: (0, 0, 0, 0), 2: (0, 0, 1, 1), 3: (0, 1, 1, 2)}
 
 

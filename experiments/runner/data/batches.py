@@ -16,12 +16,8 @@ import numpy as np
 
 # Arrays `[T, ...]` of one sequence, all with the same T, and numbers `[]` of all of it.
 Example = Mapping[str, np.ndarray]
-
-
 # The same, padded and stacked to `[B, T, ...]`, numbers to `[B]`; lengths, rows `[B]`.
 Batch = dict[str, np.ndarray]
-
-
 _BUCKET_STEP = 4
 
 

@@ -6,11 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 Part = Literal["train", "dev", "test"]
-
-
 Item = TypeVar("Item")
-
-
 _TENTHS = 10
 
 

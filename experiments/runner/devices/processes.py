@@ -21,23 +21,11 @@ import jax
 from jax._src import distributed
 
 RESUME = os.EX_TEMPFAIL  # exit status: the same command goes on from what is saved
-
-
 _LOOK_SECONDS = 1.0
-
-
 _DAY_MS = 24 * 3600 * 1000
-
-
 _LEAVING_MS = 10_000
-
-
 _FAREWELL = "farewell"
-
-
 _PARTED = threading.Event()
-
-
 _NUMBERS = itertools.count()  # of what is agreed on: the same in every process
 
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from experiments.runner.pictures.style import BLUE, GREY, SKY, tidy
 
 _SMOOTHED = 60  # points of the smoothed training curve
-
-
 Records = Sequence[Mapping[str, Any]]
 
 

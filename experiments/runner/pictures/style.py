@@ -7,11 +7,7 @@ from matplotlib.axes import Axes
 
 # Okabe and Ito, Color Universal Design, 2008.
 VERMILION, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"
-
-
 ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
-
-
 GREY = "#777777"
 
 

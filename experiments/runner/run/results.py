@@ -10,8 +10,6 @@ from experiments.runner.run.folder import RunFolder, write_json
 from experiments.runner.run.journal import read_journal
 
 MINIMUM_RUNS = 3  # a single seed is never a result
-
-
 _NOT_OF_THE_RESULT = ("--run", "--seed")
 
 

@@ -16,11 +16,7 @@ from experiments.time_series.classify.report import finish, print_summary
 from experiments.time_series.classify.training import PROBLEM, load_classifier, make_training
 
 NAME, TASK = "time_series", "classify"
-
-
 RUN = pathlib.Path("runs") / "time_series"
-
-
 DATA = ("train", "test")
 
 

@@ -11,8 +11,6 @@ from experiments.runner.run.settings import RunSettings
 from experiments.time_series.classify.model import SeriesModel
 
 BUNDLED = DATA / "japanese_vowels.npz"
-
-
 CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 

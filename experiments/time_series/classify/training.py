@@ -56,11 +56,7 @@ def make_training(
 
 
 PROBLEM = "problem.json"
-
-
 _BUCKETS = (32, 64, 128, 256, 512)
-
-
 _STEPS_PER_BATCH = 4096
 
 

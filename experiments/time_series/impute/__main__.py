@@ -35,11 +35,7 @@ from experiments.time_series.impute.training import (
 )
 
 NAME, TASK = "time_series", "impute"
-
-
 RUN = pathlib.Path("runs") / "time_series_impute"
-
-
 DATA = ("table",)
 
 

@@ -29,11 +29,7 @@ from experiments.time_series.impute.table import Table
 from experiments.time_series.impute.training import TrainedImputer
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # values and seen [N, T, D] to estimates
-
-
 MODEL = "model"
-
-
 GAPS = (1, 2, 4, 8, 16, 24)
 
 
@@ -94,8 +90,6 @@ def print_gaps(rows: dict[str, list[float]], gaps: Sequence[int], console: Conso
 
 
 _COLORS = (BLUE, VERMILION, GREEN, ORANGE, GREY)
-
-
 _ROW = 1.5  # inches of a feature
 
 
