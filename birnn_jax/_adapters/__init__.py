@@ -1,0 +1,1 @@
+"""What the layers for Linen and NNX share, without Flax itself."""
