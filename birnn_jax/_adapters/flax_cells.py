@@ -1,5 +1,6 @@
 """What Flax's cells must keep to, so that they are three pure functions over parameters alone."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,18 +25,22 @@ def check_state(name: str, kinds: Any, layer: str) -> None:
         )
 
 
-def check_initial_carry(
-    name: str, initialize: Callable[[jax.Array, tuple[int, ...]], Any], input_size: int
-) -> None:
-    """The initial carry is a constant: of the same shapes for any input, and not drawn."""
+def check_initial_carry(name: str, initialize: Callable[..., Any], input_size: int) -> None:
+    """The initial carry is a constant: of the same shapes for any input, and not drawn.
+
+    `initialize` takes a key, and `input_shape` by name.
+    """
     key = jax.random.key(0)
-    shapes = [jax.eval_shape(initialize, key, (size,)) for size in (1, input_size)]
-    if shapes[0] != shapes[1]:
+    shape, other = (
+        jax.eval_shape(functools.partial(initialize, input_shape=(size,)), key)
+        for size in (1, input_size)
+    )
+    if shape != other:
         raise ValueError(
             f"The carry of {name} has sizes of the input in it. Give the cell a carry of its own "
             "sizes, or write it as a birnn_jax.Cell."
         )
-    if _depends_on_argument(lambda key: initialize(key, (1,)), key):
+    if _depends_on_argument(functools.partial(initialize, input_shape=(1,)), key):
         raise ValueError(
             f"{name} draws its initial carry. Leave carry_init out, draw the carry yourself and "
             "give it to the call: initial_carry=cell.initialize_carry(...)."

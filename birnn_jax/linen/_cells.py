@@ -88,7 +88,11 @@ class _Init:
         if hidden_size != features:
             raise ValueError(f"hidden_size is {hidden_size}, but {name} has features={features}.")
         check_features(name, self.module.num_feature_axes, _LAYER)
-        check_initial_carry(name, self.module.initialize_carry, input_size)
+        check_initial_carry(
+            name,
+            lambda key, input_shape: self.module.initialize_carry(key, input_shape),
+            input_size,
+        )
         carry, x = self.module.initialize_carry(key, (input_size,)), jnp.zeros(input_size)
         variables = self.module.init(key, carry, x)
         check_state(name, variables.keys() - {"params"}, _LAYER)

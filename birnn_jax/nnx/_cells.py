@@ -93,7 +93,7 @@ def _check(module: Any) -> None:
     check_state(name, {type(one).__name__ for _, one in nnx.to_flat_state(rest)}, _LAYER)
     check_initial_carry(
         name,
-        lambda key, shape: module.initialize_carry(shape, nnx.Rngs(key)),
+        lambda key, input_shape: module.initialize_carry(input_shape, nnx.Rngs(key)),
         getattr(module, "in_features", 1),
     )
 

@@ -32,6 +32,7 @@ from tests.library import _oracles
 from tests.library._cases import (
     CLOCKED,
     LENGTHS,
+    B,
     D,
     H,
     T,
@@ -136,6 +137,8 @@ def test_layer_returns_what_the_function_returns(row, make_layer):
 def test_layer_makes_the_parameters_of_the_function(row, make_layer):
     want = jax.eval_shape(functools.partial(row.init, input_size=D), jax.random.key(0))
     _, shapes = make_layer(row.name, row.settings)
+    if make_layer is linen_layer:
+        shapes = birnn_jax.linen.from_dicts(want, shapes)
     assert jax.tree.structure(shapes) == jax.tree.structure(want)
     assert [leaf.shape for leaf in jax.tree.leaves(shapes)] == [
         leaf.shape for leaf in jax.tree.leaves(want)
@@ -246,8 +249,10 @@ def test_layer_replaces_the_one_of_flax(cell, flax_cell, convert, make_flax, mak
     lengths = np.array([T, 2, 1])  # at 0 Flax differs, see below
     theirs, weights = make_flax(flax_cell)
     params = Bi(*(convert(weights[rnn]["cell"]) for rnn in ("forward_rnn", "backward_rnn")))
-    want_carry, want_ys = theirs(random_xs(), seq_lengths=lengths)
-    carry, ys = make_ours(cell, params)(random_xs(), lengths)
+    h = jnp.zeros([B, H])
+    initial = random_like(((h, h),) * 2 if cell == LSTM else (h, h), 8)  # (c, h), as Flax has it
+    want_carry, want_ys = theirs(random_xs(), seq_lengths=lengths, initial_carry=initial)
+    carry, ys = make_ours(cell, params)(random_xs(), seq_lengths=lengths, initial_carry=initial)
     is_valid = (np.arange(T) < lengths[:, None])[..., None]
     assert_close(ys, jnp.where(is_valid, want_ys, 0))  # Flax leaves what it read in padding
     assert_close(jax.tree.leaves(carry), jax.tree.leaves(want_carry))  # both have c before h

@@ -295,7 +295,8 @@ def test_flax_layers_hand_their_keys_to_the_noise(kind):
     if kind == "linen":
         stacked = birnn_jax.linen.Stack(layers, hidden_size=H)
         variables = stacked.init(jax.random.key(0), xs, deterministic=True)
-        params = variables["params"]["rnn"]
+        like = jax.eval_shape(lambda: init_stack(layers, key, input_size=D, hidden_size=H))
+        params = birnn_jax.linen.from_dicts(like, variables["params"]["rnn"])
         call = functools.partial(stacked.apply, variables, xs)
         noisy = call(deterministic=False, rngs={"dropout": key})[1]
         single = birnn_jax.linen.Bidirectional(NOISY["recurrent"], hidden_size=H)

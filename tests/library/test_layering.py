@@ -25,6 +25,7 @@ ROOMS = {
     "inspection": {"jax"},
     "_training": {"jax", "numpy", "optax", "orbax"},
     "checkpoint": {"jax"},
+    "_adapters": {"jax"},
     "linen": {"jax", "flax"},
     "nnx": {"jax", "flax"},
     "": set(),

@@ -44,7 +44,7 @@ NAMES = {
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
     "checkpoint": "Checkpoints Restored",
-    "linen": "Bidirectional RNN Stack",
+    "linen": "Bidirectional RNN Stack as_cell from_dicts to_dicts",
     "nnx": "Bidirectional RNN Stack",
     "interop": "",
     "interop.cudnn": "from_cudnn to_cudnn",
