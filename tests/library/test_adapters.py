@@ -133,6 +133,26 @@ def test_layer_returns_what_the_function_returns(row, make_layer):
     assert_close(jax.jit(layer)(random_xs(), LENGTHS, initial_carry=carry), want)
 
 
+def test_stack_takes_the_calls_of_flax(make_layer):
+    """Time first, two batch dimensions, carries as Flax has them, the outputs alone."""
+    layers = (Layer(LSTM), Layer(ELMAN, direction="bwd"))
+    run = functools.partial(stack, layers)
+    init = functools.partial(init_stack, layers, input_size=D, hidden_size=H)
+    params = random_like(jax.eval_shape(init, jax.random.key(0)), 4)
+    carries = random_like(jax.eval_shape(run, params, random_xs())[0], 5)
+    want = jax.jit(run)(params, random_xs(), LENGTHS, initial_carry=carries)[1]
+    layer, _ = make_layer("Stack", {"layers": layers, "hidden_size": H}, params)
+    settings = {"time_major": True, "return_carry": False}
+    got = jax.jit(functools.partial(layer, **settings))(
+        random_xs().transpose(1, 0, 2)[:, None],
+        seq_lengths=LENGTHS[None],
+        initial_carry=jax.tree.map(
+            lambda leaf: leaf[None], [tuple(map(tuple, carries[0])), carries[1].h]
+        ),
+    )
+    assert_close(got, want.transpose(1, 0, 2)[:, None])
+
+
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_layer_makes_the_parameters_of_the_function(row, make_layer):
     want = jax.eval_shape(functools.partial(row.init, input_size=D), jax.random.key(0))
