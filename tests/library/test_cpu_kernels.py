@@ -240,3 +240,19 @@ def test_rows_do_not_depend_on_one_another_or_on_how_they_are_cut():
     for b in (0, 6, 12):
         one = jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], carry)
         assert_near(run(GRU, params, xs[b : b + 1], lengths[b : b + 1], one)[0][1], ys[b : b + 1])
+
+
+@pytest.mark.parametrize("wrong", ["dtype", "rank", "count"])
+def test_xla_refuses_buffers_of_other_types(wrong):
+    params, xs, carry = make_inputs(ELMAN, (2, 3, 4, 5))
+    arguments = [*params.fwd, carry.fwd.h, xs, jnp.zeros([0, 0], bool)]
+    if wrong == "dtype":
+        arguments[4] = xs.astype("int32")
+    elif wrong == "rank":
+        arguments[2] = params.fwd.b[None]
+    else:
+        arguments.pop()
+    types = [jax.ShapeDtypeStruct(shape, "float32") for shape in [(2, 3, 5), (2, 5)]]
+    call = jax.ffi.ffi_call("birnn_elman_forward_1", types)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"(?i)argument|buffer|rank|dtype"):
+        jax.block_until_ready(call(*arguments, reverse=np.zeros(1, np.int64)))

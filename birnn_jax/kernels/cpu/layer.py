@@ -23,7 +23,7 @@ from ..xla.plan import Recompute, is_below
 from .call import call_backward, call_forward
 from .moving import Moving, join, parts_of, replace_parts, split, where_moving
 from .operation import Operands, Operation
-from .residuals import compute_residuals, shapes_of_residuals
+from .residuals import Residuals, compute_residuals, shapes_of_residuals
 
 Directions = tuple[Direction, ...]
 
@@ -142,7 +142,9 @@ def _shapes_of_backward(static: tuple[bool, tuple[Moving, ...]], operands: Opera
 def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
     (_, keep), directions = static, _join(operands.shared, operands.rows)
     results, residuals = _shapes_of_forward(static, operands).rows
-    return Operands(rows=call_forward(directions, results, residuals if keep else None))
+    nothing = (Residuals(None, None),) * len(directions)
+    results, stored = call_forward(directions, results, residuals if keep else nothing)
+    return Operands(rows=(results, stored if keep else None))
 
 
 def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:

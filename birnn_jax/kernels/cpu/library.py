@@ -18,7 +18,10 @@ import jax.ffi
 ISAS = ("baseline", "avx2", "avx512")
 FOLDER = Path(__file__).parent
 TARGETS = tuple(
-    f"birnn_{cell}_{way}" for cell in ("elman", "gru", "lstm") for way in ("forward", "backward")
+    f"birnn_{cell}_{way}_{directions}"
+    for cell in ("elman", "gru", "lstm")
+    for way in ("forward", "backward")
+    for directions in (1, 2)
 )
 
 

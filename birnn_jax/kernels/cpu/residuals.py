@@ -66,14 +66,18 @@ def native_cell(directions: Directions) -> NativeCell:
 
 def shapes_of_residuals(directions: Directions, keep_gates: bool) -> tuple[Residuals, ...]:
     """Of each direction."""
-    cell, shapes = native_cell(directions), []
-    for direction in directions:
+    cell = native_cell(directions)
+
+    def of_direction(direction: Direction) -> Residuals:
         (batch_size, num_steps, _), hidden_size = direction.xs.shape, direction.carry.h.shape[-1]
-        of_size = lambda size: jax.ShapeDtypeStruct((batch_size, num_steps, size), jnp.float32)  # noqa: E731, B023
-        cs = of_size(hidden_size) if cell.has_cs else None
-        gates = of_size(4 * hidden_size) if cell.has_gates and keep_gates else None
-        shapes.append(Residuals(cs, gates))
-    return tuple(shapes)
+        cs, gates = (
+            jax.ShapeDtypeStruct((batch_size, num_steps, size), jnp.float32)
+            for size in (hidden_size, 4 * hidden_size)
+        )
+        has_gates = cell.has_gates and keep_gates
+        return Residuals(cs if cell.has_cs else None, gates if has_gates else None)
+
+    return tuple(map(of_direction, directions))
 
 
 def compute_residuals(directions: Directions, keep_gates: bool) -> tuple[Residuals, ...]:

@@ -34,8 +34,7 @@ def run_layer(directions: Directions, keep_gates: bool) -> Outputs:
     """
     leaves, tree = jax.tree.flatten(directions)
     directions = tree.unflatten(vary_alike(leaves))
-    shapes = [jax.tree.map(jnp.shape, _turned(direction)) for direction in directions]
-    if not get_plan().stacked or shapes[1:] != shapes[:-1]:
+    if not get_plan().stacked or not _are_alike(directions):
         carries, ys = _run(keep_gates, directions)
         return Outputs(carries, (ys,), _sizes(directions))
     run_alone = lambda direction: _run(keep_gates, (direction,))  # noqa: E731
@@ -45,6 +44,11 @@ def run_layer(directions: Directions, keep_gates: bool) -> Outputs:
         tuple(jax.tree.map(lambda leaf, i=i: leaf[i], carries) for i in range(len(directions))),
         tuple(turn(y, direction.reverse) for y, direction in zip(ys, directions, strict=True)),
     )
+
+
+def _are_alike(directions: Directions) -> bool:
+    shapes = [jax.tree.map(jnp.shape, _turned(direction)) for direction in directions]
+    return shapes[1:] == shapes[:-1]
 
 
 def _turned(direction: Direction) -> Direction:

@@ -76,6 +76,7 @@ struct Array {
   std::vector<std::int64_t> shape;
   std::vector<float> values;
   std::vector<unsigned char> flags;  // in place of values
+  bool is_flags = false;
 
   explicit Array(std::vector<std::int64_t> dims) : shape(std::move(dims)), values(size()) {}
 
@@ -83,6 +84,12 @@ struct Array {
     std::size_t product = 1;
     for (auto dim : shape) product *= dim;
     return product;
+  }
+
+  // Of that rank without elements, if the buffer is not there.
+  static Array if_there(bool is_there, std::vector<std::int64_t> shape) {
+    if (!is_there) shape.assign(shape.size(), 0);
+    return Array(std::move(shape));
   }
 
   static Array random(std::vector<std::int64_t> shape, std::mt19937& rng) {
@@ -95,17 +102,17 @@ struct Array {
   XLA_FFI_Buffer view() {
     XLA_FFI_Buffer buffer{};
     buffer.struct_size = XLA_FFI_Buffer_STRUCT_SIZE;
-    buffer.dtype = flags.empty() ? XLA_FFI_DataType_F32 : XLA_FFI_DataType_PRED;
-    buffer.data = flags.empty() ? static_cast<void*>(values.data()) : flags.data();
+    buffer.dtype = is_flags ? XLA_FFI_DataType_PRED : XLA_FFI_DataType_F32;
+    buffer.data = is_flags ? flags.data() : static_cast<void*>(values.data());
     buffer.rank = shape.size();
     buffer.dims = shape.data();
     return buffer;
   }
 };
 
-// Attributes are integers, but for the first; their names are sorted.
+// The one attribute is `reverse`.
 inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector<Array>& rets,
-                 std::vector<const char*> names, std::vector<std::vector<std::int64_t>> values) {
+                 std::vector<std::int64_t> reverse) {
   std::vector<XLA_FFI_Buffer> buffers;
   for (Array& arg : args) buffers.push_back(arg.view());
   for (Array& ret : rets) buffers.push_back(ret.view());
@@ -114,22 +121,11 @@ inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector
   std::vector<XLA_FFI_ArgType> arg_types(args.size(), XLA_FFI_ArgType_BUFFER);
   std::vector<XLA_FFI_RetType> ret_types(rets.size(), XLA_FFI_RetType_BUFFER);
 
-  const std::size_t count = names.size();
-  std::vector<XLA_FFI_ByteSpan> spans(count);
-  std::vector<XLA_FFI_Scalar> scalars(count);
-  std::vector<XLA_FFI_Array> arrays(count);
-  std::vector<XLA_FFI_AttrType> attr_types(count);
-  std::vector<XLA_FFI_ByteSpan*> attr_names(count);
-  std::vector<void*> attrs(count);
-  for (std::size_t k = 0; k < count; k++) {
-    const bool is_array = std::string_view(names[k]) == "reverse";
-    spans[k] = {names[k], std::string_view(names[k]).size()};
-    scalars[k] = {XLA_FFI_DataType_S64, values[k].data()};
-    arrays[k] = {XLA_FFI_DataType_S64, values[k].size(), values[k].data()};
-    attr_names[k] = &spans[k];
-    attr_types[k] = is_array ? XLA_FFI_AttrType_ARRAY : XLA_FFI_AttrType_SCALAR;
-    attrs[k] = is_array ? static_cast<void*>(&arrays[k]) : &scalars[k];
-  }
+  XLA_FFI_ByteSpan name = {"reverse", 7};
+  XLA_FFI_Array values = {XLA_FFI_DataType_S64, reverse.size(), reverse.data()};
+  XLA_FFI_AttrType attr_types[] = {XLA_FFI_AttrType_ARRAY};
+  XLA_FFI_ByteSpan* attr_names[] = {&name};
+  void* attrs[] = {&values};
 
   XLA_FFI_CallFrame frame{};
   frame.struct_size = XLA_FFI_CallFrame_STRUCT_SIZE;
@@ -139,7 +135,6 @@ inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector
                 arg_types.data(), pointers.data()};
   frame.rets = {XLA_FFI_Rets_STRUCT_SIZE, nullptr, static_cast<std::int64_t>(rets.size()),
                 ret_types.data(), pointers.data() + args.size()};
-  frame.attrs = {XLA_FFI_Attrs_STRUCT_SIZE, nullptr, static_cast<std::int64_t>(count),
-                 attr_types.data(), attr_names.data(), attrs.data()};
+  frame.attrs = {XLA_FFI_Attrs_STRUCT_SIZE, nullptr, 1, attr_types, attr_names, attrs};
   handler(&frame);
 }

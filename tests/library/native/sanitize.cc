@@ -8,8 +8,10 @@
 #include "host.h"
 
 extern "C" {
-XLA_FFI_Handler birnn_elman_forward, birnn_elman_backward, birnn_gru_forward, birnn_gru_backward,
-    birnn_lstm_forward, birnn_lstm_backward;
+XLA_FFI_Handler birnn_elman_forward_1, birnn_elman_forward_2, birnn_elman_backward_1,
+    birnn_elman_backward_2, birnn_gru_forward_1, birnn_gru_forward_2, birnn_gru_backward_1,
+    birnn_gru_backward_2, birnn_lstm_forward_1, birnn_lstm_forward_2, birnn_lstm_backward_1,
+    birnn_lstm_backward_2;
 int birnn_force_isa(const char*);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
@@ -17,15 +19,18 @@ void birnn_sigmoid(const float*, float*, long);
 
 struct Cell {
   const char* name;
-  XLA_FFI_Handler *forward, *backward;
-  std::int64_t gates, kept;
+  XLA_FFI_Handler *forward[2], *backward[2];  // of one direction, and of two
+  std::int64_t gates, stored;
   bool has_c, has_b_hn;
 };
 
 constexpr Cell kCells[] = {
-    {"elman", birnn_elman_forward, birnn_elman_backward, 1, 0, false, false},
-    {"gru", birnn_gru_forward, birnn_gru_backward, 3, 4, false, true},
-    {"lstm", birnn_lstm_forward, birnn_lstm_backward, 4, 4, true, false},
+    {"elman", {birnn_elman_forward_1, birnn_elman_forward_2},
+     {birnn_elman_backward_1, birnn_elman_backward_2}, 1, 0, false, false},
+    {"gru", {birnn_gru_forward_1, birnn_gru_forward_2},
+     {birnn_gru_backward_1, birnn_gru_backward_2}, 3, 4, false, true},
+    {"lstm", {birnn_lstm_forward_1, birnn_lstm_forward_2},
+     {birnn_lstm_backward_1, birnn_lstm_backward_2}, 4, 4, true, false},
 };
 
 using Arrays = std::vector<Array>;
@@ -52,8 +57,9 @@ struct Case {
 };
 
 static Array random_mask(const Case& shape, std::mt19937& rng) {
-  Array mask({shape.rows, shape.steps});
-  for (std::int64_t row = 0; row < shape.rows; row++) {
+  Array mask = Array::if_there(shape.has_valid, {shape.rows, shape.steps});
+  mask.is_flags = true;
+  for (std::int64_t row = 0; shape.has_valid && row < shape.rows; row++) {
     const std::int64_t length = rng() % (shape.steps + 1);
     for (std::int64_t t = 0; t < shape.steps; t++) mask.flags.push_back(t < length);
   }
@@ -82,28 +88,28 @@ static Arrays run(const Cell& cell, unsigned seed) {
     if (cell.has_b_hn) add({hidden});
     if (cell.has_c) add({rows, hidden});
     add({rows, hidden}), add({rows, steps, inputs});
-    if (shape.has_valid) layers.push_back(mask);
+    layers.push_back(mask);
 
     if (cell.has_c) outputs.emplace_back(std::vector{rows, hidden});
     outputs.emplace_back(std::vector{rows, hidden});
     if (cell.has_c) outputs.emplace_back(std::vector{rows, steps, hidden});
-    if (cell.kept && shape.keep == 2)
-      outputs.emplace_back(std::vector{rows, steps, cell.kept, hidden});
+    if (cell.stored)
+      outputs.push_back(Array::if_there(shape.keep == 2, {rows, steps, cell.stored * hidden}));
 
-    if (shape.wants_params) {
-      gradients.emplace_back(std::vector{inputs, columns});
-      gradients.emplace_back(std::vector{hidden, columns});
-      gradients.emplace_back(std::vector{columns});
-      if (cell.has_b_hn) gradients.emplace_back(std::vector{hidden});
-    }
-    if (cell.has_c) gradients.emplace_back(std::vector{rows, hidden});
-    gradients.emplace_back(std::vector{rows, hidden});
-    if (shape.wants_xs) gradients.emplace_back(std::vector{rows, steps, inputs});
+    const auto add_gradient = [&](bool is_wanted, std::vector<std::int64_t> dims) {
+      gradients.push_back(Array::if_there(is_wanted, std::move(dims)));
+    };
+    add_gradient(shape.wants_params, {inputs, columns});
+    add_gradient(shape.wants_params, {hidden, columns});
+    add_gradient(shape.wants_params, {columns});
+    if (cell.has_b_hn) add_gradient(shape.wants_params, {hidden});
+    if (cell.has_c) add_gradient(true, {rows, hidden});
+    add_gradient(true, {rows, hidden});
+    add_gradient(shape.wants_xs, {rows, steps, inputs});
   }
-  call(cell.forward, layers, outputs, {"has_valid", "keep", "reverse"},
-       {{shape.has_valid}, {shape.keep}, reverse});
+  call(cell.forward[shape.directions - 1], layers, outputs, reverse);
 
-  // The layer of each direction is followed by what was kept and by the cotangents.
+  // The layer of each direction is followed by what was stored and by the cotangents.
   Arrays args{outputs[0], Array::random(side_by_side, rng)};
   const std::size_t per_layer = layers.size() / shape.directions;
   const std::size_t per_output = (outputs.size() - 1) / shape.directions;
@@ -113,9 +119,7 @@ static Arrays run(const Cell& cell, unsigned seed) {
     for (std::size_t n = carries; n < per_output; n++) args.push_back(outputs[1 + k * per_output + n]);
     for (std::size_t n = 0; n < carries; n++) args.push_back(Array::random({rows, hidden}, rng));
   }
-  call(cell.backward, args, gradients,
-       {"has_valid", "keep", "reverse", "wants_params", "wants_xs"},
-       {{shape.has_valid}, {shape.keep}, reverse, {shape.wants_params}, {shape.wants_xs}});
+  call(cell.backward[shape.directions - 1], args, gradients, reverse);
   for (Array& gradient : gradients) outputs.push_back(std::move(gradient));
   return outputs;
 }

@@ -1,18 +1,18 @@
 // The backward pass of one direction over some rows of the batch.
 //
-// Time is visited backwards in groups of steps. Inside a group the derivatives of the sums are
-// kept, panel by panel: the recurrence reads those of the last step only, and afterwards the
+// Time runs backwards in groups of steps. Inside a group the derivatives of the sums are
+// stored, panel by panel: the recurrence reads those of the last step only, and afterwards the
 // gradients of weights and inputs are products over all of the group.
 #pragma once
 
 #include "products.h"
 #include "sums.h"
 #include "transposed.h"
-#include "visits.h"
+#include "valid_steps.h"
 
 namespace birnn::BIRNN_ISA {
 
-// Visits in a group, at least.
+// Steps of rows in a group, at least.
 constexpr long kGroup = 128;
 
 template <class Cell>
@@ -30,7 +30,7 @@ class Backward {
         panels_(count_panels<Cell>(layer.hidden)),
         padded_((layer.hidden + kPanel - 1) / kPanel * kPanel),
         stride_((layer.inputs + layer.hidden + kWidth - 1) / kWidth * kWidth + kWidth),
-        recomputes_(Cell::kKept && !out.gates),
+        recomputes_(Cell::kStored && !out.gates),
         sums_(layer, recomputes_ * count_tiles(size_ * layer.steps),
               recomputes_ * count_tiles(size_ * layer.steps)),
         w_h_t_(layer.w_h, layer.hidden, layer.hidden),
@@ -39,14 +39,14 @@ class Backward {
         d_c_(size_ * padded_),
         d_sums_(group_ * panels_ * kPanel),
         d_b_(panels_ * kPanel),
-        visits_(group_),
+        row_steps_(group_),
         befores_(group_),
         ends_(group_ + 2),
         arguments_(group_ * stride_),
         d_xs_(group_ * kPanel),
         xs_(group_),
         hs_(group_),
-        gates_(recomputes_ ? group_ * Cell::kKept * layer.hidden : 0) {}
+        gates_(recomputes_ ? group_ * Cell::kStored * layer.hidden : 0) {}
 
   void run() {
     begin();
@@ -65,7 +65,6 @@ class Backward {
   }
 
  private:
-  static constexpr int kPanel = 4 * kWidth;
 
   void begin() {
     const long hidden = layer_.hidden, columns = Cell::kGates * hidden;
@@ -78,7 +77,7 @@ class Backward {
       if (Cell::kHasC)
         std::memcpy(d_c_ + i * padded_, d_out_.c + from, hidden * sizeof(float));
     }
-    if (grads_.w_x == nullptr) return;
+    if (grads_.b == nullptr) return;
     std::memset(grads_.w_x, 0, layer_.inputs * columns * sizeof(float));
     std::memset(grads_.w_h, 0, hidden * columns * sizeof(float));
   }
@@ -90,9 +89,9 @@ class Backward {
       std::memcpy(grads_.h + to, d_h_ + i * padded_, hidden * sizeof(float));
       if (Cell::kHasC) std::memcpy(grads_.c + to, d_c_ + i * padded_, hidden * sizeof(float));
     }
-    if (grads_.w_x == nullptr) return;
+    if (grads_.b == nullptr) return;
     for (long panel = 0; panel < panels_; panel++)
-      for (int sum = 0; sum < 4; sum++) {
+      for (int sum = 0; sum < kSums; sum++) {
         const Columns<Cell> to(hidden, panel, sum);
         const bool is_b_hn = Cell::kHasBHn && sum == 3;
         float* b = is_b_hn ? grads_.b_hn : grads_.b + to.gate * hidden;
@@ -104,7 +103,7 @@ class Backward {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       if (is_valid(layer_, row, step)) {
-        visits_[count] = {i, step};
+        row_steps_[count] = {i, step};
         befores_[count++] = step_before(layer_, row, step);
       } else if (grads_.xs) {
         std::memset(grads_.xs + (row * layer_.steps + step) * layer_.inputs, 0,
@@ -128,16 +127,16 @@ class Backward {
       // Back and forth: the weights used last are those next.
       for (long j = 0; j < padded_; j += kPanel) {
         const long column = k % 2 ? j : padded_ - kPanel - j;
-        w_h_t_.multiply(column, ends_[k], ends_[k + 1], d_sums_, group_, [&](long visit) {
-          return d_h_ + visits_[visit].row * padded_ + column;
+        w_h_t_.multiply(column, ends_[k], ends_[k + 1], d_sums_, group_, [&](long k) {
+          return d_h_ + row_steps_[k].row * padded_ + column;
         });
       }
     }
-    if (grads_.w_x) add_weights(count);
+    if (grads_.b) add_weights(count);
     if (grads_.xs) write_inputs(count);
   }
 
-  // The gates of all visits of the group, where the forward pass did not keep them.
+  // The gates of all steps of the group, where the forward pass did not keep them.
   void recompute(long count) {
     for (long k = 0; k < count; k++) {
       xs_[k] = arguments_ + k * stride_;
@@ -147,10 +146,10 @@ class Backward {
       sums_.add_states(panel, 0, count, xs_, hs_, nullptr, [&](long k, const Vec* sums) {
         const Columns<Cell> to(layer_.hidden, panel, 0);
         Unit unit{};
-        Vec kept[4];
-        Cell::step(sums, kept, unit);
-        for (int gate = 0; gate < Cell::kKept; gate++)
-          store(gates_ + (k * Cell::kKept + gate) * layer_.hidden + to.unit, kept[gate], to.size);
+        Vec stored[kSums];
+        Cell::step(sums, stored, unit);
+        for (int gate = 0; gate < Cell::kStored; gate++)
+          store(gates_ + (k * Cell::kStored + gate) * layer_.hidden + to.unit, stored[gate], to.size);
       });
   }
 
@@ -163,21 +162,21 @@ class Backward {
             store(d_sums(panel, k) + n * kWidth, Vec{});
             continue;
           }
-          const long state = visits_[k].row * padded_ + from.unit;
+          const long state = row_steps_[k].row * padded_ + from.unit;
           const long y = at(k) * out_.y_stride + from.unit;
-          Vec kept[4], d[4];
-          for (int gate = 0; gate < Cell::kKept; gate++)
-            kept[gate] = load(gates(k) + gate * layer_.hidden + from.unit, from.size);
+          Vec stored[kSums], d[4];
+          for (int gate = 0; gate < Cell::kStored; gate++)
+            stored[gate] = load(gates(k) + gate * layer_.hidden + from.unit, from.size);
           Unit before{Vec{}, load(h_before(k) + from.unit, from.size)};
           Unit d_unit{Vec{}, load(d_h_ + state) + load(d_out_.ys + y, from.size)};
           if (Cell::kHasC) {
             before.c = load(c_before(k) + from.unit, from.size);
             d_unit.c = load(d_c_ + state);
           }
-          Cell::step_back(kept, before, load(out_.ys + y, from.size), d, d_unit);
+          Cell::step_back(stored, before, load(out_.ys + y, from.size), d, d_unit);
           store(d_h_ + state, d_unit.h);
           if (Cell::kHasC) store(d_c_ + state, d_unit.c);
-          for (int sum = 0; sum < 4 / Cell::kUnits; sum++)
+          for (int sum = 0; sum < kSums / Cell::kUnits; sum++)
             store(d_sums(panel, k) + (n + sum) * kWidth, d[sum]);
         }
   }
@@ -188,11 +187,11 @@ class Backward {
       products.add<Cell, Cell::kXFirst, Cell::kX>(arguments_, layer_.inputs, grads_.w_x);
       products.add<Cell, Cell::kHFirst, Cell::kH>(arguments_ + layer_.inputs, layer_.hidden,
                                                   grads_.w_h);
-      Vec sums[4];
-      for (int n = 0; n < 4; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
+      Vec sums[kSums];
+      for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)
-        for (int n = 0; n < 4; n++) sums[n] += load(d_sums(panel, k) + n * kWidth);
-      for (int n = 0; n < 4; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
+        for (int n = 0; n < kSums; n++) sums[n] += load(d_sums(panel, k) + n * kWidth);
+      for (int n = 0; n < kSums; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
     }
   }
 
@@ -200,25 +199,25 @@ class Backward {
     for (long column = 0; column < layer_.inputs; column += kPanel) {
       std::memset(d_xs_, 0, count * kPanel * sizeof(float));
       w_x_t_.multiply(column, 0, count, d_sums_, group_,
-                      [&](long visit) { return d_xs_ + visit * kPanel; });
+                      [&](long k) { return d_xs_ + k * kPanel; });
       const long size = smaller(kPanel, layer_.inputs - column) * sizeof(float);
       for (long k = 0; k < count; k++)
         std::memcpy(grads_.xs + at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
     }
   }
 
-  long at(long k) const { return (rows_.begin + visits_[k].row) * layer_.steps + visits_[k].step; }
+  long at(long k) const { return (rows_.begin + row_steps_[k].row) * layer_.steps + row_steps_[k].step; }
 
   const float* before(long k, const float* initial, const float* all, long stride) const {
-    const long row = rows_.begin + visits_[k].row;
+    const long row = rows_.begin + row_steps_[k].row;
     return befores_[k] < 0 ? initial + row * layer_.hidden
                            : all + (row * layer_.steps + befores_[k]) * stride;
   }
   const float* h_before(long k) const { return before(k, layer_.h, out_.ys, out_.y_stride); }
   const float* c_before(long k) const { return before(k, layer_.c, out_.cs, layer_.hidden); }
   const float* gates(long k) const {
-    return recomputes_ ? gates_ + k * Cell::kKept * layer_.hidden
-                       : out_.gates + at(k) * Cell::kKept * layer_.hidden;
+    return recomputes_ ? gates_ + k * Cell::kStored * layer_.hidden
+                       : out_.gates + at(k) * Cell::kStored * layer_.hidden;
   }
   float* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
 
@@ -235,12 +234,12 @@ class Backward {
   const Array<float> d_h_, d_c_;  // [size, padded]
   const Array<float> d_sums_;     // [panels, group, kPanel]
   const Array<float> d_b_;        // [panels, kPanel]
-  const Array<Visit> visits_;
+  const Array<RowStep> row_steps_;
   const Array<long> befores_, ends_;
   const Array<float> arguments_;  // [group, stride]: x and h before
   const Array<float> d_xs_;       // [group, kPanel]
   const Array<const float*> xs_, hs_;
-  const Array<float> gates_;      // [group, kept, hidden], if they are computed again
+  const Array<float> gates_;      // [group, stored, hidden], if they are computed again
 };
 
 template <class Cell>

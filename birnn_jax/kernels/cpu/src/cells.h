@@ -1,13 +1,14 @@
 // The three cells: which sums a unit has, what it makes of them, and the derivative of that.
 //
-// Work is cut into panels of kUnits * kWidth hidden units. A row has four vectors of sums there:
+// Work is cut into panels of kUnits * kWidth hidden units. A row has kSums vectors of sums there:
 //   LSTM   i, f, g, o of kWidth units
 //   GRU    n_x, r, z, n_h of kWidth units; n_x is a sum over the input, n_h one over the state
-//   Elman  the sums of 4 * kWidth units
+//   Elman  the sums of kPanel units
 // The input adds to the kX vectors from kXFirst on, the state to the kH vectors from kHFirst on.
 #pragma once
 
 #include "activations.h"
+#include "layer.h"
 
 namespace birnn::BIRNN_ISA {
 
@@ -16,10 +17,9 @@ struct Unit {
   Vec c, h;
 };
 
-struct Elman {
-  static constexpr int kUnits = 4, kGates = 1, kKept = 0;
-  static constexpr int kXFirst = 0, kX = 4, kHFirst = 0, kH = 4;
-  static constexpr bool kHasC = false, kHasBHn = false;
+struct Elman : ElmanArrays {
+  static constexpr int kUnits = kSums;
+  static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums;
   static constexpr int gate_of(int) { return 0; }
 
   BIRNN_INLINE static void step(const Vec* sums, Vec*, Unit& unit) { unit.h = tanh(sums[0]); }
@@ -30,47 +30,45 @@ struct Elman {
   }
 };
 
-struct Gru {
-  static constexpr int kUnits = 1, kGates = 3, kKept = 4;  // kept: r, z, n, n_h
+struct Gru : GruArrays {
+  static constexpr int kUnits = 1;  // stored: r, z, n, n_h
   static constexpr int kXFirst = 0, kX = 3, kHFirst = 1, kH = 3;
-  static constexpr bool kHasC = false, kHasBHn = true;
   static constexpr int gate_of(int sum) { return (sum + 2) % 3; }  // of r, z, n
 
-  BIRNN_INLINE static void step(const Vec* sums, Vec* kept, Unit& unit) {
+  BIRNN_INLINE static void step(const Vec* sums, Vec* stored, Unit& unit) {
     const Vec r = sigmoid(sums[1]), z = sigmoid(sums[2]);
     const Vec n = tanh(sums[0] + r * sums[3]);
     unit.h = n + z * (unit.h - n);
-    kept[0] = r, kept[1] = z, kept[2] = n, kept[3] = sums[3];
+    stored[0] = r, stored[1] = z, stored[2] = n, stored[3] = sums[3];
   }
 
-  BIRNN_INLINE static void step_back(const Vec* kept, const Unit& before, Vec, Vec* d_sums,
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, Vec, Vec* d_sums,
                                      Unit& d_unit) {
-    const Vec r = kept[0], z = kept[1], n = kept[2];
+    const Vec r = stored[0], z = stored[1], n = stored[2];
     const Vec d_n = d_unit.h * (1 - z) * (1 - n * n);
     d_sums[0] = d_n;
-    d_sums[1] = d_n * kept[3] * r * (1 - r);
+    d_sums[1] = d_n * stored[3] * r * (1 - r);
     d_sums[2] = d_unit.h * (before.h - n) * z * (1 - z);
     d_sums[3] = d_n * r;
     d_unit.h *= z;
   }
 };
 
-struct Lstm {
-  static constexpr int kUnits = 1, kGates = 4, kKept = 4;  // kept: i, f, g, o
-  static constexpr int kXFirst = 0, kX = 4, kHFirst = 0, kH = 4;
-  static constexpr bool kHasC = true, kHasBHn = false;
+struct Lstm : LstmArrays {
+  static constexpr int kUnits = 1;  // stored: i, f, g, o
+  static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums;
   static constexpr int gate_of(int sum) { return sum; }
 
-  BIRNN_INLINE static void step(const Vec* sums, Vec* kept, Unit& unit) {
+  BIRNN_INLINE static void step(const Vec* sums, Vec* stored, Unit& unit) {
     const Vec i = sigmoid(sums[0]), f = sigmoid(sums[1]), g = tanh(sums[2]), o = sigmoid(sums[3]);
     unit.c = f * unit.c + i * g;
     unit.h = o * tanh(unit.c);
-    kept[0] = i, kept[1] = f, kept[2] = g, kept[3] = o;
+    stored[0] = i, stored[1] = f, stored[2] = g, stored[3] = o;
   }
 
-  BIRNN_INLINE static void step_back(const Vec* kept, const Unit& before, Vec, Vec* d_sums,
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, Vec, Vec* d_sums,
                                      Unit& d_unit) {
-    const Vec i = kept[0], f = kept[1], g = kept[2], o = kept[3];
+    const Vec i = stored[0], f = stored[1], g = stored[2], o = stored[3];
     const Vec tanh_c = tanh(f * before.c + i * g);
     const Vec d_c = d_unit.c + d_unit.h * o * (1 - tanh_c * tanh_c);
     d_sums[0] = d_c * g * i * (1 - i);

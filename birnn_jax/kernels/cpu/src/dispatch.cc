@@ -45,22 +45,22 @@ std::atomic<const Kernels*>& chosen() {
 
 const Kernels& get_kernels() { return *chosen().load(); }
 
-// What is kept for the backward pass.
-enum Keep : std::int64_t { kNothing = 0, kStates = 1, kGates = 2 };
-
-Layer read_layer(const CellKernels& cell, Arguments& args, bool reverse, bool has_valid) {
+template <class Cell>
+Layer read_layer(Views& views, bool reverse) {
   Layer layer{};
-  ffi::Span<const std::int64_t> w_h, xs;
   layer.reverse = reverse;
-  layer.w_x = args.next();
-  layer.w_h = args.next(&w_h);
-  layer.b = args.next();
-  if (cell.has_b_hn) layer.b_hn = args.next();
-  if (cell.has_c) layer.c = args.next();
-  layer.h = args.next();
-  layer.xs = args.next(&xs);
-  if (has_valid) layer.valid = args.next<unsigned char>();
-  layer.rows = xs[0], layer.steps = xs[1], layer.inputs = xs[2], layer.hidden = w_h[0];
+  layer.w_x = views.floats();
+  const View& w_h = views.next();
+  layer.w_h = static_cast<const float*>(w_h.data);
+  layer.b = views.floats();
+  if (Cell::kHasBHn) layer.b_hn = views.floats();
+  if (Cell::kHasC) layer.c = views.floats();
+  layer.h = views.floats();
+  const View& xs = views.next();
+  layer.xs = static_cast<const float*>(xs.data);
+  layer.valid = views.flags_or_null();
+  layer.rows = xs.shape[0], layer.steps = xs.shape[1], layer.inputs = xs.shape[2];
+  layer.hidden = w_h.shape[0];
   return layer;
 }
 
@@ -74,134 +74,122 @@ Rows get_chunk(long rows, long chunk, long chunks) {
   return {rows * chunk / chunks, rows * (chunk + 1) / chunks};
 }
 
-ffi::Error forward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::RemainingArgs buffers,
-                   ffi::RemainingRets results, ffi::Span<const std::int64_t> reverse,
-                   std::int64_t has_valid, std::int64_t keep) {
-  Arguments args(buffers);
-  Results rets(results);
+using Reverse = ffi::Span<const std::int64_t>;  // of each direction
+
+template <class Cell>
+void forward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse, Views views) {
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
-  ffi::Span<const std::int64_t> shape;
-  float* ys = rets.next(&shape);
-  for (std::int64_t one : reverse) {
-    layers.push_back(read_layer(cell, args, one != 0, has_valid != 0));
+  for (std::int64_t back : reverse) layers.push_back(read_layer<Cell>(views, back != 0));
+  const View& side_by_side = views.next();
+  float* ys = static_cast<float*>(side_by_side.data);
+  for (const Layer& layer : layers) {
     Outputs out{};
-    out.ys = ys, out.y_stride = shape[2];
-    ys += layers.back().hidden;
-    if (cell.has_c) out.c = rets.next();
-    out.h = rets.next();
-    if (cell.has_c && keep >= kStates) out.cs = rets.next();
-    if (cell.kept_gates && keep == kGates) out.gates = rets.next();
+    out.ys = ys, out.y_stride = side_by_side.shape[2];
+    ys += layer.hidden;
+    if (Cell::kHasC) out.c = views.floats();
+    out.h = views.floats();
+    if (Cell::kHasC) out.cs = views.floats_or_null();
+    if (Cell::kStored) out.gates = views.floats_or_null();
     outputs.push_back(out);
   }
   const long directions = layers.size(), rows = layers[0].rows;
   const long chunks = count_chunks(pool, directions, rows);
   run_tasks(pool, directions * chunks, [&](long task) {
     const long direction = task % directions;
-    cell.forward(layers[direction], outputs[direction],
-                 get_chunk(rows, task / directions, chunks));
+    kernels.forward(layers[direction], outputs[direction],
+                    get_chunk(rows, task / directions, chunks));
   });
-  return ffi::Error::Success();
 }
 
-ffi::Error backward(const CellKernels& cell, ffi::ThreadPool& pool, ffi::RemainingArgs buffers,
-                    ffi::RemainingRets results, ffi::Span<const std::int64_t> reverse,
-                    std::int64_t has_valid, std::int64_t keep, std::int64_t wants_params,
-                    std::int64_t wants_xs) {
-  Arguments args(buffers);
-  Results rets(results);
+template <class Cell>
+void backward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse, Views views) {
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
   std::vector<Cotangents> cotangents;
   std::vector<Gradients> gradients;
-  // They are only read.
-  const auto next = [&] { return const_cast<float*>(args.next()); };
-  ffi::Span<const std::int64_t> shape;
-  float* ys = const_cast<float*>(args.next(&shape));
-  const float* d_ys = args.next();
-  for (std::int64_t one : reverse) {
-    layers.push_back(read_layer(cell, args, one != 0, has_valid != 0));
+  const View& side_by_side = views.next();
+  float* ys = static_cast<float*>(side_by_side.data);  // only read, as all that was stored
+  const float* d_ys = views.floats();
+  for (std::int64_t back : reverse) {
+    layers.push_back(read_layer<Cell>(views, back != 0));
     Outputs out{};
-    out.ys = ys, out.y_stride = shape[2];
+    out.ys = ys, out.y_stride = side_by_side.shape[2];
     ys += layers.back().hidden;
-    if (cell.has_c) out.cs = next();
-    if (cell.kept_gates && keep == kGates) out.gates = next();
+    if (Cell::kHasC) out.cs = views.floats_or_null();
+    if (Cell::kStored) out.gates = views.floats_or_null();
+    outputs.push_back(out);
     Cotangents d_out{};
-    if (cell.has_c) d_out.c = args.next();
-    d_out.h = args.next();
+    if (Cell::kHasC) d_out.c = views.floats();
+    d_out.h = views.floats();
     d_out.ys = d_ys;
     d_ys += layers.back().hidden;
-    Gradients grads{};
-    if (wants_params) {
-      grads.w_x = rets.next(), grads.w_h = rets.next(), grads.b = rets.next();
-      if (cell.has_b_hn) grads.b_hn = rets.next();
-    }
-    if (cell.has_c) grads.c = rets.next();
-    grads.h = rets.next();
-    if (wants_xs) grads.xs = rets.next();
-    outputs.push_back(out);
     cotangents.push_back(d_out);
+  }
+  for (std::size_t k = 0; k < layers.size(); k++) {
+    Gradients grads{};
+    grads.w_x = views.floats(), grads.w_h = views.floats(), grads.b = views.floats_or_null();
+    if (Cell::kHasBHn) grads.b_hn = views.floats_or_null();
+    if (Cell::kHasC) grads.c = views.floats();
+    grads.h = views.floats();
+    grads.xs = views.floats_or_null();
     gradients.push_back(grads);
   }
   const long directions = layers.size(), rows = layers[0].rows;
   const long chunks = count_chunks(pool, directions, rows);
-  std::vector<Partial> partials(wants_params ? directions * (chunks - 1) : 0);
+  std::vector<Partial> partials(directions * (chunks - 1));
   run_tasks(pool, directions * chunks, [&](long task) {
     const long direction = task % directions, chunk = task / directions;
     Gradients grads = gradients[direction];
-    if (wants_params && chunk > 0)
-      grads = partials[task - directions].begin(cell, layers[direction], grads);
-    cell.backward(layers[direction], outputs[direction], cotangents[direction], grads,
-                  get_chunk(rows, chunk, chunks));
+    if (grads.b && chunk > 0)
+      grads = partials[task - directions].begin(Cell::kGates, layers[direction], grads);
+    kernels.backward(layers[direction], outputs[direction], cotangents[direction], grads,
+                     get_chunk(rows, chunk, chunks));
   });
-  for (std::size_t k = 0; k < partials.size(); k++)
-    partials[k].add_to(gradients[k % directions]);
-  return ffi::Error::Success();
+  for (std::size_t k = 0; k < partials.size(); k++) {
+    const Gradients& grads = gradients[k % directions];
+    if (grads.b) partials[k].add_to(grads);
+  }
 }
 
-template <CellKernels Kernels::* cell>
-ffi::Error forward_of(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                      ffi::Span<const std::int64_t> reverse, std::int64_t has_valid,
-                      std::int64_t keep) {
-  return forward(get_kernels().*cell, pool, args, rets, reverse, has_valid, keep);
-}
+using Run = void(const CellKernels&, ffi::ThreadPool&, Reverse, Views);
 
-template <CellKernels Kernels::* cell>
-ffi::Error backward_of(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                       ffi::Span<const std::int64_t> reverse, std::int64_t has_valid,
-                       std::int64_t keep, std::int64_t wants_params, std::int64_t wants_xs) {
-  return backward(get_kernels().*cell, pool, args, rets, reverse, has_valid, keep, wants_params,
-                  wants_xs);
-}
+// A handler: its buffers, of the types that were bound, in one row of views.
+template <Run run, CellKernels Kernels::* cell, int directions>
+struct Handle {
+  template <class... Buffers>
+  ffi::Error operator()(ffi::ThreadPool pool, Reverse reverse, Buffers... buffers) const {
+    if (reverse.size() != directions)
+      return ffi::Error::InvalidArgument("reverse must have one entry for each direction");
+    const View views[] = {view(buffers)...};
+    run(get_kernels().*cell, pool, reverse, Views(views));
+    return ffi::Error::Success();
+  }
+};
 
-auto bind_forward() {
-  return ffi::Ffi::Bind()
-      .Ctx<ffi::ThreadPool>()
-      .RemainingArgs()
-      .RemainingRets()
-      .Attr<ffi::Span<const std::int64_t>>("reverse")
-      .Attr<std::int64_t>("has_valid")
-      .Attr<std::int64_t>("keep");
-}
-
-auto bind_backward() {
-  return bind_forward().Attr<std::int64_t>("wants_params").Attr<std::int64_t>("wants_xs");
+template <class Types>
+auto bind() {
+  return add_buffers<Types>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<Reverse>("reverse"));
 }
 
 }  // namespace
 }  // namespace birnn
 
-#define BIRNN_CELL(name)                                                                      \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_##name##_forward,                                       \
-                                birnn::forward_of<&birnn::Kernels::name>,                     \
-                                birnn::bind_forward());                                       \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_##name##_backward,                                      \
-                                birnn::backward_of<&birnn::Kernels::name>,                    \
-                                birnn::bind_backward())
+#define BIRNN_HANDLER(name, Cell, way, Types, directions)                            \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                     \
+      birnn_##name##_##way##_##directions,                                           \
+      (birnn::Handle<birnn::way<birnn::Cell>, &birnn::Kernels::name, directions>()), \
+      (birnn::bind<birnn::Types<birnn::Cell, directions>>()))
 
-BIRNN_CELL(elman);
-BIRNN_CELL(gru);
-BIRNN_CELL(lstm);
+#define BIRNN_CELL(name, Cell)                            \
+  BIRNN_HANDLER(name, Cell, forward, ForwardTypes, 1);    \
+  BIRNN_HANDLER(name, Cell, forward, ForwardTypes, 2);    \
+  BIRNN_HANDLER(name, Cell, backward, BackwardTypes, 1);  \
+  BIRNN_HANDLER(name, Cell, backward, BackwardTypes, 2)
+
+BIRNN_CELL(elman, ElmanArrays);
+BIRNN_CELL(gru, GruArrays);
+BIRNN_CELL(lstm, LstmArrays);
 
 // For tests, by way of ctypes.
 extern "C" {

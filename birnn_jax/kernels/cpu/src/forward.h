@@ -2,7 +2,7 @@
 #pragma once
 
 #include "sums.h"
-#include "visits.h"
+#include "valid_steps.h"
 
 namespace birnn::BIRNN_ISA {
 
@@ -24,10 +24,10 @@ class Forward {
         h_(2 * size_ * padded_),
         c_(size_ * padded_),
         turn_(size_),
-        visits_(size_ * steps_),
+        row_steps_(size_ * steps_),
         xs_(size_ * steps_),
         hs_(size_ * steps_),
-        ahead_(steps_ == 1 ? 0 : sums_.panels() * size_ * steps_ * Sums<Cell>::kPanel) {}
+        ahead_(steps_ == 1 ? 0 : sums_.panels() * size_ * steps_ * kPanel) {}
 
   void run() {
     begin();
@@ -72,7 +72,7 @@ class Forward {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       if (is_valid(layer_, row, step)) {
-        visits_[count] = {i, step};
+        row_steps_[count] = {i, step};
         xs_[count++] = layer_.xs + (row * layer_.steps + step) * layer_.inputs;
       } else {
         skip(row * layer_.steps + step);
@@ -86,39 +86,39 @@ class Forward {
     std::memset(out_.ys + at * out_.y_stride, 0, size);
     if (out_.cs) std::memset(out_.cs + at * layer_.hidden, 0, size);
     if (out_.gates)
-      std::memset(out_.gates + at * Cell::kKept * layer_.hidden, 0, Cell::kKept * size);
+      std::memset(out_.gates + at * Cell::kStored * layer_.hidden, 0, Cell::kStored * size);
   }
 
   void advance(long begin, long end) {
-    for (long k = begin; k < end; k++) hs_[k] = h(visits_[k].row, turn_[visits_[k].row]);
+    for (long k = begin; k < end; k++) hs_[k] = h(row_steps_[k].row, turn_[row_steps_[k].row]);
     // With few rows the weights are most of the traffic: those used last are those next.
     flips_ = !flips_ && steps_ > 1;
     for (long k = 0; k < sums_.panels(); k++) {
       const long panel = flips_ ? sums_.panels() - 1 - k : k;
       sums_.add_states(panel, begin, end, xs_, hs_, steps_ == 1 ? nullptr : ahead(panel),
-                       [&](long k, const Vec* sums) { finish(panel, visits_[k], sums); });
+                       [&](long k, const Vec* sums) { finish(panel, row_steps_[k], sums); });
     }
-    for (long k = begin; k < end; k++) turn_[visits_[k].row] ^= 1;
+    for (long k = begin; k < end; k++) turn_[row_steps_[k].row] ^= 1;
   }
 
-  BIRNN_INLINE void finish(long panel, Visit visit, const Vec* sums) {
+  BIRNN_INLINE void finish(long panel, RowStep visit, const Vec* sums) {
     const long at = (rows_.begin + visit.row) * layer_.steps + visit.step;
     for (int n = 0; n < Cell::kUnits; n++) {
       const Columns<Cell> to(layer_.hidden, panel, n);
       float* c_state = c(visit.row) + to.unit;
       const int turn = turn_[visit.row];
       Unit unit{Cell::kHasC ? load(c_state) : Vec{}, load(h(visit.row, turn) + to.unit)};
-      Vec kept[4];
-      Cell::step(sums + n, kept, unit);
+      Vec stored[kSums];
+      Cell::step(sums + n, stored, unit);
       store(h(visit.row, turn ^ 1) + to.unit, unit.h);
       store(out_.ys + at * out_.y_stride + to.unit, unit.h, to.size);
       if (Cell::kHasC) {
         store(c_state, unit.c);
         if (out_.cs) store(out_.cs + at * layer_.hidden + to.unit, unit.c, to.size);
       }
-      if (Cell::kKept && out_.gates)
-        for (int gate = 0; gate < Cell::kKept; gate++)
-          store(out_.gates + (at * Cell::kKept + gate) * layer_.hidden + to.unit, kept[gate],
+      if (Cell::kStored && out_.gates)
+        for (int gate = 0; gate < Cell::kStored; gate++)
+          store(out_.gates + (at * Cell::kStored + gate) * layer_.hidden + to.unit, stored[gate],
                 to.size);
     }
   }
@@ -126,7 +126,7 @@ class Forward {
   float* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
   float* c(long i) const { return c_ + i * padded_; }
   float* ahead(long panel) const {
-    return ahead_ + panel * size_ * steps_ * Sums<Cell>::kPanel;
+    return ahead_ + panel * size_ * steps_ * kPanel;
   }
 
   const Layer& layer_;
@@ -137,7 +137,7 @@ class Forward {
   const long padded_;
   const Array<float> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
   const Array<unsigned char> turn_;  // which h of a row is the one before
-  const Array<Visit> visits_;
+  const Array<RowStep> row_steps_;
   const Array<const float*> xs_, hs_;
   bool flips_ = false;
   const Array<float> ahead_;  // sums of the input, if of several steps at once

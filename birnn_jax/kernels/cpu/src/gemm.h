@@ -46,7 +46,7 @@ struct InPlace {
 
 // sums[r][First + n] += sum over k of a(r, k) times the vector at b(k, n)
 template <int R, int N, int First, class A, class B>
-BIRNN_INLINE void multiply_add(Vec (&sums)[R][4], const A& a, const B& b, long size) {
+BIRNN_INLINE void multiply_add(Vec (&sums)[R][kSums], const A& a, const B& b, long size) {
   // A sum waits for its last addition: with few sums in flight, even and odd k have their own.
   constexpr int kSets = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
   Vec sets[kSets][R][N];

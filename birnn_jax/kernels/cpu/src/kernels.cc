@@ -13,7 +13,7 @@ void apply(const float* in, float* out, long size) {
 
 template <class Cell>
 constexpr CellKernels table() {
-  return {Cell::kGates, Cell::kKept, Cell::kHasC, Cell::kHasBHn, forward<Cell>, backward<Cell>};
+  return {forward<Cell>, backward<Cell>};
 }
 
 #define BIRNN_STRING(x) #x

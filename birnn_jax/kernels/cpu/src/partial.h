@@ -11,8 +11,8 @@ namespace birnn {
 struct Partial {
   std::vector<float> w_x, w_h, b, b_hn;
 
-  Gradients begin(const CellKernels& cell, const Layer& layer, Gradients grads) {
-    const long columns = cell.gates * layer.hidden;
+  Gradients begin(long gates, const Layer& layer, Gradients grads) {
+    const long columns = gates * layer.hidden;
     w_x.resize(layer.inputs * columns);
     w_h.resize(layer.hidden * columns);
     b.resize(columns);

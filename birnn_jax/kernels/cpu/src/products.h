@@ -6,13 +6,13 @@
 
 namespace birnn::BIRNN_ISA {
 
-// Of one panel, over a group of visits.
+// Of one panel, over a group of steps.
 struct Products {
-  long panel, visits, hidden;
-  long stride;          // from one visit to the next, of arguments
-  const float* d_sums;  // [visits, 4 * kWidth]
+  long panel, count, hidden;
+  long stride;          // from one step to the next, of arguments
+  const float* d_sums;  // [count, kPanel]
 
-  // d_w[j, columns of the panel] += sum over visits of arguments[j] d_sums
+  // d_w[j, columns of the panel] += sum over steps of arguments[j] d_sums
   template <class Cell, int First, int N>
   void add(const float* arguments, long size, float* d_w) const {
     const long columns = Cell::kGates * hidden;
@@ -23,12 +23,12 @@ struct Products {
       sizes[n] = place.size;
     }
     for_tiles(0, size, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
+      Vec acc[tile.kRows][kSums];
       for (int r = 0; r < tile.kRows; r++)
         for (int n = 0; n < N; n++)
           acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
       const ByColumns<tile.kRows> a{arguments + first, stride};
-      multiply_add<tile.kRows, N, 0>(acc, a, Packed<4 * kWidth>{d_sums + First * kWidth}, visits);
+      multiply_add<tile.kRows, N, 0>(acc, a, Packed<kPanel>{d_sums + First * kWidth}, count);
       for (int r = 0; r < tile.kRows; r++)
         for (int n = 0; n < N; n++)
           store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);

@@ -18,17 +18,15 @@ class Sums {
         w_h_(layer.w_h, layer.hidden, layer.hidden, reads_h) {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
   }
-
-  static constexpr int kPanel = 4 * kWidth;
   long panels() const { return panels_; }
 
   // sums[k] for k from begin to end: the bias, and what the input xs[k] adds.
   void add_inputs(long panel, long begin, long end, const float* const* xs, float* sums) const {
     for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
+      Vec acc[tile.kRows][kSums];
       start(panel, acc, xs + first);
       for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < 4; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
+        for (int n = 0; n < kSums; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
     });
   }
 
@@ -38,12 +36,12 @@ class Sums {
   BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* xs,
                                const float* const* hs, const float* sums, Finish finish) const {
     for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
+      Vec acc[tile.kRows][kSums];
       if (sums == nullptr) {
         start(panel, acc, xs + first);
       } else {
         for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < 4; n++)
+          for (int n = 0; n < kSums; n++)
             acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
       }
       w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
@@ -53,15 +51,15 @@ class Sums {
 
  private:
   template <int R>
-  BIRNN_INLINE void start(long panel, Vec (&acc)[R][4], const float* const* xs) const {
+  BIRNN_INLINE void start(long panel, Vec (&acc)[R][kSums], const float* const* xs) const {
     const float* b = b_ + panel * kPanel;
     for (int r = 0; r < R; r++)
-      for (int n = 0; n < 4; n++) acc[r][n] = load(b + n * kWidth);
+      for (int n = 0; n < kSums; n++) acc[r][n] = load(b + n * kWidth);
     w_x_.multiply(panel, acc, by_rows<R>(xs));
   }
 
   void pack_bias(long panel, float* out) const {
-    for (int sum = 0; sum < 4; sum++) {
+    for (int sum = 0; sum < kSums; sum++) {
       const Columns<Cell> from(layer_.hidden, panel, sum);
       const bool is_b_hn = Cell::kHasBHn && sum == 3;
       const float* b = is_b_hn ? layer_.b_hn : layer_.b + from.gate * layer_.hidden;

@@ -12,7 +12,6 @@ namespace birnn::BIRNN_ISA {
 template <class Cell, int First, int N>
 class Transposed {
  public:
-  static constexpr int kPanel = 4 * kWidth;
 
   Transposed(const float* w, long size, long hidden)
       : size_(size),
@@ -42,7 +41,7 @@ class Transposed {
       case 1: return multiply<1>(column, begin, end, d_sums, group, target);
       case 2: return multiply<2>(column, begin, end, d_sums, group, target);
       case 3: return multiply<3>(column, begin, end, d_sums, group, target);
-      default: return multiply<4>(column, begin, end, d_sums, group, target);
+      default: return multiply<kSums>(column, begin, end, d_sums, group, target);
     }
   }
 
@@ -53,7 +52,7 @@ class Transposed {
     constexpr long kDepth = N * kWidth;  // of one panel
     const float* w = packed_ + column / kPanel * panels_ * kDepth * kPanel;
     for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][4];
+      Vec acc[tile.kRows][kSums];
       for (int r = 0; r < tile.kRows; r++)
         for (int n = 0; n < V; n++) acc[r][n] = load(target(first + r) + n * kWidth);
       for (long panel = 0; panel < panels_; panel++) {

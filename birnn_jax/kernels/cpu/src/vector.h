@@ -27,7 +27,10 @@
 namespace birnn::BIRNN_ISA {
 
 constexpr long kWidth = BIRNN_WIDTH;
-// Rows of a register tile of four vectors a row: its sums, four vectors of weights and one
+// Hidden units are worked on in panels: a row has this many vectors of sums there, see cells.h.
+constexpr int kSums = 4;
+constexpr long kPanel = kSums * kWidth;
+// Rows of a register tile of kSums vectors a row: its sums, four vectors of weights and one
 // broadcast input fill the 32 (AVX-512, NEON) or 16 registers.
 constexpr int kTileRows = BIRNN_TILE_ROWS;
 

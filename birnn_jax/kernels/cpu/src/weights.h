@@ -24,7 +24,7 @@ class Weights {
 
   // sums[r] += sum over k of a(r, k) w[k] for the sums of one panel.
   template <int R, class A>
-  BIRNN_INLINE void multiply(long panel, Vec (&sums)[R][4], const A& a) const {
+  BIRNN_INLINE void multiply(long panel, Vec (&sums)[R][kSums], const A& a) const {
     if (panels_ > 0)
       multiply_add<R, N, First>(sums, a, Packed<N * kWidth>{of_panel(panel)}, size_);
     else

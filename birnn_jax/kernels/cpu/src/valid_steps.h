@@ -6,8 +6,8 @@
 
 namespace birnn::BIRNN_ISA {
 
-// A step of a row that is visited.
-struct Visit {
+// A step of a row that is valid.
+struct RowStep {
   long row, step;
 };
 
@@ -15,7 +15,7 @@ BIRNN_INLINE bool is_valid(const Layer& layer, long row, long step) {
   return layer.valid == nullptr || layer.valid[row * layer.steps + step];
 }
 
-// The step of this row that was visited before this one, or -1.
+// The step of this row that comes before this one, in the order of the direction,, or -1.
 inline long step_before(const Layer& layer, long row, long step) {
   const long ahead = layer.reverse ? 1 : -1;
   do step += ahead;
