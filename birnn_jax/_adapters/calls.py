@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths, Mask, Segments, valid_steps
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.bidirectional import Merge, bidirectional
 from .._recurrence.scan_cell import scan_cell
@@ -121,17 +122,23 @@ def _call(
     else:
         carry = jax.tree.map(lambda leaf: _merge_batch(leaf, batch), carry)
         carry, ys = run(_merge_batch(xs, batch), _merge_batch_of_lengths(lengths, batch), carry)
-        carry, ys = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (carry, ys))
+        carry, ys = jax.tree.map(lambda leaf: _split_batch(leaf, batch), (carry, ys))
     if time_major:
         ys = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, len(batch), 0), ys)
     return (carry, ys) if return_carry else ys
 
 
+@over_rows("leaf")
 def _merge_batch(leaf: Any, batch: tuple[int, ...]) -> jax.Array:
     leaf = jnp.asarray(leaf)
     if leaf.shape[: len(batch)] != batch:
         return leaf  # which the checks of `run` refuse
     return leaf.reshape(math.prod(batch), *leaf.shape[len(batch) :])
+
+
+@over_rows("leaf")
+def _split_batch(leaf: jax.Array, batch: tuple[int, ...]) -> jax.Array:
+    return leaf.reshape(*batch, *leaf.shape[1:])
 
 
 def _merge_batch_of_lengths(lengths: Lengths, batch: tuple[int, ...]) -> Lengths:
@@ -142,6 +149,7 @@ def _merge_batch_of_lengths(lengths: Lengths, batch: tuple[int, ...]) -> Lengths
     return _merge_batch(lengths, batch)
 
 
+@over_rows("ys")
 def _in_visiting_order(ys: jax.Array, lengths: Lengths) -> jax.Array:
     """`[B, T, H]` with the valid steps of each row from the last to the first, padding behind."""
     if isinstance(lengths, Mask | Segments):
@@ -155,6 +163,7 @@ def _in_visiting_order(ys: jax.Array, lengths: Lengths) -> jax.Array:
     return jnp.take_along_axis(ys, steps[..., None], axis=1)
 
 
+@over_rows("xs")
 def _clear_padding(ys: Any, xs: jax.Array, lengths: Lengths) -> Any:
     """What `merge_fn` made of zeros is zero again."""
     if lengths is None:
