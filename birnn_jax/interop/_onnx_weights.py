@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.types import Cell
 from .._stacks.layer import Layer, LayerParams
-from ..cells import COUPLED_LSTM, GRU, PEEPHOLE_LSTM, CoupledLSTMParams, LSTMParams
+from ..cells import COUPLED_LSTM, GRU, PEEPHOLE_LSTM, CoupledLSTMParams
 from ._errors import check_keys, check_shapes
 from ._files import named_in_errors
 from ._layers import (
@@ -126,7 +126,7 @@ def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Im
             from_onnx(node, constant_inputs(model, node)) for node in choose_nodes(model, names)
         ]
     layers = tuple(layer for found, _ in converted for layer in found)
-    return layers, tuple(one for _, found in converted for one in found)
+    return layers, tuple(params for _, found in converted for params in found)
 
 
 def to_onnx(layer: Layer, params: LayerParams) -> Operator:
@@ -194,20 +194,21 @@ def _couple(array: np.ndarray) -> np.ndarray:
     return np.concatenate([-gates["i"], gates["g"], gates["o"]], axis=-1)
 
 
-def _uncouple(array: np.ndarray) -> np.ndarray:
+def _uncouple(array: Any) -> np.ndarray:
     """The inverse of `_couple`, zero where ONNX computes nothing."""
     gates = blocks(array, "fgo")
     return np.concatenate([-gates["f"], 0 * gates["f"], gates["g"], gates["o"]], axis=-1)
 
 
-def _export_direction(op_type: str, one: Any) -> dict[str, np.ndarray]:
-    if isinstance(one, CoupledLSTMParams):
-        one = LSTMParams(*(_uncouple(array) for array in one))
-    b_h = np.zeros_like(one.b)
-    if hasattr(one, "b_hn"):
-        b_h[-one.b_hn.size :] = one.b_hn
+def _export_direction(op_type: str, params: Any) -> dict[str, np.ndarray]:
+    w_x, w_h, b = params.w_x, params.w_h, params.b
+    if isinstance(params, CoupledLSTMParams):
+        w_x, w_h, b = (_uncouple(array) for array in (w_x, w_h, b))
+    b_h = np.zeros_like(b)
+    if hasattr(params, "b_hn"):
+        b_h[-params.b_hn.size :] = params.b_hn
     theirs, ours = _GATES[op_type], _OURS[op_type]
-    b = np.concatenate([reorder(half, ours, theirs) for half in (one.b, b_h)])
-    weights = {key: reorder(w, ours, theirs).T for key, w in [("W", one.w_x), ("R", one.w_h)]}
-    weights["B"] = b
-    return weights | ({"P": reorder(one.w_c, "ifo", "iof")} if hasattr(one, "w_c") else {})
+    weights = {key: reorder(array, ours, theirs).T for key, array in [("W", w_x), ("R", w_h)]}
+    weights["B"] = np.concatenate([reorder(half, ours, theirs) for half in (b, b_h)])
+    peepholes = {"P": reorder(params.w_c, "ifo", "iof")} if hasattr(params, "w_c") else {}
+    return weights | peepholes
