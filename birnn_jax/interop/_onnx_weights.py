@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core.types import Cell
 from .._stacks.layer import Layer, LayerParams
-from ..cells import COUPLED_LSTM, GRU, PEEPHOLE_LSTM, CoupledLSTMParams
+from ..cells import COUPLED_LSTM, GRU, PEEPHOLE_LSTM
 from ._errors import check_keys, check_shapes
 from ._files import named_in_errors
 from ._layers import (
@@ -164,7 +164,8 @@ def export_operator(direction: str, directions: list[CellParams]) -> Operator:
             f"{sorted(names)} with w_h of shapes {sorted(sizes)}."
         )
     op_type, _, attributes = OPERATORS[names.pop()]
-    exported = [_export_direction(op_type, one) for _, one in directions]
+    coupled = "input_forget" in attributes
+    exported = [_export_direction(op_type, one, coupled=coupled) for _, one in directions]
     weights = {key: np.stack([one[key] for one in exported]) for key in exported[0]}
     theirs = {ours: theirs for theirs, ours in DIRECTIONS.items()}[direction]
     attributes = {"direction": theirs, "hidden_size": sizes.pop()[0], **attributes}
@@ -200,9 +201,9 @@ def _uncouple(array: Any) -> np.ndarray:
     return np.concatenate([-gates["f"], 0 * gates["f"], gates["g"], gates["o"]], axis=-1)
 
 
-def _export_direction(op_type: str, params: Any) -> dict[str, np.ndarray]:
+def _export_direction(op_type: str, params: Any, *, coupled: bool) -> dict[str, np.ndarray]:
     w_x, w_h, b = params.w_x, params.w_h, params.b
-    if isinstance(params, CoupledLSTMParams):
+    if coupled:
         w_x, w_h, b = (_uncouple(array) for array in (w_x, w_h, b))
     b_h = np.zeros_like(b)
     if hasattr(params, "b_hn"):
