@@ -21,6 +21,10 @@ _DOWNLOAD = "Download or save it again."
 _KINDS = {
     "empty": ("empty", _DOWNLOAD),
     "folder": ("a folder", "Give a file in it."),
+    "saved model": (
+        "a SavedModel of TensorFlow",
+        "Load it with the Keras that wrote it, and save the model as a .h5 or .keras file.",
+    ),
     "lfs": ("a pointer of Git LFS and holds no weights", "`git lfs pull` fetches the file itself."),
     "page": ("a web page", _DOWNLOAD),
     "json": ("a JSON file", "Give the file that holds the weights."),
@@ -97,7 +101,8 @@ def damage_told(path: str | os.PathLike[str], *errors: type[Exception]) -> Itera
 
 def _identify(path: str | os.PathLike[str]) -> str:
     if os.path.isdir(path):
-        return "folder"
+        is_model = os.path.exists(os.path.join(path, "saved_model.pb"))
+        return "saved model" if is_model else "folder"
     with open(path, "rb") as file:
         start = file.read(64)
     if not start:

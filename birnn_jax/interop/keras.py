@@ -1,4 +1,4 @@
-"""`SimpleRNN`, `GRU`, `LSTM` and `Bidirectional` of Keras 3: parameters, states, files.
+"""`SimpleRNN`, `GRU`, `LSTM`, `RNN` and `Bidirectional` of Keras: parameters, states, files.
 
 Columns are gates, i f c o in an LSTM and z r h in a GRU. With `reset_after=True` a GRU has two rows
 of bias, of input and of state. A file is read without Keras, by h5py.
@@ -8,6 +8,7 @@ sets; here it is zero. A backward layer of its own (`go_backwards=True`) returns
 in which it visits them; here a layer with direction "bwd" returns them in the order of the input.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,17 @@ from .._recurrence.bidirectional import Merge
 from .._stacks.layer import Layer, LayerParams
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
-from ._keras_sources import read_layers
+from ._files import named_in_errors
+from ._keras_files import read_file
+from ._keras_layers import (
+    KEYS,
+    KerasLayer,
+    Weights,
+    cells_of,
+    class_name,
+    directions_of,
+    read_layer,
+)
 from ._layers import (
     GRU_GATES,
     RELU,
@@ -41,41 +52,48 @@ _CLASSES = {
     "GRU_RESET_BEFORE": ("GRU", {"reset_after": False}),
     "LSTM": ("LSTM", {}),
 }
-_MERGES: dict[str, Merge] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "mean"}
+_MERGES: dict[str | None, Merge] = {
+    "concat": "concat",
+    "sum": "sum",
+    "mul": "mul",
+    "ave": "mean",
+    None: "concat",
+}
 _GRU_GATES = "zrn"  # those of the LSTM are packed as here
-_KEYS = ["kernel", "recurrent_kernel", "bias"]
 
 
-def from_keras(source: Any, *, names: Sequence[str] | None = None) -> Imported:
-    """Layers and parameters of recurrent layers of Keras.
+def from_keras(source: Any, *, names: str | Sequence[str] | None = None) -> Imported:
+    """Converts recurrent layers of Keras 2 or 3 into layers and parameters.
 
-    Outputs are equal where no dropout acts.
+    Outputs are equal where no dropout acts. A subclass is converted as the class of Keras that it
+    is derived from: what else it computes is not.
 
     Args:
       source: a built layer, a sequence of them from the bottom to the top, or the path of a .keras
-        or a .weights.h5 file. The latter has no configuration: activations, merges and directions
-        are taken to be those that Keras has by default.
-      names: for a file, of the layers to take, from the bottom to the top. None is for a file with
-        one recurrent layer.
+        or .h5 file, of a model or of weights alone. The latter have no configuration: activations,
+        merges and directions are taken to be those that Keras has by default.
+      names: for a file, of the layers to take, from the bottom to the top, or one name; of layers
+        in models inside a model also "MODEL/LAYER". None is for a file with one recurrent layer.
 
     Returns:
-      layers: with the merges and directions of the source.
+      layers: with the merges and directions of the source; several for an `RNN` of several cells.
+        `merge_mode=None`, two outputs in Keras, is merge="concat": its halves are those outputs.
       params: biases that are absent (`use_bias=False`) are zero.
 
     Raises:
-      ValueError: if a layer is unknown or unbuilt, shapes do not fit, or it has no cell here.
+      ValueError: if a layer is unknown or unbuilt, names do not tell which is meant, shapes do not
+        fit, it has no cell here, or a file is not what it should be.
     """
-    found = read_layers(source, names)
-    layers, params = to_stack(
-        Bi(*(_import_cell(*one) for one in _directions(config, weights)))
-        if config["class_name"] == "Bidirectional"
-        else _import_cell(config, weights)
-        for config, weights in found
-    )
-    return tuple(
-        _with_settings(layer, config["config"], last=index == len(layers) - 1)
-        for index, (layer, (config, _)) in enumerate(zip(layers, found, strict=True))
-    ), params
+    with named_in_errors(source):
+        if isinstance(source, str | os.PathLike):
+            found = read_file(source, names)
+        else:
+            given = source if isinstance(source, list | tuple) else [source]
+            found = [read_layer(layer) for layer in given]
+        converted = [_convert(layer, last=at == len(found) - 1) for at, layer in enumerate(found)]
+        return tuple(layer for layers, _ in converted for layer in layers), tuple(
+            params for _, stacked in converted for params in stacked
+        )
 
 
 def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
@@ -102,7 +120,7 @@ def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any
         ]
         made = inner[0]
         if len(inner) == 2:
-            merge = {ours: theirs for theirs, ours in _MERGES.items()}[layer.merge]
+            merge = {ours: theirs for theirs, ours in _MERGES.items() if theirs}[layer.merge]
             made = keras.layers.Bidirectional(
                 inner[0], backward_layer=inner[1], merge_mode=merge, dtype=inner[0].dtype
             )
@@ -170,44 +188,63 @@ _ORDER = (
 )
 
 
-def _directions(config: dict[str, Any], weights: list[np.ndarray]) -> list[Any]:
-    half = len(weights) // 2
-    inner = config["config"]
-    return [(inner["layer"], weights[:half]), (inner["backward_layer"], weights[half:])]
-
-
-def _with_settings(layer: Layer, config: Mapping[str, Any], *, last: bool) -> Layer:
-    if layer.direction == "both":
-        merge, forward = config.get("merge_mode", "concat"), config["layer"]["config"]
-        if merge not in _MERGES or forward.get("go_backwards", False):
-            raise ValueError(
-                f"A Bidirectional with {merge=} and go_backwards="
-                f"{forward.get('go_backwards', False)} of its forward layer is no Layer: merges are"
-                f" {', '.join(map(repr, _MERGES))}, and the forward layer goes forward."
-            )
-        return Layer(layer.cell, merge=_MERGES[merge])
-    if config.get("go_backwards", False):
+def _convert(source: KerasLayer, *, last: bool) -> Imported:
+    """One layer, or one for each cell of an `RNN` of several."""
+    if not source.weights:
+        raise ValueError(
+            f"Nothing says which weights are those of {source.name!r}. Load the model in Keras, and"
+            " give from_keras its layers."
+        )
+    settings = source.config["config"]
+    directions = [
+        [_import_cell(source.name, *cell) for cell in zip(cells_of(part), weights, strict=True)]
+        for part, weights in zip(directions_of(source.config), source.weights, strict=True)
+    ]
+    if len(directions) == 2:
+        return _both_directions(source.name, settings, directions)
+    layers, params = to_stack(directions[0])
+    if settings.get("go_backwards", False):
         if not last:
             raise ValueError(_ORDER)
-        return Layer(layer.cell, direction="bwd")
-    return layer
+        layers = tuple(Layer(layer.cell, direction="bwd") for layer in layers)
+    return layers, params
 
 
-def _import_cell(config: dict[str, Any], weights: list[np.ndarray]) -> CellParams:
-    kind, settings = config["class_name"], config["config"]
-    where = f"{kind} {settings.get('name', '')!r}"
+def _both_directions(
+    name: str, settings: Mapping[str, Any], directions: list[list[CellParams]]
+) -> Imported:
+    merge = settings.get("merge_mode", "concat")
+    forward = settings["layer"]["config"].get("go_backwards", False)
+    if merge not in _MERGES or forward:
+        raise ValueError(
+            f"The Bidirectional {name!r} with {merge=} and go_backwards={forward} of its forward "
+            f"layer is no Layer: merges are {', '.join(map(repr, _MERGES))}, and the forward layer "
+            "goes forward."
+        )
+    if len(directions[0]) > 1:
+        raise ValueError(
+            f"The Bidirectional {name!r} runs {len(directions[0])} cells in one direction before it"
+            " joins the directions, which is no stack of layers. Convert its forward_layer and its "
+            "backward_layer one by one."
+        )
+    (layer,), params = to_stack([Bi(*(cells[0] for cells in directions))])
+    return (Layer(layer.cell, merge=_MERGES[merge]),), params
+
+
+def _import_cell(name: str, config: Mapping[str, Any], arrays: Weights) -> CellParams:
+    kind, settings = class_name(config), config["config"]
+    where = f"{kind} {name!r}"
     if kind not in _GATES:
-        raise ValueError(f"{where} cannot be converted; {', '.join(_GATES)}, Bidirectional can.")
+        raise ValueError(f"{where} cannot be converted; {', '.join(_GATES)} and their cells can.")
     cell = _cell(where, kind, settings)
-    arrays = dict(zip(_KEYS, weights, strict=False))
-    check_keys(where, arrays, _KEYS if settings.get("use_bias", True) else _KEYS[:2])
+    check_keys(where, arrays, KEYS if settings.get("use_bias", True) else KEYS[:2])
     input_size, hidden_size = arrays["kernel"].shape[0], arrays["recurrent_kernel"].shape[0]
     columns = _GATES[kind] * hidden_size
     bias_shape = (2, columns) if cell == GRU else (columns,)
-    arrays.setdefault("bias", np.zeros(bias_shape, arrays["kernel"].dtype))
+    arrays = {"bias": np.zeros(bias_shape, arrays["kernel"].dtype), **arrays}
     shapes = {"kernel": (input_size, columns), "recurrent_kernel": (hidden_size, columns)}
     check_shapes(where, arrays, shapes | {"bias": bias_shape})
-    w_x, w_h, b = (arrays[key] for key in _KEYS)
+    w_x, w_h, b = (arrays[key] for key in KEYS)
     if kind == "GRU":
         w_x, w_h, b = (reorder(array, _GRU_GATES, GRU_GATES) for array in (w_x, w_h, b))
     if cell == GRU:
@@ -227,8 +264,8 @@ def _cell(where: str, kind: str, settings: Mapping[str, Any]) -> Cell:
             f"{where} has {activation=} and recurrent_activation={recurrent!r}; the cells here have"
             " 'tanh' and 'sigmoid', or 'relu' in a SimpleRNN."
         )
-    if kind == "GRU":
-        return GRU if settings.get("reset_after", True) else GRU_RESET_BEFORE
+    if kind == "GRU":  # the first versions had one kind, and no setting for it
+        return GRU if settings.get("reset_after", False) else GRU_RESET_BEFORE
     return LSTM if kind == "LSTM" else ELMAN
 
 

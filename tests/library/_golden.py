@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -38,21 +39,16 @@ def nest(flat):
     return tree
 
 
-def keras_layer(kind, weights, **settings):
-    """As much of a built layer of Keras as a converter sees: weights go forward, then backward."""
-    inner = {"class_name": kind, "config": settings}
-    config = {"layer": inner, "backward_layer": inner, "merge_mode": "concat"}
+def keras_layer(kind, weights, *, merge_mode="concat", go_backwards=False, **settings):
+    """As much of a built `Bidirectional` of Keras as a converter sees."""
 
-    class Bidirectional:
-        built, name = True, "layer"
+    def direction(name):
+        members = {"name": "cell", "call": None, "get_config": lambda self: settings}
+        cell = type(f"{kind}Cell", (), members | part(weights, f"{name}."))()
+        return types.SimpleNamespace(name=name, built=True, go_backwards=go_backwards, cell=cell)
 
-        def get_config(self):
-            return config
-
-        def get_weights(self):
-            return list(weights.values())
-
-    return Bidirectional()
+    parts = {name: direction(name) for name in ("forward_layer", "backward_layer")}
+    return types.SimpleNamespace(name="layer", built=True, merge_mode=merge_mode, **parts)
 
 
 def equinox_cell(kind, weights):
@@ -82,7 +78,7 @@ IMPORTERS = {
     "nnx": lambda weights: from_nnx([nest(weights)]),
     "haiku": lambda weights: from_haiku(nest(weights), [Bi("fwd", "bwd")]),
     "keras_simple_rnn": import_keras("SimpleRNN"),
-    "keras_gru": import_keras("GRU"),
+    "keras_gru": import_keras("GRU", reset_after=True),
     "keras_gru_reset_before": import_keras("GRU", reset_after=False),
     "keras_lstm": import_keras("LSTM"),
     "equinox_gru": import_equinox("GRUCell"),

@@ -143,10 +143,12 @@ IMPORTS = {
     ),
     "keras without its bias": (
         lambda: from_keras(keras_layer("LSTM", without(weights_of("keras_lstm"), "bias"))),
-        "LSTM '': missing 'bias'. Likely cause: biases",
+        "LSTM 'layer': missing 'bias'. Likely cause: biases",
     ),
     "keras bias of reset_after=False": (
-        lambda: from_keras(keras_layer("GRU", weights_of("keras_gru_reset_before"))),
+        lambda: from_keras(
+            keras_layer("GRU", weights_of("keras_gru_reset_before"), reset_after=True)
+        ),
         r"'bias' must have shape \(2, 15\), got \(15,\). Likely cause: one bias where two",
     ),
     "keras with another activation": (
@@ -155,13 +157,16 @@ IMPORTS = {
     ),
     "keras with another cell": (
         lambda: from_keras(keras_layer("ConvLSTM1D", weights_of("keras_lstm"))),
-        "ConvLSTM1D '' cannot be converted; SimpleRNN, GRU, LSTM, Bidirectional can",
+        "ConvLSTM1DCell 'layer' cannot be converted; SimpleRNN, GRU, LSTM and their cells can",
     ),
     "keras of two forward directions": (
         lambda: from_keras(keras_layer("LSTM", weights_of("keras_lstm"), go_backwards=True)),
         "the forward layer goes forward",
     ),
-    "keras file of another kind": (lambda: from_keras("model.pt"), "as .keras"),
+    "keras file of another kind": (
+        lambda: from_keras(__file__),
+        r"test_interop_refusals.py is of an unknown kind; from_keras reads the .keras and .h5 fi",
+    ),
     "equinox of another class": (lambda: from_equinox([object()]), "LSTMCell and GRUCell, got obj"),
     "cudnn of another length": (
         lambda: from_cudnn(
