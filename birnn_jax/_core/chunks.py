@@ -18,8 +18,8 @@ def run_in_chunks(
 ) -> tuple[Any, Any]:
     """`run(carries, sequences) -> (carries, ys)` over chunks of time, one entry a direction.
 
-    Sequences and ys have leaves `[B, T, ...]`. What is kept for the gradient is the carry before
-    each chunk, and what `run` keeps of one chunk.
+    Sequences and ys have leaves `[B, T, ...]`. Stored for the gradient: the carry before each
+    chunk, and what `run` stores of a single chunk.
     """
     num_steps = jax.tree.leaves(sequences)[0].shape[1]
     if not isinstance(num_steps, int):  # a symbol, as in an export for any number of steps
@@ -50,7 +50,7 @@ def near_divisor(number: int, target: int) -> int:
 
 
 def _split(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
-    """Leaves `[B, T, ...]` as `[chunks, B, size, ...]` in the order of the visit, and the rest."""
+    """Leaves `[B, T, ...]` as `[chunks, B, size, ...]` in the order of the direction, and the rest."""
 
     def whole(leaf):
         count, rest = divmod(leaf.shape[1], size)

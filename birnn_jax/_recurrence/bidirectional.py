@@ -82,9 +82,10 @@ def bidirectional(
       merge: "concat" gives `[B, T, 2H]`, forward half first; "sum", "mul" and "mean" give
         `[B, T, H]`; "none" gives a `Bi` of outputs `[B, T, H]`.
       key: consumed by cells that draw noise, as in `scan_cell`. None is evaluation.
-      residuals: what is kept for the gradient, "auto", "gates", "states" or "chunked", as in
+      residuals: selects what the forward pass stores for the backward pass, "auto", "gates",
+        "states" or "chunked", as in `scan_cell`.
+      backend: selects what computes, "auto" or a name from `birnn_jax.backends()`, as in
         `scan_cell`.
-      backend: what computes, "auto", "xla" or "cpu_kernel", as in `scan_cell`.
 
     Returns:
       carry: `Bi` of carries with leaves `[B, ...]`; `fwd` is the one after step n, `bwd` the one

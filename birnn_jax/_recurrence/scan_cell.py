@@ -36,23 +36,25 @@ def scan_cell(
       xs: `[B, T, D]`; what stands in padding is never used, NaN included.
       lengths: `[B]` integers; None means that all T steps are valid. `Mask` and `Segments` say
         more, here and wherever lengths are taken.
-      initial_carry: the carry before the first visited step, leaves `[B, ...]`; its dtypes are
-        kept through the scan, but are those of `cell.initial_carry(params)` at least. None means
+      initial_carry: the carry before the first valid step, leaves `[B, ...]`; its dtypes are
+        kept through the scan, and are those of `cell.initial_carry(params)` at least. None means
         that carry in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one
         key or `[B]` keys as in `birnn_jax.dropout`. The noise of a row is a function of its key,
-        the direction and the count of steps visited. None is evaluation.
-      residuals: what is kept for the gradient; changes memory and time, not results. "gates"
-        keeps everything that it reads, "states" the carry of every step, from which the rest is
-        computed again, "auto" is the one of them that was faster at such sizes, "chunked" one carry
-        in every sqrt(T) steps, for very long sequences: each chunk is run a second time.
-      backend: what computes; changes time, not results. "xla" is always there, "cpu_kernel" is
-        native code for ELMAN, GRU and LSTM on CPUs, in float32 or 16 bits, "auto" takes it where it
-        can. `birnn_jax.backends()` says what is there.
+        the direction and the number of valid steps before. None is evaluation.
+      residuals: selects what the forward pass stores for the backward pass; it changes memory and
+        time, not results. "gates" stores everything that the backward pass reads. "states" stores
+        the carry of every step and computes the rest again. "auto" (default) picks the faster of
+        the two at such sizes. "chunked" uses O(sqrt(T)) memory, for very long sequences: it stores
+        one carry in every sqrt(T) steps and runs each chunk a second time.
+      backend: selects what computes; it changes time, not results. "cpu_kernel" is native code for
+        ELMAN, GRU and LSTM on CPUs, in float32 or 16 bits. "xla" is JAX itself, on any device.
+        "reference" is the definition, a `lax.scan` over the step of any cell. "auto" (default) is
+        the first of these that can compute the layer. `birnn_jax.backends()` lists them.
 
     Returns:
-      carry: the carry after the last visited step, leaves `[B, ...]`.
+      carry: the carry after the last valid step, leaves `[B, ...]`.
       ys: `[B, T, H]`, in the dtype of `params`.
 
     Raises:

@@ -16,6 +16,7 @@ from ._init import Bias, Initializer, init_gate_bias, init_weights
 class ElmanParams(NamedTuple):
     """Parameters of `ELMAN` and of `elman(activation)`."""
 
+    # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     w_x: jax.Array  # [D, H]
     w_h: jax.Array  # [H, H]
     b: jax.Array  # [H]

@@ -17,6 +17,7 @@ class GRUParams(NamedTuple):
     `b` and `b_hn` do not add up to one bias: the reset gate multiplies `b_hn` only.
     """
 
+    # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     w_x: jax.Array  # [D, 3H]
     w_h: jax.Array  # [H, 3H]
     b: jax.Array  # [3H]

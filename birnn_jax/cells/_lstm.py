@@ -14,6 +14,7 @@ from ._init import Bias, Initializer, init_gate_bias, init_weights
 class LSTMParams(NamedTuple):
     """Parameters of `LSTM`; gates are packed in the order i, f, g, o."""
 
+    # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     w_x: jax.Array  # [D, 4H]
     w_h: jax.Array  # [H, 4H]
     b: jax.Array  # [4H]
@@ -22,6 +23,7 @@ class LSTMParams(NamedTuple):
 class LSTMCarry(NamedTuple):
     """Carry of `LSTM` and its variants: cell state and hidden state. Read it by field name."""
 
+    # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     c: jax.Array  # [H]
     h: jax.Array  # [H]
 

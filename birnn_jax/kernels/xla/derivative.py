@@ -1,8 +1,8 @@
 """The derivative of a layer: products over all steps, around a loop that sees no weight gradient.
 
 The loop is cut into chunks of time whose intermediate arrays stay in cache. Each chunk is
-recomputed when it is differentiated (`jax.checkpoint`), so that nothing is kept but what the
-forward pass kept.
+recomputed when it is differentiated (`jax.checkpoint`), so that nothing is stored but what the
+forward pass stored.
 """
 
 from typing import Any, NamedTuple

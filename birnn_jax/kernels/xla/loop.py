@@ -64,10 +64,10 @@ def _turned(direction: Direction) -> Direction:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _run(keep_gates: bool, directions: Directions) -> Results:
     del keep_gates
-    keep_nothing = lambda activations, old, new: None  # noqa: E731
+    store_nothing = lambda activations, old, new: None  # noqa: E731
     if not are_apart(directions[0].carry):
-        return loop(directions, keep_nothing)[0]
-    alone = [loop((direction,), keep_nothing)[0] for direction in directions]
+        return loop(directions, store_nothing)[0]
+    alone = [loop((direction,), store_nothing)[0] for direction in directions]
     carries, ys = zip(*alone, strict=True)
     return tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)
 
@@ -77,12 +77,12 @@ def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
     in_ys = all(map(_has_h_in_ys, directions))
 
-    def keep(activations, old, new):
+    def store(activations, old, new):
         del new
         carry = old._replace(h=None) if in_ys else old
         return StepResiduals(carry, activations if keep_gates else None)
 
-    results, residuals = loop(directions, keep)
+    results, residuals = loop(directions, store)
     tangent = layer_tangent(directions, results[1], residuals, d_directions)
     d_carries, d_hs = zip(*tangent, strict=True)
     d_ys = [
@@ -100,19 +100,19 @@ def _has_h_in_ys(direction: Direction) -> bool:
 
 
 def loop(
-    directions: Directions, keep: Callable[[Any, Any, Any], Any]
+    directions: Directions, store: Callable[[Any, Any, Any], Any]
 ) -> tuple[Results, tuple[Any, ...]]:
-    """Results, and what `keep(activations, old carry, new carry)` keeps of every step.
+    """Results, and what `store(activations, old carry, new carry)` stores of every step.
 
-    What is kept is `[T, B, ...]` in the order of the direction. All directions advance in one loop:
+    What is stored is `[T, B, ...]` in the order of the direction. All directions advance in one loop:
     their chains are independent work inside a step. Each reads and writes where its step stands,
     so that nothing is turned or put side by side in memory.
     """
     rule = get_rule(directions)
     if directions[0].xs.shape[1] == 0:  # a loop that never runs is traced, and slices, all the same
-        (_, ys), kept = loop(tuple(map(_with_a_step, directions)), keep)
+        (_, ys), stored = loop(tuple(map(_with_a_step, directions)), store)
         carries = tuple(direction.carry for direction in directions)
-        return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], kept)
+        return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], stored)
     sizes = _sizes(directions)
     batch_size, num_steps, _ = directions[0].xs.shape
     ys = jnp.zeros([batch_size, num_steps, sum(sizes)], directions[0].params.w_h.dtype)
@@ -129,7 +129,7 @@ def loop(
 
     def body(state, index):
         carries, ys = state
-        new_carries, kept = [], []
+        new_carries, stored = [], []
         for w, old, direction, offset in zip(weights, carries, directions, offsets, strict=True):
             time = num_steps - 1 - index if direction.reverse else index
             x = _at(direction.xs, time)
@@ -140,8 +140,8 @@ def loop(
                 ys, y, (0, time, offset), allow_negative_indices=False
             )
             new_carries.append(new)
-            kept.append(keep(activations, old, new))
-        return (tuple(new_carries), ys), tuple(kept)
+            stored.append(store(activations, old, new))
+        return (tuple(new_carries), ys), tuple(stored)
 
     carries = tuple(direction.carry for direction in directions)
     steps = jnp.arange(num_steps)

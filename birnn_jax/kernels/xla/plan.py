@@ -26,7 +26,7 @@ class Plan(NamedTuple):
     hoisted: bool  # x w_x of all steps before the loop, or [x, h] [w_x; w_h] in the step
     unroll: int  # steps in one iteration of the loop
     chunked: bool  # the derivative in chunks of time, or all of time at once
-    apart: int  # rows up to which each direction has a loop of its own, if nothing is kept
+    apart: int  # rows up to which each direction has a loop of its own, if nothing is stored
     recompute: Recompute | None  # None is nowhere
 
 
@@ -38,7 +38,7 @@ PLANS = {
     # XLA runs a body of at most 8 kernels without its scheduler: at one row that is worth more than
     # two directions at once. Forward at 1,100,64,64, Elman 0.09 against 0.14 ms, GRU 0.27 against
     # 0.30; the step of the LSTM has 9 kernels, and takes 0.40 against 0.34.
-    # Much memory is taken from the system anew in every execution, page by page. LSTM train, kept
+    # Much memory is taken from the system anew in every execution, page by page. LSTM train, stored
     # against computed again: 128 against 107 at 32,128,128,256 (48 MiB), 55 against 40 at
     # 32,128,128,128 (24 MiB), but 14.7 against 16.8 at 16,100,128,128 (9 MiB), and 180 against 195
     # at 64,100,256,256; GRU 62 against 52 at 24,128,128,256 (30 MiB), 29 against 37 (20 MiB).
@@ -57,11 +57,11 @@ PLANS = {
     "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0, recompute=None),
 }
 
-# With gates kept: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
+# With gates stored: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
 # at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
 # 7.9, 6.0 (milliseconds of CPU, train).
 _BYTES, _MIN_ROWS = 2**21, 512
-# With states kept the arrays of a chunk count in the peak memory: an eighth of all rows.
+# With states stored the arrays of a chunk count in the peak memory: an eighth of all rows.
 _PARTS, _MIN_ROWS_OF_PART = 8, 128
 
 

@@ -101,16 +101,16 @@ class Forward {
     for (long k = begin; k < end; k++) turn_[row_steps_[k].row] ^= 1;
   }
 
-  BIRNN_INLINE void finish(long panel, RowStep visit, const Vec* sums) {
-    const long at = (rows_.begin + visit.row) * layer_.steps + visit.step;
+  BIRNN_INLINE void finish(long panel, RowStep at_step, const Vec* sums) {
+    const long at = (rows_.begin + at_step.row) * layer_.steps + at_step.step;
     for (int n = 0; n < Cell::kUnits; n++) {
       const Columns<Cell> to(layer_.hidden, panel, n);
-      float* c_state = c(visit.row) + to.unit;
-      const int turn = turn_[visit.row];
-      Unit unit{Cell::kHasC ? load(c_state) : Vec{}, load(h(visit.row, turn) + to.unit)};
+      float* c_state = c(at_step.row) + to.unit;
+      const int turn = turn_[at_step.row];
+      Unit unit{Cell::kHasC ? load(c_state) : Vec{}, load(h(at_step.row, turn) + to.unit)};
       Vec stored[kSums];
       Cell::step(sums + n, stored, unit);
-      store(h(visit.row, turn ^ 1) + to.unit, unit.h);
+      store(h(at_step.row, turn ^ 1) + to.unit, unit.h);
       store(out_.ys + at * out_.y_stride + to.unit, unit.h, to.size);
       if (Cell::kHasC) {
         store(c_state, unit.c);
