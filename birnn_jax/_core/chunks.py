@@ -50,7 +50,7 @@ def near_divisor(number: int, target: int) -> int:
 
 
 def _split(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
-    """Leaves `[B, T, ...]` as `[chunks, B, size, ...]` in the order of the direction, and the rest."""
+    """Leaves `[B, T, ...]` as `[chunks, B, size, ...]` in their order, and the rest."""
 
     def whole(leaf):
         count, rest = divmod(leaf.shape[1], size)

@@ -104,7 +104,7 @@ def loop(
 ) -> tuple[Results, tuple[Any, ...]]:
     """Results, and what `store(activations, old carry, new carry)` stores of every step.
 
-    What is stored is `[T, B, ...]` in the order of the direction. All directions advance in one loop:
+    It is `[T, B, ...]`, in the order of the direction. All directions advance in one loop:
     their chains are independent work inside a step. Each reads and writes where its step stands,
     so that nothing is turned or put side by side in memory.
     """
