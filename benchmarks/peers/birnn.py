@@ -6,7 +6,8 @@ import jax
 
 from benchmarks._points import Point
 from benchmarks.peers import Layer
-from birnn_jax import ELMAN, GRU, LSTM, Bi, ElmanParams, GRUParams, LSTMParams, bidirectional
+from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional
+from birnn_jax.cells import ElmanParams, GRUParams, LSTMParams
 from birnn_jax.kernels.xla import plan as _plan
 
 CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, LSTMParams)}

@@ -1,111 +1,187 @@
 """The checks of arguments, made once, where the caller enters. They run at trace time."""
 
+import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from .types import Bi, Cell, InitWithOptions, Params
+from .describe import describe, first_line
+from .types import Bi, Cell
+
+_HOSTS = (bool, int, float, complex, list, tuple, np.ndarray, np.generic)
 
 
-def check_xs(xs: jax.Array) -> None:
-    """`xs` is `[B, T, D]`."""
+def as_array(name: str, value: Any) -> jax.Array:
+    """`value` as an array of JAX: NumPy arrays, nested lists and tensors of other frameworks too.
+
+    What would lose its gradient on the way is refused by its own framework.
+    """
+    if isinstance(value, jax.Array):
+        return value
+    is_container = type(value) in _HOSTS or isinstance(value, np.ndarray | np.generic)
+    if not (is_container or hasattr(value, "__array__") or hasattr(value, "__jax_array__")):
+        raise TypeError(f"{name} must be an array, got {describe(value)}.")
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        if type(value) in (list, tuple):
+            raise ValueError(
+                f"{name} must be one array of numbers, got {describe(value)} that does not make "
+                "one. Rows of different lengths are padded to the longest first; lengths say how "
+                "many steps of each are valid."
+            ) from error
+        raise TypeError(
+            f"{name} must be an array of numbers, got {describe(value)}, which JAX cannot read: "
+            f"{first_line(error)}."
+        ) from error
+
+
+def as_xs(xs: Any) -> jax.Array:
+    """`xs` as an array `[B, T, D]`."""
+    xs = as_array("xs", xs)
     if xs.ndim != 3:
         raise ValueError(
             f"xs must be [B, T, D], got shape {xs.shape}. For one sequence use xs[None], for more "
             "batch dimensions jax.vmap; token ids are embedded first."
         )
+    return xs
 
 
 def as_lengths(lengths: ArrayLike, *, batch_size: int) -> jax.Array:
-    """`lengths` as an array of `[B]` integers."""
-    lengths = jnp.asarray(lengths)
+    """`lengths` as an array of `[B]` int32; what is beyond int32 counts as its limit."""
+    if not isinstance(lengths, jax.Array) and not _holds_arrays(lengths):
+        lengths = _narrow_on_host(lengths)
+    lengths = as_array("lengths", lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(
             f"lengths must be integers, the number of valid steps of each row, got {lengths.dtype}."
             " A mask is given as birnn_jax.Mask(mask)."
         )
     if lengths.shape != (batch_size,):
+        advice = " Use lengths[:, 0]." if lengths.shape == (batch_size, 1) else ""
         raise ValueError(
             f"lengths must be [B] with B = {batch_size} as in xs, got shape {lengths.shape}."
+            f"{advice}"
         )
-    # In a narrow type the number of a step could overflow.
+    # In a narrow type the number of a step could overflow; a wide one must not wrap around.
+    own, limits = jnp.iinfo(lengths.dtype), jnp.iinfo(jnp.int32)
+    low, high = max(own.min, limits.min), min(own.max, limits.max)
+    if (low, high) != (own.min, own.max):
+        lengths = jnp.clip(lengths, *(jnp.array(limit, lengths.dtype) for limit in (low, high)))
     return lengths.astype(jnp.int32)
 
 
-def check_params(cell: Cell, params: Params, xs: jax.Array) -> None:
-    """`params` are those of one direction of `cell`, and fit `xs` and one another.
-
-    What they are is what `cell.init` says that it returns. Cells share names of fields and even
-    shapes: without this some would compute something with the parameters of another.
-    """
-    init = cell.init.init if isinstance(cell.init, InitWithOptions) else cell.init
-    expected = getattr(init, "__annotations__", {}).get("return")
-    is_known = isinstance(expected, type)
-    if isinstance(params, Bi):
-        raise ValueError(
-            f"params must be {expected.__name__ if is_known else 'those'} of one direction, got a "
-            "Bi of two: give params.fwd or params.bwd, or run both directions."
-        )
-    if is_known and not isinstance(params, expected):
-        raise ValueError(
-            f"params must be {expected.__name__}, which the cell's init makes, got "
-            f"{type(params).__name__}."
-        )
-    _check_features(params, xs)
-    if is_known:
-        _check_step(cell, params, jax.ShapeDtypeStruct(xs.shape[2:], xs.dtype))
+def _holds_arrays(value: Any) -> bool:
+    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
 
 
-def _check_step(cell: Cell, params: Params, x: jax.ShapeDtypeStruct) -> None:
-    """A step gives back a carry of the shapes it was given."""
-    # A noisy step wraps another, and has its own words for what it cannot do.
-    step, cause = getattr(cell.step, "step", cell.step), None
+def _narrow_on_host(lengths: Any) -> Any:
+    """Before JAX reads integers of 64 bits as such of 32."""
     try:
-        carry = jax.eval_shape(cell.initial_carry, params)
-        new, _ = jax.eval_shape(step, params, carry, x)
-        if jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, carry):
+        values = np.asarray(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        return lengths  # which `as_array` refuses in words
+    limits = np.iinfo(np.int32)
+    if values.dtype == object and all(type(value) is int for value in values.flat):
+        return np.clip(values, limits.min, limits.max).astype(np.int32)
+    if not np.issubdtype(values.dtype, np.integer):
+        return lengths
+    own = np.iinfo(values.dtype)
+    return np.clip(values, max(limits.min, own.min), min(limits.max, own.max))
+
+
+def as_size(name: str, size: Any) -> int:
+    """`size` as an int: any integer, also of NumPy or a JAX array without axes."""
+    if isinstance(size, Tracer):
+        raise TypeError(
+            f"{name} must be known when the function is traced, got a traced value: give a Python "
+            f"integer, under jax.jit as a static argument."
+        )
+    try:
+        number = operator.index(size)
+    except TypeError:
+        number = None
+    if number is None or isinstance(size, bool | np.bool):
+        raise TypeError(f"{name} must be an integer, got {describe(size)}.")
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}.")
+    return number
+
+
+def check_key(key: Any) -> None:
+    """`key` is one random key, of either style."""
+    if isinstance(key, jax.Array | np.ndarray):
+        is_new = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if key.ndim == (0 if is_new else 1) and (is_new or key.dtype == np.uint32):
             return
-    except (TypeError, ValueError) as error:
-        cause = error
-    leaves = jax.tree.leaves_with_path(params)
-    shapes = [f"{jax.tree_util.keystr(path)[1:]} {jnp.shape(leaf)}" for path, leaf in leaves]
-    raise ValueError(
-        f"Arrays of {type(params).__name__} must fit one another, got {', '.join(shapes)}."
-    ) from cause
+    seed = operator.index(key) if isinstance(key, int | np.integer) else 0
+    raise TypeError(
+        f"key must be one random key, got {describe(key)}: use jax.random.key({seed}), and "
+        "jax.random.split for more."
+    )
 
 
-def _check_features(params: Params, xs: jax.Array) -> None:
-    """The input weights, where the cell keeps them in a field `w_x`, fit the features of `xs`."""
-    w_x = getattr(params, "w_x", None)
-    if w_x is not None and w_x.shape[0] != xs.shape[-1]:
-        raise ValueError(f"xs has {xs.shape[-1]} features but params were made for {w_x.shape[0]}.")
+def check_cell(cell: Any) -> None:
+    """`cell` is a `Cell`."""
+    if isinstance(cell, Cell):
+        return
+    raise TypeError(
+        f"cell must be a Cell, such as birnn_jax.LSTM, got {describe(cell)}.{_advise(cell)}"
+    )
 
 
-def check_carry(carry: Any, expected: Any) -> None:
-    """`carry` has the structure and the shapes of `expected`."""
-    want, got = jax.tree.structure(expected), jax.tree.structure(carry)
-    if want != got:
-        raise ValueError(f"initial_carry must have the structure {want}, got {got}.")
-    for path, leaf in jax.tree.leaves_with_path(carry):
-        _check_carry_leaf(jax.tree_util.keystr(path), jnp.shape(leaf), path, expected)
+def as_cells(cell: Any) -> Bi[Cell]:
+    """The cells of both directions, from one cell or a `Bi` of cells."""
+    cells = cell if isinstance(cell, Bi) else Bi(cell, cell)
+    for one_cell in cells:
+        check_cell(one_cell)
+    return cells
 
 
-def _check_carry_leaf(name: str, shape: tuple[int, ...], path: Any, expected: Any) -> None:
-    want = dict(jax.tree.leaves_with_path(expected))[path].shape
-    if shape != want:
-        raise ValueError(f"initial_carry{name} must have shape {want}, got {shape}.")
+def _advise(cell: Any) -> str:
+    if type(cell).__name__ == "Layer":
+        return " Layers are run by birnn_jax.stack, or give its field cell."
+    if type(cell) in (list, tuple) and cell and all(isinstance(part, Cell) for part in cell):
+        return " Cells of two directions are given as birnn_jax.Bi(fwd, bwd), layers to a stack."
+    if isinstance(cell, jax.Array):
+        return " The cell comes first, then what it is given."
+    return ""
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:
-    """`value` is one of `choices`."""
-    if value not in choices:
+    """`value` is one of `choices`, which are strings."""
+    if not isinstance(value, str) or value not in choices:
         expected = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {expected}, got {value!r}.")
 
 
-def check_rate(name: str, rate: float) -> None:
+def check_flag(name: str, value: Any) -> None:
+    """`value` is True or False."""
+    if not isinstance(value, bool | np.bool) and not (isinstance(value, int) and value in (0, 1)):
+        raise TypeError(f"{name} must be True or False, got {describe(value)}.")
+
+
+def check_number(name: str, value: Any) -> None:
+    """`value` is a real number: of Python, or an array without axes, which may be traced."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        kinds = (jnp.floating, jnp.integer)
+        is_number = value.ndim == 0 and any(jnp.issubdtype(value.dtype, kind) for kind in kinds)
+    if not is_number:
+        raise TypeError(f"{name} must be a number, got {describe(value)}.")
+
+
+def check_rate(name: str, rate: Any) -> None:
     """`rate` is a probability below one."""
+    check_number(name, rate)
+    if isinstance(rate, Tracer):
+        raise TypeError(
+            f"{name} must be known when the function is traced, got a traced value: under jax.jit "
+            "give it as a static argument."
+        )
     if not 0 <= rate < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")

@@ -67,6 +67,12 @@ def compute_dtype(params: Any) -> Any:
     return jnp.result_type(*floating) if floating else None
 
 
+def as_compute_dtype(xs: jax.Array, params: Any) -> jax.Array:
+    """`xs` in the dtype of `params`; what is not floating stays, a cell may look it up."""
+    dtype = compute_dtype(params)
+    return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)
+
+
 def as_output(y: jax.Array, params: Any) -> jax.Array:
     """`y` in the dtype of `params`."""
     dtype = compute_dtype(params)

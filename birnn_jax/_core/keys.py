@@ -5,6 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from .checks import refuse_key
+from .describe import describe
+
 IMPL = "threefry2x32"
 
 
@@ -14,9 +17,11 @@ def row_keys(key: jax.Array, batch_size: int) -> jax.Array:
     Under `vmap` keys of "rbg" and "unsafe_rbg" draw numbers that depend on the rest of the batch. A
     key of theirs, or of any other kind, is therefore taken as a seed.
     """
+    if not isinstance(key, jax.Array):
+        refuse_key(key)
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(
-            f"key must come from jax.random.key, got an array of {key.dtype}. "
+            f"key must come from jax.random.key, got {describe(key)}. "
             "A key of the old style becomes one by jax.random.wrap_key_data."
         )
     if key.ndim == 0:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .checks import as_lengths, check_xs
+from .checks import as_lengths, as_xs
 
 
 class Mask(NamedTuple):
@@ -63,7 +63,7 @@ def segment_starts(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> jax.Arr
 
 def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
     """`[B, T]` bool, True at the steps of `xs`, `[B, T, D]`, that are valid."""
-    check_xs(xs)
+    xs = as_xs(xs)
     if lengths is None:
         return jnp.ones(xs.shape[:2], bool)
     if isinstance(lengths, Mask):

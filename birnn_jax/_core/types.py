@@ -21,9 +21,11 @@ given narrower than `cell.initial_carry` is widened to it.
 
 import dataclasses
 import inspect
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import jax
+
+from .describe import describe, find_constant, name_function
 
 Params = Any  # a pytree of arrays that a cell understands
 Carry = Any  # a pytree of arrays that a cell understands
@@ -62,11 +64,22 @@ class StepFn(Protocol):
         ...
 
 
-class Cell(NamedTuple):
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, repr=False)
+class Cell:
     """A recurrent cell: three pure functions over one time step of one sequence.
 
-    Make cells once, at module level: a cell is a static argument of `jax.jit`, compared by its
-    functions.
+    Make cells once, at module level: JAX compiles once for each cell, compared by its functions. A
+    cell has no arrays, so that `jax.jit`, `jax.vmap` and the like take it as any other argument,
+    static or not.
+
+    Args:
+      init: `(key, input_size, hidden_size)` to parameters.
+      initial_carry: parameters to the carry before the first step.
+      step: `(params, carry, x)` to `(carry, y)`.
+
+    Raises:
+      TypeError: for what cannot be called, or is not hashable.
 
     Example:
       A leaky integrator, usable wherever `birnn_jax.LSTM` is:
@@ -84,6 +97,25 @@ class Cell(NamedTuple):
     init: InitFn
     initial_carry: InitialCarryFn
     step: StepFn
+
+    def __post_init__(self) -> None:
+        """Refuses what is no function, or could not be told apart by `jax.jit`."""
+        for field in dataclasses.fields(self):
+            function = getattr(self, field.name)
+            if not callable(function):
+                raise TypeError(
+                    "A cell is made of three functions, init, initial_carry and step; got "
+                    f"{describe(function)} for {field.name}."
+                )
+            _check_hashable(f"The {field.name} of a cell", function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: a cell is no layer with parameters inside."""
+        raise TypeError(
+            f"{self!r} is a cell, which holds no sizes and no parameters, and is not called: "
+            f"params = init_bidirectional({self!r}, key, input_size=..., hidden_size=...), then "
+            f"carry, ys = bidirectional({self!r}, params, xs, lengths)."
+        )
 
     def with_init(self, **options: Any) -> "Cell":
         """This cell with other options of `init`; cells made with the same options are equal.
@@ -104,9 +136,45 @@ class Cell(NamedTuple):
         init, before = self.init, {}
         if isinstance(init, InitWithOptions):
             init, before = init.init, dict(init.options)
-        _check_options(init, options)
+        parameters = inspect.signature(init).parameters.values()
+        known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        for name, value in options.items():
+            if name not in known:
+                raise ValueError(
+                    f"Unknown option {name!r} for the init of {self!r}. Available: "
+                    f"{', '.join(known) or 'none'}."
+                )
+            _check_hashable(name, value)
         merged = tuple(sorted((before | options).items()))
         return self._replace(init=InitWithOptions(init, merged))
+
+    def _replace(self, **functions: Any) -> "Cell":
+        """This cell with other functions; named as the method of a NamedTuple is."""
+        return dataclasses.replace(self, **functions)
+
+    def __copy__(self) -> "Cell":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Cell":
+        return self  # copies of functions are not equal to them
+
+    def __repr__(self) -> str:
+        parts = (self.init, self.initial_carry, self.step)
+        if name := find_constant(self, parts):
+            return name
+        for part in parts:
+            if isinstance(part, CellPart) and (text := part.describe_cell(self)):
+                return text
+        return f"Cell({', '.join(map(name_function, parts))})"
+
+
+@runtime_checkable
+class CellPart(Protocol):
+    """A function of a cell that knows how the cell was made from another."""
+
+    def describe_cell(self, cell: Cell) -> str | None:
+        """The code that makes `cell`, of which this is a part; None if it cannot be told."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,21 +188,23 @@ class InitWithOptions:
         """Makes the parameters with the options."""
         return self.init(key, input_size, hidden_size, **dict(self.options))
 
+    def describe_cell(self, cell: Cell) -> str:
+        """The cell without the options, and `with_init` with them."""
+        options = ", ".join(
+            f"{name}={name_function(value) if callable(value) else repr(value)}"
+            for name, value in self.options
+        )
+        return f"{cell._replace(init=self.init)!r}.with_init({options})"
 
-def _check_options(init: InitFn, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(init).parameters.values()
-    known = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name, value in options.items():
-        if name not in known:
-            expected = ", ".join(known) or "none"
-            raise ValueError(f"{name!r} is no option of this cell's init; it has {expected}.")
-        try:
-            hash(value)
-        except TypeError as error:
-            raise TypeError(
-                f"{name} must be hashable, such as a number, a name or a function defined once, "
-                f"got {type(value).__name__}."
-            ) from error
+
+def _check_hashable(name: str, value: Any) -> None:
+    try:
+        hash(value)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must be hashable, such as a number, a name, a function defined once or a "
+            f"frozen dataclass, got {describe(value)}: JAX compiles once for each cell."
+        ) from error
 
 
 class Bi(NamedTuple, Generic[T]):

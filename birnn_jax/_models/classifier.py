@@ -6,12 +6,13 @@ from typing import Literal, NamedTuple
 import jax
 
 from .._core.affine import init_affine
-from .._core.checks import check_choice
+from .._core.checks import as_size, check_choice, check_key
+from .._core.describe import describe
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
 from .._core.types import Bi
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_lengths, stack_shapes
 from .readouts import (
     AttentionPoolParams,
@@ -35,11 +36,11 @@ class ClassifierParams(NamedTuple):
 
 
 def init_classifier(
-    layers: Sequence[Layer],
+    layers: Layers,
     key: jax.Array,
-    *,
     input_size: int,
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+    *,
     num_classes: int,
     readout: Readout = "final",
 ) -> ClassifierParams:
@@ -54,7 +55,8 @@ def init_classifier(
       readout: as in `classifier`; attention gets as many hidden units as its input has features.
 
     Raises:
-      ValueError: for an unknown readout.
+      ValueError: for an unknown readout, and as `init_stack`.
+      TypeError: as `init_stack`.
 
     Example:
       >>> params = init_classifier(
@@ -64,6 +66,8 @@ def init_classifier(
       (8, 5)
     """
     check_choice("readout", readout, _READOUTS)
+    check_key(key)
+    num_classes = as_size("num_classes", num_classes)
     key_rnn, key_attention, key_w = jax.random.split(key, 3)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     carries, ys = stack_shapes(layers, rnn, input_size)
@@ -81,7 +85,7 @@ def init_classifier(
 
 @over_rows("xs")
 def classifier(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: ClassifierParams,
     xs: jax.Array,
     lengths: Lengths = None,
@@ -94,7 +98,7 @@ def classifier(
     """Scores every class for every row: a stack, a readout under the mask, one projection.
 
     Args:
-      layers: as given to `init_classifier`; static under `jax.jit`, as a tuple.
+      layers: as given to `init_classifier`; under `jax.jit` as in `stack`.
       params: from `init_classifier`.
       xs: `[B, T, D]`.
       lengths: `[B]` integers; None means that all T steps are valid.
@@ -118,6 +122,11 @@ def classifier(
       (2, 5)
     """
     check_choice("readout", readout, _READOUTS)
+    if not isinstance(params, ClassifierParams):
+        raise ValueError(
+            "params must be ClassifierParams, as init_classifier makes them, got "
+            f"{describe(params)}."
+        )
     if (readout == "attention") != (params.attention is not None):
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."

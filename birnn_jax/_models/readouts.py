@@ -27,6 +27,7 @@ def final_states(carry: Carry) -> jax.Array:
       ValueError: if the carry has no field `h`.
 
     Example:
+      >>> from birnn_jax.cells import ElmanCarry
       >>> final_states(Bi(ElmanCarry(jnp.array([[1.0]])), ElmanCarry(jnp.array([[2.0]])))).tolist()
       [[1.0, 2.0]]
     """
@@ -105,6 +106,7 @@ def init_attention_pool(
       attention_size: hidden units A of the score.
 
     Example:
+      >>> from birnn_jax.models import init_attention_pool
       >>> init_attention_pool(jax.random.key(0), input_size=8, attention_size=3).w.shape
       (8, 3)
     """
@@ -141,6 +143,7 @@ def attention_pool(
       TypeError: if `lengths` are not integers.
 
     Example:
+      >>> from birnn_jax.models import attention_pool, init_attention_pool
       >>> params = init_attention_pool(jax.random.key(0), input_size=4, attention_size=3)
       >>> ys = jax.random.normal(jax.random.key(1), [1, 5, 4])
       >>> pooled, weights = attention_pool(params, ys, jnp.array([2]))

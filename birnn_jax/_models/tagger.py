@@ -9,11 +9,13 @@ from typing import NamedTuple
 import jax
 
 from .._core.affine import init_affine
+from .._core.checks import as_size, check_key
+from .._core.describe import describe
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
 from .._core.types import Bi
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_shapes
 
 
@@ -26,11 +28,11 @@ class TaggerParams(NamedTuple):
 
 
 def init_tagger(
-    layers: Sequence[Layer],
+    layers: Layers,
     key: jax.Array,
-    *,
     input_size: int,
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+    *,
     num_classes: int,
 ) -> TaggerParams:
     """Makes the parameters of `tagger`.
@@ -42,6 +44,9 @@ def init_tagger(
       hidden_size: as in `init_stack`.
       num_classes: labels K.
 
+    Raises:
+      ValueError, TypeError: as `init_stack`.
+
     Example:
       >>> params = init_tagger(
       ...     (Layer(LSTM),), jax.random.key(0), input_size=3, hidden_size=4, num_classes=5
@@ -49,6 +54,8 @@ def init_tagger(
       >>> params.w.shape
       (8, 5)
     """
+    check_key(key)
+    num_classes = as_size("num_classes", num_classes)
     key_rnn, key_w = jax.random.split(key)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     _, ys = stack_shapes(layers, rnn, input_size)
@@ -58,7 +65,7 @@ def init_tagger(
 
 @over_rows("xs")
 def tagger(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: TaggerParams,
     xs: jax.Array,
     lengths: Lengths = None,
@@ -70,7 +77,7 @@ def tagger(
     """Scores every label at every step: a stack, then one projection shared by all steps.
 
     Args:
-      layers: as given to `init_tagger`; static under `jax.jit`, as a tuple.
+      layers: as given to `init_tagger`; under `jax.jit` as in `stack`.
       params: from `init_tagger`.
       xs: `[B, T, D]`.
       lengths: `[B]` integers; None means that all T steps are valid.
@@ -93,6 +100,10 @@ def tagger(
       >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
       (2, 6, 5)
     """
+    if not isinstance(params, TaggerParams):
+        raise ValueError(
+            f"params must be TaggerParams, as init_tagger makes them, got {describe(params)}."
+        )
     _, ys = stack(
         *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
     )

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_choice
+from .._core.cell_checks import check_pair
+from .._core.checks import as_cells, as_size, check_cell, check_choice, check_key
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry, Cell, Params
 from .backends import BackendName
@@ -23,7 +24,7 @@ MERGES = {
 
 
 def init_bidirectional(
-    cell: Cell | Bi[Cell], key: jax.Array, *, input_size: int, hidden_size: int | Bi[int]
+    cell: Cell | Bi[Cell], key: jax.Array, input_size: int, hidden_size: int | Bi[int]
 ) -> Bi[Params]:
     """Makes the parameters of two directions, drawn independently.
 
@@ -41,11 +42,12 @@ def init_bidirectional(
       >>> params.bwd.w_h.shape
       (4, 12)
     """
-    cells, sizes = _pair(cell), _pair(hidden_size)
+    cells, sizes = as_cells(cell), _pair(hidden_size)
+    check_key(key)
     key_fwd, key_bwd = jax.random.split(key)
     return Bi(
-        fwd=cells.fwd.init(key_fwd, input_size, sizes.fwd),
-        bwd=cells.bwd.init(key_bwd, input_size, sizes.bwd),
+        fwd=init_direction(cells.fwd, key_fwd, input_size, sizes.fwd),
+        bwd=init_direction(cells.bwd, key_bwd, input_size, sizes.bwd),
     )
 
 
@@ -109,10 +111,9 @@ def bidirectional(
     """
     check_choice("merge", merge, MERGES)
     carries = Bi(None, None) if initial_carry is None else initial_carry
+    cells = as_cells(cell)
     for name, value in [("params", params), ("initial_carry", carries)]:
-        if not isinstance(value, Bi):
-            raise ValueError(f"{name} must be a Bi, one for each direction, got {type(value)}.")
-    cells = _pair(cell)
+        check_pair(name, value)
     runs = [
         Run(cells.fwd, params.fwd, carries.fwd, reverse=False),
         Run(cells.bwd, params.bwd, carries.bwd, reverse=True),
@@ -127,6 +128,13 @@ def bidirectional(
             f"{ys_bwd.shape[-1]}. Use 'concat' or 'none'."
         )
     return Bi(*outputs.carries), MERGES[merge](ys_fwd, ys_bwd)
+
+
+def init_direction(cell: Cell, key: jax.Array, input_size: int, hidden_size: int) -> Params:
+    """The parameters of one direction."""
+    check_cell(cell)
+    check_key(key)
+    return cell.init(key, as_size("input_size", input_size), as_size("hidden_size", hidden_size))
 
 
 def _pair(value: Any) -> Bi[Any]:

@@ -7,10 +7,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_carry, check_choice, check_params, check_xs
+from .._core.cell_checks import as_carry, as_inputs
+from .._core.checks import as_xs, check_choice
 from .._core.chunks import run_in_chunks
 from .._core.direction import Direction, Outputs, Starts
-from .._core.dtypes import at_least, cast_like, compute_dtype, widen
+from .._core.dtypes import cast_like, widen
 from .._core.keys import row_keys
 from .._core.masks import Lengths, segment_starts, valid_steps
 from .._core.types import Carry, Cell, Params
@@ -42,7 +43,7 @@ def run_directions(
     """Runs the directions of a layer over the same sequences."""
     check_choice("residuals", residuals, RESIDUALS)
     check_choice("backend", backend, NAMES)
-    check_xs(xs)
+    xs = as_xs(xs)
     valid = None if lengths is None else valid_steps(xs, lengths)
     keys = None if key is None else row_keys(key, xs.shape[0])
     directions = tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
@@ -59,12 +60,10 @@ def _make_direction(
     keys: jax.Array | None,
 ) -> Direction:
     cell, params, initial_carry, reverse = run
-    xs = as_compute_dtype(xs, params)
-    check_params(cell, params, xs)
+    xs = as_inputs(cell, params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
-        check_carry(initial_carry, expected=carry)
-        carry = jax.tree.map(at_least, initial_carry, carry)
+        carry = as_carry(initial_carry, carry)
     if keys is not None:
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, reverse)
         carry = add_noise(cell, carry, keys)
@@ -121,9 +120,3 @@ def _with_steps(direction: Direction, steps: Any) -> Direction:
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
     carry = cell.initial_carry(params)
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
-
-
-def as_compute_dtype(xs: jax.Array, params: Params) -> jax.Array:
-    """`xs` in the dtype of the parameters."""
-    dtype = compute_dtype(params)
-    return xs if dtype is None or not jnp.issubdtype(xs.dtype, jnp.floating) else xs.astype(dtype)

@@ -2,6 +2,7 @@
 
 import jax
 
+from .._core.checks import check_cell, check_flag
 from .._core.masks import Lengths
 from .._core.types import Carry, Cell, Params
 from .backends import BackendName
@@ -70,6 +71,8 @@ def scan_cell(
       >>> ys.shape, bool((carry.h == ys[:, 0]).all()), bool((ys[1, 2:] == 0).all())
       ((2, 5, 4), True, True)
     """
+    check_cell(cell)
+    check_flag("reverse", reverse)
     run = Run(cell, params, initial_carry, reverse)
     outputs = run_directions([run], xs, lengths, key=key, residuals=residuals, backend=backend)
     return outputs.carries[0], outputs.join()

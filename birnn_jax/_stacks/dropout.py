@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_rate, check_xs
+from .._core.checks import as_xs, check_rate
 from .._core.keys import row_keys
 from .._core.meshes import over_rows
 from .._core.types import Params
@@ -38,7 +38,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     References:
       Zaremba et al., Recurrent Neural Network Regularization, 2014.
     """
-    check_xs(xs)
+    xs = as_xs(xs)
     check_rate("dropout rate", rate)
     if key is None or rate == 0:
         return xs
@@ -71,7 +71,7 @@ def locked_dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Arr
       Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural
       Networks, 2016; beside `birnn_jax.cells.recurrent_dropout`, which does the same to the state.
     """
-    check_xs(xs)
+    xs = as_xs(xs)
     check_rate("dropout rate", rate)
     if key is None or rate == 0:
         return xs

@@ -1,12 +1,15 @@
 """What a layer of a stack is: a recurrence, and what may stand around it."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 
 from .._core.affine import AffineParams
-from .._core.checks import check_choice
+from .._core.checks import as_cells, as_size, check_choice
+from .._core.deprecated import renamed_keyword, warn
+from .._core.describe import describe
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.backends import NAMES, BackendName
 from .._recurrence.bidirectional import MERGES, Merge
@@ -16,7 +19,9 @@ from .subsampling import SUBSAMPLE_MODES, SubsampleMode
 EPSILON = 1e-5  # of the layer normalisation
 
 
-@dataclasses.dataclass(frozen=True)
+@renamed_keyword("initial_carry", "learned_carry", lambda value: _is_learned(value))
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, repr=False)
 class Layer:
     """What one layer of a stack is. Its sizes are in its parameters.
 
@@ -50,12 +55,12 @@ class Layer:
       connection: "residual" or "highway" joins inputs and outputs, which must be of one size:
         if they are not, a projection makes them so. The gate of a highway starts with a bias of
         -1, so that the layer begins by handing on most of its input.
-      initial_carry: "cell" for the carry that the cell starts from, "learned" for one carry a
-        direction among the parameters, which starts as the cell's own. A carry given to `stack`
-        goes before either.
+      learned_carry: True for an initial carry of each direction among the parameters, which
+        starts as the cell's own. A carry given to `stack` goes before it.
 
     Raises:
       ValueError: for an unknown setting, or one that would have no effect.
+      TypeError: if `cell` is no `Cell`, or a size no integer.
 
     Example:
       >>> layers = (Layer(LSTM),) * 2 + (Layer(GRU, direction="fwd"),)
@@ -73,8 +78,8 @@ class Layer:
         Srivastava, Greff and Schmidhuber, Highway Networks, 2015 ("highway").
       direction: Zhou and Xu, End-to-end Learning of Semantic Role Labeling Using Recurrent Neural
         Networks, 2015 (alternating).
-      initial_carry: Gers, Schraudolph and Schmidhuber, Learning Precise Timing with LSTM Recurrent
-        Networks, 2002 ("learned").
+      learned_carry: Gers, Schraudolph and Schmidhuber, Learning Precise Timing with LSTM Recurrent
+        Networks, 2002.
     """
 
     cell: Cell | Bi[Cell]
@@ -88,9 +93,10 @@ class Layer:
     norm: Literal["none", "pre", "post"] = "none"
     projection: int | None = None
     connection: Literal["none", "residual", "highway"] = "none"
-    initial_carry: Literal["cell", "learned"] = "cell"
+    learned_carry: bool = False
 
     def __post_init__(self) -> None:
+        as_cells(self.cell)
         check_choice("direction", self.direction, ("both", "fwd", "bwd"))
         check_choice("merge", self.merge, [merge for merge in MERGES if merge != "none"])
         check_choice("residuals", self.residuals, RESIDUALS)
@@ -98,19 +104,65 @@ class Layer:
         check_choice("subsample_mode", self.subsample_mode, SUBSAMPLE_MODES)
         check_choice("norm", self.norm, ("none", "pre", "post"))
         check_choice("connection", self.connection, ("none", "residual", "highway"))
-        check_choice("initial_carry", self.initial_carry, ("cell", "learned"))
+        if not isinstance(self.learned_carry, bool):
+            raise TypeError(f"learned_carry must be a bool, got {describe(self.learned_carry)}.")
         if self.direction != "both" and (isinstance(self.cell, Bi) or self.merge != "concat"):
             raise ValueError(
                 f"A layer with direction={self.direction!r} has one cell and nothing to merge."
             )
-        for name, number in (("subsample", self.subsample), ("projection", self.projection)):
-            if number is not None and number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}.")
+        for name in ("subsample", "projection"):
+            if (size := getattr(self, name)) is not None or name == "subsample":
+                object.__setattr__(self, name, as_size(name, size))
         if self.subsample == 1 and self.subsample_mode != "concat":
             raise ValueError(
                 f"subsample_mode={self.subsample_mode!r} has no effect with subsample=1: give the "
                 "number of steps that become one."
             )
+
+    @property
+    def cells(self) -> Bi[Cell]:
+        """The cells of both directions; of a layer with one direction, that cell twice."""
+        return as_cells(self.cell)
+
+    @property
+    def initial_carry(self) -> Literal["cell", "learned"]:
+        """Of before `learned_carry`."""
+        warn("Layer.initial_carry", "Layer.learned_carry")
+        return "learned" if self.learned_carry else "cell"
+
+    def __repr__(self) -> str:
+        changed = [f"{name}={value!r}" for name, value in _changed_settings(self).items()]
+        return f"Layer({', '.join([repr(self.cell), *changed])})"
+
+
+Layers = Sequence[Layer | Cell | Bi[Cell]] | Layer | Cell | Bi[Cell]
+"""What a stack is made of; a cell stands for a layer of it in both directions."""
+
+
+def as_layers(layers: Layers) -> tuple[Layer, ...]:
+    """The layers of a stack from what a caller gives: cells become layers, and one becomes many."""
+    given: Any = (layers,) if isinstance(layers, Layer | Cell | Bi) else layers
+    if not isinstance(given, Iterable) or isinstance(given, str | Mapping | jax.Array):
+        advice = " The layers come first." if isinstance(layers, jax.Array) else ""
+        raise TypeError(
+            "layers must be a tuple of birnn_jax.Layer, such as (Layer(LSTM),) * 2, got "
+            f"{describe(layers)}.{advice}"
+        )
+    return tuple(layer if isinstance(layer, Layer) else Layer(layer) for layer in given)
+
+
+def _is_learned(initial_carry: Any) -> bool:
+    check_choice("initial_carry", initial_carry, ("cell", "learned"))
+    return initial_carry == "learned"
+
+
+def _changed_settings(layer: Layer) -> dict[str, Any]:
+    """The settings that are not as they are by default."""
+    values = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    defaults = {field.name: field.default for field in dataclasses.fields(layer)}
+    return {
+        name: value for name, value in values.items() if name != "cell" and value != defaults[name]
+    }
 
 
 class NormParams(NamedTuple):
@@ -132,7 +184,5 @@ class LayerParams(NamedTuple):
 
 def find_extras(layer: Layer) -> dict[str, Any]:
     """What a layer has around its recurrence: the settings that are not as they are by default."""
-    defaults = {field.name: field.default for field in dataclasses.fields(layer)}
-    names = ("subsample", "subsample_mode", "norm", "projection", "connection", "initial_carry")
-    settings = {name: getattr(layer, name) for name in names}
-    return {name: value for name, value in settings.items() if value != defaults[name]}
+    names = ("subsample", "subsample_mode", "norm", "projection", "connection", "learned_carry")
+    return {name: value for name, value in _changed_settings(layer).items() if name in names}

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from .._core.affine import affine, init_affine
-from .._core.dtypes import as_output, widen
+from .._core.describe import describe
+from .._core.dtypes import as_compute_dtype, as_output, widen
 from .._core.masks import Lengths, clear_padding
-from .._core.types import Bi, Carry, Cell, Params
-from .._recurrence.bidirectional import bidirectional, init_bidirectional
-from .._recurrence.directions import as_compute_dtype
+from .._core.types import Bi, Carry, Params
+from .._recurrence.bidirectional import bidirectional, init_bidirectional, init_direction
 from .._recurrence.scan_cell import scan_cell
 from ..cells._layer_norm import normalise
 from .layer import EPSILON, Layer, LayerParams, NormParams
@@ -27,7 +27,7 @@ def init_layer(
         key_rnn, key_projection, key_highway = jax.random.split(key, 3)
     params = LayerParams(_init_rnn(layer, key_rnn, input_size, hidden_size))
     size = _recurrence_size(layer, params.rnn, input_size)
-    if layer.initial_carry == "learned":
+    if layer.learned_carry:
         params = params._replace(initial=_init_carry(layer, params.rnn))
     if layer.projection is not None:
         projection = init_affine(key_projection, size, layer.projection)
@@ -83,12 +83,11 @@ def run_around(
 def _init_rnn(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any) -> Params:
     if layer.direction == "both":
         return init_bidirectional(layer.cell, key, input_size=input_size, hidden_size=hidden_size)
-    assert isinstance(layer.cell, Cell)
-    return layer.cell.init(key, input_size, hidden_size)
+    return init_direction(layer.cells.fwd, key, input_size, hidden_size)
 
 
 def _init_carry(layer: Layer, rnn: Params) -> Carry:
-    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    cells = layer.cells
     if layer.direction == "both":
         carry = Bi(cells.fwd.initial_carry(rnn.fwd), cells.bwd.initial_carry(rnn.bwd))
     else:
@@ -120,8 +119,9 @@ def _run_rnn(
     kwargs |= {"residuals": layer.residuals, "backend": layer.backend}
     if layer.direction == "both":
         return bidirectional(layer.cell, params, xs, lengths, merge=layer.merge, **kwargs)
-    assert isinstance(layer.cell, Cell)
-    return scan_cell(layer.cell, params, xs, lengths, reverse=layer.direction == "bwd", **kwargs)
+    return scan_cell(
+        layer.cells.fwd, params, xs, lengths, reverse=layer.direction == "bwd", **kwargs
+    )
 
 
 def _recurrence_size(layer: Layer, rnn: Params, input_size: int) -> int:
@@ -158,12 +158,15 @@ def _check_sizes(layer: Layer, input_size: int, output_size: int) -> None:
 def check_layer(layer: Layer, params: LayerParams) -> None:
     """Refuses parameters of another layer."""
     if not isinstance(params, LayerParams):
-        raise ValueError(f"params must hold a LayerParams for each layer, got {type(params)}.")
+        raise ValueError(
+            "params must hold a LayerParams for each layer, as init_stack makes them, got "
+            f"{describe(params)}."
+        )
     parts = {
         "norm": layer.norm != "none",
         "projection": layer.projection is not None,
         "highway": layer.connection == "highway",
-        "initial": layer.initial_carry == "learned",
+        "initial": layer.learned_carry,
     }
     for name, is_needed in parts.items():
         if (getattr(params, name) is not None) != is_needed:

@@ -1,11 +1,14 @@
 """Layers on top of one another."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_rate
+from .._core.cell_checks import advise
+from .._core.checks import as_size, as_xs, check_key, check_rate
+from .._core.describe import describe
 from .._core.keys import row_keys
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
@@ -13,22 +16,21 @@ from .._core.types import Bi, Carry
 from ..cells._noise import draws_noise
 from .dropout import dropout as apply_dropout
 from .dropout import locked_dropout as apply_locked_dropout
-from .layer import Layer, LayerParams
+from .layer import Layer, LayerParams, Layers, as_layers
 from .run import init_layer, run_layer
 from .subsampling import subsample, subsampled_lengths, subsampled_size
 
 
 def init_stack(
-    layers: Sequence[Layer],
+    layers: Layers,
     key: jax.Array,
-    *,
     input_size: int,
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
 ) -> tuple[LayerParams, ...]:
     """Makes the parameters of every layer; each layer reads the outputs of the one below.
 
     Args:
-      layers: from the bottom to the top.
+      layers: from the bottom to the top; a `Cell` stands for a `Layer` of it.
       key: consumed.
       input_size: features D of each step of the input.
       hidden_size: hidden units H of each direction, one for all layers or one a layer.
@@ -40,6 +42,7 @@ def init_stack(
     Raises:
       ValueError: if there are no layers, not as many sizes as layers, or a connection between
         inputs and outputs of different sizes.
+      TypeError: if `layers` are none, a size is no integer, or `key` no random key.
 
     Example:
       >>> layers = (Layer(LSTM), Layer(GRU, direction="fwd"))
@@ -47,12 +50,12 @@ def init_stack(
       >>> params[1].rnn.w_x.shape
       (8, 15)
     """
+    layers = as_layers(layers)
     if not layers:
         raise ValueError("A stack needs at least one layer, got none.")
-    one_for_all = isinstance(hidden_size, int | Bi)
-    sizes = [hidden_size] * len(layers) if one_for_all else list(hidden_size)
-    if len(sizes) != len(layers):
-        raise ValueError(f"hidden_size has {len(sizes)} sizes for {len(layers)} layers.")
+    check_key(key)
+    input_size = as_size("input_size", input_size)
+    sizes = _size_of_each(layers, hidden_size)
     params: list[LayerParams] = []
     for layer, layer_key, size in zip(
         layers, jax.random.split(key, len(layers)), sizes, strict=True
@@ -65,7 +68,7 @@ def init_stack(
 
 @over_rows("xs")
 def stack(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
@@ -80,7 +83,8 @@ def stack(
     Every layer keeps the contract of `bidirectional` for padding, lengths and carries.
 
     Args:
-      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      layers: as given to `init_stack`. They hold no arrays: `jax.jit` takes them as they are, or
+        as a static argument if they are in a tuple.
       params: from `init_stack`.
       xs: `[B, T, D]`.
       lengths: `[B]` integers; None means that all T steps are valid.
@@ -108,8 +112,15 @@ def stack(
       >>> len(carries), ys.shape
       (2, (2, 5, 8))
     """
+    layers = as_layers(layers)
+    xs = as_xs(xs)
     check_rate("dropout", dropout)
     check_rate("locked_dropout", locked_dropout)
+    if not isinstance(params, Sequence) or hasattr(params, "_fields"):
+        raise ValueError(
+            "params must hold a LayerParams for each layer, as init_stack makes them, got "
+            f"{describe(params)}.{advise(params)}"
+        )
     carries = [None] * len(layers) if initial_carry is None else list(initial_carry)
     if not len(layers) == len(params) == len(carries):
         raise ValueError(
@@ -129,7 +140,7 @@ def stack(
     return tuple(carries), xs
 
 
-def stack_lengths(layers: Sequence[Layer], lengths: Lengths) -> Lengths:
+def stack_lengths(layers: Layers, lengths: Lengths) -> Lengths:
     """The lengths of the outputs of `stack`: a layer with `subsample=k` makes n steps ceil(n / k).
 
     Losses and readouts above such a stack, and CTC, take these.
@@ -152,22 +163,39 @@ def stack_lengths(layers: Sequence[Layer], lengths: Lengths) -> Lengths:
       >>> stack_lengths(pyramid, jnp.array([9, 8, 0])).tolist()
       [3, 2, 0]
     """
-    for layer in layers:
+    for layer in as_layers(layers):
         lengths = subsampled_lengths(lengths, layer.subsample)
     return lengths
 
 
-def uses_key(layers: Sequence[Layer], *rates: float) -> bool:
+def uses_key(layers: Layers, *rates: float) -> bool:
     """True if `stack` would draw from a key."""
-    return any(rates) or any(draws_noise(layer.cell) for layer in layers)
+    return any(rates) or any(draws_noise(layer.cell) for layer in as_layers(layers))
 
 
 def stack_shapes(
-    layers: Sequence[Layer], rnn: tuple[LayerParams, ...], input_size: int
+    layers: Layers, rnn: tuple[LayerParams, ...], input_size: int
 ) -> tuple[tuple[Carry, ...], jax.ShapeDtypeStruct]:
     """Shapes of the carries and the outputs of `stack`, for one row of one step."""
     xs = jax.ShapeDtypeStruct((1, 1, input_size), jnp.float32)
     return jax.eval_shape(lambda rnn, xs: stack(layers, rnn, xs), rnn, xs)
+
+
+def _size_of_each(layers: Sequence[Layer], hidden_size: Any) -> list[Any]:
+    """The sizes of each layer: of a list, a tuple or an array one each, else one for all."""
+    if isinstance(hidden_size, Bi) or not _has_axis(hidden_size):
+        return [hidden_size] * len(layers)
+    sizes = list(hidden_size)
+    if len(sizes) != len(layers):
+        raise ValueError(
+            f"hidden_size has {len(sizes)} sizes for {len(layers)} layers: give one for all, or "
+            "one for each."
+        )
+    return sizes
+
+
+def _has_axis(value: Any) -> bool:
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:

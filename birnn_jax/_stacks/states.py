@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.types import Bi, Carry
-from .layer import Layer
+from .layer import Layers, as_layers
 
 
 def stack_states(carries: Sequence[Carry]) -> Carry:
@@ -25,12 +25,15 @@ def stack_states(carries: Sequence[Carry]) -> Carry:
       ValueError: if cells or sizes differ between layers or directions.
 
     Example:
+      >>> from birnn_jax.stacks import stack_states
       >>> layers = (Layer(LSTM),) * 2
       >>> params = init_stack(layers, jax.random.key(0), input_size=3, hidden_size=4)
       >>> carries, _ = stack(layers, params, jax.random.normal(jax.random.key(1), [2, 5, 3]))
       >>> stack_states(carries).h.shape
       (4, 2, 4)
     """
+    if not carries:
+        raise ValueError("stack_states needs the carries of at least one layer, got none.")
     flat = [one for carry in carries for one in (carry if isinstance(carry, Bi) else [carry])]
     shapes = [jax.tree.map(jnp.shape, one) for one in flat]
     if any(shape != shapes[0] for shape in shapes):
@@ -41,7 +44,7 @@ def stack_states(carries: Sequence[Carry]) -> Carry:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *flat)
 
 
-def unstack_states(layers: Sequence[Layer], states: Carry) -> tuple[Carry, ...]:
+def unstack_states(layers: Layers, states: Carry) -> tuple[Carry, ...]:
     """The inverse of `stack_states`: the initial carries for `stack`.
 
     Args:
@@ -55,12 +58,14 @@ def unstack_states(layers: Sequence[Layer], states: Carry) -> tuple[Carry, ...]:
       ValueError: if the leading axis does not fit the layers.
 
     Example:
+      >>> from birnn_jax.cells import GRUCarry
+      >>> from birnn_jax.stacks import unstack_states
       >>> layers = (Layer(GRU),) * 2
       >>> carries = unstack_states(layers, GRUCarry(h=jnp.arange(24.0).reshape(4, 2, 3)))
       >>> carries[1].bwd.h[0].tolist()
       [18.0, 19.0, 20.0]
     """
-    counts = [2 if layer.direction == "both" else 1 for layer in layers]
+    counts = [2 if layer.direction == "both" else 1 for layer in as_layers(layers)]
     sizes = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(states)}
     if sizes != {sum(counts)}:
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_lengths, check_xs
+from .._core.checks import as_lengths, as_xs
 from .._core.masks import Lengths, Mask, Segments, clear_padding, valid_steps
 
 SubsampleMode = Literal["concat", "first"]
@@ -20,7 +20,7 @@ def subsample(
     The valid steps of a `Mask` are moved together first, so that a row still equals the same row
     with the others cut out. Zeros complete the last group of a row.
     """
-    check_xs(xs)
+    xs = as_xs(xs)
     if every == 1:
         return xs, lengths
     shorter = subsampled_lengths(lengths, every)

@@ -186,6 +186,7 @@ def repeat_step(
       batches of N steps, stacked to `[N, ...]`; so come the metrics. The state given is donated.
 
     Example:
+      >>> from birnn_jax.training import repeat_step
       >>> def train_step(state, batch, key):
       ...     return state + batch, {"state": state}
       >>> state, metrics = repeat_step(train_step)(jnp.array(1), jnp.array([2, 3]), None)
@@ -239,6 +240,7 @@ def require_finite(metrics: Metrics, step: int) -> None:
       FloatingPointError: naming the step and the values.
 
     Example:
+      >>> from birnn_jax.training import require_finite
       >>> totals = {"loss": Total(jnp.array(jnp.nan), jnp.array(1.0)), "grad_norm": jnp.array(1.0)}
       >>> require_finite(totals, 7)
       Traceback (most recent call last):

@@ -1,16 +1,16 @@
 """The Elman cell: one hidden state, one nonlinearity."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from .._core.describe import describe, name_function
 from .._core.dtypes import as_output, product, sum_dtype, widen
 from .._core.types import Cell
-from ._gated import GatedStep
-from ._init import Bias, Initializer, init_gate_bias, init_weights
+from ._gated import ActivationGates, GatedStep
+from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 
 
 class ElmanParams(NamedTuple):
@@ -55,6 +55,11 @@ def elman(activation: Callable[[jax.Array], jax.Array]) -> Cell:
       Le, Jaitly and Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear
       Units, 2015.
     """
+    if not callable(activation):
+        raise TypeError(
+            "activation must be a function, such as jax.nn.relu or jnp.tanh, got "
+            f"{describe(activation)}."
+        )
     return Cell(_init, _initial_carry, GatedStep(_GatesFn(activation), elman_update))
 
 
@@ -65,15 +70,18 @@ def elman_update(
     return ElmanCarry(gates.h), as_output(gates.h, params)
 
 
-@dataclasses.dataclass(frozen=True)
-class _GatesFn:
-    activation: Callable[[jax.Array], jax.Array]
-
+class _GatesFn(ActivationGates):
     def __call__(self, params: ElmanParams, carry: ElmanCarry, x: jax.Array) -> ElmanGates:
         a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
         return ElmanGates(self.activation(a))
 
+    def describe_cell(self, cell: Cell) -> str | None:
+        """The function that makes the cell, with its activation."""
+        made = elman(self.activation)
+        return f"elman({name_function(self.activation)})" if cell == made else None
 
+
+@checked_init
 def _init(
     key: jax.Array,
     input_size: int,

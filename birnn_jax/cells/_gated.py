@@ -1,11 +1,14 @@
 """A step in two halves: the gates, then what they do to the state."""
 
 import dataclasses
+import importlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
 
-from .._core.types import Carry, Params
+from .._core.describe import name_function
+from .._core.types import Carry, Cell, CellPart, Params
 
 
 class GatesFn(Protocol):
@@ -38,3 +41,37 @@ class GatedStep:
     def __call__(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
         """One step: `update` with the gates of `x`."""
         return self.update(params, carry, self.gates(params, carry, x))
+
+    def describe_cell(self, cell: Cell) -> str | None:
+        """What the gates say, if they know how the cell was made."""
+        return self.gates.describe_cell(cell) if isinstance(self.gates, CellPart) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class ActivationGates:
+    """A `GatesFn` with a nonlinearity to choose; pickled with the name of the nonlinearity.
+
+    The functions of `jax.nn` and `jax.numpy` are objects that cannot be pickled themselves.
+    """
+
+    activation: Callable[[jax.Array], jax.Array]
+
+    def __reduce__(self) -> Any:
+        return _with_activation, (type(self), _import_path(self.activation) or self.activation)
+
+
+_MODULES = {"jnp": "jax.numpy", "jax.nn": "jax.nn", "jax.lax": "jax.lax"}
+
+
+def _import_path(function: Any) -> str | None:
+    module, _, name = name_function(function).rpartition(".")
+    return f"{_MODULES[module]}.{name}" if module in _MODULES else None
+
+
+def _with_activation(
+    gates: type[ActivationGates], activation: str | Callable[[jax.Array], jax.Array]
+) -> ActivationGates:
+    if not isinstance(activation, str):
+        return gates(activation)
+    module, _, name = activation.rpartition(".")
+    return gates(getattr(importlib.import_module(module), name))

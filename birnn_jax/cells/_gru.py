@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, sum_dtype, widen
 from .._core.types import Cell, Params
 from ._gated import GatedStep
-from ._init import Bias, Initializer, init_bias, init_gate_bias, init_weights
+from ._init import Bias, Initializer, checked_init, init_bias, init_gate_bias, init_weights
 
 
 class GRUParams(NamedTuple):
@@ -49,6 +49,7 @@ def gru_update(params: Params, carry: GRUCarry, gates: GRUGates) -> tuple[GRUCar
     return GRUCarry(h), as_output(h, params)
 
 
+@checked_init
 def _gru_init(
     key: jax.Array,
     input_size: int,

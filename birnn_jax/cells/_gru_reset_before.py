@@ -9,7 +9,7 @@ from .._core.dtypes import product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
-from ._init import Bias, Initializer, init_gate_bias, init_weights
+from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 
 
 class GRUResetBeforeParams(NamedTuple):
@@ -20,6 +20,7 @@ class GRUResetBeforeParams(NamedTuple):
     b: jax.Array  # [3H]
 
 
+@checked_init
 def _init(
     key: jax.Array,
     input_size: int,

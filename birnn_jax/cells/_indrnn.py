@@ -1,17 +1,18 @@
 """IndRNN: every unit remembers only itself."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_size
+from .._core.describe import describe, name_function
 from .._core.dtypes import product, widen
 from .._core.types import Cell
 from ._elman import ElmanCarry, ElmanGates, elman_update
-from ._gated import GatedStep
-from ._init import Initializer, init_weights
+from ._gated import ActivationGates, GatedStep
+from ._init import Initializer, checked_init, init_weights
 
 
 class IndRNNParams(NamedTuple):
@@ -33,18 +34,26 @@ def indrnn(activation: Callable[[jax.Array], jax.Array]) -> Cell:
       >>> indrnn(jax.nn.relu) == INDRNN, indrnn(jnp.tanh) == INDRNN
       (True, False)
     """
+    if not callable(activation):
+        raise TypeError(
+            "activation must be a function, such as jax.nn.relu or jnp.tanh, got "
+            f"{describe(activation)}."
+        )
     return Cell(_init, _initial_carry, GatedStep(_GatesFn(activation), elman_update))
 
 
-@dataclasses.dataclass(frozen=True)
-class _GatesFn:
-    activation: Callable[[jax.Array], jax.Array]
-
+class _GatesFn(ActivationGates):
     def __call__(self, params: IndRNNParams, carry: ElmanCarry, x: jax.Array) -> ElmanGates:
         a = product(x, params.w_x) + carry.h * widen(params.w_h) + widen(params.b)
         return ElmanGates(self.activation(a))
 
+    def describe_cell(self, cell: Cell) -> str | None:
+        """The function that makes the cell, with its activation."""
+        made = indrnn(self.activation)
+        return f"indrnn({name_function(self.activation)})" if cell == made else None
 
+
+@checked_init
 def _init(
     key: jax.Array,
     input_size: int,
@@ -53,8 +62,8 @@ def _init(
     w_x: Initializer = "glorot_uniform",
     time_span: int | None = None,
 ) -> IndRNNParams:
-    if time_span is not None and time_span < 1:
-        raise ValueError(f"time_span must be at least 1 step, got {time_span}.")
+    if time_span is not None:
+        as_size("time_span", time_span)
     key_x, key_h = jax.random.split(key)
     bound = 1.0 if time_span is None else 2 ** (1 / time_span)
     return IndRNNParams(

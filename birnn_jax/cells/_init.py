@@ -1,13 +1,15 @@
 """Initialisers shared by the cells, applied to each gate on its own."""
 
+import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from .._core.checks import check_choice
+from .._core.checks import as_size, check_choice, check_key, check_number
+from .._core.types import Params
 
 Initializer = str | Callable[[jax.Array, tuple[int, int]], jax.Array]
 """A name in `INITIALIZERS`, or a function of a key and the shape of one gate's block."""
@@ -22,6 +24,18 @@ INITIALIZERS = {
     "orthogonal": initializers.orthogonal(),
     "identity": lambda key, shape: jnp.eye(*shape),
 }
+
+
+def checked_init(init: Callable[..., Params]) -> Callable[..., Params]:
+    """The init of a built-in cell, which may be called by itself, with its arguments checked."""
+
+    @functools.wraps(init)
+    def init_checked(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> Params:
+        check_key(key)
+        sizes = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
+        return init(key, *sizes, **options)
+
+    return init_checked
 
 
 def init_weights(
@@ -71,6 +85,9 @@ def init_gate_bias(
             "b, forget_bias and time_span all set the bias of the gates: choose one of them, got "
             f"b={b!r}, forget_bias={forget_bias} and time_span={time_span}."
         )
+    for name, number in (("forget_bias", forget_bias), ("time_span", time_span)):
+        if number is not None:
+            check_number(name, number)
     if b != "zeros":
         one, other = jax.random.split(key)
         return init_bias(one, len(gates), hidden_size, b) + init_bias(

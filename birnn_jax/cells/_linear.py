@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
+from .._core.checks import check_cell
 from .._core.dtypes import as_output
 from .._core.types import Cell, Params
 
@@ -55,6 +56,10 @@ class LinearStep:
 class ParallelStep(LinearStep):
     """A `LinearStep` that `scan_cell` evaluates over all of time at once."""
 
+    def describe_cell(self, cell: Cell) -> str:
+        """`parallel` of the cell that goes step by step."""
+        return f"parallel({cell._replace(step=LinearStep(self.coefficients))!r})"
+
 
 def parallel(cell: Cell) -> Cell:
     """The same cell, but scanned in parallel over time: O(log T) rounds instead of T steps.
@@ -79,9 +84,10 @@ def parallel(cell: Cell) -> Cell:
     References:
       Blelloch, Prefix Sums and Their Applications, 1990.
     """
+    check_cell(cell)
     if not isinstance(cell.step, LinearStep):
         raise ValueError(
             "parallel needs a cell that is linear in its state, whose step is a LinearStep, such "
-            f"as MINGRU; got the step {cell.step}."
+            f"as MINGRU; got {cell!r}."
         )
     return cell._replace(step=ParallelStep(cell.step.coefficients))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, sum_dtype, widen
 from .._core.types import Cell, Params
 from ._gated import GatedStep
-from ._init import Bias, Initializer, init_gate_bias, init_weights
+from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 
 
 class LSTMParams(NamedTuple):
@@ -37,6 +37,7 @@ class LSTMGates(NamedTuple):
     o: jax.Array  # [H]
 
 
+@checked_init
 def lstm_init(
     key: jax.Array,
     input_size: int,

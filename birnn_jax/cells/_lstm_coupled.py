@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
-from ._init import Bias, Initializer, init_gate_bias, init_weights
+from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 from ._lstm import LSTMCarry, LSTMGates, lstm_initial_carry, lstm_update
 
 
@@ -20,6 +20,7 @@ class CoupledLSTMParams(NamedTuple):
     b: jax.Array  # [3H]
 
 
+@checked_init
 def _init(
     key: jax.Array,
     input_size: int,

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, sum_dtype
 from .._core.types import Cell
 from ._gated import GatedStep
-from ._init import Bias, Initializer, init_gate_bias, init_weights
+from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 from ._lstm import LSTMCarry, LSTMGates, lstm_gates, lstm_update
 
 
@@ -29,6 +29,7 @@ class ProjectedLSTMParams(NamedTuple):
     w_p: jax.Array  # [H, P]
 
 
+@checked_init
 def _init(
     key: jax.Array,
     input_size: int,

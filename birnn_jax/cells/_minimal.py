@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.types import Cell
-from ._init import Initializer, init_weights
+from ._init import Initializer, checked_init, init_weights
 from ._linear import GatedCoefficients, LinearCarry, LinearStep
 
 
@@ -40,6 +40,7 @@ class MinLSTMGates(NamedTuple):
     n: jax.Array  # [H]
 
 
+@checked_init
 def _mingru_init(
     key: jax.Array, input_size: int, hidden_size: int, *, w_x: Initializer = "glorot_uniform"
 ) -> MinGRUParams:
@@ -60,6 +61,7 @@ def _mingru_coefficients(gates: MinGRUGates) -> tuple[jax.Array, jax.Array]:
     return 1 - gates.z, gates.z * gates.n
 
 
+@checked_init
 def _minlstm_init(
     key: jax.Array, input_size: int, hidden_size: int, *, w_x: Initializer = "glorot_uniform"
 ) -> MinLSTMParams:

@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_rate
+from .._core.checks import check_cell, check_rate
+from .._core.describe import describe
 from .._core.keys import IMPL
 from .._core.types import Bi, Carry, Cell, Params, StepFn
 from ._gated import GatedStep
@@ -57,7 +58,7 @@ class NoisyStep:
         if (self.recurrent or self.candidate) and not isinstance(self.step, GatedStep):
             raise ValueError(
                 "recurrent_dropout and candidate_dropout reach inside the step: they need a cell "
-                f"whose step is a GatedStep, got {self.step}."
+                f"whose step is a GatedStep, got {describe(self.step)}."
             )
 
     def __call__(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
@@ -68,6 +69,18 @@ class NoisyStep:
         key_row, key_step = (jax.random.fold_in(carry.key, number) for number in (0, visited))
         new, y = self._advance(params, carry.carry, x, key_row=key_row, key_step=key_step)
         return dataclasses.replace(carry, carry=new, visited=visited), y
+
+    def describe_cell(self, cell: Cell) -> str:
+        """The functions that made the cell noisy, around the cell without noise."""
+        text = repr(cell._replace(step=self.step))
+        if self.recurrent:
+            text = f"recurrent_dropout({text}, {self.recurrent!r})"
+        if self.candidate:
+            text = f"candidate_dropout({text}, {self.candidate!r})"
+        rates = f"h={self.zoneout_h!r}" + (f", c={self.zoneout_c!r}" if self.zoneout_c else "")
+        if self.zoneout_h or self.zoneout_c or not (self.recurrent or self.candidate):
+            text = f"zoneout({text}, {rates})"
+        return text
 
     def _advance(
         self,
@@ -202,6 +215,7 @@ def remove_noise(carry: Carry) -> Carry:
 
 
 def _with_noise(cell: Cell, **rates: float) -> Cell:
+    check_cell(cell)
     step = cell.step if isinstance(cell.step, NoisyStep) else NoisyStep(cell.step)
     return cell._replace(step=dataclasses.replace(step, **rates))
 

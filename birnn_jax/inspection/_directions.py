@@ -16,8 +16,8 @@ def map_directions(
     Each of `extras` is a `Bi` where the layer has two directions, or None for all of them.
     """
     if layer.direction != "both":
-        return function(layer.cell, params.rnn, layer.direction == "bwd", *extras)
-    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+        return function(layer.cells.fwd, params.rnn, layer.direction == "bwd", *extras)
+    cells = layer.cells
     pairs = [Bi(None, None) if extra is None else extra for extra in extras]
     return Bi(
         fwd=function(cells.fwd, params.rnn.fwd, False, *(pair.fwd for pair in pairs)),

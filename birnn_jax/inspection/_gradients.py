@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, vary
 from .._core.types import Carry, Cell, Params
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers, as_layers
 from .._stacks.stack import stack
 from ._directions import map_directions, merge_directions, one_each, unzip
 from ._pushes import no_pushes, run_pushed
@@ -18,7 +18,7 @@ from ._pushes import no_pushes, run_pushed
 
 @over_rows("xs")
 def gradient_norms(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
@@ -61,6 +61,7 @@ def gradient_norms(
     References:
       Pascanu, Mikolov and Bengio, On the Difficulty of Training Recurrent Neural Networks, 2013.
     """
+    layers = as_layers(layers)
     initial = one_each(layers, initial_carry)
     shapes, _ = jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial))
 
@@ -79,7 +80,7 @@ def gradient_norms(
 
 @over_rows("xs")
 def jacobian_norms(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
@@ -120,6 +121,7 @@ def jacobian_norms(
       Bengio, Simard and Frasconi, Learning Long-Term Dependencies with Gradient Descent is
       Difficult, 1994; Pascanu, Mikolov and Bengio, 2013.
     """
+    layers = as_layers(layers)
     initial = one_each(layers, initial_carry)
     shapes, _ = jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial))
     pushes, norms = no_pushes(shapes, xs.shape[1], (params, xs, lengths, initial)), []

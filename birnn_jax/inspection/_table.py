@@ -7,16 +7,11 @@ from typing import Any
 
 import jax
 
-from .. import cells
-from .._core.types import Cell
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.stack import stack
-from ..cells._linear import LinearStep, ParallelStep
-from ..cells._noise import NoisyStep
 from ._directions import map_directions
 
 _HEADER = ("layer", "cell", "direction", "shapes", "parameters", "output")
-_RATES = ("zoneout_h", "zoneout_c", "recurrent", "candidate")
 
 
 def count_params(params: Any) -> int:
@@ -33,7 +28,7 @@ def count_params(params: Any) -> int:
     return sum(math.prod(jax.numpy.shape(leaf)) for leaf in jax.tree.leaves(params))
 
 
-def tabulate(layers: Sequence[Layer], params: Any, xs: Any) -> str:
+def tabulate(layers: Layers, params: Any, xs: Any) -> str:
     """A table of a stack, tagger or classifier: cells, shapes, numbers of parameters, outputs.
 
     Args:
@@ -63,6 +58,7 @@ def tabulate(layers: Sequence[Layer], params: Any, xs: Any) -> str:
       b                       [5]                                                     5
       total                                                                         441
     """
+    layers = as_layers(layers)
     stacked = getattr(params, "rnn", params)
     jax.eval_shape(lambda xs: stack(layers, stacked, xs), xs)  # refuses what does not fit
     rows: list[tuple[str, ...]] = [_HEADER]
@@ -79,30 +75,11 @@ def tabulate(layers: Sequence[Layer], params: Any, xs: Any) -> str:
     return _align(rows)
 
 
-def name_cell(cell: Cell) -> str:
-    """The name of a built-in cell, with what has been added to it; else that of its step."""
-    return _name_step(cell.step)
-
-
-def _name_step(step: Any) -> str:
-    if isinstance(step, NoisyStep):
-        rates = {name: getattr(step, name) for name in _RATES}
-        return ", ".join(
-            [_name_step(step.step), *(f"{name} {rate}" for name, rate in rates.items() if rate)]
-        )
-    if isinstance(step, ParallelStep):
-        return f"parallel {_name_step(LinearStep(step.coefficients))}"
-    for name, value in vars(cells).items():
-        if isinstance(value, Cell) and value.step == step:
-            return name
-    return getattr(step, "__name__", type(step).__name__)
-
-
 def _layer_rows(
     index: str, layer: Layer, params: LayerParams, output: str
 ) -> list[tuple[str, ...]]:
     def row(cell, params, reverse):
-        return _row(index, name_cell(cell), "bwd" if reverse else "fwd", params, output)
+        return _row(index, repr(cell), "bwd" if reverse else "fwd", params, output)
 
     rows = map_directions(row, layer, params)
     if layer.direction != "both":

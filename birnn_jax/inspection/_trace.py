@@ -11,7 +11,7 @@ from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.reference import advance
 from .._recurrence.scan_cell import scan_cell
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers, as_layers
 from .._stacks.stack import stack
 from ._directions import map_directions, merge_directions, one_each
 from ._gates import find_gates
@@ -33,7 +33,7 @@ class Trace(NamedTuple):
 
 @over_rows("xs")
 def trace(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: Lengths = None,
@@ -71,6 +71,7 @@ def trace(
     References:
       Karpathy, Johnson and Fei-Fei, Visualizing and Understanding Recurrent Networks, 2015.
     """
+    layers = as_layers(layers)
     # Shapes only: refuses what `stack` would refuse.
     jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial_carry))
     traces = []

@@ -166,7 +166,7 @@ def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
     if layer.direction != "both":
         assert isinstance(layer.cell, Cell)
         return [(layer.cell, rnn)]
-    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    cells = layer.cells
     return [(cells.fwd, rnn.fwd), (cells.bwd, rnn.bwd)]
 
 
@@ -205,7 +205,7 @@ def import_states(
         raise ValueError(f"states must be one for each layer, got {len(states)} for {len(layers)}.")
     carries = []
     for layer, state in zip(layers, states, strict=True):
-        cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
+        cells = layer.cells
         if layer.direction == "both":
             fwd, bwd = state
             carries.append(Bi(make_carry(cells[0], *split(fwd)), make_carry(cells[1], *split(bwd))))

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_lengths, check_carry, check_xs
-from .._core.dtypes import at_least
+from .._core.cell_checks import as_carry
+from .._core.checks import as_lengths, as_xs
 from .._core.meshes import over_rows, scan
 from .._core.types import Bi, Carry
 from .._recurrence.bidirectional import MERGES
 from .._recurrence.scan_cell import scan_cell
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.run import check_layer, fill_carry, run_around
 from ._steps import initial_carry as make_initial_carry
 from ._steps import refuse_subsampling
@@ -23,7 +23,7 @@ Run = Callable[[Carry | None, jax.Array, jax.Array], tuple[Carry, jax.Array]]
 
 @over_rows("xs")
 def latency_controlled(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     xs: jax.Array,
     lengths: jax.Array | None = None,
@@ -47,7 +47,7 @@ def latency_controlled(
     numbers: windows of all chunks are computed side by side, except for the forward states.
 
     Args:
-      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      layers: as given to `init_stack`; under `jax.jit` as in `stack`.
       params: from `init_stack`.
       xs: `[B, T, D]`; what stands in padding is never used.
       lengths: `[B]` integers, valid steps per row, 0 to T; None means all T.
@@ -77,7 +77,7 @@ def latency_controlled(
       Zhang et al., Highway Long Short-Term Memory RNNs for Distant Speech Recognition, 2016
       (latency-controlled bidirectional LSTM).
     """
-    check_xs(xs)
+    xs = as_xs(xs)
     if chunk_size < 1 or lookahead < 0:
         raise ValueError(
             f"chunk_size must be at least 1 and lookahead at least 0, got {chunk_size} and "
@@ -100,7 +100,7 @@ def latency_controlled(
 
 @over_rows("xs")
 def latency_controlled_step(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     carry: Sequence[Carry | None],
     xs: jax.Array,
@@ -114,7 +114,7 @@ def latency_controlled_step(
     compiled once for each size of window: near the end pad it, and say so with `lengths`.
 
     Args:
-      layers: as given to `init_stack`; static under `jax.jit`, as a tuple.
+      layers: as given to `init_stack`; under `jax.jit` as in `stack`.
       params: from `init_stack`.
       carry: from `initial_carry`, or the chunk before.
       xs: `[B, N + R, D]`, the chunk and its lookahead.
@@ -143,7 +143,7 @@ def latency_controlled_step(
       >>> ys.shape
       (2, 20, 8)
     """
-    check_xs(xs)
+    xs = as_xs(xs)
     if not 1 <= chunk_size <= xs.shape[1]:
         raise ValueError(
             f"chunk_size must be from 1 to the {xs.shape[1]} steps of the window, got {chunk_size}."
@@ -163,7 +163,7 @@ def _as_lengths(lengths: Any, xs: jax.Array) -> jax.Array:
 
 
 def _run_windows(
-    layers: Sequence[Layer],
+    layers: Layers,
     params: Sequence[LayerParams],
     carries: Sequence[Carry | None] | None,
     xs: jax.Array,
@@ -174,13 +174,13 @@ def _run_windows(
 
     `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
     """
+    layers = as_layers(layers)
     refuse_subsampling(layers)
     for pair in zip(layers, params, strict=True):
         check_layer(*pair)
     own = make_initial_carry(layers, params, xs.shape[1])
     carries = own if carries is None else tuple(carries)
-    check_carry(carries, expected=own)
-    starts, out = jax.tree.map(at_least, carries, own), []
+    starts, out = as_carry(carries, own), []
     for layer, layer_params, carry in zip(layers, params, starts, strict=True):
         carry, xs = _run_layer(layer, layer_params, carry, xs, lengths, chunk_size)
         out.append(carry)
@@ -213,7 +213,7 @@ def _run_directions(
     chunk_size: int,
 ) -> tuple[Carry | None, jax.Array]:
     is_pair = layer.direction == "both"
-    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    cells = layer.cells
     rnn = params.rnn if is_pair else Bi(params.rnn, params.rnn)
     learned = params.initial.bwd if is_pair and params.initial is not None else params.initial
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from .._core.dtypes import at_least
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.stack import stack
 
 
 def initial_carry(
-    layers: Sequence[Layer], params: Sequence[LayerParams], batch_size: int
+    layers: Layers, params: Sequence[LayerParams], batch_size: int
 ) -> tuple[Carry | None, ...]:
     """What stands before the first step of a stream: the forward carries of every layer.
 
@@ -37,19 +38,22 @@ def initial_carry(
     def carry_of(layer: Layer, params: LayerParams) -> Carry | None:
         if layer.direction == "bwd":
             return None
-        cell = layer.cell.fwd if isinstance(layer.cell, Bi) else layer.cell
+        cell = layer.cells.fwd
         rnn, initial = params.rnn, params.initial
         if layer.direction == "both":
             rnn, initial = rnn.fwd, None if initial is None else initial.fwd
-        start = cell.initial_carry(rnn) if initial is None else initial
+        start = cell.initial_carry(rnn)
+        if initial is not None:  # in the dtypes in which it is carried
+            start = jax.tree.map(at_least, initial, start)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)
 
-    return tuple(carry_of(*pair) for pair in zip(layers, params, strict=True))
+    pairs = zip(as_layers(layers), params, strict=True)
+    return tuple(carry_of(*pair) for pair in pairs)
 
 
 @over_rows("x")
 def step(
-    layers: Sequence[Layer], params: Sequence[LayerParams], carry: Sequence[Carry], x: jax.Array
+    layers: Layers, params: Sequence[LayerParams], carry: Sequence[Carry], x: jax.Array
 ) -> tuple[tuple[Carry, ...], jax.Array]:
     """One step of time of a stack of forward layers: `birnn_jax.stack` over a sequence of one.
 
@@ -80,6 +84,7 @@ def step(
       >>> bool(jnp.allclose(y, stack(layers, params, xs)[1][:, -1], atol=1e-6))
       True
     """
+    layers = as_layers(layers)
     if any(layer.direction != "fwd" for layer in layers):
         raise ValueError(
             'A step needs layers with direction="fwd": the backward direction begins at an end '
@@ -123,6 +128,7 @@ def carry_over(carry: Carry, initial_carry: Carry, starts: jax.Array) -> Carry:
 
     Example:
       >>> from birnn_jax import streaming
+      >>> from birnn_jax.cells import GRUCarry
       >>> last, initial = GRUCarry(h=jnp.full([2, 1], 3.0)), GRUCarry(h=jnp.zeros([2, 1]))
       >>> streaming.carry_over(last, initial, jnp.array([False, True])).h.tolist()
       [[3.0], [0.0]]

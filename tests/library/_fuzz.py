@@ -110,7 +110,7 @@ def _draw_layer(rng: np.random.Generator, size: int, visits: str, dtype: str) ->
     options["connection"] = str(rng.choice(["none", "none", "residual", "highway"]))
     options["residuals"] = str(rng.choice(["auto", "gates", "states", "chunked"]))
     options["backend"] = str(rng.choice(["auto", "auto", "xla"]))
-    options["initial_carry"] = str(rng.choice(["cell", "cell", "learned"]))
+    options["learned_carry"] = bool(rng.choice(["cell", "cell", "learned"]) == "learned")
     return Layer(cell, direction=direction, **options), hidden
 
 
@@ -142,7 +142,7 @@ def check_case(program: Program, run: Any, rng: np.random.Generator) -> None:
     xs = np.asarray(jnp.asarray(xs, program.dtype), np.float64)  # rounded as the parameters are
     padded = jnp.asarray(np.where(valid[..., None], xs, np.nan), program.dtype)
     given = [
-        None if layer.initial_carry == "learned" else carry
+        None if layer.learned_carry else carry
         for layer, carry in zip(program.layers, carries, strict=True)
     ]
     grads, (got_carries, got_ys) = run(params, padded, visits, given)
@@ -194,7 +194,7 @@ def _draw_arrays(program: Program, rng: np.random.Generator) -> Any:
     params, carries = jax.tree.map(draw, _shapes(program))
     carries = list(carries)
     for i, layer in enumerate(program.layers):
-        if layer.initial_carry == "learned":
+        if layer.learned_carry:
             carries[i] = None
     return params, carries
 
@@ -271,7 +271,7 @@ def _last(layer, first, last):
 def _loops(program, params, xs, carries):
     steps = []
     for layer in program.layers:
-        cells = layer.cell if isinstance(layer.cell, Bi) else (layer.cell,) * 2
+        cells = layer.cells
         pair = tuple(_STEPS[cell] for cell in cells)
         steps.append(pair if layer.direction == "both" else pair[0])
     one = [jax.tree.map(lambda leaf: leaf[None], carry) for carry in carries]

@@ -11,7 +11,7 @@ from tests.library._cases import (
 )
 
 MORE = (
-    Layer(GRU, norm="pre", projection=D, connection="residual", initial_carry="learned"),
+    Layer(GRU, norm="pre", projection=D, connection="residual", learned_carry=True),
     Layer(ELMAN, direction="fwd", norm="post", projection=D, connection="highway"),
 )
 

@@ -18,16 +18,14 @@ from birnn_jax import (
     GRU,
     LSTM,
     Bi,
-    ElmanParams,
-    GRUParams,
     Layer,
-    LSTMParams,
     bidirectional,
     init_bidirectional,
     init_stack,
     scan_cell,
     stack,
 )
+from birnn_jax.cells import ElmanParams, GRUParams, LSTMParams
 from tests.library import _oracles
 from tests.library._cases import (
     CLOCKED,
@@ -48,7 +46,7 @@ SIZES = [H, 4, 6]
 
 OPTIONS = (
     Layer(ELMAN, norm="pre", projection=D, connection="residual"),
-    Layer(GRU, direction="bwd", subsample=2, initial_carry="learned"),
+    Layer(GRU, direction="bwd", subsample=2, learned_carry=True),
     Layer(Bi(ELMAN, LSTM), projection=4, connection="highway", norm="post"),
 )
 OPTION_SIZES = (Bi(H, 3), 4, Bi(5, 6))

@@ -17,7 +17,6 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
-    LayerParams,
     Segments,
     backends,
     bidirectional,
@@ -37,6 +36,7 @@ from birnn_jax._recurrence.backends import (
 )
 from birnn_jax.interop.stablehlo import serialize
 from birnn_jax.kernels.cpu import library as cpu
+from birnn_jax.stacks import LayerParams
 from tests.library._cases import (
     CLOCKED,
     LENGTHS,

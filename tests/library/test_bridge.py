@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from birnn_jax import GRU, LSTM, Bi, LSTMCarry, scan_cell
-from birnn_jax.cells import PROJECTED_LSTM
+from birnn_jax import GRU, LSTM, Bi, scan_cell
+from birnn_jax.cells import PROJECTED_LSTM, LSTMCarry
 from birnn_jax.heads import bridge, init_bridge
 from tests.library._cases import (
     CLOCKED,

@@ -11,18 +11,7 @@ from flax import nnx
 
 import birnn_jax.linen
 import birnn_jax.nnx
-from birnn_jax import (
-    ELMAN,
-    GRU,
-    LSTM,
-    Bi,
-    Layer,
-    LayerParams,
-    bidirectional,
-    init_stack,
-    scan_cell,
-    stack,
-)
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, bidirectional, init_stack, scan_cell, stack
 from birnn_jax.cells import (
     GRU_RESET_BEFORE,
     INDRNN,
@@ -34,6 +23,7 @@ from birnn_jax.cells import (
     zoneout,
 )
 from birnn_jax.cells._noise import add_noise
+from birnn_jax.stacks import LayerParams
 from tests.library import _oracles
 from tests.library._cases import (
     B,

@@ -12,13 +12,13 @@ from birnn_jax import (
     LSTM,
     Cell,
     Layer,
-    LayerParams,
     drop_connect,
     init_stack,
     locked_dropout,
     stack,
     word_dropout,
 )
+from birnn_jax.stacks import LayerParams
 from tests.library._cases import (
     B,
     T,

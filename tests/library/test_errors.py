@@ -14,13 +14,10 @@ from birnn_jax import (
     LSTM,
     Bi,
     Cell,
-    ClassifierParams,
     Layer,
-    LayerParams,
     Mask,
     Segments,
     accuracy,
-    attention_pool,
     bidirectional,
     classifier,
     cross_entropy,
@@ -36,11 +33,11 @@ from birnn_jax import (
     scan_cell,
     stack,
     stack_lengths,
-    stack_states,
-    unstack_states,
 )
 from birnn_jax.cells import GRU_RESET_BEFORE, zoneout
 from birnn_jax.heads import bridge, init_bridge
+from birnn_jax.models import ClassifierParams, attention_pool
+from birnn_jax.stacks import LayerParams, stack_states, unstack_states
 from tests.library._cases import CLOCKED, LENGTHS, B, D, H, T, random_cell, random_inputs, random_xs
 
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
@@ -114,7 +111,7 @@ BAD_VALUES = {
     # Carries and parameters.
     "carry_of_another_cell": (
         lambda: scan(XS, initial_carry=random_cell(GRU, 1)[1]),
-        "initial_carry must have the structure PyTreeDef(CustomNode(namedtuple[LSTMCarry]",
+        "initial_carry must be LSTMCarry, got GRUCarry.",
     ),
     "carry_of_another_size": (
         lambda: scan(XS, initial_carry=OTHER_SIZE[0][1]),
@@ -126,19 +123,19 @@ BAD_VALUES = {
     ),
     "one_carry_for_both": (
         lambda: both(XS, initial_carry=CARRY.fwd),
-        "initial_carry must be a Bi, one for each direction, got <class",
+        "initial_carry must be a Bi, one for each direction, got LSTMCarry.",
     ),
     "an_array_for_both_carries": (
         lambda: both(XS, initial_carry=XS),
-        "initial_carry must be a Bi, one for each direction, got <class",
+        "initial_carry must be a Bi, one for each direction, got an array of shape (3, 5, 2).",
     ),
     "nothing_for_both_carries": (
         lambda: both(XS, initial_carry=()),
-        "initial_carry must be a Bi, one for each direction, got <class 'tuple'>.",
+        "initial_carry must be a Bi, one for each direction, got an empty tuple.",
     ),
     "one_params_for_both": (
         lambda: bidirectional(LSTM, PARAMS.fwd, XS),
-        "params must be a Bi, one for each direction, got <class",
+        "params must be a Bi, one for each direction, got LSTMParams.",
     ),
     "both_params_for_one": (
         lambda: scan_cell(LSTM, PARAMS, XS),
@@ -146,7 +143,7 @@ BAD_VALUES = {
     ),
     "both_params_for_one_of_your_own_cells": (
         lambda: scan_cell(CLOCKED, PARAMS, XS),
-        "params must be those of one direction, got a Bi of two",
+        "of one direction, got a Bi of two: give params.fwd or params.bwd, or run both",
     ),
     "params_of_a_gru_for_an_lstm": (
         lambda: scan_cell(LSTM, GRU_PARAMS.fwd, XS),
@@ -166,7 +163,7 @@ BAD_VALUES = {
     ),
     "params_of_one_for_a_layer_of_both": (
         lambda: stack((Layer(LSTM),), (LayerParams(PARAMS.fwd),), XS),
-        "params must be a Bi, one for each direction, got <class",
+        "params must be a Bi, one for each direction, got LSTMParams.",
     ),
     "params_that_would_do_something": (
         lambda: scan_cell(GRU_RESET_BEFORE, GRU_PARAMS.fwd, XS),
@@ -182,7 +179,7 @@ BAD_VALUES = {
     ),
     "params_without_their_class": (
         lambda: scan_cell(LSTM, PARAMS.fwd._asdict(), XS),
-        "params must be LSTMParams, which the cell's init makes, got dict.",
+        "params must be LSTMParams, which the cell's init makes, got a dict with the keys",
     ),
     "params_that_cannot_be_split": (
         lambda: scan_cell(LSTM, PARAMS.fwd._replace(b=jnp.arange(4.0 * H - 1)), XS),
@@ -277,12 +274,12 @@ BAD_VALUES = {
         "connection='residual' needs inputs and outputs of one size, got 1 and 11.",
     ),
     "learned_carry_of_integers": (
-        lambda: make_stack((Layer(COUNTER, initial_carry="learned"),), hidden_size=H),
+        lambda: make_stack((Layer(COUNTER, learned_carry=True),), hidden_size=H),
         "A learned carry must be of floats, but the cell has int32.",
     ),
     "params_of_a_recurrence_for_a_layer": (
         lambda: stack(LAYERS[:1], (PARAMS,), XS),
-        "params must hold a LayerParams for each layer, got <class 'birnn_jax._core.types.Bi'>.",
+        "params must hold a LayerParams for each layer, as init_stack makes them, got Bi.",
     ),
     "params_without_what_the_layer_has": (
         lambda: stack((Layer(LSTM, norm="pre"),), (LayerParams(PARAMS),), XS),
@@ -312,7 +309,7 @@ BAD_VALUES = {
     ),
     "too_few_sizes": (
         lambda: make_stack(LAYERS, hidden_size=[H]),
-        "hidden_size has 1 sizes for 2 layers.",
+        "hidden_size has 1 sizes for 2 layers: give one for all, or one for each.",
     ),
     "params_of_fewer_layers": (
         lambda: stack(LAYERS, (LayerParams(PARAMS),), XS),
@@ -408,7 +405,7 @@ BAD_TYPES = {
     ),
     "old_key": (
         lambda: drop(0.5, jax.random.PRNGKey(0)),
-        "key must come from jax.random.key, got an array of uint32.",
+        "key must come from jax.random.key, got an array of shape (2,). A key of the old style",
     ),
 }
 

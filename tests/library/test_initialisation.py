@@ -80,7 +80,7 @@ def test_every_option_changes_what_init_makes(cell, option):
 
 @pytest.mark.parametrize(("cell", "options"), OPTIONS.values(), ids=OPTIONS.keys())
 def test_an_unknown_option_is_refused_with_those_there_are(cell, options):
-    with pytest.raises(ValueError, match="'forget_bais' is no option of this cell's init") as error:
+    with pytest.raises(ValueError, match="Unknown option 'forget_bais' for the init of") as error:
         cell.with_init(forget_bais=1.0)
     assert sorted(str(error.value).split("it has ")[1].strip(".").split(", ")) == sorted(options)
 

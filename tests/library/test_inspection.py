@@ -5,22 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import (
-    ELMAN,
-    GRU,
-    LSTM,
-    Bi,
-    Cell,
-    ElmanCarry,
-    Layer,
-    LayerParams,
-    Segments,
-    bidirectional,
-    init_stack,
-    stack,
-)
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Cell, Layer, Segments, bidirectional, init_stack, stack
 from birnn_jax import cells as c
+from birnn_jax.cells import ElmanCarry
 from birnn_jax.inspection import gradient_norms, jacobian_norms, trace
+from birnn_jax.stacks import LayerParams
 from tests.library import _oracles
 from tests.library import _variant_oracles as variants
 from tests.library._cases import (

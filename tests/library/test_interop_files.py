@@ -50,7 +50,7 @@ def test_model_comes_back_from_its_file_with_its_layers(tmp_path):
         Layer(PROJECTED_LSTM.with_init(projection_size=2), merge="sum"),
         Layer(LSTM, direction="bwd"),
         Layer(GRU, subsample=2, projection=2 * H, connection="highway"),
-        Layer(ELMAN, norm="pre", initial_carry="learned"),
+        Layer(ELMAN, norm="pre", learned_carry=True),
     )
     save(tmp_path / "m.safetensors", params, {"layers": layers, "tags": ["NOUN", "VERB"]})
     loaded = load(tmp_path / "m.safetensors")

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, GRUCarry, Layer, LayerParams, init_stack
-from birnn_jax.cells import GRU_RESET_BEFORE, MINGRU, PROJECTED_LSTM, zoneout
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, init_stack
+from birnn_jax.cells import GRU_RESET_BEFORE, MINGRU, PROJECTED_LSTM, GRUCarry, zoneout
 from birnn_jax.interop.cudnn import from_cudnn, to_cudnn
 from birnn_jax.interop.equinox import from_equinox, to_equinox
 from birnn_jax.interop.haiku import from_haiku, to_haiku
@@ -18,6 +18,7 @@ from birnn_jax.interop.linen import from_linen, states_from_linen, to_linen
 from birnn_jax.interop.nnx import from_nnx, to_nnx
 from birnn_jax.interop.onnx import from_onnx, to_onnx
 from birnn_jax.interop.torch import from_torch, states_from_torch, to_torch
+from birnn_jax.stacks import LayerParams
 from tests.library._golden import keras_layer, load, nest, part
 
 D, H = 3, 5
@@ -256,7 +257,7 @@ EXPORTS = {
     ),
     "nnx with a learned carry": (
         to_nnx,
-        random_stack(Layer(LSTM, initial_carry="learned")),
+        random_stack(Layer(LSTM, learned_carry=True)),
         "initial_carry='learned'",
     ),
     "torch of two cells": (

@@ -59,7 +59,7 @@ def latency_controlled_oracle(layers, params, xs, lengths, carry, chunk_size, lo
 
 
 def _oracle_layer(layer, params, window, state, chunk_size):
-    cells = layer.cell if isinstance(layer.cell, Bi) else Bi(layer.cell, layer.cell)
+    cells = layer.cells
     rnn = params.rnn if layer.direction == "both" else Bi(params.rnn, params.rnn)
     inputs, window = window, _layer_oracles.before(layer, params, window)
     outputs, after = {}, state

@@ -81,7 +81,7 @@ def _steps(layers):
     def of_layer(layer):
         if layer.direction != "both":
             return STEPS[layer.cell]
-        cells = layer.cell if isinstance(layer.cell, Bi) else [layer.cell] * 2
+        cells = layer.cells
         return [STEPS[cell] for cell in cells]
 
     return [of_layer(layer) for layer in layers]
@@ -261,9 +261,7 @@ def test_mask_stays_where_it_is_without_subsampling():
 
 
 def test_segments_are_computed_as_if_alone_with_options():
-    layers = (
-        Layer(ELMAN, norm="pre", projection=D, connection="highway", initial_carry="learned"),
-    )
+    layers = (Layer(ELMAN, norm="pre", projection=D, connection="highway", learned_carry=True),)
     params, _ = random_stack(layers, H)
     segments = Segments(np.array([[4, 4, 9, 9, 9], [3, 3, 3, 0, 1], [0, 0, 0, 0, 0]]))
     _, ys = run(layers, params, random_xs(), segments)
@@ -284,9 +282,9 @@ def test_stack_lengths_count_the_groups():
 # Learned carries.
 
 LEARNED = (
-    Layer(LSTM, initial_carry="learned"),
-    Layer(Bi(ELMAN, CLOCKED), initial_carry="learned"),
-    Layer(ELMAN, direction="bwd", initial_carry="learned"),
+    Layer(LSTM, learned_carry=True),
+    Layer(Bi(ELMAN, CLOCKED), learned_carry=True),
+    Layer(ELMAN, direction="bwd", learned_carry=True),
 )
 
 
@@ -303,7 +301,7 @@ def test_learned_carry_is_what_every_row_starts_from():
 def test_learned_carry_starts_as_the_cells_own_and_changes_the_output():
     """The parameters of the recurrence are the same with and without."""
     params = new_stack(LEARNED, H)
-    plain = tuple(dataclasses.replace(layer, initial_carry="cell") for layer in LEARNED)
+    plain = tuple(dataclasses.replace(layer, learned_carry=False) for layer in LEARNED)
     want = run(plain, new_stack(plain, H), random_xs(), LENGTHS)
     assert_equal(run(LEARNED, params, random_xs(), LENGTHS), want)
     for index, one in enumerate(params):
@@ -317,7 +315,7 @@ def test_learned_carry_starts_as_the_cells_own_and_changes_the_output():
 
 def test_given_carry_goes_before_the_learned_one():
     params, carries = random_stack(LEARNED, H)
-    plain = tuple(dataclasses.replace(layer, initial_carry="cell") for layer in LEARNED)
+    plain = tuple(dataclasses.replace(layer, learned_carry=False) for layer in LEARNED)
     bare = tuple(one._replace(initial=None) for one in params)
     want = run(plain, bare, random_xs(), LENGTHS, initial_carry=carries)
     assert_equal(run(LEARNED, params, random_xs(), LENGTHS, initial_carry=carries), want)
@@ -363,7 +361,7 @@ def test_new_layer_is_scaled_by_one_shifted_by_none_and_hands_on_most_of_its_inp
 
 def test_layer_with_a_recurrence_only_starts_as_it_would_without_options():
     (plain,) = new_stack((Layer(LSTM),), H)
-    (normed,) = new_stack((Layer(LSTM, norm="pre", initial_carry="learned"),), H)
+    (normed,) = new_stack((Layer(LSTM, norm="pre", learned_carry=True),), H)
     assert_equal(normed.rnn, plain.rnn)
     assert plain[1:] == (None,) * 4
 

@@ -13,7 +13,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # each: what it may import from outside the package and the standard library. Other frameworks are
 # imported by name inside `interop`, when a function needs one.
 ROOMS = {
-    "_core": {"jax"},
+    "_core": {"jax", "numpy"},
     "cells": {"jax"},
     "kernels": {"jax", "numpy"},
     "_recurrence": {"jax"},

@@ -15,7 +15,6 @@ from birnn_jax import (
     GRU,
     LSTM,
     Layer,
-    attention_pool,
     cells,
     classifier,
     heads,
@@ -29,6 +28,7 @@ from birnn_jax import (
     tagger,
 )
 from birnn_jax.kernels.xla import derivative
+from birnn_jax.models import attention_pool
 from tests.library import _oracles
 from tests.library._cases import (
     LENGTHS,
@@ -243,7 +243,7 @@ def test_weights_of_attention_are_float32_and_add_up_to_one(attention):
     low = functools.partial(jax.tree.map, lambda leaf: leaf.astype(LOW))
     pooled, weights = {
         "pool": lambda: attention_pool(
-            low(birnn_jax.init_attention_pool(key, input_size=H, attention_size=4)), ys
+            low(birnn_jax.models.init_attention_pool(key, input_size=H, attention_size=4)), ys
         ),
         "additive": lambda: heads.additive_attention(
             low(heads.init_additive_attention(key, attention_size=4, **size)), queries, ys

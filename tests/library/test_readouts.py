@@ -5,15 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import (
-    LSTM,
-    Bi,
-    attention_pool,
-    final_states,
-    init_attention_pool,
-    max_pool,
-    mean_pool,
-)
+from birnn_jax import LSTM, Bi, final_states, max_pool, mean_pool
+from birnn_jax.models import attention_pool, init_attention_pool
 from tests.library import _oracles
 from tests.library._cases import (
     LENGTHS,

@@ -7,21 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import (
-    ELMAN,
-    GRU,
-    LSTM,
-    Bi,
-    Cell,
-    Layer,
-    LayerParams,
-    LSTMCarry,
-    dropout,
-    init_stack,
-    stack,
-    stack_states,
-    unstack_states,
-)
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Cell, Layer, dropout, init_stack, stack
+from birnn_jax.cells import LSTMCarry
+from birnn_jax.stacks import LayerParams, stack_states, unstack_states
 from tests.library import _oracles
 from tests.library._cases import (
     CLOCKED,

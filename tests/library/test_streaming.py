@@ -87,7 +87,7 @@ def test_step_refuses_a_sequence():
 
 
 def test_a_learned_carry_stands_before_the_first_step():
-    layers = (MORE[0], Layer(LSTM, direction="fwd", initial_carry="learned"))
+    layers = (MORE[0], Layer(LSTM, direction="fwd", learned_carry=True))
     params = random_stack(layers)
     carry = streaming.initial_carry(layers, params, B)
     want = (params[0].initial.fwd, params[1].initial)

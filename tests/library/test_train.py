@@ -20,10 +20,9 @@ from birnn_jax import (
     make_eval_step,
     make_optimizer,
     make_train_step,
-    repeat_step,
-    require_finite,
     tagger,
 )
+from birnn_jax.training import repeat_step, require_finite
 from tests.library._cases import LENGTHS, PADDING, B, D, H, T, assert_close, random_xs
 
 KEY = jax.random.key(9)

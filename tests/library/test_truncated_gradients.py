@@ -11,13 +11,13 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
-    LayerParams,
     Total,
     init_train_state,
     make_train_step,
     stack,
     streaming,
 )
+from birnn_jax.stacks import LayerParams
 from tests.library import _oracles
 from tests.library._cases import (
     LENGTHS,

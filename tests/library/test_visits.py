@@ -5,18 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import (
-    LSTM,
-    Bi,
-    Mask,
-    Segments,
-    attention_pool,
-    bidirectional,
-    init_attention_pool,
-    max_pool,
-    mean_pool,
-)
+from birnn_jax import LSTM, Bi, Mask, Segments, bidirectional, max_pool, mean_pool
 from birnn_jax.cells import MINGRU, parallel
+from birnn_jax.models import attention_pool, init_attention_pool
 from tests.library._cases import (
     D,
     T,

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, LayerParams
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer
 from birnn_jax.interop.linen import from_linen, states_from_linen, states_to_linen, to_linen
 from birnn_jax.interop.nnx import from_nnx, states_from_nnx, states_to_nnx, to_nnx
+from birnn_jax.stacks import LayerParams
 
 from ._stacks import LENGTHS, D, H, T, assert_close, random_batch, random_params, run
 

@@ -97,7 +97,7 @@ def test_tagger_with_what_stands_around_a_recurrence(rng):
     assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
 
 
-@pytest.mark.parametrize("option", [{"subsample": 2}, {"initial_carry": "learned"}], ids=repr)
+@pytest.mark.parametrize("option", [{"subsample": 2}, {"learned_carry": True}], ids=repr)
 def test_layers_that_do_not_keep_steps_or_start_at_zero_are_refused(option, rng):
     layers = (Layer(LSTM, **option),)
     (name,) = option

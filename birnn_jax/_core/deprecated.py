@@ -1,0 +1,62 @@
+"""Old names, which work for one release and say what to write now."""
+
+import functools
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound=type)
+
+
+def warn(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Says what to write in place of `old`, where the caller of the caller wrote it."""
+    message = f"{old} is now {new}; the old name goes with the next release."
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)
+
+
+def renamed_keyword(old: str, new: str, convert: Callable[[Any], Any]) -> Callable[[C], C]:
+    """A class whose constructor still takes the keyword `old`, and gives it converted to `new`."""
+
+    def decorate(cls: C) -> C:
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def with_old_keyword(self: Any, *args: Any, **kwargs: Any) -> None:
+            if old in kwargs:
+                value = convert(kwargs.pop(old))
+                warn(f"{cls.__name__}({old}=...)", f"{cls.__name__}({new}={value!r})")
+                kwargs[new] = value
+            init(self, *args, **kwargs)
+
+        type.__setattr__(cls, "__init__", with_old_keyword)
+        return cls
+
+    return decorate
+
+
+def module_getattr(
+    package: str, modules: Sequence[str], moved: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package: modules when they are first used, and old names.
+
+    Args:
+      package: its name.
+      modules: below it, not imported with it.
+      moved: for each module the names that it has now, and that the package had before.
+    """
+    homes = {name: module for module, names in moved.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name in modules:
+            return importlib.import_module(f"{package}.{name}")
+        if name in homes:
+            warn(f"{package}.{name}", f"{package}.{homes[name]}.{name}")
+            return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def list_names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules})
+
+    return get, list_names
