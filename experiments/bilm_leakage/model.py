@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from birnn_jax import Bi, LayerParams, Total, accuracy, cross_entropy
+from birnn_jax import Bi, Total, accuracy, cross_entropy
+from birnn_jax.stacks import LayerParams
 from experiments.characters.model import CharModel, CharParams, initial_carry, score
 from experiments.runner.run.loop import LossFn
 

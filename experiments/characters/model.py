@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, LayerParams, scan_cell, stack
+from birnn_jax import Bi, Cell, Layer, scan_cell, stack
+from birnn_jax.stacks import LayerParams
 from experiments.runner.data.keys import keys_of_rows
 
 Direction = Literal["both", "fwd", "bwd"]

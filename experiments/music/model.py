@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from birnn_jax import Layer, TaggerParams, locked_dropout, stack
+from birnn_jax import Layer, locked_dropout, stack
+from birnn_jax.models import TaggerParams
 from experiments.runner.data.keys import split_rows
 
 

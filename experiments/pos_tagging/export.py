@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from birnn_jax import Layer, LayerParams
+from birnn_jax import Layer
 from birnn_jax.interop.onnx import Graph, add_final_states, add_projection, add_stack
+from birnn_jax.stacks import LayerParams
 from experiments.pos_tagging.training import TrainedTagger
 from experiments.runner.run.folder import write_bytes
 from experiments.words.data import NO_CHARACTER, Encoder

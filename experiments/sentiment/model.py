@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 import birnn_jax
-from birnn_jax import Bi, ClassifierParams, Total
+from birnn_jax import Bi, Total
+from birnn_jax.models import ClassifierParams
 from experiments.runner.data.keys import keys_of_rows
 from experiments.words.model import WordParams, WordTagger, init_words, read_words
 
@@ -75,7 +76,7 @@ def attention(model: TextClassifier, params: TextParams, batch: Batch) -> jax.Ar
         raise ValueError(f"A readout by {model.readout} has no attention.")
     xs = read_words(model.words.reader, params.reader, batch, None, None)
     _, ys = birnn_jax.stack(model.words.layers, params.classifier.rnn, xs, batch["lengths"])
-    _, weights = birnn_jax.attention_pool(params.classifier.attention, ys, batch["lengths"])
+    _, weights = birnn_jax.models.attention_pool(params.classifier.attention, ys, batch["lengths"])
     return weights
 
 

@@ -38,7 +38,7 @@ class SpeechModel:
 
 def init_params(
     model: SpeechModel, key: jax.Array, *, hidden_size: int, num_labels: int
-) -> birnn_jax.ClassifierParams | birnn_jax.TaggerParams:
+) -> birnn_jax.models.ClassifierParams | birnn_jax.models.TaggerParams:
     """Makes the parameters; consumes `key`."""
     sizes = {"input_size": model.features.size, "hidden_size": hidden_size}
     if model.task == "label":

@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Cell, Layer, LayerParams, heads
+from birnn_jax import Cell, Layer, heads
+from birnn_jax.stacks import LayerParams
 from experiments.runner.data.keys import keys_of_rows
 from experiments.translation.subwords import BEGIN, END
 

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, TaggerParams, cells
+from birnn_jax import Bi, Cell, Layer, cells
+from birnn_jax.models import TaggerParams
 from experiments.runner.data.keys import keys_of_rows
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import birnn_jax
-from birnn_jax import Bi, Layer, TaggerParams
+from birnn_jax import Bi, Layer
 from birnn_jax._stacks.layer import NormParams
+from birnn_jax.models import TaggerParams
 from experiments.bilm_leakage import model as sides
 from experiments.characters.config import LanguageConfig
 from experiments.characters.model import (
@@ -127,7 +128,9 @@ def test_weights_start_as_asked(initializer):
 def perplexity_by_loop(params, tokens, *, residual):
     """Of all but the first token, with the equations in float64."""
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    carries = [birnn_jax.LSTMCarry(c=np.zeros(H), h=np.zeros(H)) for _ in range(len(params.rnn))]
+    carries = [
+        birnn_jax.cells.LSTMCarry(c=np.zeros(H), h=np.zeros(H)) for _ in range(len(params.rnn))
+    ]
     nats = []
     for token, label in itertools.pairwise(tokens):
         x = np.eye(V)[token]

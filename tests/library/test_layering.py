@@ -28,8 +28,11 @@ ROOMS = {
     "_adapters": {"jax"},
     "linen": {"jax", "flax"},
     "nnx": {"jax", "flax"},
-    "": set(),
     "interop": {"jax", "numpy"},
+    "stacks": set(),
+    "models": set(),
+    "training": set(),
+    "": set(),
 }
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

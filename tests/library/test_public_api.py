@@ -8,8 +8,13 @@ import importlib
 import inspect
 import itertools
 import re
+import subprocess
+import sys
+import textwrap
 from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 import birnn_jax
 from birnn_jax import cells
@@ -19,13 +24,24 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # What each module offers. A package exports its names; a module defines them.
 NAMES = {
     "": """
-        AffineParams AttentionPoolParams Bi Cell ClassifierParams ELMAN ElmanCarry ElmanParams GRU
-        GRUCarry GRUParams LSTM LSTMCarry LSTMParams Layer LayerParams Mask NormParams Segments
-        TaggerParams Total TrainState accuracy attention_pool backends bidirectional classifier
-        cross_entropy drop_connect dropout final_states init_attention_pool init_bidirectional
+        Bi Cell ELMAN GRU LSTM Layer Mask Segments Total TrainState accuracy backends bidirectional
+        classifier cross_entropy drop_connect dropout final_states init_bidirectional
         init_classifier init_stack init_tagger init_train_state locked_dropout make_eval_step
-        make_optimizer make_train_step max_pool mean_pool repeat_step require_finite scan_cell stack
-        stack_lengths stack_states tagger unstack_states word_dropout
+        make_optimizer make_train_step max_pool mean_pool scan_cell stack stack_lengths tagger
+        word_dropout
+    """,
+    "stacks": """
+        AffineParams Layer LayerParams NormParams drop_connect dropout init_stack locked_dropout
+        stack stack_lengths stack_states unstack_states word_dropout
+    """,
+    "models": """
+        AttentionPoolParams ClassifierParams TaggerParams Total accuracy attention_pool classifier
+        cross_entropy final_states init_attention_pool init_classifier init_tagger max_pool
+        mean_pool tagger
+    """,
+    "training": """
+        TrainState init_train_state make_eval_step make_optimizer make_train_step repeat_step
+        require_finite
     """,
     "cells": """
         COUPLED_LSTM CoupledLSTMParams ELMAN ElmanCarry ElmanGates ElmanParams GRU GRUCarry GRUGates
@@ -64,6 +80,14 @@ NAMES = {
 }
 INTERNAL = {"kernels", "selfcheck"}  # without an underscore, and yet nothing to import from
 FOR_NNX = {"export_layer", "from_linen_cell", "import_layer"}  # of `interop.linen`
+OLD_NAMES = {  # of the top, which work for one release: the module that has each of them now
+    "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams",
+    "stacks": "AffineParams LayerParams NormParams stack_states unstack_states",
+    "models": """
+        AttentionPoolParams ClassifierParams TaggerParams attention_pool init_attention_pool
+    """,
+    "training": "repeat_step require_finite",
+}
 RECORD = re.compile(r"(Params|Carry|Gates|Step|Constraints|Restored)$")  # needs no example
 
 
@@ -164,6 +188,35 @@ def test_cells_have_their_equations_and_their_source_below_them():
     ]
     assert len(names) == 13
     _require_none(wrong)
+
+
+def test_old_names_work_and_say_where_they_are_now():
+    for module, names in OLD_NAMES.items():
+        home = importlib.import_module(_full(module))
+        for name in names.split():
+            text = f"birnn_jax.{name} is now birnn_jax.{module}.{name}; the old name goes with"
+            with pytest.warns(DeprecationWarning, match=re.escape(text)) as warned:
+                assert getattr(birnn_jax, name) is getattr(home, name)
+            assert warned[0].filename == __file__
+
+
+def test_sub_packages_are_attributes_that_are_imported_when_they_are_used():
+    modules = [name for name, _ in _public_modules() if name] + ["selfcheck"]
+    code = f"""
+        import sys, birnn_jax
+        early = [name for name in {modules} if f"birnn_jax.{{name}}" in sys.modules]
+        print(*early)
+        for name in {modules}:
+            module = birnn_jax
+            for part in name.split("."):
+                assert part in dir(module), name
+                module = getattr(module, part)
+            assert module is sys.modules[f"birnn_jax.{{name}}"]
+    """
+    code = textwrap.dedent(code)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.split() == ["cells", "models", "stacks", "training"]
 
 
 def test_version_is_that_of_the_distribution():

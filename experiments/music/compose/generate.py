@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import TaggerParams
+from birnn_jax.models import TaggerParams
 from experiments.music.compose.model import MusicModel, score
 
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from birnn_jax import Layer, TaggerParams, Total, locked_dropout
+from birnn_jax import Layer, Total, locked_dropout
+from birnn_jax.models import TaggerParams
 from experiments.music.model import read
 from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.run import loop

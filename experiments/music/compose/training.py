@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import TaggerParams, init_tagger
+from birnn_jax import init_tagger
+from birnn_jax.models import TaggerParams
 from experiments.music.compose.config import MusicConfig
 from experiments.music.compose.model import MusicModel, make_loss
 from experiments.music.midi import KEYS

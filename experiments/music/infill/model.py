@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import birnn_jax
-from birnn_jax import Layer, TaggerParams, Total
+from birnn_jax import Layer, Total
+from birnn_jax.models import TaggerParams
 from experiments.music.infill.data import PLACES, VOICES, hidden_bars, hidden_voice
 from experiments.music.midi import KEYS
 from experiments.music.model import read

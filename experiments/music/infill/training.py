@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import TaggerParams, init_tagger
+from birnn_jax import init_tagger
+from birnn_jax.models import TaggerParams
 from experiments.music.infill import model as infill
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, examples_of, ways_to_hide

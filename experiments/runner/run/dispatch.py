@@ -7,7 +7,7 @@ import jax
 
 
 def steps_of(metrics: Any, num_steps: int) -> Iterator[Any]:
-    """The metrics of each step out of what `birnn_jax.repeat_step` gave, on the host."""
+    """The metrics of each step out of what `birnn_jax.training.repeat_step` gave, on the host."""
     if num_steps == 1:
         yield metrics
         return

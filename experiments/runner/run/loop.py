@@ -17,15 +17,9 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from birnn_jax import (
-    Total,
-    init_train_state,
-    make_eval_step,
-    make_train_step,
-    repeat_step,
-    require_finite,
-)
+from birnn_jax import Total, init_train_state, make_eval_step, make_train_step
 from birnn_jax.checkpoint import Checkpoints
+from birnn_jax.training import repeat_step, require_finite
 from experiments.runner.data.batches import Source, prefetched
 from experiments.runner.devices.machines import current_place
 from experiments.runner.devices.place import ONE_DEVICE, Place

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 import birnn_jax
-from birnn_jax import ClassifierParams, Layer, Total
+from birnn_jax import Layer, Total
+from birnn_jax.models import ClassifierParams
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 

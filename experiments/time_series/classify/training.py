@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 import birnn_jax
-from birnn_jax import ClassifierParams
+from birnn_jax.models import ClassifierParams
 from experiments.runner.data.batches import Batches, bucket_lengths
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params

@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from birnn_jax import LSTM, AffineParams, Cell, LSTMCarry, LSTMParams
+from birnn_jax import LSTM, Cell
+from birnn_jax.cells import LSTMCarry, LSTMParams
+from birnn_jax.stacks import AffineParams
 
 
 class BRITSParams(NamedTuple):
