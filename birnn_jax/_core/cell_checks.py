@@ -51,10 +51,11 @@ def as_carry(carry: Any, own: Carry) -> Carry:
     Every array keeps its dtype if that is as wide as the cell's own, of the same kind.
     """
     if jax.tree.structure(carry) != jax.tree.structure(own):
-        expected, got = _name(own), describe(carry)
-        if type(carry) is type(own):
-            expected, got = (f"the arrays {_paths(tree)}" for tree in (own, carry))
-        raise ValueError(f"initial_carry must be {expected}, got {got}.")
+        if type(carry) is not type(own):
+            raise ValueError(f"initial_carry must be {_name(own)}, got {describe(carry)}.")
+        raise ValueError(
+            f"initial_carry must hold the arrays {_paths(own)}, got {_paths(carry) or 'none'}."
+        )
     return jax.tree.map_with_path(_as_carry_leaf, carry, own)
 
 

@@ -54,7 +54,9 @@ def module_getattr(
         if name in homes:
             warn(f"{package}.{name}", f"{package}.{homes[name]}.{name}")
             return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        # Python looks for a name like it in the module.
+        text = f"module {package!r} has no attribute {name!r}"
+        raise AttributeError(text, name=name, obj=sys.modules[package])
 
     def list_names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *modules})

@@ -1,5 +1,6 @@
 """Values in words, for messages and for `repr`."""
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Mapping
@@ -43,6 +44,10 @@ def name_function(function: Any) -> str:
         name = getattr(function, "__name__", "")
         if name and getattr(module, name, None) is function:
             return f"{prefix}.{name}"
+    if dataclasses.is_dataclass(function) and not isinstance(function, type):
+        values = [getattr(function, field.name) for field in dataclasses.fields(function)]
+        texts = [name_function(value) if callable(value) else repr(value) for value in values]
+        return f"{type(function).__name__}({', '.join(texts)})"
     name = getattr(function, "__qualname__", None)
     return repr(function) if name is None else name.rpartition("<locals>.")[2]
 
@@ -57,7 +62,7 @@ def find_constant(value: Any, parts: tuple[Any, ...]) -> str | None:
     return None
 
 
-_PUBLIC = (("jax.nn", jax.nn), ("jnp", jnp), ("jax.lax", jax.lax))
+_PUBLIC = (("jnp", jnp), ("jax.nn", jax.nn), ("jax.lax", jax.lax))
 
 
 def _describe_array(value: Any) -> str:

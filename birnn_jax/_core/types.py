@@ -162,7 +162,7 @@ class Cell:
         parts = (self.init, self.initial_carry, self.step)
         if name := find_constant(self, parts):
             return name
-        for part in parts:
+        for part in (self.step, self.init, self.initial_carry):
             if isinstance(part, CellPart) and (text := part.describe_cell(self)):
                 return text
         return f"Cell({', '.join(map(name_function, parts))})"

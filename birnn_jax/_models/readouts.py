@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core.describe import describe
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.masks import Lengths, valid_steps
 from .._core.meshes import over_rows
@@ -34,7 +35,7 @@ def final_states(carry: Carry) -> jax.Array:
     carries = list(carry) if isinstance(carry, Bi) else [carry]
     for one in carries:
         if not hasattr(one, "h"):
-            raise ValueError(f"final_states reads a field h of the carry, got {type(one)}.")
+            raise ValueError(f"final_states reads a field h of the carry, got {describe(one)}.")
     return jnp.concatenate([one.h for one in carries], axis=-1)
 
 

@@ -258,7 +258,7 @@ EXPORTS = {
     "nnx with a learned carry": (
         to_nnx,
         random_stack(Layer(LSTM, learned_carry=True)),
-        "initial_carry='learned'",
+        "learned_carry=True",
     ),
     "torch of two cells": (
         to_torch,

@@ -194,7 +194,7 @@ def test_no_steps_at_all_return_the_carry():
         ),
         (
             {"chunk_size": 1, "lookahead": 1, "initial_carry": (None, None)},
-            "initial_carry must have the structure",
+            "initial_carry must hold the arrays [0].h, [1].c, [1].h, got none.",
         ),
     ],
     ids=["no_chunk", "negative_lookahead", "mask", "carry"],

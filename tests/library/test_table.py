@@ -15,15 +15,15 @@ LAYERS = (
     Layer(cells.parallel(cells.MINGRU)),
 )
 TABLE = """
-layer  cell                direction  shapes                                                         parameters  output
-0      LSTM                fwd        w_x [2, 16], w_h [4, 16], b [16]                                      112  [3, 5, 7]
-0      ELMAN               bwd        w_x [2, 3], w_h [3, 3], b [3]                                          18
-1      GRU, zoneout_h 0.1  bwd        w_x [7, 9], w_h [3, 9], b [9], b_hn [3]                               102  [3, 5, 3]
-2      _clocked_step       fwd        bias [2], input [3, 2], output [2, 6], state [2, 2]                    24  [3, 5, 6]
-2      _clocked_step       bwd        bias [2], input [3, 2], output [2, 6], state [2, 2]                    24
-3      parallel MINGRU     fwd        w_x [6, 10], b [10]                                                    70  [3, 5, 10]
-3      parallel MINGRU     bwd        w_x [6, 10], b [10]                                                    70
-total                                                                                                       420
+layer  cell                 direction  shapes                                                         parameters  output
+0      LSTM                 fwd        w_x [2, 16], w_h [4, 16], b [16]                                      112  [3, 5, 7]
+0      ELMAN                bwd        w_x [2, 3], w_h [3, 3], b [3]                                          18
+1      zoneout(GRU, h=0.1)  bwd        w_x [7, 9], w_h [3, 9], b [9], b_hn [3]                               102  [3, 5, 3]
+2      CLOCKED              fwd        bias [2], input [3, 2], output [2, 6], state [2, 2]                    24  [3, 5, 6]
+2      CLOCKED              bwd        bias [2], input [3, 2], output [2, 6], state [2, 2]                    24
+3      parallel(MINGRU)     fwd        w_x [6, 10], b [10]                                                    70  [3, 5, 10]
+3      parallel(MINGRU)     bwd        w_x [6, 10], b [10]                                                    70
+total                                                                                                        420
 """  # noqa: E501
 
 
