@@ -52,7 +52,9 @@ def as_carry(carry: Any, own: Carry) -> Carry:
     """
     if jax.tree.structure(carry) != jax.tree.structure(own):
         if type(carry) is not type(own):
-            raise ValueError(f"initial_carry must be {_name(own)}, got {describe(carry)}.")
+            fields = [f"{name}=..." for name in getattr(own, "_fields", ())]
+            by_name = f"({', '.join(fields)})" if fields else ""
+            raise ValueError(f"initial_carry must be {_name(own)}{by_name}, got {describe(carry)}.")
         raise ValueError(
             f"initial_carry must hold the arrays {_paths(own)}, got {_paths(carry) or 'none'}."
         )

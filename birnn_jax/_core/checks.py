@@ -1,7 +1,7 @@
 """The checks of arguments, made once, where the caller enters. They run at trace time."""
 
 import operator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,6 @@ from jax.typing import ArrayLike
 from .describe import describe, first_line
 from .types import Bi, Cell
 
-_HOSTS = (bool, int, float, complex, list, tuple, np.ndarray, np.generic)
-
 
 def as_array(name: str, value: Any) -> jax.Array:
     """`value` as an array of JAX: NumPy arrays, nested lists and tensors of other frameworks too.
@@ -22,13 +20,16 @@ def as_array(name: str, value: Any) -> jax.Array:
     """
     if isinstance(value, jax.Array):
         return value
-    is_container = type(value) in _HOSTS or isinstance(value, np.ndarray | np.generic)
-    if not (is_container or hasattr(value, "__array__") or hasattr(value, "__jax_array__")):
+    is_nested = type(value) in (list, tuple)
+    is_number = isinstance(value, bool | int | float | complex)
+    if not (
+        is_nested or is_number or hasattr(value, "__array__") or hasattr(value, "__jax_array__")
+    ):
         raise TypeError(f"{name} must be an array, got {describe(value)}.")
     try:
-        return jnp.asarray(value)
+        return jnp.asarray(np.asarray(value) if is_nested and not _holds_arrays(value) else value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        if type(value) in (list, tuple):
+        if is_nested and isinstance(error, ValueError):
             raise ValueError(
                 f"{name} must be one array of numbers, got {describe(value)} that does not make "
                 "one. Rows of different lengths are padded to the longest first; lengths say how "
@@ -118,10 +119,15 @@ def check_key(key: Any) -> None:
         is_new = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         if key.ndim == (0 if is_new else 1) and (is_new or key.dtype == np.uint32):
             return
+    refuse_key(key)
+
+
+def refuse_key(key: Any) -> NoReturn:
+    """Says what a key is."""
     seed = operator.index(key) if isinstance(key, int | np.integer) else 0
     raise TypeError(
-        f"key must be one random key, got {describe(key)}: use jax.random.key({seed}), and "
-        "jax.random.split for more."
+        f"key must be a random key, got {describe(key)}. Use jax.random.key({seed}), and one of "
+        "jax.random.split(key) for each use."
     )
 
 

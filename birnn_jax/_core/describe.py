@@ -22,9 +22,9 @@ def describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a dict with the keys {', '.join(map(repr, value)) or 'none'}"
     if type(value) in (list, tuple):
-        kinds = " and ".join(dict.fromkeys(type(item).__name__ for item in value))
+        kinds = " and ".join(dict.fromkeys(map(_name_kind, value)))
         kind = type(value).__name__
-        return f"a {kind} of {len(value)} {kinds}" if value else f"an empty {kind}"
+        return f"a {kind} of {len(value)} ({kinds})" if value else f"an empty {kind}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return _describe_array(value)
     if inspect.isroutine(value):
@@ -63,6 +63,10 @@ def find_constant(value: Any, parts: tuple[Any, ...]) -> str | None:
 
 
 _PUBLIC = (("jnp", jnp), ("jax.nn", jax.nn), ("jax.lax", jax.lax))
+
+
+def _name_kind(value: Any) -> str:
+    return "array" if isinstance(value, jax.Array) else type(value).__name__
 
 
 def _describe_array(value: Any) -> str:

@@ -112,9 +112,9 @@ class Cell:
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: a cell is no layer with parameters inside."""
         raise TypeError(
-            f"{self!r} is a cell, which holds no sizes and no parameters, and is not called: "
-            f"params = init_bidirectional({self!r}, key, input_size=..., hidden_size=...), then "
-            f"carry, ys = bidirectional({self!r}, params, xs, lengths)."
+            f"{self!r} is a cell, without sizes and parameters, and is not called. Make parameters "
+            f"by params = init_bidirectional({self!r}, key, input_size=..., hidden_size=...), and "
+            f"run it by carry, ys = bidirectional({self!r}, params, xs, lengths)."
         )
 
     def with_init(self, **options: Any) -> "Cell":

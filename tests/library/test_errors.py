@@ -111,7 +111,7 @@ BAD_VALUES = {
     # Carries and parameters.
     "carry_of_another_cell": (
         lambda: scan(XS, initial_carry=random_cell(GRU, 1)[1]),
-        "initial_carry must be LSTMCarry, got GRUCarry.",
+        "initial_carry must be LSTMCarry(c=..., h=...), got GRUCarry.",
     ),
     "carry_of_another_size": (
         lambda: scan(XS, initial_carry=OTHER_SIZE[0][1]),
@@ -203,7 +203,7 @@ BAD_VALUES = {
     ),
     "final_states_without_h": (
         lambda: final_states(random_cell(CLOCKED, 1)[1]),
-        "final_states reads a field h of the carry, got <class 'dict'>.",
+        "final_states reads a field h of the carry, got a dict with the keys",
     ),
     # Merges and layers.
     "unknown_merge": (
