@@ -18,6 +18,9 @@ import numpy as np
 
 from .. import cells as _cells
 from .. import heads as _heads
+from .. import models as _models
+from .. import stacks as _stacks
+from .. import training as _training
 from .._core.types import Bi, Cell, InitWithOptions
 from .._stacks.layer import Layer
 from ._errors import framework
@@ -28,7 +31,8 @@ from ._safetensors_file import read_safetensors
 _FORMAT = "birnn_jax 1"
 _LAYER = "birnn_jax.Layer"
 _CELLS = {name: value for name, value in vars(_cells).items() if isinstance(value, Cell)}
-_ROOMS = (importlib.import_module(__name__.partition(".")[0]), _cells, _heads)
+_TOP = importlib.import_module(__name__.partition(".")[0])
+_ROOMS = (_TOP, _cells, _heads, _models, _stacks, _training)
 # Every public NamedTuple of the library by its name, parameters, carries and masks among them.
 _TYPES = {
     name: value
@@ -201,6 +205,8 @@ def _decode(value: dict[str, Any], named: Mapping[str, Cell]) -> Any:
         return value
     settings = dict(value[_LAYER])
     cell = settings.pop("cell")
+    if "initial_carry" in settings:  # in files of before `learned_carry`
+        settings["learned_carry"] = settings.pop("initial_carry") == "learned"
     decoded = [_decode_cell(one, named) for one in (cell if isinstance(cell, list) else [cell])]
     return Layer(Bi(*decoded) if len(decoded) == 2 else decoded[0], **settings)
 

@@ -58,6 +58,21 @@ def test_model_comes_back_from_its_file_with_its_layers(tmp_path):
     assert loaded.config == {"layers": list(layers), "tags": ["NOUN", "VERB"]}
 
 
+def test_layers_come_back_from_a_file_of_before_learned_carries_were_true_or_false(tmp_path):
+    layers, params = make_tagger(Layer(ELMAN, learned_carry=True), Layer(GRU))
+    save(tmp_path / "new.safetensors", params, {"layers": layers})
+    with safetensors.safe_open(tmp_path / "new.safetensors", "np") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
+        metadata = file.metadata()
+    config = metadata["config"]
+    for old, new in [('"cell"', "false"), ('"learned"', "true")]:
+        config = config.replace(f'"learned_carry": {new}', f'"initial_carry": {old}')
+    assert config.count("initial_carry") == 2
+    path = tmp_path / "old.safetensors"
+    safetensors.numpy.save_file(arrays, path, metadata | {"config": config})
+    assert load(path).config == {"layers": list(layers)}
+
+
 def test_classifier_comes_back_with_what_it_has_not(tmp_path):
     params = birnn_jax.init_classifier(
         (Layer(GRU),), jax.random.key(0), input_size=D, hidden_size=H, num_classes=K

@@ -28,10 +28,10 @@ ROOMS = {
     "_adapters": {"jax"},
     "linen": {"jax", "flax"},
     "nnx": {"jax", "flax"},
-    "interop": {"jax", "numpy"},
     "stacks": set(),
     "models": set(),
     "training": set(),
+    "interop": {"jax", "numpy"},
     "": set(),
 }
 FILES = {

@@ -57,7 +57,7 @@ def _turned(direction: Direction) -> Direction:
         None if leaf is None else turn(leaf, direction.reverse)
         for leaf in (direction.xs, direction.valid)
     )
-    cell = direction.cell._replace(init=None)
+    cell = direction.cell._replace(init=direction.cell.step)  # whatever they begin from
     return direction.replace(cell=cell, reverse=False, xs=xs, valid=valid)
 
 
