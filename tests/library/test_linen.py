@@ -236,7 +236,7 @@ def test_parameters_of_functions_and_of_older_variables_are_taken(convert):
 
 
 def test_dicts_and_named_tuples_are_converted_both_ways():
-    layers = (Layer(Bi(ELMAN, CLOCKED), initial_carry="learned"), Layer(GRU, projection=4))
+    layers = (Layer(Bi(ELMAN, CLOCKED), learned_carry=True), Layer(GRU, projection=4))
     params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=H)
     assert_equal(from_dicts(params, to_dicts(params)), params)
     listed = [to_dicts(params[0]), to_dicts(params[1]) | {"norm": None}]  # as Orbax restores it
