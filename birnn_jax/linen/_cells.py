@@ -58,9 +58,12 @@ def as_cell_and_size(cell: Any, hidden_size: int | None) -> tuple[Cell, int]:
     """One direction of a layer: a cell of either library, and its hidden units."""
     if isinstance(cell, Cell):
         if hidden_size is None:
-            raise ValueError("A cell of this library needs hidden_size=, the hidden units H.")
+            raise ValueError(
+                "hidden_size is missing: a birnn_jax.Cell has no sizes of its own. Give it, as in "
+                "RNN(birnn_jax.LSTM, hidden_size=64)."
+            )
         return cell, hidden_size
-    return as_cell(cell), getattr(cell, "features", 0) if hidden_size is None else hidden_size
+    return as_cell(cell), getattr(cell, "features", 1) if hidden_size is None else hidden_size
 
 
 def as_cells_and_sizes(cell: Any, hidden_size: Any) -> tuple[Bi[Cell], Bi[int]]:

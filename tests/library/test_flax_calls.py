@@ -238,7 +238,7 @@ REFUSED = {
     "nnx_in_linen": (lambda: linen_rnn(NNX_CELL), "cells of flax.nnx go into birnn_jax.nnx"),
     "shared": (lambda: linen_both(LINEN_RNN, LINEN_RNN), "Both directions are one object"),
     "two_sizes": (lambda: linen_rnn(nn.GRUCell(H), 4), "hidden_size is 4, but GRUCell has .*=7"),
-    "no_size": (lambda: linen_rnn(ELMAN), "needs hidden_size="),
+    "no_size": (lambda: linen_rnn(ELMAN), "hidden_size is missing"),
     "both_lengths": (
         lambda: linen_call(random_xs(), LENGTHS, seq_lengths=LENGTHS),
         "seq_lengths is Flax's name of lengths",
