@@ -9,17 +9,19 @@ import birnn_jax
 from birnn_jax import Layer
 from experiments.compare_cells.model import count, solve_size
 from experiments.pos_tagging.config import BUNDLED, TaggingConfig
+from experiments.runner.data.reading import ReadSettings
 from experiments.words.model import CELLS, CellName
 
 _POSITIVE = ("speller_parameters", "stack_parameters", "layers", "word_size", "character_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparisonConfig:
+class ComparisonConfig(ReadSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
-    """Tagged sentences with parts train, dev and test, as in experiments.pos_tagging."""
+    """Tagged sentences, in the formats of experiments.pos_tagging; of a file without parts, a tenth
+    is split off to choose by and a tenth to test on."""
     cell: CellName = "lstm"
     """Recurrent cell, of the characters and of the words."""
     direction: Literal["both", "fwd"] = "both"
@@ -62,7 +64,7 @@ class ComparisonConfig:
             )
         }
         return TaggingConfig(
-            **{part: self.data for part in ("train", "dev", "test")},
+            train=self.data,
             speller_size=speller_size,
             hidden_size=hidden_size,
             word_width=12,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from birnn_jax import make_eval_step
 from experiments.compare_cells.config import ComparisonConfig
-from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.data import read_data
 from experiments.pos_tagging.model import make_loss
 from experiments.pos_tagging.training import make_training
 from experiments.runner.data.batches import Batches, bucket_lengths
@@ -41,9 +41,9 @@ def train_and_test(
 ) -> dict[str, float]:
     """Trains to the end, and gives the numbers of result.json."""
     tagging = config.tagging
-    sentences = {
-        part: read_sentences(config.data, tagging.tags, part) for part in ("train", "dev", "test")
-    }
+    reading = config.reading()
+    sentences = read_data(config.data, None, None, tags=tagging.tags, reading=reading)
+    reading.tell()
     vocabulary = build_vocabulary(sentences["train"])
     training = make_training(tagging, vocabulary, sentences["train"], sentences["dev"])
     every = -(-training.num_steps // _EVALUATIONS)

@@ -18,12 +18,19 @@ import tyro
 from rich.console import Console
 
 from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.data import read_answers, read_data, read_entities, with_all_tags
+from experiments.ner.data import (
+    in_scheme,
+    read_answers,
+    read_data,
+    read_entities,
+    with_all_tags,
+)
 from experiments.ner.report import finish, print_scores, table_of
 from experiments.ner.schemes import scheme_of
 from experiments.ner.scorer import score_entities
 from experiments.ner.training import VOCABULARY, load_tagger, make_training
 from experiments.runner.data.parts import named_part
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.devices.machines import OnDevices, OnMachines
 from experiments.runner.run import loop
 from experiments.runner.run.command import run_command
@@ -50,7 +57,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def train_run(config: EntityConfig, path: pathlib.Path) -> None:
     """Trains a tagger in the folder `path` and tests it, unless it has its result."""
     console = Console()
-    parts, scheme = read_data(config, console)
+    reading = config.reading()
+    parts, scheme = read_data(config, reading)
+    reading.tell()
     folder = start_run(NAME, config, path)
     if has_result(folder):
         teller(console)(f"{path} has its result.")
@@ -89,16 +98,22 @@ class Evaluate:
     test: pathlib.Path | None = None
     """Tagged sentences, in the columns and scheme of train; the test data of the run if not
     given."""
+    encoding: str | None = None
+    """Encoding of that file; that of the run if not given."""
 
     def run(self) -> None:
         """Evaluates and prints."""
         folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
         tagger = load_tagger(folder)
-        data = folder.config["data"]
-        path = self.test or pathlib.Path(data.get("test", data["train"])["path"])
-        scheme = tagger.config.named_scheme or scheme_of(tagger.vocabulary.tags)
-        file = read_entities(path, tagger.config.columns, scheme, teller(console))
-        sentences = named_part(path, file.parts, "test")
+        config, reading = tagger.config, tagger.config.reading(self.encoding)
+        if self.test:
+            file = read_entities(self.test, config.columns, config.named_scheme, reading)
+            scheme = scheme_of(tagger.vocabulary.tags)
+            sentences = named_part(self.test, in_scheme(file, scheme), "test")
+        else:
+            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
+            sentences = read_data(dataclasses.replace(config, **data), reading)[0]["test"]
+        reading.tell()
         print_scores(sentences, tagger.tag([one.words for one in sentences]), console)
 
 
@@ -127,20 +142,22 @@ class Predict:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Score:
+class Score(ReadSettings):
     """Measure what any system answered: two files of the same sentences, the right tags and its."""
 
     files: tyro.conf.Positional[tuple[pathlib.Path, pathlib.Path]]
     """The right tags, and those of the system, in columns."""
-    word_column: int = 0
-    """Column of the word: 0 is the first."""
-    tag_column: int = -1
-    """Column of the tag: -1 is the last."""
+    word_column: int | None = None
+    """Column of the word: 0 is the first. If not given, the first that does not number words."""
+    tag_column: int | None = None
+    """Column of the tag: -1 is the last. If not given, the last that holds nothing but tags."""
 
     def run(self) -> None:
         """Reads and prints."""
         console, columns = Console(), Columns(self.word_column, self.tag_column)
-        gold, said = (read_answers(path, columns, teller(console)) for path in self.files)
+        reading = self.reading()
+        gold, said = (read_answers(path, columns, reading) for path in self.files)
+        reading.tell()
         console.print(table_of(score_entities(gold, said), gold), highlight=False)
 
 

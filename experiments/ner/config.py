@@ -5,17 +5,17 @@ import pathlib
 from typing import Literal, NamedTuple
 
 from experiments.ner.model import EntityTagger
-from experiments.ner.schemes import Scheme, scheme_of
+from experiments.ner.schemes import WrittenScheme, scheme_of
 from experiments.runner.data.files import DATA
 from experiments.words.config import FileSettings
 from experiments.words.data import Encoder, Vocabulary
 
 
 class Columns(NamedTuple):
-    """Which columns hold the word and its tag: 0 is the first, -1 the last."""
+    """Which columns hold the word and its tag: 0 is the first, -1 the last, None to be found."""
 
-    word: int = 0
-    tag: int = -1
+    word: int | None = None
+    tag: int | None = None
 
 
 BUNDLED = DATA / "ner_wnut17.tsv.gz"
@@ -28,12 +28,12 @@ class EntityConfig(FileSettings):
     train: pathlib.Path = BUNDLED
     """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
     or .gz. Of a file with lines "# split = train" that part is read."""
-    word_column: int = 0
-    """Column of the word: 0 is the first."""
-    tag_column: int = -1
-    """Column of the tag: -1 is the last."""
-    scheme: Literal["auto", "BIO", "IOB1", "BIOES", "BMES"] = "auto"
-    """Scheme of the tags; auto finds it out by their letters, and takes BI for BIO."""
+    word_column: int | None = None
+    """Column of the word: 0 is the first. If not given, the first that does not number words."""
+    tag_column: int | None = None
+    """Column of the tag: -1 is the last. If not given, the last that holds nothing but tags."""
+    scheme: Literal["auto", "BIO", "IOB1", "IO", "BIOES", "BILOU", "BMES"] = "auto"
+    """Scheme of the tags; auto finds it out from all tags of a file."""
 
     word_size: int = 100
     """Size of the embedding of a word, which is looked up in lower case."""
@@ -53,7 +53,7 @@ class EntityConfig(FileSettings):
         return Columns(self.word_column, self.tag_column)
 
     @property
-    def named_scheme(self) -> Scheme | None:
+    def named_scheme(self) -> WrittenScheme | None:
         """The scheme, None if it is to be found out."""
         return None if self.scheme == "auto" else self.scheme
 

@@ -1,27 +1,34 @@
-"""Reads words with the tags of their entities, in columns as in CoNLL, plain or gzipped.
+"""Reads words with the tags of their entities, in columns as in CoNLL.
 
-Columns stand apart by tabs, or by blanks where the first line has no tab. A blank line, empty or of
-blanks only, ends a sentence. `# split = dev` begins a part of a file that holds several parts; a
-line that begins with `# ` and has another number of columns is a comment before a sentence.
+Tags are read in any scheme and any case, as names of classes alone too. Tags that break their
+scheme are repaired as the scorer of CoNLL-2000 (conlleval) reads them, counted and told.
 """
 
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-
-from birnn_jax.heads import tag_constraints
 from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.schemes import Scheme, as_bio, complete, first_fault, scheme_of
-from experiments.runner.data.files import read_utf8
+from experiments.ner.schemes import (
+    OUTSIDE,
+    Scheme,
+    WrittenScheme,
+    complete,
+    faults,
+    in_letters,
+    rewrite,
+    scheme_of_file,
+    target_of,
+)
 from experiments.runner.data.parts import Part, read_parts
-from experiments.runner.run.progress import teller
+from experiments.runner.data.reading import Reading
+from experiments.words.columns import Block, ColumnFile, read_columns
 from experiments.words.data import Sentence, Vocabulary
 
-_BLANK = " \t\r"
-_DOCUMENT = "-DOCSTART-"  # of CoNLL-2003, which stands alone in a sentence
+_TAG = re.compile(r"[OBIESMLU]|[BIESMLU][-_].+", re.IGNORECASE)
+_LETTERS = {"BIO": "BIO", "IOB1": "BIO", "IO": "IO"}
+_LETTERS |= {"BIOES": "BIOES", "BILOU": "BILOU", "BMES": "BMESO"}
 
 
 class EntityFile(NamedTuple):
@@ -31,160 +38,127 @@ class EntityFile(NamedTuple):
     scheme: Scheme
 
 
-class _Block(NamedTuple):
-    """The lines of a sentence, each with its number and columns; no rows in an empty sentence."""
-
-    part: str | None
-    numbers: list[int]
-    rows: list[list[str]]
-
-
 def read_entities(
-    path: pathlib.Path,
-    columns: Columns,
-    scheme: Scheme | None,
-    say: Callable[[str], None],
+    path: pathlib.Path, columns: Columns, scheme: WrittenScheme | None, reading: Reading
 ) -> EntityFile:
     """Reads a file.
 
     Args:
       path: the file.
-      columns: where word and tag stand.
-      scheme: None is found out from the letters of the tags. IOB1 is read as BIO.
-      say: is told, in a sentence, what was left out.
+      columns: where word and tag stand, if that is known.
+      scheme: of the tags; None is found out from all of them.
+      reading: how, and what is told of what was bridged.
 
     Raises:
-      ValueError: names the file and, where there is one, the line, for what cannot be read: no
-        sentence at all, another number of columns, an empty word or tag, a tag that is not of the
-        scheme or may not stand where it stands, broken gzip, bytes that are not UTF-8.
+      ValueError: names the file and, where there is one, the line, for what cannot be read: what
+        `words.columns` refuses, an empty word or tag, and a tag that is of no scheme.
     """
-    blocks = _read_blocks(path, columns, say)
-    scheme = scheme or scheme_of([row[columns.tag] for block in blocks for row in block.rows])
-    _refuse_foreign_tags(path, blocks, columns, scheme)
+    file, word, tag = _read(path, columns, reading)
+    rows = [[row.cells[tag].text for row in block.rows] for block in file.blocks]
+    spell = _spelling(path, {one for tags in rows for one in tags}, reading)
+    spelled = [[spell(one) for one in tags] for tags in rows]
+    found = scheme or scheme_of_file(spelled)
+    _refuse_foreign(path, file.blocks, spelled, found)
+    target = target_of(found)
+    if found != target:
+        reading.remark(path, f"tags of {found}, learned as {target}")
     parts: dict[str | None, list[Sentence]] = {}
-    for block in blocks:
-        parts.setdefault(block.part, []).append(_sentence(path, block, columns, scheme))
-    return EntityFile(parts, "BIO" if scheme == "IOB1" else scheme)
+    for block, tags in zip(file.blocks, spelled, strict=True):
+        for place in faults(tags, found):
+            number = block.rows[place].number
+            what = f"a tag that {found} does not allow where it stands"
+            reading.bridge(path, what, "repaired as conlleval reads it", number)
+        words = tuple(row.cells[word].text for row in block.rows)
+        right = rewrite([in_letters(one, target) for one in tags], target)
+        parts.setdefault(block.part, []).append(Sentence(words, right, ()))
+    return EntityFile(parts, target)
 
 
-def read_answers(
-    path: pathlib.Path, columns: Columns, say: Callable[[str], None]
-) -> list[list[str]]:
+def read_answers(path: pathlib.Path, columns: Columns, reading: Reading) -> list[list[str]]:
     """Reads the tags of all sentences of a file, such as the output of a system, as they are.
 
     Args, Raises: as `read_entities`, but tags may break any scheme.
     """
-    blocks = _read_blocks(path, columns, say)
-    return [[row[columns.tag] for row in block.rows] for block in blocks]
+    file, _, tag = _read(path, columns, reading)
+    return [[row.cells[tag].text for row in block.rows] for block in file.blocks]
 
 
-def _read_blocks(path: pathlib.Path, columns: Columns, say: Callable[[str], None]) -> list[_Block]:
-    """The sentences, each word and tag of which is there."""
-    lines = read_utf8(path).split("\n")
-    split, width = _layout(path, lines, columns)
-    blocks = list(_blocks(path, lines, split, width))
-    empty = [block.numbers[0] for block in blocks if not block.rows]
-    if empty:
-        say(f"{path}: {len(empty)} empty sentence(s) left out, the first at line {empty[0]}.")
-    blocks = [block for block in blocks if block.rows and not _is_document(block, columns)]
-    _refuse_missing(path, blocks, columns)
-    return blocks
+def is_tag(text: str) -> bool:
+    """Whether a text is written like a tag of some scheme.
+
+    Example:
+      >>> [is_tag(text) for text in ("B-PER", "o", "PER", "NN")]
+      [True, True, False, False]
+    """
+    return _TAG.fullmatch(text) is not None
 
 
-def _layout(
-    path: pathlib.Path, lines: Sequence[str], columns: Columns
-) -> tuple[Callable[[str], list[str]], int]:
-    """How a line is split into columns, and how many columns there are."""
-    first = next((n for n, s in enumerate(lines) if s.strip(_BLANK) and not _may_comment(s)), None)
-    if first is None:
-        raise ValueError(f"{path} is empty: there is no sentence in it.")
-    split = _by_tabs if "\t" in lines[first] else _by_blanks
-    width = len(split(lines[first]))
-    needed = max(n + 1 if n >= 0 else -n for n in columns)
-    if width < max(needed, 2):
-        raise ValueError(
-            f"{path}, line {first + 1}: {width} column(s), but word and tag are in columns "
-            f"{columns.word} and {columns.tag}."
-        )
-    return split, width
-
-
-def _by_tabs(line: str) -> list[str]:
-    return [column.strip(_BLANK) for column in line.split("\t")]
-
-
-def _by_blanks(line: str) -> list[str]:
-    return re.split(r"[ \t]+", line.strip(_BLANK))  # and not at U+3000, which may be a word
-
-
-def _may_comment(line: str) -> bool:
-    return line.startswith("# ")
-
-
-def _blocks(
-    path: pathlib.Path, lines: Sequence[str], split: Callable[[str], list[str]], width: int
-) -> Iterator[_Block]:
-    part = None
-    numbers, rows = [], []
-    end = max(n for n, line in enumerate(lines, start=1) if line.strip(_BLANK))
-    for number, line in enumerate([*lines[:end], ""], start=1):
-        columns = split(line)
-        if not line.strip(_BLANK):
-            yield _Block(part, numbers or [number], rows)
-            numbers, rows = [], []
-        elif not rows and _may_comment(line) and len(columns) != width:
-            named = re.fullmatch(r"# split = (\S+)", line.strip(_BLANK))
-            part = named[1] if named else part
-        elif len(columns) != width:
+def _read(path: pathlib.Path, columns: Columns, reading: Reading) -> tuple[ColumnFile, int, int]:
+    """A file, and where the word and the tag stand in it."""
+    file = read_columns(path, reading, lambda cells: any(map(is_tag, cells[1:])))
+    word = (
+        columns.word
+        if columns.word is not None
+        else file.names.index("FORM")
+        if "FORM" in file.names
+        else int(file.numbered)
+    )
+    tag = columns.tag if columns.tag is not None else _tag_column(file, word)
+    first = file.blocks[0].rows[0]
+    for place in (word, tag):
+        if not -file.width <= place < file.width:
             raise ValueError(
-                f"{path}, line {number}: {len(columns)} column(s) where the lines before have "
-                f"{width}."
+                f"{path}, line {first.number}: {file.width} columns, but word and tag are in "
+                f"columns {word} and {tag}."
             )
-        else:
-            numbers.append(number)
-            rows.append(columns)
+    if columns == Columns() and (word, tag % file.width) != (0, file.width - 1):
+        reading.remark(path, f"words in column {word}, tags in column {tag}; 0 is the first")
+    for block in file.blocks:
+        for row in block.rows:
+            for name, place in (("word", word), ("tag", tag)):
+                if not row.cells[place].text:
+                    raise ValueError(f"{path}, line {row.number}: the {name} is missing.")
+    return file, word, tag
 
 
-def _is_document(block: _Block, columns: Columns) -> bool:
-    return [row[columns.word] for row in block.rows] == [_DOCUMENT]
+def _tag_column(file: ColumnFile, word: int) -> int:
+    """The last column that holds tags only; the last of all if none does."""
+    rows = [row for block in file.blocks for row in block.rows]
+    for place in range(file.width - 1, word, -1):
+        if all(is_tag(row.cells[place].text) for row in rows):
+            return place
+    return -1
 
 
-def _refuse_missing(path: pathlib.Path, blocks: Sequence[_Block], columns: Columns) -> None:
-    if not blocks:
-        raise ValueError(f"{path} is empty: there is no sentence in it.")
-    for block in blocks:
-        for number, row in zip(block.numbers, block.rows, strict=True):
-            for name, place in columns._asdict().items():
-                if not row[place]:
-                    raise ValueError(f"{path}, line {number}: the {name} is missing.")
+def _spelling(path: pathlib.Path, tags: set[str], reading: Reading) -> Callable[[str], str]:
+    """The function that writes the tags of a file in capital letters with a hyphen behind."""
+    if not any(len(tag) > 1 and is_tag(tag) for tag in tags) and not all(map(is_tag, tags)):
+        reading.remark(path, "tags are names of classes alone, read as inside of an entity")
+        return lambda tag: tag.upper() if tag.upper() == OUTSIDE else f"I-{tag}"
+    if any(is_tag(tag) and _spelled(tag) != tag for tag in tags):
+        reading.remark(path, "tags are in small letters or without a hyphen, read as in B-PER")
+    return lambda tag: _spelled(tag) if is_tag(tag) else tag
 
 
-def _refuse_foreign_tags(
-    path: pathlib.Path, blocks: Sequence[_Block], columns: Columns, scheme: Scheme
+def _spelled(tag: str) -> str:
+    return tag[:1].upper() + ("-" + tag[2:] if tag[2:] else "")
+
+
+def _refuse_foreign(
+    path: pathlib.Path,
+    blocks: Sequence[Block],
+    sentences: Sequence[Sequence[str]],
+    scheme: WrittenScheme,
 ) -> None:
-    seen = set()
-    for block in blocks:
-        for number, row in zip(block.numbers, block.rows, strict=True):
-            tag = row[columns.tag]
-            if tag not in seen:
-                seen.add(tag)
-                try:
-                    tag_constraints([tag], scheme="BIO" if scheme == "IOB1" else scheme)
-                except ValueError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from None
-
-
-def _sentence(path: pathlib.Path, block: _Block, columns: Columns, scheme: Scheme) -> Sentence:
-    tags = tuple(row[columns.tag] for row in block.rows)
-    fault = first_fault(tags, scheme)
-    if fault:
-        place, why = fault
-        advice = ", say --scheme IOB1 if it is that" if scheme == "BIO" else ""
-        raise ValueError(
-            f"{path}, line {block.numbers[place]}: {why}, which {scheme} does not allow{advice}."
-        )
-    words = tuple(row[columns.word] for row in block.rows)
-    return Sentence(words, as_bio(tags) if scheme == "IOB1" else tags, ())
+    for block, tags in zip(blocks, sentences, strict=True):
+        for row, tag in zip(block.rows, tags, strict=True):
+            letter, mark, entity = tag.partition("-")
+            is_whole = (len(letter) == 1 and bool(entity) == bool(mark)) or tag == OUTSIDE
+            if letter not in [*_LETTERS[scheme]] or not is_whole or (letter == OUTSIDE and mark):
+                raise ValueError(
+                    f"{path}, line {row.number}: {tag!r} is no tag of {scheme}. Tags are one of "
+                    f"its letters, or a letter and an entity as in B-PER; O has no entity."
+                )
 
 
 def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:
@@ -192,14 +166,29 @@ def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:
     return vocabulary._replace(tags=complete(vocabulary.tags, scheme))
 
 
-def read_data(config: EntityConfig, console: Console) -> tuple[dict[Part, list[Sentence]], Scheme]:
+def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[Sentence]], Scheme]:
     """The sentences of each part, and the scheme of their tags, which is that of training."""
     schemes: list[Scheme] = []
 
     def read(path: pathlib.Path) -> dict[str | None, list[Sentence]]:
-        scheme = config.named_scheme or next(iter(schemes), None)
-        file = read_entities(path, config.columns, scheme, teller(console))
+        file = read_entities(path, config.columns, config.named_scheme, reading)
         schemes.append(file.scheme)
-        return file.parts
+        return in_scheme(file, schemes[0])
 
-    return read_parts(config.train, config.dev, config.test, read=read), schemes[0]
+    parts = read_parts(
+        config.train,
+        config.dev,
+        config.test,
+        read=read,
+        key=lambda one: " ".join(one.words),
+        reading=reading,
+    )
+    return parts, schemes[0]
+
+
+def in_scheme(file: EntityFile, scheme: Scheme) -> dict[str | None, list[Sentence]]:
+    """The sentences of a file with their tags in another scheme."""
+    return {
+        part: [one._replace(tags=rewrite(one.tags, scheme)) for one in sentences]
+        for part, sentences in file.parts.items()
+    }

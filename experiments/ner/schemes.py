@@ -1,4 +1,4 @@
-"""Spans of entities from tags, in any scheme, and what a scheme does not allow.
+"""Spans of entities from tags in any scheme, which scheme that is, and tags that break it.
 
 A span begins at a tag that does not continue the one before it, so that spans are defined for tags
 that break the scheme too, as in the scorer of CoNLL-2000 (conlleval): an I-x after O begins one.
@@ -8,11 +8,17 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
-from birnn_jax.heads import tag_constraints
-
-Scheme = Literal["BIO", "IOB1", "BIOES", "BMES"]
+Scheme = Literal["BIO", "BIOES", "BMES"]
+"""Schemes that are learned."""
+WrittenScheme = Literal["BIO", "IOB1", "IO", "BIOES", "BILOU", "BMES"]
+"""Schemes that are read."""
 OUTSIDE = "O"
-_OPEN, _INNER = "BIM", "IME"
+
+
+_OPEN, _INNER = "BIM", "IMEL"
+
+
+_LETTERS = {"BIO": "BIIB", "BIOES": "BIES", "BMES": "BMES"}  # first, inner, last, alone
 
 
 class Span(NamedTuple):
@@ -62,7 +68,7 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 
 def scheme_of(tags: Sequence[str]) -> Scheme:
-    """The scheme of a set of tags, by their letters; BIO and IOB1 have the same, this says BIO.
+    """The scheme of a set of tags that are learned, by their letters.
 
     Example:
       >>> scheme_of(["B-PER", "O"]), scheme_of(["S-PER", "O"]), scheme_of(["M-PER", "O"])
@@ -74,45 +80,80 @@ def scheme_of(tags: Sequence[str]) -> Scheme:
     return "BIOES" if letters & {"E", "S"} else "BIO"
 
 
-def first_fault(tags: Sequence[str], scheme: Scheme) -> tuple[int, str] | None:
-    """The first word whose tag breaks the scheme, and why; None if none does.
+def scheme_of_file(sentences: Sequence[Sequence[str]]) -> WrittenScheme:
+    """The scheme of the tags of a whole file.
+
+    By their letters; those of BIO and IOB1 are the same, and the one that they break less often is
+    meant. IOB1 writes B only where an entity follows another one of its kind.
 
     Example:
-      >>> first_fault(["O", "I-PER"], "BIO")
-      (1, 'I-PER follows O')
+      >>> scheme_of_file([["I-PER", "B-PER"], ["I-LOC"]]), scheme_of_file([["B-PER"], ["I-LOC"]])
+      ('IOB1', 'BIO')
     """
-    if scheme == "IOB1":
-        return next(
-            (
-                (i, f"{tag} follows {before}, which ends nothing of its kind")
-                for i, (before, tag) in enumerate(itertools.pairwise([OUTSIDE, *tags]))
-                if tag.startswith("B") and not continues(before, "I" + tag[1:])
-            ),
-            None,
-        )
-    names = sorted({*tags})
-    allowed = tag_constraints(names, scheme=cast(Literal["BIO", "BIOES", "BMES"], scheme))
-    rows = [names.index(tag) for tag in tags]
-    if not allowed.start[rows[0]]:
-        return 0, f"{tags[0]} begins a sentence"
-    for i, (before, row) in enumerate(itertools.pairwise(rows), start=1):
-        if not allowed.transitions[before, row]:
-            return i, f"{tags[i]} follows {tags[i - 1]}"
-    return None if allowed.end[rows[-1]] else (len(tags) - 1, f"{tags[-1]} ends a sentence")
+    letters = {split_tag(tag)[0] for tags in sentences for tag in tags}
+    if letters & set("LU"):
+        return "BILOU"
+    if letters & set("MES"):
+        return scheme_of([*letters])
+    if "B" not in letters:
+        return "IO" if "I" in letters else "BIO"
+    starts = [
+        tag[0]
+        for tags in sentences
+        for before, tag in itertools.pairwise([OUTSIDE, *tags])
+        if tag != OUTSIDE and not continues(before, "I" + tag[1:])
+    ]
+    return "IOB1" if starts.count("B") < starts.count("I") else "BIO"
 
 
-def as_bio(tags: Sequence[str]) -> tuple[str, ...]:
-    """The same spans in BIO.
+_ENDS = str.maketrans("LU", "ES")
+
+
+def target_of(scheme: WrittenScheme) -> Scheme:
+    """The scheme that the tags of another are written in to be learned."""
+    targets: dict[WrittenScheme, Scheme] = {"IO": "BIO", "IOB1": "BIO", "BILOU": "BIOES"}
+    return targets.get(scheme, cast(Scheme, scheme))
+
+
+def rewrite(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
+    """The same spans in another scheme.
 
     Example:
-      >>> as_bio(["I-PER", "I-PER", "B-PER", "O"])
+      >>> rewrite(["I-PER", "I-PER", "B-PER", "O"], "BIO")
       ('B-PER', 'I-PER', 'B-PER', 'O')
+      >>> rewrite(["I-PER", "I-PER", "B-PER", "O"], "BIOES")
+      ('B-PER', 'E-PER', 'S-PER', 'O')
     """
+    first, inner, last, single = _LETTERS[scheme]
     written = [OUTSIDE] * len(tags)
     for start, end, entity in spans_of(tags):
         suffix = f"-{entity}" if entity else ""
-        written[start:end] = [f"B{suffix}"] + [f"I{suffix}"] * (end - start - 1)
+        letters = first + inner * (end - start - 2) + last if end - start > 1 else single
+        written[start:end] = [letter + suffix for letter in letters]
     return tuple(written)
+
+
+def faults(tags: Sequence[str], scheme: WrittenScheme) -> list[int]:
+    """The places of tags that do not stand where their scheme writes them.
+
+    Example:
+      >>> faults(["O", "I-PER", "I-PER"], "BIO"), faults(["O", "I-PER", "I-PER"], "IOB1")
+      ([1], [])
+    """
+    if scheme in ("IO", "IOB1"):
+        return [
+            i
+            for i, (before, tag) in enumerate(itertools.pairwise([OUTSIDE, *tags]))
+            if tag[0] == "B" and not continues(before, "I" + tag[1:])
+        ]
+    written = [in_letters(tag, target_of(scheme)) for tag in tags]
+    right = rewrite(written, target_of(scheme))
+    return [i for i, (tag, one) in enumerate(zip(written, right, strict=True)) if tag != one]
+
+
+def in_letters(tag: str, scheme: Scheme) -> str:
+    """A tag of BILOU in the letters of BIOES; any other as it is."""
+    return tag[:1].translate(_ENDS) + tag[1:] if scheme == "BIOES" else tag
 
 
 def complete(tags: Sequence[str], scheme: Scheme) -> list[str]:
@@ -122,7 +163,8 @@ def complete(tags: Sequence[str], scheme: Scheme) -> list[str]:
       >>> complete(["S-PER", "O"], "BMES")
       ['B-PER', 'E-PER', 'M-PER', 'O', 'S-PER']
     """
-    letters = {"BMES": "BMES", "BIOES": "BIES"}.get(scheme, "BI")
     found = {split_tag(tag)[1] for tag in tags if tag != OUTSIDE}
-    named = {letter + (f"-{one}" if one else "") for one in found for letter in letters}
+    named = {
+        letter + (f"-{entity}" if entity else "") for entity in found for letter in _LETTERS[scheme]
+    }
     return sorted({*named, *({OUTSIDE} & {*tags})})

@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 
 from experiments.pos_tagging.config import TaggingConfig
-from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.data import read_data, read_sentences
 from experiments.pos_tagging.export import export
 from experiments.pos_tagging.report import finish, print_summary, tag_all
 from experiments.pos_tagging.training import VOCABULARY, load_tagger, make_training
@@ -32,7 +32,6 @@ from experiments.words.data import build_vocabulary, split_words
 from experiments.words.report import aligned
 
 NAME = "pos_tagging"
-DATA = ("train", "dev", "test")
 RUN = pathlib.Path("runs") / NAME
 
 
@@ -52,11 +51,13 @@ class Train(OnMachines):
     def run(self) -> None:
         """Trains and reports."""
         config, console = self.config, Console()
-        paths = {name: getattr(config, name) for name in DATA}
-        sentences = {name: read_sentences(paths[name], config.tags, name) for name in DATA}
+        reading = config.reading()
+        sentences = read_data(**config.files, tags=config.tags, reading=reading)
+        reading.tell()
         vocabulary = build_vocabulary(sentences["train"])
-        settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in DATA}
-        folder = RunFolder.start(self.run_folder, experiment=NAME, settings=settings, data=paths)
+        files = config.files
+        settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in files}
+        folder = RunFolder.start(self.run_folder, experiment=NAME, settings=settings, data=files)
         vocabulary.save(folder.path / VOCABULARY)
         training = make_training(config, vocabulary, sentences["train"], sentences["dev"])
         loop.fit(folder, training, console)
@@ -71,12 +72,20 @@ class Evaluate:
     """Run folder of the tagger."""
     test: pathlib.Path | None = None
     """Tagged sentences, in the formats of train; the test data of the run if not given."""
+    encoding: str | None = None
+    """Encoding of that file; that of the run if not given."""
 
     def run(self) -> None:
         """Evaluates and prints."""
         folder = RunFolder.open(self.run_folder, experiment=NAME)
-        path = self.test or pathlib.Path(folder.config["data"]["test"]["path"])
-        sentences = read_sentences(path, folder.settings["tags"], "test")
+        config = TaggingConfig(**folder.settings)
+        reading = config.reading(self.encoding)
+        if self.test:
+            sentences = read_sentences(self.test, config.tags, "test", reading)
+        else:
+            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
+            sentences = read_data(**data, tags=config.tags, reading=reading)["test"]
+        reading.tell()
         tagger = load_tagger(folder)
         print_summary(tag_all(tagger, sentences), tagger, Console())
 

@@ -2,24 +2,35 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
 
+from experiments.pos_tagging.data import Tags
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.words.config import WordSettings
 
 BUNDLED = DATA / "pos_ewt_tiny.tsv.gz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaggingConfig(WordSettings):
+class TaggingConfig(ReadSettings, WordSettings):
     """Everything that decides the outcome of a run."""
 
     train: pathlib.Path = BUNDLED
-    """Training data: CoNLL-U, or tab-separated columns form, UPOS[, XPOS], with a blank line after
-    each sentence; plain or .gz. Of a file with lines "# split = train" that part is read."""
-    dev: pathlib.Path = BUNDLED
-    """Development data, which decides which checkpoint is best. Formats as for --train."""
-    test: pathlib.Path = BUNDLED
-    """Test data, looked at once, after training. Formats as for --train."""
-    tags: Literal["upos", "xpos"] = "upos"
+    """Training data: CoNLL-U, or columns form, UPOS[, XPOS], with a blank line after each sentence;
+    plain or .gz. Of a file with lines "# split = train" that part is read."""
+    dev: pathlib.Path | None = None
+    """Development data, which decides which checkpoint is best. If not given, the part dev of the
+    file of --train; without one, a tenth of train that is split off."""
+    test: pathlib.Path | None = None
+    """Test data, looked at once, after training. If not given, the same as for --dev."""
+    tags: Tags = "upos"
     """Which tags to learn: the 17 universal ones, or those of the language."""
+
+    @property
+    def files(self) -> dict[str, pathlib.Path]:
+        """The file that each part is read from."""
+        return {
+            "train": self.train,
+            "dev": self.dev or self.train,
+            "test": self.test or self.train,
+        }

@@ -75,7 +75,7 @@ def write_predictions(folder: RunFolder, tagged: Sequence[Tagged]) -> None:
     """Writes the test data as it was, but with the predicted tags."""
     suffixes = pathlib.Path(folder.config["data"]["test"]["path"]).suffixes
     suffix = "".join(suffix for suffix in suffixes[-2:] if suffix != ".gz")
-    blocks = [retag(one.sentence, one.predicted, folder.settings["tags"]) for one in tagged]
+    blocks = [retag(one.sentence, one.predicted) for one in tagged]
     text = "".join("\n".join(block) + "\n\n" for block in blocks)
     write_text(folder.path / f"predictions{suffix}", text)
 

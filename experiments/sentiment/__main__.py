@@ -30,11 +30,11 @@ from experiments.sentiment.data import (
     build_text_vocabulary,
     read_data,
     read_texts,
-    split_text,
 )
 from experiments.sentiment.report import finish, print_summary, show
 from experiments.sentiment.training import VOCABULARY, load_classifier, make_training
 from experiments.words.config import start_run
+from experiments.words.segments import split_text
 from experiments.words.vectors import with_vectors
 
 NAME = "sentiment"
@@ -52,7 +52,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def train_run(config: TextConfig, path: pathlib.Path) -> None:
     """Trains a classifier in the folder `path` and tests it, unless it has its result."""
     console = Console()
-    parts = read_data(config, console)
+    reading = config.reading()
+    parts = read_data(config, reading)
+    reading.tell()
     folder = start_run(NAME, config, path)
     if has_result(folder):
         teller(console)(f"{path} has its result.")
@@ -89,16 +91,21 @@ class Evaluate:
     """Run folder of the classifier."""
     test: pathlib.Path | None = None
     """Labelled texts, in the formats of train; the test data of the run if not given."""
+    encoding: str | None = None
+    """Encoding of that file; that of the run if not given."""
 
     def run(self) -> None:
         """Evaluates and prints."""
         folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
         classifier = load_classifier(folder)
+        config, reading = classifier.config, classifier.config.reading(self.encoding)
         if self.test:
-            texts = named_part(self.test, read_texts(self.test, teller(console)), "test")
+            found = read_texts(self.test, config.segmentation, reading)
+            texts = named_part(self.test, found, "test")
         else:
             data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
-            texts = read_data(dataclasses.replace(classifier.config, **data), console)["test"]
+            texts = read_data(dataclasses.replace(config, **data), reading)["test"]
+        reading.tell()
         print_summary(classifier.judge(texts), classifier, console)
 
 
@@ -117,7 +124,8 @@ class Predict:
     def run(self) -> None:
         """Labels and prints."""
         classifier = load_classifier(RunFolder.open(self.run_folder, experiment=NAME))
-        texts = [Text(t.strip(), split_text(t), "") for t in self.texts or sys.stdin]
+        segmentation = classifier.config.segmentation
+        texts = [Text(t.strip(), split_text(t, segmentation), "") for t in self.texts or sys.stdin]
         for number, text in enumerate(texts, start=1):
             if not text.words:
                 raise ValueError(f"Text {number} is empty: there is no word to read.")

@@ -6,6 +6,7 @@ import pathlib
 from experiments.runner.data.files import DATA
 from experiments.sentiment.model import Readout, TextClassifier
 from experiments.words.config import FileSettings
+from experiments.words.segments import Segmentation
 
 BUNDLED = DATA / "sentiment_uci3000.tsv"
 
@@ -15,8 +16,12 @@ class TextConfig(FileSettings):
     """Everything that decides the outcome of a run."""
 
     train: pathlib.Path = BUNDLED
-    """Training data: lines label<TAB>text, or label text, or part<TAB>label<TAB>source<TAB>text;
-    plain or .gz. Of a file with parts the part train is read."""
+    """Training data: label<TAB>text or text<TAB>label, label text, comma-separated text, lines of
+    fastText, or part<TAB>label<TAB>source<TAB>text; plain or .gz. Of a file with parts the part
+    train is read."""
+    segmentation: Segmentation = "words"
+    """What texts of scripts without blanks, as Chinese and Thai, are cut into: words by the
+    dictionaries of ICU, or characters."""
     folds: int = 0
     """With data that has no test part: into how many folds --train is divided, one to test on. 0
     divides nothing."""

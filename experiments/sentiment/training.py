@@ -102,7 +102,7 @@ def make_training(
 
 def load_classifier(folder: RunFolder) -> TrainedClassifier:
     """The best checkpoint of a run, from its folder alone."""
-    config = TextConfig(**folder.settings)
+    config = TextConfig(**{"segmentation": "characters", **folder.settings})  # of runs before it
     vocabulary = Vocabulary.load(folder.path / VOCABULARY)
     params = best_params(folder, config, functools.partial(init_params, config, vocabulary, {}))
     return TrainedClassifier(config, params, vocabulary)

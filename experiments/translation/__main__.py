@@ -55,7 +55,9 @@ class Train(OnMachines):
     def run(self) -> None:
         """Trains and reports."""
         console = Console()
-        parts = read_pairs(self.config)
+        reading = self.config.reading()
+        parts = read_pairs(self.config, reading)
+        reading.tell()
         folder, lexicon = start_run(self.run_folder, self.config, parts["train"], experiment=NAME)
         loop.fit(folder, make_training(self.config, lexicon, parts), console)
         finish(folder, load_translator(folder), parts["test"], console)
@@ -71,16 +73,20 @@ class Evaluate:
     """Sentences, one a line; the test of the run if not given."""
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
+    encoding: str | None = None
+    """Encoding of these files; that of the run if not given."""
 
     def run(self) -> None:
         """Measures and prints."""
         if (self.source is None) != (self.target is None):
             raise ValueError("Give --source and --target together, or neither.")
         translator = load_translator(RunFolder.open(self.run_folder, experiment=NAME))
+        reading = translator.config.reading(self.encoding)
         if self.source is not None and self.target is not None:
-            test = read_parallel(self.source, self.target)
+            test = read_parallel(self.source, self.target, reading)
         else:
-            test = read_pairs(translator.config)["test"]
+            test = read_pairs(translator.config, reading)["test"]
+        reading.tell()
         sources = [pair.source for pair in test]
         searches = {"beam": translator.search, "greedy": Search(1, 0.0)}
         scores = {

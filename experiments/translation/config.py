@@ -2,10 +2,12 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import Any, Literal
 
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
+from experiments.runner.data.parts import Part
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.settings import RunSettings, require
 from experiments.translation.model import CELLS, Attention, Translator
 
@@ -15,7 +17,7 @@ BleuTokens = Literal["13a", "zh", "char", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TranslationConfig(RunSettings):
+class TranslationConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -26,11 +28,11 @@ class TranslationConfig(RunSettings):
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
     dev_source: pathlib.Path | None = None
-    """The same of development data; without, a tenth of --source and --target, and one for test."""
+    """The same of development data; if not given, a tenth of --source and --target is split off."""
     dev_target: pathlib.Path | None = None
     """Their translations."""
     test_source: pathlib.Path | None = None
-    """The same of test data."""
+    """The same of test data; if not given, a tenth is split off."""
     test_target: pathlib.Path | None = None
     """Their translations."""
     reverse: bool = False
@@ -90,11 +92,20 @@ class TranslationConfig(RunSettings):
                 (sides[0] is None) == (sides[1] is None),
                 f"{name}source and {name}target must be given together",
             )
-        parts = [getattr(self, f"{name}source") is None for name in ("", "dev_", "test_")]
         require(
-            parts in ([True] * 3, [False, True, True], [False] * 3),
-            "dev_source and test_source must be given together, and with source",
+            self.source is not None or {*self.parallel_files} <= {"train"},
+            "dev_source and test_source must be given with source",
         )
+
+    @property
+    def parallel_files(self) -> dict[Part, tuple[pathlib.Path, pathlib.Path]]:
+        """The two files of each part that has some."""
+        names: dict[Part, str] = {"train": "", "dev": "dev_", "test": "test_"}
+        sides: dict[Part, tuple[Any, Any]] = {
+            part: (getattr(self, f"{name}source"), getattr(self, f"{name}target"))
+            for part, name in names.items()
+        }
+        return {part: files for part, files in sides.items() if files[0] is not None}
 
     @property
     def model(self) -> Translator:

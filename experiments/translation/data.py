@@ -1,22 +1,22 @@
 """Pairs of sentences: columns of one file, or the lines of two parallel files, plain or gzipped.
 
 Columns are divided by tabs: `source, target` and whatever stands behind (as in the files of
-manythings.org/anki), or `split, source, target` and whatever stands behind. Without splits, one
-pair of ten is for test and one for dev, by a digest of the source sentence, so that no source
-sentence is in two parts.
+manythings.org/anki), or `split, source, target` and whatever stands behind. Numbers of sentences
+and codes of languages (as tatoeba.org gives them: id, text, id, text) are passed over.
 """
 
-import hashlib
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-
-from experiments.runner.data.files import read_utf8
+from experiments.runner.data.parts import Part, fill_parts, part_of_name, read_parts
+from experiments.runner.data.reading import Reading
 from experiments.translation.config import TranslationConfig
 
-PARTS = ("train", "dev", "test")
+_HEAD = {"source", "src", "target", "tgt", "trg", "translation", "split", "part"}
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z]+)?")
+_FEWEST = 3  # rows in which a column of one code of a language is no column of sentences
 
 
 class Pair(NamedTuple):
@@ -31,111 +31,135 @@ class Pair(NamedTuple):
         return Pair(self.target, self.source)
 
 
-def read_columns(path: pathlib.Path) -> dict[str, list[Pair]]:
-    """Reads the pairs of a file of columns, by part.
+def read_columns(path: pathlib.Path, reading: Reading) -> dict[str | None, list[Pair]]:
+    """Reads the pairs of a file of columns by the name of their part, None without parts.
+
+    Pairs of which a side is empty are left out, and that is told.
 
     Raises:
       ValueError: names the file and the line of what cannot be read.
     """
-    lines = [(n, line) for n, line in enumerate(read_utf8(path).split("\n"), 1) if line.strip()]
-    if not lines:
+    rows = [
+        (number, [cell.strip() for cell in line.split("\t")])
+        for number, line in enumerate(reading.lines(path), start=1)
+        if line.strip()
+    ]
+    if rows and len(_HEAD & {cell.lower() for cell in rows[0][1]}) > 1:
+        reading.bridge(path, "a header line", "left out", rows[0][0])
+        rows = rows[1:]
+    if not rows:
         raise ValueError(f"{path} is empty: there is no pair of sentences in it.")
-    has_split = lines[0][1].split("\t")[0] in PARTS
-    parts: dict[str, list[Pair]] = {name: [] for name in PARTS}
-    for number, line in lines:
-        cells = line.split("\t")
-        if len(cells) < 2 + has_split:
+    split = part_of_name(rows[0][1][0]) is not None and len(rows[0][1]) > 2
+    sides = _sides(path, [cells for _, cells in rows], split, reading)
+    parts: dict[str | None, list[Pair]] = {}
+    for number, cells in rows:
+        if len(cells) <= max(sides):
             raise ValueError(
-                f"{path}, line {number}: {len(cells)} tab-separated column(s), but "
-                f"{'split, ' if has_split else ''}source and target are needed."
+                f"{path}, line {number}: {len(cells)} tab-separated column(s), but source and "
+                f"target are in columns {sides[0] + 1} and {sides[1] + 1}."
             )
-        part = cells[0] if has_split else part_of(cells[0])
-        if part not in PARTS:
-            raise ValueError(f"{path}, line {number}: {part!r} is not train, dev or test.")
-        source, target = cells[has_split], cells[has_split + 1]
-        parts[part].append(_pair(source, target, f"{path}, line {number}"))
+        part = part_of_name(cells[0]) if split else None
+        if split and part is None:
+            raise ValueError(f"{path}, line {number}: {cells[0]!r} is not train, dev or test.")
+        pair = _pair(*(cells[side] for side in sides))
+        if pair:
+            parts.setdefault(part, []).append(pair)
+        else:
+            reading.bridge(path, "an empty sentence", "its pair is left out", number)
+    if not parts:
+        raise ValueError(f"{path} has no pair of sentences of which neither is empty.")
     return parts
 
 
-def read_parallel(source: pathlib.Path, target: pathlib.Path) -> list[Pair]:
+def _sides(
+    path: pathlib.Path, rows: Sequence[Sequence[str]], split: bool, reading: Reading
+) -> tuple[int, int]:
+    """The columns of source and target: the first two that hold sentences."""
+    width = min(len(cells) for cells in rows)
+    places = [place for place in range(width) if place >= split]
+    sentences = [place for place in places if not _is_name([cells[place] for cells in rows])]
+    if len(sentences) < 2 or len(places) < 3:
+        return int(split), int(split) + 1
+    source, target = sentences[:2]
+    if (source, target) != (int(split), int(split) + 1):
+        reading.remark(
+            path,
+            f"sentences in columns {source + 1} and {target + 1}; the others hold numbers or codes",
+        )
+    return source, target
+
+
+def _is_name(cells: Sequence[str]) -> bool:
+    """Whether a column holds numbers of sentences, or the code of one language."""
+    numbers = all(cell.isdecimal() for cell in cells)
+    codes = len({*cells}) == 1 and _LANGUAGE.fullmatch(cells[0]) is not None
+    return numbers or (codes and len(cells) >= _FEWEST)
+
+
+def read_parallel(source: pathlib.Path, target: pathlib.Path, reading: Reading) -> list[Pair]:
     """Reads two files of which each line is the translation of the same line of the other.
 
-    Pairs of which both are empty are left out, and said.
+    Pairs of which a side is empty are left out, and that is told.
 
     Raises:
-      ValueError: if the numbers of lines differ, or one sentence of a pair is empty.
+      ValueError: if the numbers of lines differ, or there is no pair.
     """
-    sides = [read_utf8(path).removesuffix("\n").split("\n") for path in (source, target)]
-    if len(sides[0]) != len(sides[1]):
+    sides = [reading.lines(path) for path in (source, target)]
+    full = (n for side in sides for n, line in enumerate(side, start=1) if line.strip())
+    written = max(full, default=0)
+    if written > min(map(len, sides)):  # what is missing in one is more than blank lines
         raise ValueError(
             f"{source} has {len(sides[0]):,} lines and {target} has {len(sides[1]):,}: of two "
             "parallel files each line must be the translation of the same line of the other."
         )
-    numbered = list(enumerate(zip(*sides, strict=True), start=1))
-    kept = [(n, pair) for n, pair in numbered if any(side.strip() for side in pair)]
-    if not kept:
+    pairs = list(_pairs(source, target, [side[:written] for side in sides], reading))
+    if not pairs:
         raise ValueError(f"{source} and {target} are empty: there is no pair of sentences.")
-    if len(kept) < len(numbered):
-        Console(stderr=True).print(
-            f"{source}, {target}: {len(numbered) - len(kept)} empty lines are left out.",
-            highlight=False,
-        )
-    place = f"{source} and {target}, line"
-    return [_pair(one, other, f"{place} {n}") for n, (one, other) in kept]
+    return pairs
 
 
-def divide(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Pairs by part, by their source sentences."""
-    parts: dict[str, list[Pair]] = {name: [] for name in PARTS}
-    for pair in pairs:
-        parts[part_of(pair.source)].append(pair)
-    return parts
+def _pairs(
+    source: pathlib.Path, target: pathlib.Path, sides: Sequence[Sequence[str]], reading: Reading
+) -> Iterator[Pair]:
+    for number, sentences in enumerate(zip(*sides, strict=True), start=1):
+        pair = _pair(*sentences)
+        if pair:
+            yield pair
+        else:
+            path = target if sentences[0].strip() else source
+            reading.bridge(path, "an empty line", "its pair is left out", number)
 
 
-def part_of(source: str) -> str:
-    """The part of a pair that has none.
-
-    Example:
-      >>> part_of("Hello."), part_of("Hello.")
-      ('train', 'train')
-    """
-    digit = int(hashlib.sha1(source.strip().encode()).hexdigest(), 16) % 10
-    return {0: "test", 1: "dev"}.get(digit, "train")
+def _pair(source: str, target: str) -> Pair | None:
+    """A pair, None if a side is empty."""
+    pair = Pair(source.strip(), target.strip())
+    return pair if all(pair) else None
 
 
-def _pair(source: str, target: str, place: str) -> Pair:
-    for side, sentence in (("source", source), ("target", target)):
-        if not sentence.strip():
-            raise ValueError(f"{place}: the {side} sentence is empty.")
-    return Pair(source.strip(), target.strip())
-
-
-def read_pairs(config: TranslationConfig) -> dict[str, list[Pair]]:
-    """The pairs of a run, by part.
+def read_pairs(config: TranslationConfig, reading: Reading) -> dict[Part, list[Pair]]:
+    """The pairs of a run, by part; a part that is not there is split off by the source sentences.
 
     Raises:
-      ValueError: names what cannot be read, or the part in which there is no pair.
+      ValueError: names what cannot be read, or is too little to be split.
     """
+
+    def key(pair: Pair) -> str:
+        return pair.source
+
     if config.source is None:
-        parts = read_columns(config.data)
-    elif config.dev_source is None:
-        parts = divide(read_parallel(config.source, _given(config.target)))
+        parts = read_parts(
+            config.data,
+            None,
+            None,
+            read=lambda path: read_columns(path, reading),
+            key=key,
+            reading=reading,
+        )
     else:
-        names = {"train": "", "dev": "dev_", "test": "test_"}
-        files = {
-            part: [_given(getattr(config, f"{name}{side}")) for side in ("source", "target")]
-            for part, name in names.items()
+        given = {
+            part: read_parallel(*files, reading) for part, files in config.parallel_files.items()
         }
-        parts = {part: read_parallel(*paths) for part, paths in files.items()}
-    for part in PARTS:
-        if not parts[part]:
-            raise ValueError(f"There is no pair of sentences for {part}.")
+        parts = fill_parts(config.source, given, key=key, reading=reading)
     if config.reverse:
-        parts = {part: [pair.reversed for pair in pairs] for part, pairs in parts.items()}
+        return {part: [pair.reversed for pair in pairs] for part, pairs in parts.items()}
     return parts
-
-
-def _given(path: pathlib.Path | None) -> pathlib.Path:
-    """A path that `__post_init__` has seen to be given."""
-    assert path is not None
-    return path

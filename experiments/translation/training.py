@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax import Total, accuracy, cross_entropy
+from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
@@ -37,7 +38,7 @@ from experiments.translation.subwords import BEGIN, END
 
 
 def make_training(
-    config: TranslationConfig, lexicon: Lexicon, parts: dict[str, list[Pair]]
+    config: TranslationConfig, lexicon: Lexicon, parts: Mapping[Part, list[Pair]]
 ) -> loop.Training:
     """Says to the runner what to train."""
     train, dev = (encode_pairs(lexicon, parts[part]) for part in ("train", "dev"))

@@ -5,6 +5,7 @@ import pathlib
 from typing import Literal
 
 from birnn_jax import Layer
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings, require
 from experiments.words.data import Vocabulary
@@ -73,15 +74,15 @@ _FILES = ("train", "dev", "test", "vectors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FileSettings(WordSettings):
+class FileSettings(ReadSettings, WordSettings):
     """Settings of a model that is trained on files, perhaps from vectors of words."""
 
     train: pathlib.Path
     dev: pathlib.Path | None = None
     """Development data, which decides which checkpoint is best. If not given, the part dev of the
-    file of --train; without one, a tenth of train."""
+    file of --train; without one, a tenth of train that is split off."""
     test: pathlib.Path | None = None
-    """Test data, looked at once, after training. If not given, that part of the file of --train."""
+    """Test data, looked at once, after training. If not given, the same as for --dev."""
     vectors: pathlib.Path | None = None
     """Vectors of words to start from: a text file of GloVe, word2vec or fastText, plain or .gz.
     Their size is given to --word-size."""

@@ -15,11 +15,12 @@ from experiments.runner.data.files import read_json
 
 
 class Sentence(NamedTuple):
-    """Words with their tags, and the lines they were read from."""
+    """Words with their tags, the lines they were read from, and where in them the tags stand."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     lines: tuple[str, ...]
+    places: tuple[tuple[int, int, int], ...] = ()  # line, first and last character, of each tag
 
 
 UNKNOWN_WORD = 0

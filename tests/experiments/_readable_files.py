@@ -19,7 +19,8 @@ from experiments.music.midi import read_midi, write_midi
 from experiments.ner.config import Columns
 from experiments.ner.data import read_answers, read_entities
 from experiments.pos_tagging.config import BUNDLED
-from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.data import read_tagged
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 from experiments.runner.run.results import read_result
@@ -120,11 +121,14 @@ COLUMNS = b"# split = train\nI\tPRON\nknow\tVERB\n\n# split = dev\n# text\nno\tI
 LINES = b'{"step": 1, "split": "train", "loss": 0.5}\n{"step": 2, "split": "dev", "loss": 0.25}\n'
 WORDS = {"counts": {"a": 1}, "characters": ["a"], "tags": ["X"], "usual_tag": {"a": "X"}}
 READERS = {
-    "columns": (writer("a.tsv", COLUMNS), lambda p: read_sentences(p, "upos", "train")),
-    "CoNLL-U": (writer("a.conllu", CONLLU), lambda p: read_sentences(p, "xpos", "train")),
+    "columns": (writer("a.tsv", COLUMNS), lambda p: read_tagged(p, "upos", Reading())),
+    "CoNLL-U": (
+        writer("a.conllu", CONLLU),
+        lambda p: read_tagged(p, "xpos", Reading()),
+    ),
     "gzip": (
         writer("a.tsv.gz", gzip.compress(COLUMNS)),
-        lambda p: read_sentences(p, "upos", "dev"),
+        lambda p: read_tagged(p, "upos", Reading()),
     ),
     "text": (
         writer("a.txt", "你好\r\nworld, 你好".encode()),
@@ -148,15 +152,15 @@ READERS = {
     "safetensors": (write_model, safetensors.load),
     "entities": (
         writer("a.txt", b"EU B-ORG\nsays O\n\nPeter B-PER\nBlack I-PER\n. O\n"),
-        lambda p: read_entities(p, Columns(), None, print),
+        lambda p: read_entities(p, Columns(), None, Reading()),
     ),
     "answers": (
         writer("a.txt.gz", gzip.compress(b"I\tx\tO\nam\ty\tB-LOC\n")),
-        lambda p: read_answers(p, Columns(), print),
+        lambda p: read_answers(p, Columns(), Reading()),
     ),
     "texts": (
         writer("a.tsv", b"1\tGood film.\n0\tDull, dull.\n"),
-        lambda p: read_texts(p, print),
+        lambda p: read_texts(p, "words", Reading()),
     ),
     "vectors": (
         writer("a.vec", "3 2\nthe 0.1 -2\nné 1e-3 4\nof 1 1\n".encode()),
@@ -164,11 +168,11 @@ READERS = {
     ),
     "pairs in columns": (
         writer("a.tsv", "train\tI go.\t我走。\tme\ndev\tHi.\t你好。\tme\n".encode()),
-        read_columns,
+        lambda p: read_columns(p, Reading()),
     ),
     "parallel lines": (
         writer("a.txt", "one two\nthree\n\nné\n".encode()),
-        lambda p: read_parallel(p, p),
+        lambda p: read_parallel(p, p, Reading()),
     ),
     "series as text": (
         writer("a.ts", b"@classLabel true a b\n@data\n1,2,?:3,4,5:a\n1.5:-2:b\n"),

@@ -4,6 +4,7 @@ import pathlib
 
 from experiments.pos_tagging.config import BUNDLED, TaggingConfig
 from experiments.pos_tagging.data import read_sentences
+from experiments.runner.data.reading import Reading
 from tests.experiments._commands import options
 
 SIZES = {"train": 12, "dev": 4, "test": 5}
@@ -25,7 +26,7 @@ def write_data(folder: pathlib.Path) -> pathlib.Path:
     path = folder / "small.tsv"
     parts = []
     for split, size in SIZES.items():
-        sentences = read_sentences(BUNDLED, "upos", split)[:size]
+        sentences = read_sentences(BUNDLED, "upos", split, Reading())[:size]
         lines = [line for one in sentences for line in [*one.lines, ""]]
         parts += [f"# split = {split}", *(line for line in lines if "# split" not in line)]
     path.write_text("\n".join(parts), encoding="utf-8")

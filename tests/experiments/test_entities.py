@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.data import read_answers, read_entities, with_all_tags
+from experiments.ner.data import read_answers, read_data, read_entities, with_all_tags
 from experiments.ner.model import decode, entity_totals, f1_total
-from experiments.ner.schemes import as_bio, complete, first_fault, spans_of
+from experiments.ner.schemes import complete, faults, rewrite, scheme_of_file, spans_of
 from experiments.ner.scorer import Score, score_entities
 from experiments.ner.training import init_params
 from experiments.runner.data.batches import pad
+from experiments.runner.data.reading import Reading
 from experiments.words.data import build_vocabulary
 from experiments.words.vectors import add_words, read_vectors
 from tests.experiments import _small_tagging
@@ -40,10 +41,10 @@ def totals(model, params, batch):
     return entity_totals(model, params, batch, None)
 
 
-def read(folder, text, columns=USUAL, scheme=None, name="data.txt", said=None):
+def read(folder, text, columns=USUAL, scheme=None, name="data.txt", reading=None):
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_entities(path, columns, scheme, ([] if said is None else said).append)
+    return read_entities(path, columns, scheme, reading or Reading())
 
 
 @pytest.mark.parametrize(
@@ -54,29 +55,50 @@ def read(folder, text, columns=USUAL, scheme=None, name="data.txt", said=None):
         ["B-PER", "E-PER", "S-PER", "O", "S-LOC"],
         ["B-PER", "I-PER", "B-PER", "O", "E-LOC"],
         ["I-PER", "E-PER", "E-PER", "O", "M-LOC"],
+        ["B-PER", "L-PER", "U-PER", "O", "U-LOC"],
     ],
-    ids=["BIO", "IOB1", "BIOES", "broken BIOES", "broken"],
+    ids=["BIO", "IOB1", "BIOES", "broken BIOES", "broken", "BILOU"],
 )
 def test_every_scheme_says_the_same_spans(tags):
     assert spans_of(tags) == SAME
-    assert as_bio(tags) == ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
+    assert rewrite(tags, "BIO") == ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
+    assert rewrite(tags, "BIOES") == ("B-PER", "E-PER", "S-PER", "O", "S-LOC")
 
 
 @pytest.mark.parametrize(
-    ("scheme", "tags", "fault"),
+    ("scheme", "tags", "places"),
     [
-        ("BIO", "O B-P I-P I-L", (3, "I-L follows I-P")),
-        ("BIO", "I-P", (0, "I-P begins a sentence")),
-        ("BIOES", "B-P O", (1, "O follows B-P")),
-        ("BMES", "O B-P", (1, "B-P ends a sentence")),
-        ("IOB1", "O B-P", (1, "B-P follows O, which ends nothing of its kind")),
-        ("IOB1", "I-P B-P I-L", None),
-        ("IOB1", "I B O B", (3, "B follows O, which ends nothing of its kind")),
-        ("BMES", "S-P B-P M-P E-P O", None),
+        ("BIO", "O B-P I-P I-L", [3]),
+        ("BIO", "I-P I-P O I-P", [0, 3]),
+        ("BIOES", "B-P O", [0]),
+        ("BIOES", "B-P I-P O E-P", [1, 3]),
+        ("BILOU", "B-P L-P U-L", []),
+        ("BMES", "O B-P", [1]),
+        ("BMES", "S-P B-P M-P E-P O", []),
+        ("IOB1", "O B-P", [1]),
+        ("IOB1", "I-P B-P I-L", []),
+        ("IOB1", "I B O B", [3]),
+        ("IO", "I-P I-P O I-L", []),
     ],
 )
-def test_first_fault_names_what_a_scheme_does_not_allow(scheme, tags, fault):
-    assert first_fault(tags.split(), scheme) == fault
+def test_faults_are_the_tags_that_stand_where_their_scheme_writes_others(scheme, tags, places):
+    assert faults(tags.split(), scheme) == places
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sentences"),
+    [
+        ("BIO", ["B-P I-P B-P", "I-P"]),
+        ("BIO", ["O O"]),
+        ("IOB1", ["I-P B-P O I-L", "I-L", "B-P"]),
+        ("IO", ["I-P I-P", "O I-L"]),
+        ("BIOES", ["O", "S-P"]),
+        ("BILOU", ["B-P L-P", "U-P"]),
+        ("BMES", ["B-P M-P E-P"]),
+    ],
+)
+def test_scheme_is_told_from_the_whole_file(scheme, sentences):
+    assert scheme_of_file([tags.split() for tags in sentences]) == scheme
 
 
 def test_training_on_single_entities_knows_the_tags_of_long_ones():
@@ -102,7 +124,7 @@ def test_score_refuses_other_sentences():
 @pytest.mark.parametrize(("name", "f1"), SYSTEMS.items())
 def test_score_is_that_of_the_shared_task(name, f1):
     files = (SHARED / "emerging.test.annotated", SHARED / "submissions" / name)
-    gold, said = (read_answers(path, USUAL, [].append) for path in files)
+    gold, said = (read_answers(path, USUAL, Reading()) for path in files)
     assert round(100 * score_entities(gold, said)[""].f1, 2) == f1
 
 
@@ -138,13 +160,27 @@ def test_f1_of_batches_is_that_of_the_scorer(scheme):
             USUAL,
         ),
         ("I O\nsaw O\nAl I-PER\n\n# I-LOC\n1 I-LOC\n", USUAL),
+        ("I o\nsaw o\nAl b_PER\n\n# B-LOC\n1 i-LOC\n", USUAL),
+        ("I O\nsaw O\nAl PER\n\n# LOC\n1 LOC\n", USUAL),
+        (
+            "-DOCSTART- -X- O O\n\n# meta\t1\n1\tI\tO\t-\n2\tsaw\tO\t-\n3\tAl\tB-PER\t-\n\n"
+            "1\t#\tB-LOC\t-\n2\t1\tI-LOC\t-\n",
+            USUAL,
+        ),
+        (
+            "# global.columns = ID FORM NE MISC\n1\tI\tO\t_\n2\tsaw\tO\t_\n3\tAl\tB-PER\t_\n\n"
+            "#no = 1\n1-2\t#1\t_\t_\n1\t#\tB-LOC\t_\n2\t1\tI-LOC\t_\n",
+            USUAL,
+        ),
+        ("I X O\nsaw X O\nAl X B-PER\n\n# id 7\n# X B-LOC\n1 X I-LOC\n", USUAL),
     ],
-    ids=["two", "blanks", "tabs", "chosen", "comments", "IOB1"],
+    ids=[
+        *("two", "blanks", "tabs", "chosen", "comments", "IOB1", "small letters", "names"),
+        *("numbered", "CoNLL-U Plus", "comment of three words"),
+    ],
 )
 def test_reader_reads_columns_of_every_kind(tmp_path, text, columns):
-    text = text.replace("-DOCSTART- O", "-DOCSTART-\tO") if "\t" in text else text
-    scheme = "IOB1" if "Al I-PER" in text else None
-    (sentences,) = read(tmp_path, text, columns, scheme).parts.values()
+    (sentences,) = read(tmp_path, text, columns).parts.values()
     assert [one.words for one in sentences] == [("I", "saw", "Al"), ("#", "1")]
     assert [one.tags for one in sentences] == [("O", "O", "B-PER"), ("B-LOC", "I-LOC")]
 
@@ -163,11 +199,54 @@ def test_reader_gives_the_parts_of_a_file(tmp_path):
 
 
 def test_reader_leaves_empty_sentences_out_and_says_so(tmp_path):
-    said = []
-    file = read(tmp_path, "\nI O\n\n \nAl B-PER\n\n\n", said=said)
+    reading = Reading()
+    file = read(tmp_path, "\nI O\n\n \nAl B-PER\n\n\n", reading=reading)
     assert len(file.parts[None]) == 2
-    (sentence,) = said
-    assert "2 empty sentence(s) left out, the first at line 1" in sentence
+    (sentence,) = reading.sentences()
+    assert "an empty sentence, 2 times (lines 1, 4); left out" in sentence
+
+
+def test_tags_that_break_the_scheme_are_repaired_counted_and_told(tmp_path):
+    text = "I O\nsaw I-PER\nAl I-PER\n\nUS B-LOC\n1 I-PER\n\nB B-PER\n\nC B-PER\n"
+    reading = Reading()
+    file = read(tmp_path, text, reading=reading)
+    assert [one.tags for one in file.parts[None]] == [
+        ("O", "B-PER", "I-PER"),
+        *(("B-LOC", "B-PER"), ("B-PER",), ("B-PER",)),
+    ]
+    (told,) = reading.sentences()
+    assert "a tag that BIO does not allow where it stands, 2 times (lines 2, 6)" in told
+    assert "repaired as conlleval reads it" in told
+    with pytest.raises(ValueError, match=r"line 2: a tag that BIO does not allow.*--strict"):
+        read(tmp_path, text, reading=Reading(strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("I O\nAl B-PER\nB I-PER\nC B-PER\n", "BIO"),
+        ("I O\nAl I-PER\nB I-PER\nC B-PER\n", "BIO"),
+        ("I O\nAl B-PER\nB L-PER\nC U-PER\n", "BIOES"),
+        ("I O\nAl B-PER\nB E-PER\nC S-PER\n", "BMES"),
+    ],
+)
+def test_parts_have_the_scheme_of_training(tmp_path, text, scheme):
+    train, test = tmp_path / "train", tmp_path / "test"
+    tags = {"BIO": "B-PER I-PER", "BIOES": "B-PER E-PER", "BMES": "B-PER M-PER E-PER"}[scheme]
+    train.write_text("".join(f"{i} {tag}\n" for i, tag in enumerate(tags.split())) * 2 + "\nx O\n")
+    test.write_text(text)
+    config = EntityConfig(train=train, dev=test, test=test)
+    parts, found = read_data(config, Reading())
+    assert found == scheme
+    assert parts["test"][0].tags == rewrite(["O", "B-PER", "I-PER", "B-PER"], scheme)
+
+
+def test_own_training_data_is_split(tmp_path):
+    path, reading = tmp_path / "own", Reading()
+    path.write_text("".join(f"word{i} O\nAl B-PER\n\n" for i in range(20)))
+    parts, _ = read_data(EntityConfig(train=path), reading)
+    assert [len(part) for part in parts.values()] == [16, 2, 2]
+    assert "2 for dev and 2 for test were split off" in reading.sentences()[0]
 
 
 @pytest.mark.parametrize(
@@ -179,15 +258,12 @@ def test_reader_leaves_empty_sentences_out_and_says_so(tmp_path):
         ("I O\nsaw X O\n", USUAL, "line 2: 3 column"),
         ("I\nsaw\n", USUAL, "line 1: 1 column"),
         ("I O\n", Columns(0, 2), "line 1: 2 column.* in columns 0 and 2"),
+        ("I O\n", Columns(-3, 1), "line 1: 2 column.* in columns -3 and 1"),
         ("I\tO\n\tO\n", USUAL, "line 2: the word is missing"),
         ("I\tO\nsaw\t\n", USUAL, "line 2: the tag is missing"),
-        ("I O\n\nsaw X-PER\n", USUAL, "line 3: The tag 'X-PER' is not of the scheme BIO"),
-        (
-            "I O\nsaw I-PER\n",
-            USUAL,
-            "line 2: I-PER follows O.*BIO does not allow, say --scheme",
-        ),
-        ("I O\nsaw S-PER\nAl B-PER\n", USUAL, "line 3: B-PER ends a sentence, which BIOES"),
+        ("I O\nAl B-PER\n\nsaw X-PER\n", USUAL, "line 4: 'X-PER' is no tag of BIO"),
+        ("I O\nAl B-PER\nsaw B-\n", USUAL, "line 3: 'B-' is no tag of BIO"),
+        ("I O\nAl S-PER\nsaw M-PER\nB B-PER\nC I-PER\n", USUAL, "line 5: 'I-PER' is no tag of BM"),
         (b"I O\nna\xefve O\n", USUAL, "line 2: not UTF-8"),
     ],
 )

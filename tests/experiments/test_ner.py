@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "data.bmes"
     path.write_text(CHINESE * 6, encoding="utf-8")
+    others = "".join(CHINESE.replace("在", other) for other in "去到离")
+    path.with_name("train.bmes").write_text(others, encoding="utf-8")
     return path
 
 
@@ -29,7 +31,7 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     vectors = folder / "vectors.txt"
     vectors.write_text("京 1 2 3\n沪 4 5 6\n", encoding="utf-8")
-    files = {"train": data, "test": data, "vectors": vectors}
+    files = {"train": data.with_name("train.bmes"), "test": data, "vectors": vectors}
     with pytest.MonkeyPatch.context() as patch:
         words = options(**TINY, **files, run=folder / "run")
         assert command(patch, ner, "train", *words) == 0
@@ -75,7 +77,7 @@ def test_every_option_of_entities_is_tested():
     own = names - {field.name for field in dataclasses.fields(WordSettings)}
     assert own == {
         *("train", "dev", "test", "vectors", "max_vectors"),  # all in test_entities
-        *("word_column", "tag_column", "scheme", "crf", "recall_cost"),
+        *("word_column", "tag_column", "scheme", "crf", "recall_cost", "encoding", "strict"),
     }
 
 

@@ -11,8 +11,9 @@ from experiments.music.data import read_rolls
 from experiments.music.infill import config as infill_config
 from experiments.music.infill import training as infill_training
 from experiments.pos_tagging import training as pos_tagging_training
-from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.data import read_data
 from experiments.runner.data.keys import key_of_rows, split_rows
+from experiments.runner.data.reading import Reading
 from experiments.speech.data import labels_of, read_recordings, split
 from experiments.speech.training import make_training as make_speech
 from experiments.translation.data import read_pairs
@@ -30,13 +31,14 @@ def speech(folder, **changes):
 
 def translation(folder, **changes):
     config = _small_translation.config(_small_translation.write_columns(folder), **changes)
-    parts = read_pairs(config)
+    parts = read_pairs(config, Reading())
     return make_translation(config, learn_lexicon(config, parts["train"]), parts)
 
 
 def tagging(folder, **changes):
     config = _small_tagging.config(_small_tagging.write_data(folder), **changes)
-    train, dev = (read_sentences(config.train, config.tags, part) for part in ("train", "dev"))
+    parts = read_data(**config.files, tags=config.tags, reading=Reading())
+    train, dev = parts["train"], parts["dev"]
     return pos_tagging_training.make_training(config, build_vocabulary(train), train, dev)
 
 

@@ -12,10 +12,11 @@ import pytest
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging import training as pos_tagging_training
 from experiments.pos_tagging.config import TaggingConfig
-from experiments.pos_tagging.data import read_sentences
+from experiments.pos_tagging.data import read_data, read_sentences
 from experiments.pos_tagging.model import tagging_totals
 from experiments.pos_tagging.training import init_params
 from experiments.runner.data.batches import Batches
+from experiments.runner.data.reading import Reading
 from experiments.words.data import Encoder, Sentence, build_vocabulary
 from experiments.words.model import WordTagger, score
 from tests.experiments import _small_tagging
@@ -57,8 +58,9 @@ def data(tmp_path_factory):
 
 
 def make_training(config):
-    train, dev = (read_sentences(config.train, config.tags, name) for name in ("train", "dev"))
-    return pos_tagging_training.make_training(config, build_vocabulary(train), train, dev)
+    parts = read_data(**config.files, tags=config.tags, reading=config.reading())
+    vocabulary = build_vocabulary(parts["train"])
+    return pos_tagging_training.make_training(config, vocabulary, parts["train"], parts["dev"])
 
 
 def computed_by(config):
@@ -72,7 +74,7 @@ def usually_computed(data):
 
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(TaggingConfig)}
-    assert names == CHANGES.keys() | {"train", "dev", "test", "tags"}
+    assert names == CHANGES.keys() | {"train", "dev", "test", "tags", "encoding", "strict"}
 
 
 def test_same_options_compute_the_same(data, usually_computed):
@@ -251,8 +253,8 @@ def test_evaluate_without_its_data_says_so(trained, tell):
 
 
 def test_predictions_are_in_the_format_of_the_input(trained, data):
-    predictions = read_sentences(trained / "predictions.tsv", "upos", "test")
-    test = read_sentences(data, "upos", "test")
+    predictions = read_sentences(trained / "predictions.tsv", "upos", "test", Reading())
+    test = read_sentences(data, "upos", "test", Reading())
     assert [one.words for one in predictions] == [one.words for one in test]
     assert [one.tags for one in predictions] != [one.tags for one in test]
 

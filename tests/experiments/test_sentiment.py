@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from experiments.runner.data.batches import pad
-from experiments.runner.data.parts import folds, read_parts
+from experiments.runner.data.parts import folds
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import data as sentiment_data
@@ -21,11 +22,11 @@ from experiments.sentiment.data import (
     build_text_vocabulary,
     encode_texts,
     read_texts,
-    split_text,
 )
 from experiments.sentiment.model import attention, classify
 from experiments.sentiment.report import show, weighty_words
 from experiments.sentiment.training import Judged, init_params
+from experiments.words.segments import split_text
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command, options
 
@@ -60,9 +61,10 @@ def write(folder, content, name="data.txt"):
     ids=["tabs", "blanks", "parts"],
 )
 def test_reader_reads_labels_and_texts(tmp_path, content, part):
-    said = []
-    assert read_texts(write(tmp_path, content), said.append) == {part: TEXTS}
-    assert [("1 empty line(s) left out" in one) for one in said] == [True] * ("\r" in content)
+    reading = Reading()
+    assert read_texts(write(tmp_path, content), "words", reading) == {part: TEXTS}
+    said = ["line 2: an empty line; left out" in one for one in reading.sentences()]
+    assert said == [True] * ("\r" in content)
 
 
 @pytest.mark.parametrize(
@@ -71,34 +73,22 @@ def test_reader_reads_labels_and_texts(tmp_path, content, part):
         ("\n \n", "is empty"),
         ("good\ta\nbad\n", "line 2: 1 column.* before have 2"),
         ("good\ta\tb\n", "line 1: 3 tab-separated columns"),
-        ("good\ta\nbad\t ...\n\nbad\t \n", "line 4: the text is missing"),
-        ("good fine\nbad\n", "line 2: the text is missing"),
+        ("good\n", "line 1: one column only"),
+        ("good\t \n", "has no text with a word in it"),
         ("good\ta\n\tdull\n", "line 2: the label is missing"),
-        ("train\tgood\tx\ta\nvalid\tbad\tx\tb\n", "line 2: 'valid' is none of train, dev, test"),
+        ("train\tgood\tx\ta\nextra\tbad\tx\tb\n", "line 2: 'extra' is none of train, dev, test"),
+        ("__label__a x\nb y\n", "line 2: no label such as __label__good"),
+        ("__label__a x\n__label__b __label__c y\n", "line 2: several labels"),
+        ("label\ttext\n", "has nothing below its header line"),
         (b"good\tna\xefve\n", "line 1: not UTF-8"),
-        ("".join(f"text {i}\t{i % 2}\n" for i in range(30)), "30 labels in 30 lines: does the"),
+        ("".join(f"text {i}\t{i} a\n" for i in range(30)), "30 labels in 30 lines: is there"),
     ],
 )
 def test_reader_refuses_with_file_and_line(tmp_path, content, sentence):
     path = write(tmp_path, content)
     with pytest.raises(ValueError, match=sentence) as refusal:
-        read_texts(path, [].append)
+        read_texts(path, "words", Reading())
     assert str(path) in str(refusal.value)
-
-
-def test_parts_are_taken_from_the_file_or_held_out():
-    split = {"train": [1, 2], "dev": [3], "test": [4]}
-    files = {"split": split, "whole": {None: list(range(20))}}
-    assert read_parts("split", None, None, read=files.get) == split
-    parts = read_parts("whole", None, "split", read=files.get)
-    assert sorted(parts["train"] + parts["dev"]) == list(range(20))
-    assert (len(parts["dev"]), parts["test"]) == (2, [4])
-    assert read_parts("split", "whole", None, read=files.get)["dev"] == list(range(20))
-    with pytest.raises(ValueError, match="whole has no part test: give a file to --test"):
-        read_parts("whole", None, None, read=files.get)
-    files["some"] = {"test": [1]}
-    with pytest.raises(ValueError, match="some has no part dev; it has test"):
-        read_parts("split", "some", None, read=files.get)
 
 
 def test_folds_hold_everything_once():
@@ -113,13 +103,13 @@ def test_cross_validation_tests_on_every_text_once(tmp_path):
     tested = []
     for fold in range(3):
         config = TextConfig(**TINY, train=path, folds=3, fold=fold)
-        parts = sentiment_data.read_data(config, QUIET)
+        parts = sentiment_data.read_data(config, Reading())
         assert [len(parts[name]) for name in ("train", "dev", "test")] == [14, 2, 8]
         assert not {*parts["train"], *parts["dev"]} & {*parts["test"]}
         tested += [text.text for text in parts["test"]]
     assert len({*tested}) == 24
     with pytest.raises(ValueError, match="24 texts, too few for 25 folds"):
-        sentiment_data.read_data(TextConfig(train=path, folds=25), QUIET)
+        sentiment_data.read_data(TextConfig(train=path, folds=25), Reading())
 
 
 @pytest.mark.parametrize("changes", [{"folds": 3, "fold": 3}, {"folds": 1}])

@@ -5,12 +5,11 @@ import io
 
 import pytest
 
+from experiments.runner.data.reading import Reading
 from experiments.translation import __main__ as translation
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import (
     Pair,
-    divide,
-    part_of,
     read_columns,
     read_pairs,
     read_parallel,
@@ -54,7 +53,7 @@ def data(tmp_path_factory):
 
 
 def computed_by(config):
-    parts = read_pairs(config)
+    parts = read_pairs(config, Reading())
     return computed(make_training(config, learn_lexicon(config, parts["train"]), parts))
 
 
@@ -66,7 +65,7 @@ def usually_computed(data):
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(TranslationConfig)}
     in_other_tests = {"patience", "epochs_per_evaluation"}
-    searched = {"beam_width", "length_penalty", "bleu_tokens"}
+    searched = {"beam_width", "length_penalty", "bleu_tokens", "encoding", "strict"}
     assert names == CHANGES.keys() | FILES | searched | in_other_tests
 
 
@@ -83,7 +82,7 @@ def test_option_changes_what_is_computed(data, usually_computed, name, value):
         ({"teacher_forcing": 1.5}, "teacher_forcing must be from 0 to 1"),
         ({"length_penalty": -1.0}, "length_penalty must not be negative"),
         ({"source": "a"}, "source and target must be given together"),
-        ({"dev_source": "a", "dev_target": "b"}, "must be given together, and with source"),
+        ({"dev_source": "a", "dev_target": "b"}, "must be given with source"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
@@ -99,48 +98,92 @@ def write(path, text):
 def test_parallel_files_of_unequal_length_are_refused_with_their_numbers(tmp_path):
     source, target = write(tmp_path / "a", "x\ny\nz\n"), write(tmp_path / "b", "1\n2\n")
     with pytest.raises(ValueError, match=r"a has 3 lines and .*b has 2: of two parallel files"):
-        read_parallel(source, target)
+        read_parallel(source, target, Reading())
 
 
-def test_parallel_files_lose_nothing_but_empty_pairs(tmp_path, capsys):
-    pairs = read_parallel(write(tmp_path / "a", "x\n\n z\n"), write(tmp_path / "b", "1\n\n2\n"))
-    assert pairs == [Pair("x", "1"), Pair("z", "2")]
-    assert "1 empty lines are left out" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(ValueError, match="b, line 2: the target sentence is empty"):
-        read_parallel(write(tmp_path / "a", "x\ny\n"), write(tmp_path / "b", "1\n\n"))
-    with pytest.raises(ValueError, match="are empty: there is no pair"):
-        read_parallel(write(tmp_path / "a", "\n"), write(tmp_path / "b", "\n"))
-
-
-def test_columns_with_and_without_parts(tmp_path):
-    lines = "dev\tx\t1\tme\ntest\ty\t2\nother\tz\t3\n"
-    with pytest.raises(ValueError, match=r"line 3: 'other' is not train, dev or test"):
-        read_columns(write(tmp_path / "a", lines))
-    parts = read_columns(write(tmp_path / "b", "x\t1\tme\ny\t2\nx\t3\n"))
-    assert sorted(pair for pairs in parts.values() for pair in pairs) == [
-        Pair("x", "1"),
-        Pair("x", "3"),
-        Pair("y", "2"),
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        ("x\n\n z\n", "1\n \n2\n", ["a, line 2: an empty line; its pair is left out"]),
+        ("x\ny\n z\n", "1\n\n2\n", ["b, line 2: an empty line; its pair is left out"]),
+        ("x\nz\n\n\n", "1\n2", []),
+        ("x\nz\ny\n", "1\n2\n\n\n", ["b, line 3: an empty line; its pair is left out"]),
+    ],
+    ids=["both", "one", "blank lines behind", "one at the end"],
+)
+def test_parallel_files_lose_pairs_that_are_empty(tmp_path, source, target, told):
+    reading = Reading()
+    files = write(tmp_path / "a", source), write(tmp_path / "b", target)
+    assert read_parallel(*files, reading) == [Pair("x", "1"), Pair("z", "2")]
+    assert [one.removeprefix(f"{tmp_path}/") for one in reading.sentences()] == [
+        f"{one}." for one in told
     ]
-    with pytest.raises(ValueError, match=r"line 2: 1 tab-separated column\(s\), but source"):
-        read_columns(write(tmp_path / "c", "x\t1\ny\n"))
-    with pytest.raises(ValueError, match=r"line 1: the target sentence is empty"):
-        read_columns(write(tmp_path / "d", "x\t \n"))
-    with pytest.raises(ValueError, match="no pair of sentences for dev"):
-        read_pairs(TranslationConfig(data=write(tmp_path / "e", "train\tx\t1\ntest\ty\t2\n")))
 
 
-def test_a_source_sentence_is_in_one_part_only():
-    pairs = [Pair(f"sentence {i // 2}", str(i)) for i in range(400)]
-    parts = divide(pairs)
+def test_parallel_files_without_a_pair_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="are empty: there is no pair"):
+        read_parallel(write(tmp_path / "a", "\n"), write(tmp_path / "b", "\n"), Reading())
+
+
+PAIRS = [Pair("Go on.", "Weiter."), Pair("I 2.", "Ich 2."), Pair("Go on.", "Los.")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{0}\t{1}",
+        "{0}\t{1}\tCC-BY {i}",
+        "{i}\t{0}\t{j}\t{1}",
+        "{i}\teng\t{0}\t{j}\tdeu\t{1}",
+        "{i}\t{0}\t{1}",
+        "dev\t{i}\t{0}\t{1}\t",
+    ],
+    ids=["two", "three", "tatoeba", "with languages", "numbered", "parts"],
+)
+def test_columns_hold_pairs_among_numbers_and_codes(tmp_path, row):
+    lines = [row.format(*pair, i=1276 + i, j=77 - i) for i, pair in enumerate(PAIRS)]
+    (pairs,) = read_columns(write(tmp_path / "a", "\n".join(lines) + "\n\n"), Reading()).values()
+    assert pairs == PAIRS
+
+
+def test_columns_of_numbers_alone_are_sentences(tmp_path):
+    path = write(tmp_path / "a", "1\tone\n20\ttwenty\n")
+    assert read_columns(path, Reading()) == {None: [Pair("1", "one"), Pair("20", "twenty")]}
+
+
+def test_columns_that_cannot_be_meant_are_refused(tmp_path):
+    lines = "dev\tx\t1\tme\ntest\ty\t2\nother\tz\t3\n"
+    for content, sentence in (
+        (lines, "line 3: 'other' is not train, dev or test"),
+        ("x\t1\ny\n", r"line 2: 1 tab-separated column\(s\), but source and target"),
+        ("x\t \n", "no pair of sentences of which neither is empty"),
+        ("source\ttarget\n", "is empty"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            read_columns(write(tmp_path / "a", content), Reading())
+
+
+def test_header_line_and_empty_sentences_are_told(tmp_path):
+    reading = Reading()
+    path = write(tmp_path / "a", "source\ttarget\nx\t1\n\ny\t\nz\t3\n")
+    assert read_columns(path, reading) == {None: [Pair("x", "1"), Pair("z", "3")]}
+    assert reading.sentences() == [
+        f"{path}, line 1: a header line; left out.",
+        f"{path}, line 4: an empty sentence; its pair is left out.",
+    ]
+
+
+def test_a_source_sentence_is_in_one_part_only(tmp_path):
+    lines = "".join(f"sentence {i // 2}\t{i}\n" for i in range(400))
+    config = TranslationConfig(data=write(tmp_path / "a", lines))
+    parts = read_pairs(config, Reading())
     sources = [{pair.source for pair in part} for part in parts.values()]
-    assert sum(map(len, sources)) == 200 and sum(map(len, parts.values())) == 400
-    assert all(len(part) > 15 for part in sources)
-    assert part_of(" sentence 1 ") == part_of("sentence 1")
+    assert [len(part) for part in sources] == [160, 20, 20]
+    assert len(set.union(*sources)) == 200 and sum(map(len, parts.values())) == 400
 
 
 def test_subwords_come_back_as_the_sentence(data):
-    train = read_columns(data)["train"]
+    train = read_columns(data, Reading())["train"]
     subwords = Subwords.learn([pair.target for pair in train], 40)
     assert subwords.decode(subwords.encode("due tre quattro")) == "due tre quattro"
     assert not {BEGIN, END} & set(subwords.encode("due uno").tolist())
@@ -202,7 +245,7 @@ def test_run_leaves_results_and_pictures(trained):
 
 
 def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_path, monkeypatch):
-    pairs = read_columns(data)["train"]
+    pairs = read_columns(data, Reading())["train"]
     sources = sorted({pair.source for pair in pairs})
     picture = tmp_path / "alignment.png"
     status, out, _ = tell("predict", "--run", trained, "--picture", picture, *sources)
