@@ -147,10 +147,10 @@ class Score(ReadSettings):
 
     files: tyro.conf.Positional[tuple[pathlib.Path, pathlib.Path]]
     """The right tags, and those of the system, in columns."""
-    word_column: int | None = None
-    """Column of the word: 0 is the first. If not given, the first that does not number words."""
-    tag_column: int | None = None
-    """Column of the tag: -1 is the last. If not given, the last that holds nothing but tags."""
+    word_column: int = 0
+    """Column of the word: 0 is the first, but for a first one that numbers the words."""
+    tag_column: int = -1
+    """Column of the tag: -1 is the last that holds nothing but tags."""
 
     def run(self) -> None:
         """Reads and prints."""

@@ -12,10 +12,13 @@ from experiments.words.data import Encoder, Vocabulary
 
 
 class Columns(NamedTuple):
-    """Which columns hold the word and its tag: 0 is the first, -1 the last, None to be found."""
+    """Which columns hold the word and its tag: 0 is the first, -1 the last.
 
-    word: int | None = None
-    tag: int | None = None
+    For a word 0 is the first that does not number words, for a tag -1 the last that holds tags.
+    """
+
+    word: int = 0
+    tag: int = -1
 
 
 BUNDLED = DATA / "ner_wnut17.tsv.gz"
@@ -28,10 +31,10 @@ class EntityConfig(FileSettings):
     train: pathlib.Path = BUNDLED
     """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
     or .gz. Of a file with lines "# split = train" that part is read."""
-    word_column: int | None = None
-    """Column of the word: 0 is the first. If not given, the first that does not number words."""
-    tag_column: int | None = None
-    """Column of the tag: -1 is the last. If not given, the last that holds nothing but tags."""
+    word_column: int = 0
+    """Column of the word: 0 is the first, but for a first one that numbers the words."""
+    tag_column: int = -1
+    """Column of the tag: -1 is the last that holds nothing but tags."""
     scheme: Literal["auto", "BIO", "IOB1", "IO", "BIOES", "BILOU", "BMES"] = "auto"
     """Scheme of the tags; auto finds it out from all tags of a file."""
 

@@ -45,7 +45,7 @@ def read_entities(
 
     Args:
       path: the file.
-      columns: where word and tag stand, if that is known.
+      columns: where word and tag stand.
       scheme: of the tags; None is found out from all of them.
       reading: how, and what is told of what was bridged.
 
@@ -96,14 +96,11 @@ def is_tag(text: str) -> bool:
 def _read(path: pathlib.Path, columns: Columns, reading: Reading) -> tuple[ColumnFile, int, int]:
     """A file, and where the word and the tag stand in it."""
     file = read_columns(path, reading, lambda cells: any(map(is_tag, cells[1:])))
-    word = (
-        columns.word
-        if columns.word is not None
-        else file.names.index("FORM")
-        if "FORM" in file.names
-        else int(file.numbered)
-    )
-    tag = columns.tag if columns.tag is not None else _tag_column(file, word)
+    word, tag = columns
+    if word == 0:
+        word = file.names.index("FORM") if "FORM" in file.names else int(file.numbered)
+    if tag == -1:
+        tag = _tag_column(file, word)
     first = file.blocks[0].rows[0]
     for place in (word, tag):
         if not -file.width <= place < file.width:
@@ -111,7 +108,7 @@ def _read(path: pathlib.Path, columns: Columns, reading: Reading) -> tuple[Colum
                 f"{path}, line {first.number}: {file.width} columns, but word and tag are in "
                 f"columns {word} and {tag}."
             )
-    if columns == Columns() and (word, tag % file.width) != (0, file.width - 1):
+    if (word, tag % file.width) != (columns.word, columns.tag % file.width):
         reading.remark(path, f"words in column {word}, tags in column {tag}; 0 is the first")
     for block in file.blocks:
         for row in block.rows:

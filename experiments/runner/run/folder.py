@@ -29,6 +29,8 @@ import jax
 
 from experiments.runner.data.files import read_json
 
+# Settings that runs of before do not name, with the values that they had without a name.
+_NEW_SETTINGS = {"encoding": "utf-8", "strict": False, "segmentation": "words"}
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -103,7 +105,7 @@ class RunFolder:
         """What makes a run this run: a data file counts by its content, wherever it lies."""
         data = self.config["data"]
         digests = {f"content of --{name}": data[name]["sha256"][:8] for name in data}
-        return self.settings | digests
+        return _NEW_SETTINGS | self.settings | digests
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
