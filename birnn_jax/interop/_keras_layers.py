@@ -57,7 +57,7 @@ def cells_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def class_name(config: Mapping[str, Any]) -> str:
     """The class of Keras that a layer is of, or whose settings a subclass has."""
     settings = config["config"]
-    name: str = CELLS.get(config["class_name"], config["class_name"])
+    name = str(CELLS.get(config["class_name"], config["class_name"]))
     if name in _LAYERS or "recurrent_initializer" not in settings or "filters" in settings:
         return name
     if "reset_after" in settings:

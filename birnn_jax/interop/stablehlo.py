@@ -14,6 +14,8 @@ import jax.export
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from ._files import damage_told
+
 Predict = Callable[[jax.Array, jax.Array], Any]
 
 
@@ -60,5 +62,10 @@ def deserialize(data: bytes) -> Predict:
 
     Args:
       data: from `serialize`.
+
+    Raises:
+      ValueError: for other or damaged data.
     """
-    return jax.jit(jax.export.deserialize(bytearray(data)).call)
+    with damage_told("data"):
+        exported = jax.export.deserialize(bytearray(data))
+    return jax.jit(exported.call)

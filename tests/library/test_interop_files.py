@@ -94,6 +94,25 @@ def test_any_tree_comes_back(tmp_path):
     assert_equal(load(tmp_path / "m.safetensors", types=[Model]).params, tree)
 
 
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "bfloat16", "complex64", "bool"])
+def test_arrays_of_every_dtype_come_back(dtype, tmp_path):
+    array = np.random.default_rng(0).normal(size=(2, 3)).astype(jnp.dtype(dtype))
+    save(tmp_path / "m.safetensors", {"a": array}, {})
+    assert_equal(load(tmp_path / "m.safetensors").params, {"a": array})
+
+
+def test_big_endian_arrays_come_back_as_their_numbers(tmp_path):
+    array = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    save(tmp_path / "m.safetensors", {"a": array.astype(">f4")}, {})
+    assert_equal(load(tmp_path / "m.safetensors").params, {"a": array})
+
+
+@pytest.mark.parametrize("data", [b"", b"no program" * 9, bytes(99)], ids=["none", "text", "zeros"])
+def test_data_that_are_no_program_are_told(data):
+    with pytest.raises(ValueError, match="data is damaged or of another kind"):
+        deserialize(data)
+
+
 def test_cells_of_ones_own_are_given_names(tmp_path):
     config = {"layers": [Layer(RELU)]}
     with pytest.raises(TypeError, match="has no name"):
