@@ -133,14 +133,14 @@ def reorder(array: Any, source: str, target: str, axis: int = -1) -> np.ndarray:
 def to_stack(converted: Iterable[CellParams | Bi[CellParams]]) -> Imported:
     """Layers and parameters of converted cells, one or a `Bi` for each layer."""
     layers, params = [], []
-    for one in converted:
-        if isinstance(one, Bi):
-            (cell_fwd, params_fwd), (cell_bwd, params_bwd) = one
+    for entry in converted:
+        if isinstance(entry, Bi):
+            (cell_fwd, params_fwd), (cell_bwd, params_bwd) = entry
             layers.append(Layer(cell_fwd if cell_fwd == cell_bwd else Bi(cell_fwd, cell_bwd)))
             params.append(LayerParams(Bi(params_fwd, params_bwd)))
         else:
-            layers.append(Layer(one[0], direction="fwd"))
-            params.append(LayerParams(one[1]))
+            layers.append(Layer(entry[0], direction="fwd"))
+            params.append(LayerParams(entry[1]))
     return tuple(layers), tuple(params)
 
 
@@ -150,14 +150,14 @@ def from_stack(
     """Each layer with the cell and the numpy parameters of its directions, forward first."""
     if len(layers) != len(params):
         raise ValueError(f"layers and params must be as many, got {len(layers)} and {len(params)}.")
-    for layer, one in zip(layers, params, strict=True):
+    for layer, entry in zip(layers, params, strict=True):
         if extras := find_extras(layer):
             raise ValueError(
                 "Only the recurrence of a layer can be written here, but one of the layers has "
                 f"more: {', '.join(f'{name}={value!r}' for name, value in extras.items())}. "
                 "birnn_jax.interop.stablehlo and safetensors write any stack."
             )
-        yield layer, directions_of(layer, one)
+        yield layer, directions_of(layer, entry)
 
 
 def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
@@ -217,8 +217,10 @@ def import_states(
 def export_states(carries: Sequence[Carry], join: Callable[[Any, Any], Any]) -> list[Any]:
     """The states of each layer, a tuple of two for two directions; `join` takes h and c or None."""
 
-    def one(carry):
+    def states_of(carry):
         c = getattr(carry, "c", None)
         return join(as_numpy(carry.h), None if c is None else as_numpy(c))
 
-    return [(one(x.fwd), one(x.bwd)) if isinstance(x, Bi) else one(x) for x in carries]
+    return [
+        (states_of(x.fwd), states_of(x.bwd)) if isinstance(x, Bi) else states_of(x) for x in carries
+    ]

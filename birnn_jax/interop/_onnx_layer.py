@@ -51,7 +51,7 @@ def add_projection(graph: Graph, ys: str, w: Any, b: Any) -> str:
 
 def _add_norm(graph: Graph, xs: str, params: NormParams | None) -> str:
     assert params is not None
-    scale, shift = (graph.constant(as_numpy(one)) for one in params)
+    scale, shift = (graph.constant(as_numpy(array)) for array in params)
     return graph.op("LayerNormalization", xs, scale, shift, axis=-1, epsilon=EPSILON)
 
 

@@ -157,7 +157,7 @@ def to_onnx(layer: Layer, params: LayerParams) -> Operator:
 def export_operator(direction: str, directions: list[CellParams]) -> Operator:
     """The operator of the recurrence of a layer."""
     names = {cell_name(cell, "ONNX", OPERATORS) for cell, _ in directions}
-    sizes = {one.w_h.shape for _, one in directions}
+    sizes = {cell_params.w_h.shape for _, cell_params in directions}
     if len(names) > 1 or len(sizes) > 1:
         raise ValueError(
             "A bidirectional operator of ONNX has one cell and one size for both directions, got "
@@ -165,8 +165,10 @@ def export_operator(direction: str, directions: list[CellParams]) -> Operator:
         )
     op_type, _, attributes = OPERATORS[names.pop()]
     coupled = "input_forget" in attributes
-    exported = [_export_direction(op_type, one, coupled=coupled) for _, one in directions]
-    weights = {key: np.stack([one[key] for one in exported]) for key in exported[0]}
+    exported = [
+        _export_direction(op_type, cell_params, coupled=coupled) for _, cell_params in directions
+    ]
+    weights = {key: np.stack([cell_params[key] for cell_params in exported]) for key in exported[0]}
     theirs = {ours: theirs for theirs, ours in DIRECTIONS.items()}[direction]
     attributes = {"direction": theirs, "hidden_size": sizes.pop()[0], **attributes}
     if "activations" in attributes:

@@ -43,7 +43,9 @@ def from_equinox(cells: Sequence[Any]) -> Imported:
       ValueError: if shapes do not fit, or there is no such cell here.
     """
     return to_stack(
-        Bi(*(_import_cell(one) for one in cell)) if isinstance(cell, Bi) else _import_cell(cell)
+        Bi(*(_import_cell(module) for module in cell))
+        if isinstance(cell, Bi)
+        else _import_cell(cell)
         for cell in cells
     )
 
@@ -59,7 +61,7 @@ def to_equinox(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[A
       ValueError: for a cell that Equinox has not.
     """
     return [
-        in_pair([_export_cell(cell, one) for cell, one in directions])
+        in_pair([_export_cell(cell, cell_params) for cell, cell_params in directions])
         for _, directions in from_stack(layers, params)
     ]
 
@@ -121,13 +123,18 @@ def _import_cell(module: Any) -> CellParams:
     return make_params(GRU, w_x=w_x, w_h=w_h, b=b, b_hn=b_hn)
 
 
-def _export_cell(cell: Any, one: Any) -> Any:
+def _export_cell(cell: Any, cell_params: Any) -> Any:
     name = cell_name(cell, "Equinox", ["GRU", "LSTM"])
     equinox = framework("equinox", "equinox", "to_equinox")
     make = getattr(equinox.nn, f"{name}Cell")
-    module = make(*one.w_x.shape[:1], one.w_h.shape[0], dtype=one.b.dtype, key=jax.random.key(0))
-    fields = {"weight_ih": one.w_x.T, "weight_hh": one.w_h.T, "bias": one.b}
-    fields |= {"bias_n": one.b_hn} if name == "GRU" else {}
+    module = make(
+        *cell_params.w_x.shape[:1],
+        cell_params.w_h.shape[0],
+        dtype=cell_params.b.dtype,
+        key=jax.random.key(0),
+    )
+    fields = {"weight_ih": cell_params.w_x.T, "weight_hh": cell_params.w_h.T, "bias": cell_params.b}
+    fields |= {"bias_n": cell_params.b_hn} if name == "GRU" else {}
     return equinox.tree_at(
         lambda m: [getattr(m, field) for field in fields],
         module,

@@ -59,7 +59,7 @@ def from_haiku(params: Mapping[str, Any], names: Sequence[str | Bi[str]]) -> Imp
       (True, [1.0, 1.0, 1.0, 1.0])
     """
     return to_stack(
-        Bi(*(_import_cell(params, one) for one in name))
+        Bi(*(_import_cell(params, part) for part in name))
         if isinstance(name, Bi)
         else _import_cell(params, name)
         for name in names
@@ -91,8 +91,10 @@ def to_haiku(
         keys = list(name) if isinstance(name, Bi) else [name]
         if len(keys) != len(directions):
             raise ValueError(f"A layer of {len(directions)} directions has the names {keys}.")
-        for key, (cell, one) in zip(keys, directions, strict=True):
-            exported |= {f"{key}{end}": arrays for end, arrays in _export_cell(cell, one).items()}
+        for key, (cell, cell_params) in zip(keys, directions, strict=True):
+            exported |= {
+                f"{key}{end}": arrays for end, arrays in _export_cell(cell, cell_params).items()
+            }
     return exported
 
 
@@ -175,17 +177,20 @@ def _import_vanilla(name: str, found: dict[str, dict[str, np.ndarray]]) -> CellP
     return make_params(RELU, w_x=flat["linear.w"], w_h=flat["linear_1.w"], b=b)
 
 
-def _export_cell(cell: Cell, one: Any) -> dict[str, dict[str, np.ndarray]]:
+def _export_cell(cell: Cell, cell_params: Any) -> dict[str, dict[str, np.ndarray]]:
     name = cell_name(cell, "Haiku", _CELLS)
     if name == "RELU":
-        zeros = np.zeros_like(one.b)
-        return {"/linear": {"w": one.w_x, "b": one.b}, "/linear_1": {"w": one.w_h, "b": zeros}}
+        zeros = np.zeros_like(cell_params.b)
+        return {
+            "/linear": {"w": cell_params.w_x, "b": cell_params.b},
+            "/linear_1": {"w": cell_params.w_h, "b": zeros},
+        }
     if name == "GRU_RESET_BEFORE":
-        arrays = {"w_i": one.w_x, "w_h": one.w_h, "b": one.b}
+        arrays = {"w_i": cell_params.w_x, "w_h": cell_params.w_h, "b": cell_params.b}
         return {"": {key: _swap_gru(array, "rza", _GRU_GATES) for key, array in arrays.items()}}
-    b = one.b.copy()
+    b = cell_params.b.copy()
     b[b.size // 4 : b.size // 2] -= 1
-    w = np.concatenate([one.w_x, one.w_h])
+    w = np.concatenate([cell_params.w_x, cell_params.w_h])
     w, b = (reorder(array, LSTM_GATES, _LSTM_GATES) for array in (w, b))
     return {"/linear": {"w": w, "b": b}}
 

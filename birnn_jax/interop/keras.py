@@ -115,8 +115,10 @@ def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any
         if layer.direction == "bwd" and len(exported) < len(layers) - 1:
             raise ValueError(_ORDER)
         inner = [
-            _make_layer(keras, cell, one, go_backwards=layer.direction == "bwd" or index == 1)
-            for index, (cell, one) in enumerate(directions)
+            _make_layer(
+                keras, cell, cell_params, go_backwards=layer.direction == "bwd" or index == 1
+            )
+            for index, (cell, cell_params) in enumerate(directions)
         ]
         made = inner[0]
         if len(inner) == 2:
@@ -125,20 +127,22 @@ def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any
                 inner[0], backward_layer=inner[1], merge_mode=merge, dtype=inner[0].dtype
             )
         made.build((None, None, directions[0][1].w_x.shape[0]))
-        made.set_weights([array for _, one in directions for array in _export_cell(one)])
+        made.set_weights(
+            [array for _, cell_params in directions for array in _export_cell(cell_params)]
+        )
         exported.append(made)
     return exported
 
 
-def _make_layer(keras: Any, cell: Cell, one: Any, *, go_backwards: bool) -> Any:
+def _make_layer(keras: Any, cell: Cell, cell_params: Any, *, go_backwards: bool) -> Any:
     class_name, options = _CLASSES[cell_name(cell, "Keras", _CLASSES)]
     return getattr(keras.layers, class_name)(
-        one.w_h.shape[0],
+        cell_params.w_h.shape[0],
         return_sequences=True,
         return_state=True,
         zero_output_for_mask=True,
         go_backwards=go_backwards,
-        dtype=str(one.b.dtype),
+        dtype=str(cell_params.b.dtype),
         **options,
     )
 
@@ -179,7 +183,7 @@ def states_to_keras(carries: Sequence[Carry]) -> list[list[np.ndarray]]:
       carries: from `stack`.
     """
     states = export_states(carries, lambda h, c: [h] if c is None else [h, c])
-    return [[*one[0], *one[1]] if isinstance(one, tuple) else one for one in states]
+    return [[*state[0], *state[1]] if isinstance(state, tuple) else state for state in states]
 
 
 _ORDER = (
@@ -269,11 +273,16 @@ def _cell(where: str, kind: str, settings: Mapping[str, Any]) -> Cell:
     return LSTM if kind == "LSTM" else ELMAN
 
 
-def _export_cell(one: Any) -> list[np.ndarray]:
-    if isinstance(one, GRUResetBeforeParams):
-        return [reorder(array, GRU_GATES, _GRU_GATES) for array in (one.w_x, one.w_h, one.b)]
-    if isinstance(one, GRUParams):
-        b_h = np.concatenate([np.zeros_like(one.b)[one.b_hn.size :], one.b_hn])
-        arrays = [one.w_x, one.w_h, np.stack([one.b, b_h])]
+def _export_cell(cell_params: Any) -> list[np.ndarray]:
+    if isinstance(cell_params, GRUResetBeforeParams):
+        return [
+            reorder(array, GRU_GATES, _GRU_GATES)
+            for array in (cell_params.w_x, cell_params.w_h, cell_params.b)
+        ]
+    if isinstance(cell_params, GRUParams):
+        b_h = np.concatenate(
+            [np.zeros_like(cell_params.b)[cell_params.b_hn.size :], cell_params.b_hn]
+        )
+        arrays = [cell_params.w_x, cell_params.w_h, np.stack([cell_params.b, b_h])]
         return [reorder(array, GRU_GATES, _GRU_GATES) for array in arrays]
-    return [one.w_x, one.w_h, one.b]
+    return [cell_params.w_x, cell_params.w_h, cell_params.b]

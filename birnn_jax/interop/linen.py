@@ -79,7 +79,9 @@ def to_linen(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dic
       >>> to_linen(layers, params)[0]["backward_rnn"]["cell"]["hn"]["bias"].shape
       (4,)
     """
-    return [export_layer(one, _to_linen_cell) for _, one in from_stack(layers, params)]
+    return [
+        export_layer(directions, _to_linen_cell) for _, directions in from_stack(layers, params)
+    ]
 
 
 def states_from_linen(layers: Sequence[Layer], carries: Sequence[Any]) -> tuple[Carry, ...]:
@@ -120,7 +122,7 @@ def _hidden_and_cell(carry: Any) -> tuple[Any, Any]:
 def import_layer(tree: Any, convert: Any) -> CellParams | Bi[CellParams]:
     """One layer of linen or nnx; `convert` takes the flat weights of one cell."""
     if isinstance(tree, Bi):
-        return Bi(*(convert(_cell_tree(one)) for one in tree))
+        return Bi(*(convert(_cell_tree(part)) for part in tree))
     tree = tree.get("params", tree)
     if "forward_rnn" in tree and "backward_rnn" in tree:
         return Bi(*(convert(_cell_tree(tree[k])) for k in ["forward_rnn", "backward_rnn"]))
@@ -134,7 +136,7 @@ def _cell_tree(tree: Any) -> dict[str, np.ndarray]:
 
 def export_layer(directions: list[CellParams], convert: Any) -> dict[str, Any]:
     """The inverse of `import_layer`; `convert` gives the flat weights of one cell."""
-    rnns = [{"cell": unflatten(convert(cell, one))} for cell, one in directions]
+    rnns = [{"cell": unflatten(convert(cell, cell_params))} for cell, cell_params in directions]
     return dict(zip(["forward_rnn", "backward_rnn"], rnns, strict=True)) if rnns[1:] else rnns[0]
 
 
@@ -175,12 +177,14 @@ def _from_named_gates(
     return make_params(cell, w_x=w_x, w_h=w_h, b=joined(biases, "bias"))
 
 
-def _to_linen_cell(cell: Any, one: Any) -> dict[str, np.ndarray]:
+def _to_linen_cell(cell: Any, cell_params: Any) -> dict[str, np.ndarray]:
     name = cell_name(cell, "flax.linen", ["ELMAN", "GRU", "LSTM"])
     if name == "ELMAN":
-        return {"i.kernel": one.w_x, "i.bias": one.b, "h.kernel": one.w_h}
+        return {"i.kernel": cell_params.w_x, "i.bias": cell_params.b, "h.kernel": cell_params.w_h}
     gates, bias_side = (LSTM_GATES, "h") if name == "LSTM" else (GRU_GATES, "i")
-    flat = {f"i{gate}.kernel": block for gate, block in blocks(one.w_x, gates).items()}
-    flat |= {f"h{gate}.kernel": block for gate, block in blocks(one.w_h, gates).items()}
-    flat |= {f"{bias_side}{gate}.bias": block for gate, block in blocks(one.b, gates).items()}
-    return flat | ({"hn.bias": one.b_hn} if name == "GRU" else {})
+    flat = {f"i{gate}.kernel": block for gate, block in blocks(cell_params.w_x, gates).items()}
+    flat |= {f"h{gate}.kernel": block for gate, block in blocks(cell_params.w_h, gates).items()}
+    flat |= {
+        f"{bias_side}{gate}.bias": block for gate, block in blocks(cell_params.b, gates).items()
+    }
+    return flat | ({"hn.bias": cell_params.b_hn} if name == "GRU" else {})

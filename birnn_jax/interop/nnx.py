@@ -72,12 +72,12 @@ def to_nnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[
       >>> to_nnx(layers, params)[0]["cell"]["dense_h"]["bias"].tolist()[4:8]
       [1.0, 1.0, 1.0, 1.0]
     """
-    return [export_layer(one, _to_cell) for _, one in from_stack(layers, params)]
+    return [export_layer(directions, _to_cell) for _, directions in from_stack(layers, params)]
 
 
 def _tree(module: Any) -> Any:
     if isinstance(module, Bi):
-        return Bi(*(_tree(one) for one in module))
+        return Bi(*(_tree(part) for part in module))
     if isinstance(module, Mapping):
         return module
     _check_options(module)
@@ -117,12 +117,16 @@ def _from_cell(flat: dict[str, np.ndarray]) -> CellParams:
     return make_params(cell, w_x=w_x, w_h=w_h, b=b, **b_hn)
 
 
-def _to_cell(cell: Any, one: Any) -> dict[str, np.ndarray]:
+def _to_cell(cell: Any, cell_params: Any) -> dict[str, np.ndarray]:
     name = cell_name(cell, "flax.nnx", ["ELMAN", "GRU", "LSTM"])
-    if name == "GRU" and np.any(one.b_hn != 0):
+    if name == "GRU" and np.any(cell_params.b_hn != 0):
         raise ValueError(
             "nnx.GRUCell has no bias inside the reset gate, so b_hn cannot be exported: it is not "
             "zero, and adding it to b would be another function. flax.linen.GRUCell has it."
         )
     bias_at = "dense_h" if name == "LSTM" else "dense_i"
-    return {"dense_i.kernel": one.w_x, "dense_h.kernel": one.w_h, f"{bias_at}.bias": one.b}
+    return {
+        "dense_i.kernel": cell_params.w_x,
+        "dense_h.kernel": cell_params.w_h,
+        f"{bias_at}.bias": cell_params.b,
+    }

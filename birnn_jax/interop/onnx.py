@@ -120,8 +120,8 @@ def add_stack(
     mask = graph.op("Transpose", mask, perm=[1, 0, 2])
     ys = graph.op("Where", mask, graph.op("Transpose", xs, perm=[1, 0, 2]), zero)
     carries = []
-    for layer, one in zip(layers, params, strict=True):
-        carry, ys = add_layer(graph, layer, one, ys, lengths)
+    for layer, layer_params in zip(layers, params, strict=True):
+        carry, ys = add_layer(graph, layer, layer_params, ys, lengths)
         ys = graph.op("Where", mask, ys, zero)
         finals = {name: graph.op("Where", has_steps, x, zero) for name, x in carry.items()}
         carries.append({name: _rows_first(graph, x, num_rows) for name, x in finals.items()})
@@ -146,9 +146,9 @@ def add_mask(graph: Graph, xs: str, lengths: str) -> str:
       xs: the name of a value `[B, T, D]`.
       lengths: the name of a value `[B]`, int32.
     """
-    zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
+    zero, stride = graph.constant(np.int64(0)), graph.constant(np.int64(1))
     num_steps = graph.op("Squeeze", graph.op("Shape", xs, start=1, end=2))
-    steps = graph.op("Cast", graph.op("Range", zero, num_steps, one), to=_INT32)
+    steps = graph.op("Cast", graph.op("Range", zero, num_steps, stride), to=_INT32)
     below = graph.op("Unsqueeze", lengths, graph.constant(np.array([1])))
     mask = graph.op("Less", steps, below)
     return graph.op("Unsqueeze", mask, graph.constant(np.array([2])))

@@ -185,7 +185,7 @@ def _encode(value: Any, named: Mapping[str, Cell]) -> Any:
     settings = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     cell = settings["cell"]
     pair = isinstance(cell, Bi)
-    encoded = [_encode_cell(one, named) for one in (cell if pair else [cell])]
+    encoded = [_encode_cell(entry, named) for entry in (cell if pair else [cell])]
     return {_LAYER: settings | {"cell": encoded if pair else encoded[0]}}
 
 
@@ -207,7 +207,7 @@ def _decode(value: dict[str, Any], named: Mapping[str, Cell]) -> Any:
     cell = settings.pop("cell")
     if "initial_carry" in settings:  # in files of before `learned_carry`
         settings["learned_carry"] = settings.pop("initial_carry") == "learned"
-    decoded = [_decode_cell(one, named) for one in (cell if isinstance(cell, list) else [cell])]
+    decoded = [_decode_cell(entry, named) for entry in (cell if isinstance(cell, list) else [cell])]
     return Layer(Bi(*decoded) if len(decoded) == 2 else decoded[0], **settings)
 
 

@@ -120,19 +120,19 @@ def to_torch(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str
     _check_uniform(layers, params)
     state_dict = {}
     for index, (_, directions) in enumerate(from_stack(layers, params)):
-        for suffix, (cell, one) in zip(["", "_reverse"], directions, strict=False):
-            bias_hh = np.zeros_like(one.b)
+        for suffix, (cell, cell_params) in zip(["", "_reverse"], directions, strict=False):
+            bias_hh = np.zeros_like(cell_params.b)
             if cell_name(cell, _NAME, _MODULES) == "GRU":
-                bias_hh[-one.b_hn.size :] = one.b_hn
+                bias_hh[-cell_params.b_hn.size :] = cell_params.b_hn
             end = f"_l{index}{suffix}"
             state_dict |= {
-                f"weight_ih{end}": np.ascontiguousarray(one.w_x.T),
-                f"weight_hh{end}": np.ascontiguousarray(one.w_h.T),
-                f"bias_ih{end}": one.b.copy(),
+                f"weight_ih{end}": np.ascontiguousarray(cell_params.w_x.T),
+                f"weight_hh{end}": np.ascontiguousarray(cell_params.w_h.T),
+                f"bias_ih{end}": cell_params.b.copy(),
                 f"bias_hh{end}": bias_hh,
             }
-            if isinstance(one, ProjectedLSTMParams):
-                state_dict[f"weight_hr{end}"] = np.ascontiguousarray(one.w_p.T)
+            if isinstance(cell_params, ProjectedLSTMParams):
+                state_dict[f"weight_hr{end}"] = np.ascontiguousarray(cell_params.w_p.T)
     return state_dict
 
 
@@ -251,9 +251,9 @@ def _import_cell(weights: Mapping[str, np.ndarray], end: str, cell: Cell) -> Cel
 
 def _check_uniform(layers: Sequence[Layer], params: Sequence[LayerParams]) -> None:
     found = {
-        (layer.direction, layer.merge, cell_name(cell, _NAME, _MODULES), one.w_h.shape)
+        (layer.direction, layer.merge, cell_name(cell, _NAME, _MODULES), cell_params.w_h.shape)
         for layer, directions in from_stack(layers, params)
-        for cell, one in directions
+        for cell, cell_params in directions
     }
     if len(found) != 1:
         raise ValueError(
