@@ -10,7 +10,7 @@ that results are spread over the devices as the rows of the arguments are.
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
@@ -40,12 +40,12 @@ def over_rows(*names: str) -> Callable[[Callable[Arguments, Result]], Callable[A
                 return function(*args, **kwargs)
 
             def run_arrays(arrays: list[jax.Array]) -> Result:
-                rest = iter(arrays)
+                rest, call = iter(arrays), cast(Callable[..., Result], function)
                 inside = [
                     next(rest) if has else leaf for leaf, has in zip(leaves, is_array, strict=True)
                 ]
                 args, kwargs = jax.tree.unflatten(tree, inside)
-                return function(*args, **kwargs)
+                return call(*args, **kwargs)
 
             given = signature.bind(*args, **kwargs).arguments
             rows = _find_axes_of_rows([given.get(name) for name in names])
@@ -82,7 +82,9 @@ def _run_auto(
         structure.append((tree, [leaf.ndim > 0 for leaf in leaves]))
         return [leaf for leaf in leaves if leaf.ndim], [leaf for leaf in leaves if not leaf.ndim]
 
-    run_inside = jax.sharding.auto_axes(run_leaves, axes=explicit, out_sharding=(by_rows, whole))
+    run_inside: Any = jax.sharding.auto_axes(
+        run_leaves, axes=explicit, out_sharding=(by_rows, whole)
+    )
     parts = run_inside(arrays)
     (tree, is_row), (with_rows, scalars) = structure[-1], map(iter, parts)
     return jax.tree.unflatten(tree, [next(with_rows if rows else scalars) for rows in is_row])

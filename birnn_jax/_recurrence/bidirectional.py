@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.cell_checks import check_pair
 from .._core.checks import as_cells, as_size, check_cell, check_choice, check_key
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
 from .backends import BackendName
 from .directions import ResidualsName, Run, run_directions
@@ -51,6 +52,7 @@ def init_bidirectional(
     )
 
 
+@over_rows("xs")
 def bidirectional(
     cell: Cell | Bi[Cell],
     params: Bi[Params],

@@ -12,8 +12,9 @@ from .._core.checks import as_xs, check_choice
 from .._core.chunks import run_in_chunks
 from .._core.direction import Direction, Outputs, Starts
 from .._core.dtypes import cast_like, widen
+from .._core.jax_modes import looks_for_nans, refuse_taylor_mode
 from .._core.keys import row_keys
-from .._core.masks import Lengths, segment_starts, valid_steps
+from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
 from .._core.types import Carry, Cell, Params
 from ..cells._noise import add_noise, remove_noise
 from .backends import NAMES, BackendName, choose_backend
@@ -43,8 +44,11 @@ def run_directions(
     """Runs the directions of a layer over the same sequences."""
     check_choice("residuals", residuals, RESIDUALS)
     check_choice("backend", backend, NAMES)
+    refuse_taylor_mode((runs, xs))
     xs = as_xs(xs)
     valid = None if lengths is None else valid_steps(xs, lengths)
+    if looks_for_nans():  # in copies of the inputs, too
+        xs = clear_padding(xs, lengths)
     keys = None if key is None else row_keys(key, xs.shape[0])
     directions = tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
     run = _run_chunked if residuals == "chunked" else _run_whole

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from .._core.direction import Direction, Outputs
 from .._core.dtypes import cast_like, widen
+from .._core.meshes import scan
 from .._core.types import Carry, Cell, Params
 from ..cells._linear import ParallelStep
 from .parallel import scan_row_in_parallel
@@ -32,7 +33,8 @@ def _run(direction: Direction, keep_gates: bool) -> tuple[Carry, jax.Array]:
 def scan_row(row: Direction) -> tuple[Carry, jax.Array]:
     """A direction of a single row: `xs` is `[T, D]`, `valid` is `[T]`, the carry has no rows."""
     cell, params = row.cell, row.params
-    if isinstance(cell.step, ParallelStep):
+    is_counted = isinstance(row.xs.shape[0], int)  # in an export for any T only a loop can be
+    if isinstance(cell.step, ParallelStep) and is_counted:
         return scan_row_in_parallel(cell.step, row)
     wide = widen(params)  # what the gradient is added to, step after step
 
@@ -40,7 +42,7 @@ def scan_row(row: Direction) -> tuple[Carry, jax.Array]:
         return advance(cell, cast_like(wide, params), carry, x)
 
     if row.valid is None:
-        return jax.lax.scan(step, row.carry, row.xs, reverse=row.reverse)
+        return scan(step, row.carry, row.xs, reverse=row.reverse)
 
     def body(carry, inputs):
         x, valid, is_start = inputs
@@ -51,7 +53,7 @@ def scan_row(row: Direction) -> tuple[Carry, jax.Array]:
         return _select(valid, new_carry, carry), y
 
     inputs = (row.xs, row.valid, None if row.starts is None else row.starts.at)
-    return jax.lax.scan(body, row.carry, inputs, reverse=row.reverse)
+    return scan(body, row.carry, inputs, reverse=row.reverse)
 
 
 def advance(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:

@@ -4,11 +4,13 @@ import jax
 
 from .._core.checks import check_cell, check_flag
 from .._core.masks import Lengths
+from .._core.meshes import over_rows
 from .._core.types import Carry, Cell, Params
 from .backends import BackendName
 from .directions import ResidualsName, Run, run_directions
 
 
+@over_rows("xs")
 def scan_cell(
     cell: Cell,
     params: Params,

@@ -70,7 +70,7 @@ def run_around(
     """What a layer has around its recurrence `run`, `[B, T, D]` to a carry and outputs."""
     if layer.norm == layer.connection == "none" and layer.projection is None:
         return run(xs)
-    xs = clear_padding(as_compute_dtype(xs, params), lengths)
+    xs = as_compute_dtype(clear_padding(xs, lengths), params)
     carry, ys = run(_layer_norm(params.norm, xs) if layer.norm == "pre" else xs)
     if params.projection is not None:
         ys = affine(params.projection, ys)

@@ -24,14 +24,14 @@ def subsample(
     if every == 1:
         return xs, lengths
     shorter = subsampled_lengths(lengths, every)
+    xs = clear_padding(xs, lengths)
     if isinstance(lengths, Mask):
         order = jnp.argsort(~valid_steps(xs, lengths), axis=1, stable=True)
         xs = jnp.take_along_axis(xs, order[..., None], axis=1)
-        lengths = _count(lengths)
     batch_size, num_steps, size = xs.shape
     num_groups = -(-num_steps // every)
     padding = [(0, 0), (0, num_groups * every - num_steps), (0, 0)]
-    xs = jnp.pad(clear_padding(xs, lengths), padding)
+    xs = jnp.pad(xs, padding)
     if mode == "first":
         return xs[:, ::every], shorter
     return xs.reshape(batch_size, num_groups, every * size), shorter

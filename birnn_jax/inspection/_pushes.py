@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from .._core.masks import Lengths
+from .._core.masks import Lengths, clear_padding
 from .._core.meshes import vary
 from .._core.types import Carry, Cell, Params
 from .._recurrence.scan_cell import scan_cell
@@ -53,7 +53,7 @@ def run_pushed(
 
     pushed = Cell(init, lambda params: cell.initial_carry(params[0]), step)
     flat = jax.vmap(jax.vmap(lambda one: ravel_pytree(one)[0]))(push)
-    inputs = jnp.concatenate([xs, flat], axis=-1)
+    inputs = jnp.concatenate([clear_padding(xs, lengths), flat], axis=-1)
     return scan_cell(pushed, (params,), inputs, lengths, initial_carry=carry, reverse=reverse)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .._core.cell_checks import as_carry
 from .._core.checks import as_lengths, as_xs
+from .._core.masks import clear_padding
 from .._core.meshes import over_rows, scan
 from .._core.types import Bi, Carry
 from .._recurrence.bidirectional import MERGES
@@ -87,6 +88,7 @@ def latency_controlled(
     lengths = jnp.minimum(_as_lengths(lengths, xs), num_steps)
     count = max(1, -(-num_steps // chunk_size))
     starts = chunk_size * jnp.arange(count)
+    xs = clear_padding(xs, lengths)
     padded = jnp.pad(xs, [(0, 0), (0, count * chunk_size + lookahead - num_steps), (0, 0)])
     windows = padded[:, starts[:, None] + jnp.arange(chunk_size + lookahead)[None]]
     carry, ys = _run_windows(
@@ -148,8 +150,9 @@ def latency_controlled_step(
         raise ValueError(
             f"chunk_size must be from 1 to the {xs.shape[1]} steps of the window, got {chunk_size}."
         )
-    lengths = _as_lengths(lengths, xs)[None]
-    carry, ys = _run_windows(layers, params, carry, xs[None], lengths, chunk_size)
+    lengths = _as_lengths(lengths, xs)
+    windows = clear_padding(xs, lengths)[None]
+    carry, ys = _run_windows(layers, params, carry, windows, lengths[None], chunk_size)
     return carry, ys[0]
 
 

@@ -10,7 +10,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..._core.mesh import vary_alike
+from ..._core.jax_modes import looks_for_nans
+from ..._core.meshes import vary
 
 
 class Operands(NamedTuple):
@@ -45,11 +46,9 @@ class Operation:
         self._definition, self._shapes = definition, shapes
         self._primitive = primitive = Primitive(name)
         primitive.multiple_results = True
-        jitted = jax.jit(
-            lambda *leaves, **static: primitive.bind(*leaves, **static),
-            static_argnames=("static", "tree"),
-        )
-        primitive.def_impl(jitted)
+        self._jitted = jax.jit(primitive.bind, static_argnames=("static", "tree"))
+        self._jitted_definition = jax.jit(self._define, static_argnames=("static", "tree"))
+        primitive.def_impl(self._run)
         primitive.def_abstract_eval(self._abstract_eval)
         ad.primitive_jvps[primitive] = self._jvp
         batching.primitive_batchers[primitive] = self._batch
@@ -64,7 +63,7 @@ class Operation:
             )
             mlir.register_lowering(
                 primitive,
-                lambda ctx, *args, **static: (by_xla if _is_partitioned(ctx) else by_kernel)(
+                lambda ctx, *args, **static: (by_kernel if _takes_kernels(ctx) else by_xla)(
                     ctx, *args, **static
                 ),
                 platform="cpu",
@@ -74,10 +73,18 @@ class Operation:
 
     def bind(self, static: Hashable, operands: Operands) -> Operands:
         """The results, by whatever the platform of the program has."""
-        leaves, tree = jax.tree.flatten(operands)
-        leaves = vary_alike(leaves)
+        leaves, tree = jax.tree.flatten(vary(operands))
         results = self._primitive.bind(*leaves, static=static, tree=tree)
         return jax.tree.unflatten(jax.tree.structure(self._shapes(static, operands)), results)
+
+    def _run(self, *leaves: Any, **static: Any) -> list[Any]:
+        """Compiled also under `jax.disable_jit`, as the operations of JAX are.
+
+        Where JAX looks for NaN, it runs again what gave one, step by step: the definition.
+        """
+        run = self._jitted_definition if looks_for_nans() else self._jitted
+        with jax.disable_jit(False):
+            return run(*leaves, **static)
 
     def _define(self, *leaves: Any, static: Any, tree: Any) -> list[Any]:
         return jax.tree.leaves(self._definition(static, tree.unflatten(leaves)))
@@ -171,9 +178,14 @@ def _unfold(leaf: jax.Array, size: int) -> jax.Array:
     return leaf.reshape(size, leaf.shape[0] // max(size, 1), *leaf.shape[1:])
 
 
-def _is_partitioned(ctx: mlir.LoweringRuleContext) -> bool:
-    """True if XLA is to cut the program for several devices: it cannot look into native code."""
+def _takes_kernels(ctx: mlir.LoweringRuleContext) -> bool:
+    """False if the program is written by `jax.export`, which holds no native code of others.
+
+    Nor if XLA is to cut it for several devices: it cannot look into native code.
+    """
     context: Any = ctx.module_context.axis_context
+    if ctx.module_context.lowering_parameters.for_export:
+        return False
     if hasattr(context, "manual_axes"):
-        return set(context.manual_axes) != set(context.mesh.axis_names)
-    return getattr(context, "num_devices", 1) > 1
+        return set(context.manual_axes) == set(context.mesh.axis_names)
+    return getattr(context, "num_devices", 1) == 1

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction, Outputs
-from ..._core.mesh import vary_alike
+from ..._core.meshes import vary
 from .cell_rule import CellRule
 from .derivative import StepResiduals, layer_tangent
 from .plan import are_apart, get_plan
@@ -32,8 +32,7 @@ def run_layer(directions: Directions, keep_gates: bool) -> Outputs:
     again from the states, in one product. Carries, activations and the derivative are of the
     `sum_dtype` of params and xs, outputs of their own dtype.
     """
-    leaves, tree = jax.tree.flatten(directions)
-    directions = tree.unflatten(vary_alike(leaves))
+    directions = vary(directions)
     if not get_plan().stacked or not _are_alike(directions):
         carries, ys = _run(keep_gates, directions)
         return Outputs(carries, (ys,), _sizes(directions))
@@ -116,7 +115,7 @@ def loop(
     sizes = _sizes(directions)
     batch_size, num_steps, _ = directions[0].xs.shape
     ys = jnp.zeros([batch_size, num_steps, sum(sizes)], directions[0].params.w_h.dtype)
-    ys, *_ = vary_alike([ys, *jax.tree.leaves(directions)])
+    ys, _ = vary((ys, directions))
     plan = get_plan()
     weights = [rule.pack(direction.params) for direction in directions]
     if plan.hoisted:
