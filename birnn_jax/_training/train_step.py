@@ -246,7 +246,9 @@ def require_finite(metrics: Metrics, step: int) -> None:
       Traceback (most recent call last):
       FloatingPointError: Step 7 has loss nan and gradient norm 1.0. Lower the learning rate ...
     """
-    loss, grad_norm = float(metrics["loss"].mean), float(metrics["grad_norm"])
+    # In NumPy, for a guard against transfers refuses what is computed outside of a program.
+    total, grad_norm = jax.device_get((metrics["loss"], metrics["grad_norm"]))
+    loss, grad_norm = float(total.sum / np.maximum(total.count, 1)), float(grad_norm)
     if not (np.isfinite(loss) and np.isfinite(grad_norm)):
         raise FloatingPointError(
             f"Step {step} has loss {loss} and gradient norm {grad_norm}. Lower the learning rate "

@@ -117,10 +117,10 @@ class Operation:
         size = _get_size(leaves, axes)
         shapes = [_drop_axis(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
         operands = tree.unflatten(shapes)
-        has_rows = _have_rows(operands)
+        has_rows, results_of_one = _have_rows(operands), self._shapes(static, operands)
         only_rows = all(
             axis is None or rows for axis, rows in zip(axes, has_rows, strict=True)
-        ) and all(_have_rows(self._shapes(static, operands)))
+        ) and all(_have_rows(results_of_one))
         if not only_rows:
             run = functools.partial(self._define, static=static, tree=tree)
             results = jax.vmap(run, axes, axis_size=size)(*leaves)
@@ -130,7 +130,9 @@ class Operation:
             for leaf, axis, rows in zip(leaves, axes, has_rows, strict=True)
         ]
         results = self._primitive.bind(*leaves, static=static, tree=tree)
-        return [_unfold(leaf, size) for leaf in results], [0] * len(results)
+        shapes = [leaf.shape for leaf in jax.tree.leaves(results_of_one)]
+        results = [r.reshape(size, *shape) for r, shape in zip(results, shapes, strict=True)]
+        return results, [0] * len(results)
 
     def _transpose(self, transpose: Any, cts: Any, *leaves: Any, static: Any, tree: Any) -> Any:
         """`transpose(static, cotangents, operands)` gives what `d_shared` and `d_rows` are like.
@@ -172,10 +174,6 @@ def _fold(leaf: jax.Array, axis: int | None, size: int) -> jax.Array:
     else:
         leaf = jnp.moveaxis(leaf, axis, 0)
     return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
-
-
-def _unfold(leaf: jax.Array, size: int) -> jax.Array:
-    return leaf.reshape(size, leaf.shape[0] // max(size, 1), *leaf.shape[1:])
 
 
 def _takes_kernels(ctx: mlir.LoweringRuleContext) -> bool:
