@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from birnn_jax import GRU, LSTM, Layer, bidirectional, init_stack, stack
+from birnn_jax import GRU, LSTM, bidirectional
 from birnn_jax._core.direction import Direction
 from birnn_jax.kernels.cpu import layer
 from birnn_jax.kernels.cpu import library as cpu
@@ -23,6 +24,7 @@ from tests.library._cases import (
     random_inputs,
     random_like,
     random_xs,
+    weigh,
 )
 
 pytestmark = pytest.mark.skipif(not cpu.is_registered(), reason=cpu.load().note)
@@ -145,12 +147,20 @@ def test_residuals_are_the_same_by_xla(cell):
     assert_close(native, layer._define_forward((True, True), operands))
 
 
-def test_export_refuses_native_code():
-    layers = (Layer(LSTM, backend="cpu_kernel"),)
-    params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=4)
-    predict = jax.jit(lambda xs: stack(layers, params, xs)[1])
-    with pytest.raises(ValueError, match="birnn_lstm_forward"):
-        jax.export.export(predict)(jax.ShapeDtypeStruct((B, T, D), "float32"))
+def test_export_holds_no_native_code():
+    """Values and gradients; parameters and carries are arguments and results by their types."""
+    run = jax.jit(jax.value_and_grad(lambda params, xs: weigh(bidirectional(GRU, params, xs)[0])))
+    args = PARAMS, random_xs()
+    assert "birnn_gru_backward" in run.lower(*args).as_text()
+    exported = jax.export.export(run)(*args)
+    assert "birnn_gru" not in exported.mlir_module()
+    assert_close(jax.export.deserialize(exported.serialize()).call(*args), run(*args))
+
+
+def test_map_over_nothing_has_the_shapes_of_one():
+    outputs = jax.vmap(lambda xs: bidirectional(GRU, PARAMS, xs))(jnp.zeros([0, B, T, D]))
+    want = bidirectional(GRU, PARAMS, random_xs())
+    assert jax.tree.map(jnp.shape, outputs) == jax.tree.map(lambda leaf: (0, *leaf.shape), want)
 
 
 def test_shards_of_a_batch_run_native_or_are_right():
