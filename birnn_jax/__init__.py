@@ -33,6 +33,7 @@ from ._core.deprecated import module_getattr as _module_getattr
 from ._core.exporting import make_exportable as _make_exportable
 from ._core.masks import Mask as Mask
 from ._core.masks import Segments as Segments
+from ._core.masks import valid_steps as valid_steps
 from ._core.types import Bi as Bi
 from ._core.types import Cell as Cell
 from ._models.classifier import classifier as classifier

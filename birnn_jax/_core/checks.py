@@ -52,20 +52,33 @@ def as_xs(xs: Any) -> jax.Array:
     return xs
 
 
-def as_lengths(lengths: ArrayLike, *, batch_size: int) -> jax.Array:
+def as_axes(name: str, value: Any, axes: str) -> jax.Array:
+    """`value` as an array with `axes`, such as "B, T, K", of which the first is that of rows."""
+    array = as_array(name, value)
+    if array.ndim != len(axes.split(", ")):
+        raise ValueError(
+            f"{name} must be [{axes}], got shape {array.shape}. For one sequence use {name}[None], "
+            "for more batch dimensions jax.vmap."
+        )
+    return array
+
+
+def as_lengths(
+    lengths: ArrayLike, *, batch_size: int, name: str = "lengths", of: str = "xs"
+) -> jax.Array:
     """`lengths` as an array of `[B]` int32; what is beyond int32 counts as its limit."""
     if not isinstance(lengths, jax.Array) and not _holds_arrays(lengths):
         lengths = _narrow_on_host(lengths)
-    lengths = as_array("lengths", lengths)
+    lengths = as_array(name, lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise TypeError(
-            f"lengths must be integers, the number of valid steps of each row, got {lengths.dtype}."
+            f"{name} must be integers, the number of valid steps of each row, got {lengths.dtype}."
             " A mask is given as birnn_jax.Mask(mask)."
         )
     if lengths.shape != (batch_size,):
-        advice = " Use lengths[:, 0]." if lengths.shape == (batch_size, 1) else ""
+        advice = f" Use {name}[:, 0]." if lengths.shape == (batch_size, 1) else ""
         raise ValueError(
-            f"lengths must be [B] with B = {batch_size} as in xs, got shape {lengths.shape}."
+            f"{name} must be [B] with B = {batch_size} as in {of}, got shape {lengths.shape}."
             f"{advice}"
         )
     # In a narrow type the number of a step could overflow; a wide one must not wrap around.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .checks import as_lengths, as_xs
+from .checks import as_array, as_lengths
 
 
 class Mask(NamedTuple):
@@ -61,16 +61,42 @@ def segment_starts(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> jax.Arr
     return jax.vmap(functools.partial(_segment_starts, reverse=reverse))(ids)
 
 
-def valid_steps(xs: jax.Array, lengths: Lengths) -> jax.Array:
-    """`[B, T]` bool, True at the steps of `xs`, `[B, T, D]`, that are valid."""
-    xs = as_xs(xs)
+def valid_steps(xs: jax.Array, lengths: Lengths = None) -> jax.Array:
+    """Makes the mask of valid steps that `lengths` stand for.
+
+    Args:
+      xs: `[B, T]` or `[B, T, ...]`: inputs, logits or labels; only the shape matters.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
+
+    Returns:
+      `[B, T]` bool, True at valid steps.
+
+    Raises:
+      ValueError: if the shapes do not fit.
+      TypeError: if lengths are not integers, or a `Mask` is not bool.
+
+    Example:
+      >>> labels = jnp.array([[2, 0, 1], [-100, 3, 0]])  # -100: not to be counted
+      >>> (valid_steps(labels, jnp.array([3, 2])) & (labels != -100)).tolist()
+      [[True, True, True], [False, True, False]]
+    """
+    return named_valid_steps(xs, lengths)
+
+
+def named_valid_steps(
+    xs: jax.Array, lengths: Lengths, *, name: str = "xs", lengths_name: str = "lengths"
+) -> jax.Array:
+    """`valid_steps`, for a function whose arguments have other names."""
+    xs = as_array(name, xs)
+    if xs.ndim < 2:
+        raise ValueError(f"{name} must be [B, T] or [B, T, ...], got shape {xs.shape}.")
     if lengths is None:
         return jnp.ones(xs.shape[:2], bool)
     if isinstance(lengths, Mask):
-        return _as_steps("Mask.valid", lengths.valid, jnp.bool, "bool", xs)
+        return _as_steps("Mask.valid", lengths.valid, jnp.bool, "bool", xs, name)
     if isinstance(lengths, Segments):
-        return _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs) != 0
-    lengths = as_lengths(lengths, batch_size=xs.shape[0])
+        return _as_steps("Segments.ids", lengths.ids, jnp.integer, "integers", xs, name) != 0
+    lengths = as_lengths(lengths, batch_size=xs.shape[0], name=lengths_name, of=name)
     return jnp.arange(xs.shape[1], dtype=lengths.dtype)[None] < lengths[:, None]
 
 
@@ -90,12 +116,14 @@ def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
     return (ids != 0) & ((before < 0) | (ids != ids[before]))
 
 
-def _as_steps(name: str, steps: ArrayLike, kind: type, kind_name: str, xs: jax.Array) -> jax.Array:
+def _as_steps(
+    name: str, steps: ArrayLike, kind: type, kind_name: str, xs: jax.Array, of: str = "xs"
+) -> jax.Array:
     steps = jnp.asarray(steps)
     if not jnp.issubdtype(steps.dtype, kind):
         raise TypeError(f"{name} must be {kind_name}, got {steps.dtype}.")
     if steps.shape != xs.shape[:2]:
         raise ValueError(
-            f"{name} must be [B, T] as in xs, {xs.shape[:2]}, got shape {steps.shape}."
+            f"{name} must be [B, T] as in {of}, {xs.shape[:2]}, got shape {steps.shape}."
         )
     return steps

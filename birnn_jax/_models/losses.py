@@ -5,12 +5,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
+from .._core.masks import Mask, Segments, named_valid_steps
 from .._core.meshes import over_rows
+
+Weights = ArrayLike | Mask | Segments | None
 
 
 class Total(NamedTuple):
     """A sum over valid steps, and how many there were. Totals of batches are added leaf by leaf.
+
+    Where steps have weights, the sum is weighted, and the count is the sum of the weights.
 
     Example:
       >>> first = Total(sum=jnp.array(3.0), count=jnp.array(1.0))
@@ -25,71 +31,129 @@ class Total(NamedTuple):
     @property
     def mean(self) -> jax.Array:
         """`sum / count`; zero where nothing was counted."""
-        return self.sum / jnp.maximum(self.count, 1)
+        return self.sum / divisor(self.count)
+
+
+def divisor(count: jax.Array) -> jax.Array:
+    """What a mean divides its sum by: the count, or 1 where nothing was counted."""
+    return jnp.where(count == 0, jnp.ones_like(count), count)
 
 
 @over_rows("logits")
-def cross_entropy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
+def cross_entropy(logits: jax.Array, labels: jax.Array, mask: Weights = None) -> Total:
     """Softmax cross entropy of the valid steps, in nats.
 
     Args:
       logits: `[..., K]`.
-      labels: `[...]` integers, 0 to K - 1; what stands where `mask` is False is never used.
-      mask: `[...]` bool, True where valid.
+      labels: `[...]` integers. What stands where `mask` is False or 0 is never used; at all other
+        steps a label outside 0 to K - 1 makes the total NaN. PyTorch's ignore index is a mask:
+        `labels != -100`.
+      mask: which steps count. `[...]` bool, True where valid, or `[...]` floats, the weight of each
+        step; for labels `[B, T]` also `[B]` integer lengths, a `Mask` or `Segments`. None means
+        that all steps count.
 
     Returns:
-      `Total` of nats over valid steps, in float32 at least.
+      `Total` of nats over valid steps, in float32 at least. With weights w, the sum of w * nats
+      over the sum of w.
 
     Raises:
       ValueError: if the shapes do not fit.
+      TypeError: if `labels` are not integers, or `mask` is none of the above.
 
     Example:
-      >>> labels, mask = jnp.array([[1, -1]]), jnp.array([[True, False]])
-      >>> total = cross_entropy(jnp.zeros([1, 2, 4]), labels, mask)
+      >>> labels, lengths = jnp.array([[1, -1]]), jnp.array([1])
+      >>> total = cross_entropy(jnp.zeros([1, 2, 4]), labels, lengths)
       >>> round(float(total.sum), 4), int(total.count)
       (1.3863, 1)
     """
-    _check_targets(logits, labels, mask)
-    logits = jnp.where(mask[..., None], logits, 0).astype(_sum_dtype(logits))
-    labels = jnp.where(mask, labels, 0)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    return Total(jnp.where(mask, losses, 0).sum(), mask.sum(dtype=losses.dtype))
+    labels, weights = _check(logits, labels, mask)
+    counted = weights != 0
+    logits = jnp.where(counted[..., None], logits, 0).astype(weights.dtype)
+    valid_labels, known = known_labels(labels, counted, num_classes=logits.shape[-1])
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, valid_labels)
+    losses = losses * known.astype(losses.dtype)
+    return Total(jnp.where(counted, weights * losses, 0).sum(), weights.sum())
 
 
 @over_rows("logits")
-def accuracy(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> Total:
+def accuracy(logits: jax.Array, labels: jax.Array, mask: Weights = None) -> Total:
     """How many valid steps have their highest logit at the label.
 
     Args:
       logits: `[..., K]`.
-      labels: `[...]` integers; what stands where `mask` is False is never used.
-      mask: `[...]` bool, True where valid.
+      labels: `[...]` integers. A label outside 0 to K - 1, such as that of a tag never seen in
+        training, counts as wrong.
+      mask: which steps count, as in `cross_entropy`.
 
     Returns:
       `Total` of correct steps over valid steps, in float32 at least.
 
     Raises:
-      ValueError: if the shapes do not fit.
+      ValueError, TypeError: as `cross_entropy`.
 
     Example:
       >>> logits = jnp.array([[0.0, 1.0], [2.0, 1.0], [0.0, 5.0]])
       >>> float(accuracy(logits, jnp.array([1, 1, 1]), jnp.array([True, True, False])).mean)
       0.5
     """
-    _check_targets(logits, labels, mask)
-    correct = (logits.argmax(axis=-1) == labels) & mask
-    dtype = _sum_dtype(logits)
-    return Total(correct.sum(dtype=dtype), mask.sum(dtype=dtype))
+    labels, weights = _check(logits, labels, mask)
+    correct = logits.argmax(axis=-1) == labels
+    return Total(jnp.where(correct, weights, 0).sum(), weights.sum())
 
 
-def _sum_dtype(logits: jax.Array) -> jnp.dtype:
-    """Beyond 256, bfloat16 cannot count."""
-    return jnp.promote_types(logits.dtype, jnp.float32)
+def known_labels(
+    labels: jax.Array, counted: jax.Array, *, num_classes: int
+) -> tuple[jax.Array, jax.Array]:
+    """Labels that can be looked up, 0 where they do not count, and what marks the impossible.
+
+    The mark is 1, and NaN where a label counts but is outside 0 to K - 1: a loss is multiplied by
+    it. It is the root of -1, since a constant NaN would be reported by `jax_debug_nans` even if no
+    label is outside.
+    """
+    outside = counted & ((labels < 0) | (labels >= num_classes))
+    return jnp.where(counted & ~outside, labels, 0), jnp.sqrt(jnp.where(outside, -1.0, 1.0))
 
 
-def _check_targets(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> None:
-    if not logits.shape[:-1] == labels.shape == mask.shape:
+def _check(logits: jax.Array, labels: jax.Array, mask: Weights) -> tuple[jax.Array, jax.Array]:
+    """The labels and the weights `[...]`, in float32 at least: beyond 256, bfloat16 cannot count."""
+    labels = jnp.asarray(labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels must be integers, the numbers of classes, got {labels.dtype}.")
+    if logits.shape[:-1] != labels.shape:
         raise ValueError(
-            "logits must be [..., K], labels and mask [...], got shapes "
-            f"{logits.shape}, {labels.shape} and {mask.shape}."
+            f"logits must be [..., K] and labels [...], got shapes {logits.shape} and "
+            f"{labels.shape}."
         )
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    return labels, _mask_of(labels, mask).astype(dtype)
+
+
+def _mask_of(labels: jax.Array, mask: Weights) -> jax.Array:
+    """`[...]`, bool or floats."""
+    if mask is None:
+        return jnp.ones(labels.shape, bool)
+    if isinstance(mask, Mask | Segments):
+        return _mask_of_steps(labels, mask)
+    mask = jnp.asarray(mask)
+    if jnp.issubdtype(mask.dtype, jnp.integer):
+        if mask.ndim > 1:
+            raise ValueError(
+                f"mask holds integers of shape {mask.shape}: lengths are [B] integers, and a mask "
+                "of 0 and 1 is given as mask != 0."
+            )
+        return _mask_of_steps(labels, mask)
+    if mask.shape != labels.shape:
+        raise ValueError(
+            f"mask must be [...] as labels, {labels.shape}, or [B] integer lengths, got "
+            f"{mask.dtype} of shape {mask.shape}."
+        )
+    return mask
+
+
+def _mask_of_steps(labels: jax.Array, lengths: ArrayLike | Mask | Segments) -> jax.Array:
+    if labels.ndim != 2:
+        raise ValueError(
+            "Lengths, a Mask or Segments say which steps of labels [B, T] count, but labels have "
+            f"shape {labels.shape}: give a bool mask of that shape."
+        )
+    return named_valid_steps(labels, lengths, name="labels", lengths_name="mask")

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from .._core.describe import describe
 from .._core.dtypes import product, sum_dtype, widen
-from .._core.masks import Lengths, valid_steps
+from .._core.checks import as_axes
+from .._core.masks import Lengths, named_valid_steps
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 
@@ -58,7 +59,7 @@ def mean_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
       >>> mean_pool(jnp.array([[[2.0], [4.0], [9.0]]]), jnp.array([2])).tolist()
       [[3.0]]
     """
-    mask = _mask(ys, lengths)
+    ys, mask = _masked(ys, lengths)
     dtype = sum_dtype(ys.dtype)
     count = jnp.maximum(mask.sum(axis=1), 1).astype(dtype)
     return (jnp.where(mask, ys, 0).sum(axis=1, dtype=dtype) / count).astype(ys.dtype)
@@ -83,7 +84,7 @@ def max_pool(ys: jax.Array, lengths: Lengths = None) -> jax.Array:
       >>> max_pool(jnp.array([[[-2.0], [-4.0], [9.0]]]), jnp.array([2])).tolist()
       [[-2.0]]
     """
-    mask = _mask(ys, lengths)
+    ys, mask = _masked(ys, lengths)
     highest = jnp.max(ys, axis=1, initial=-jnp.inf, where=mask)
     return jnp.where(mask.any(axis=1), highest, 0)
 
@@ -154,7 +155,7 @@ def attention_pool(
     References:
       Yang et al., Hierarchical Attention Networks for Document Classification, 2016.
     """
-    mask = _mask(ys, lengths)
+    ys, mask = _masked(ys, lengths)
     ys = jnp.where(mask, ys, 0)
     hidden = jnp.tanh(product(ys, params.w) + widen(params.b)[None, None])
     scores = product(hidden, params.v)
@@ -162,6 +163,7 @@ def attention_pool(
     return jnp.einsum("bt,bth->bh", weights, widen(ys)).astype(ys.dtype), weights
 
 
-def _mask(ys: jax.Array, lengths: Lengths) -> jax.Array:
-    """`[B, T, 1]`, True at valid steps."""
-    return valid_steps(ys, lengths)[..., None]
+def _masked(ys: jax.Array, lengths: Lengths) -> tuple[jax.Array, jax.Array]:
+    """`ys` as an array, and `[B, T, 1]`, True at valid steps."""
+    ys = as_axes("ys", ys, "B, T, H")
+    return ys, named_valid_steps(ys, lengths, name="ys")[..., None]

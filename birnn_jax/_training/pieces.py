@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from .._core.dtypes import cast_like
 from .._core.meshes import scan
-from .._models.losses import Total
+from .._models.losses import Total, divisor
 
 
 class Piece(NamedTuple):
@@ -152,7 +152,7 @@ def _weigh(mean: Any, own: jax.Array, every: jax.Array) -> Any:
 
     def weigh(leaf: jax.Array) -> jax.Array:
         dtype = _sum_dtype(leaf)
-        part = jnp.maximum(own, 1).astype(dtype) / jnp.maximum(every, 1).astype(dtype)
+        part = divisor(own).astype(dtype) / divisor(every).astype(dtype)
         return leaf.astype(dtype) * part
 
     return jax.tree.map(weigh, mean)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from .._core.dtypes import product, sum_dtype, widen
-from .._core.masks import Lengths, valid_steps
+from .._core.checks import as_axes
+from .._core.masks import Lengths, named_valid_steps
 
 
 class AdditiveAttentionParams(NamedTuple):
@@ -197,7 +198,8 @@ def _prepare(
     sizes: tuple[jax.Array, jax.Array] | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The states with zeros in padding, and the mask `[B, T]`; `sizes` have the sizes as rows."""
-    mask = valid_steps(states, lengths)
+    states = as_axes("states", states, "B, T, S")
+    mask = named_valid_steps(states, lengths, name="states")
     if queries.ndim != 3 or queries.shape[0] != states.shape[0]:
         raise ValueError(
             f"queries must be [B, N, Q] with B = {states.shape[0]} as in states, got shape "

@@ -112,7 +112,7 @@ def test_queries_do_not_see_each_other(kind):
         (lambda q, s: dot_attention(q, s), "got 4 and 6. Use general_attention"),
         (lambda q, s: general_attention(_general_params(), s, s), "queries has 6 features"),
         (lambda q, s: additive_attention(_additive_params(), q, q), "states has 4 features"),
-        (lambda q, s: dot_attention(q, s[0]), r"must be \[B, T, D\]"),
+        (lambda q, s: dot_attention(q, s[0]), r"states must be \[B, T, S\]"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(call, message):

@@ -33,6 +33,7 @@ from birnn_jax import (
     scan_cell,
     stack,
     stack_lengths,
+    valid_steps,
 )
 from birnn_jax.cells import GRU_RESET_BEFORE, zoneout
 from birnn_jax.heads import bridge, init_bridge
@@ -358,11 +359,35 @@ BAD_VALUES = {
     ),
     "labels_of_another_shape": (
         lambda: cross_entropy(XS, jnp.zeros([B, T - 1], int), jnp.zeros([B, T], bool)),
-        "logits must be [..., K], labels and mask [...], got shapes (3, 5, 2), (3, 4) and (3, 5).",
+        "logits must be [..., K] and labels [...], got shapes (3, 5, 2) and (3, 4).",
     ),
     "mask_of_another_shape": (
         lambda: accuracy(XS, jnp.zeros([B, T], int), jnp.zeros([B], bool)),
-        "got shapes (3, 5, 2), (3, 5) and (3,).",
+        "mask must be [...] as labels, (3, 5), or [B] integer lengths, got bool of shape (3,).",
+    ),
+    "mask_of_zeros_and_ones": (
+        lambda: cross_entropy(XS, jnp.zeros([B, T], int), jnp.ones([B, T], int)),
+        "mask holds integers of shape (3, 5): lengths are [B] integers, and a mask of 0 and 1 is",
+    ),
+    "lengths_of_labels_of_rows": (
+        lambda: cross_entropy(XS[:, 0], jnp.zeros([B], int), LENGTHS),
+        "which steps of labels [B, T] count, but labels have shape (3,): give a bool mask",
+    ),
+    "lengths_of_other_rows": (
+        lambda: accuracy(XS, jnp.zeros([B, T], int), LENGTHS[:2]),
+        "mask must be [B] with B = 3 as in labels, got shape (2,).",
+    ),
+    "mask_of_other_steps": (
+        lambda: accuracy(XS, jnp.zeros([B, T], int), Mask(jnp.zeros([B, 4], bool))),
+        "Mask.valid must be [B, T] as in labels, (3, 5), got shape (3, 4).",
+    ),
+    "pool_of_one_sequence": (
+        lambda: mean_pool(XS[0]),
+        "ys must be [B, T, H], got shape (5, 2). For one sequence use ys[None]",
+    ),
+    "steps_of_a_vector": (
+        lambda: valid_steps(LENGTHS),
+        "xs must be [B, T] or [B, T, ...], got shape (3,).",
     ),
     "both_ways_of_clipping": (
         lambda: make_optimizer(0.1, clip_norm=1.0, clip_value=1.0),
@@ -402,6 +427,10 @@ BAD_TYPES = {
     "float_lengths_of_fewer_steps": (
         lambda: stack_lengths((Layer(LSTM, subsample=2),), LENGTHS.astype(float)),
         "lengths must be integers",
+    ),
+    "labels_as_probabilities": (
+        lambda: cross_entropy(XS, XS[..., 0]),
+        "labels must be integers, the numbers of classes, got float32.",
     ),
     "old_key": (
         lambda: drop(0.5, jax.random.PRNGKey(0)),

@@ -28,7 +28,7 @@ NAMES = {
         classifier cross_entropy drop_connect dropout final_states init_bidirectional
         init_classifier init_stack init_tagger init_train_state locked_dropout make_eval_step
         make_optimizer make_train_step max_pool mean_pool scan_cell stack stack_lengths tagger
-        word_dropout
+        valid_steps word_dropout
     """,
     "stacks": """
         AffineParams Layer LayerParams NormParams drop_connect dropout init_stack locked_dropout
