@@ -115,7 +115,7 @@ def known_labels(
 
 
 def _check(logits: jax.Array, labels: jax.Array, mask: Weights) -> tuple[jax.Array, jax.Array]:
-    """The labels and the weights `[...]`, in float32 at least: beyond 256, bfloat16 cannot count."""
+    """Labels and weights `[...]`, in float32 at least: beyond 256, bfloat16 cannot count."""
     labels = jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels must be integers, the numbers of classes, got {labels.dtype}.")

@@ -11,11 +11,12 @@ from ._attention import init_general_attention as init_general_attention
 from ._bridge import bridge as bridge
 from ._bridge import init_bridge as init_bridge
 from ._crf import CRFParams as CRFParams
-from ._crf import crf_decode as crf_decode
-from ._crf import crf_decode_n_best as crf_decode_n_best
+from ._crf import crf_log_likelihood as crf_log_likelihood
 from ._crf import crf_loss as crf_loss
 from ._crf import crf_marginals as crf_marginals
 from ._crf import init_crf as init_crf
+from ._crf_decode import crf_decode as crf_decode
+from ._crf_decode import crf_decode_n_best as crf_decode_n_best
 from ._ctc import ctc_beam_decode as ctc_beam_decode
 from ._ctc import ctc_greedy_decode as ctc_greedy_decode
 from ._ctc import ctc_loss as ctc_loss

@@ -54,7 +54,7 @@ def ctc_loss(
         raise ValueError(
             f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
         )
-    places = find_places(labels[..., None], label_lengths)
+    places = find_places(labels, label_lengths, name="labels", lengths_name="label_lengths")
     label_mask, labels = places.mask, places.to_front(labels)
     nats = optax.ctc_loss(
         logits,
@@ -228,7 +228,7 @@ def _select(
 
 def _prepare(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, jax.Array]:
     """At least float32, valid steps first, and zeros behind them."""
-    places = find_places(logits, lengths)
+    places = find_places(logits, lengths, name="logits")
     if not 0 <= blank < logits.shape[-1]:
         raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")
     dtype = jnp.promote_types(logits.dtype, jnp.float32)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.masks import Lengths, Mask, Segments, valid_steps
+from .._core.checks import check_axes
+from .._core.masks import Lengths, Mask, Segments, named_valid_steps
 
 
 class Places(NamedTuple):
@@ -18,11 +19,11 @@ class Places(NamedTuple):
     order: jax.Array | None  # [B, T], the step at each place; None where no step has moved
 
     def to_front(self, steps: jax.Array) -> jax.Array:
-        """`[B, T]` or `[B, T, K]`, valid steps first."""
-        if self.order is None:
-            return steps
-        order = self.order if steps.ndim == 2 else self.order[..., None]
-        return jnp.take_along_axis(steps, order, axis=1)
+        """`[B, T]` or `[B, T, K]`, valid steps first and zeros behind them."""
+        if self.order is not None:
+            order = self.order if steps.ndim == 2 else self.order[..., None]
+            steps = jnp.take_along_axis(steps, order, axis=1)
+        return jnp.where(self.mask if steps.ndim == 2 else self.mask[..., None], steps, 0)
 
     def to_origin(self, steps: jax.Array, axis: int) -> jax.Array:
         """What was found for each place, at the steps that stood there; time is `axis`."""
@@ -33,15 +34,25 @@ class Places(NamedTuple):
         return jnp.take_along_axis(steps, jnp.expand_dims(where, others), axis=axis)
 
 
-def find_places(steps: jax.Array, lengths: Lengths) -> Places:
-    """The places of the valid steps of `[B, T, K]`."""
+def find_places(
+    steps: jax.Array, lengths: Lengths, *, name: str, lengths_name: str = "lengths"
+) -> Places:
+    """The places of the valid steps of `[B, T, ...]`, in messages called by their names."""
     if isinstance(lengths, Segments):
         raise ValueError(
-            "A CRF or CTC reads every row as one sequence: it takes lengths or a Mask, got "
-            "Segments. Give each sequence a row of its own."
+            f"A CRF or CTC reads every row as one sequence: {lengths_name} must be integers or a "
+            "Mask, got Segments. Give each sequence a row of its own."
         )
-    mask = valid_steps(steps, lengths)
+    mask = named_valid_steps(steps, lengths, name=name, lengths_name=lengths_name)
     if not isinstance(lengths, Mask):
         return Places(mask, None)
     order = jnp.argsort(~mask, axis=1, stable=True)
     return Places(jnp.take_along_axis(mask, order, axis=1), order)
+
+
+def logits_to_front(logits: jax.Array, lengths: Lengths) -> tuple[jax.Array, Places]:
+    """`[B, T, K]` in float32 at least, valid steps first and zeros behind them."""
+    check_axes("logits", logits, "B, T, K")
+    places = find_places(logits, lengths, name="logits")
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    return places.to_front(logits).astype(dtype), places

@@ -381,10 +381,6 @@ BAD_VALUES = {
         lambda: accuracy(XS, jnp.zeros([B, T], int), Mask(jnp.zeros([B, 4], bool))),
         "Mask.valid must be [B, T] as in labels, (3, 5), got shape (3, 4).",
     ),
-    "pool_of_one_sequence": (
-        lambda: mean_pool(XS[0]),
-        "ys must be [B, T, H], got shape (5, 2). For one sequence use ys[None]",
-    ),
     "steps_of_a_vector": (
         lambda: valid_steps(LENGTHS),
         "xs must be [B, T] or [B, T, ...], got shape (3,).",

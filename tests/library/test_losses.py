@@ -116,7 +116,9 @@ def _weighted(logits, weights):
     """Sum and count of the cross entropy, step by step in float64."""
     steps = [(b, t) for b in range(B) for t in range(T) if weights[b, t]]
     rows = [np.asarray(logits[b, t], np.float64) for b, t in steps]
-    nats = [np.log(np.exp(row).sum()) - row[LABELS[at]] for at, row in zip(steps, rows, strict=True)]
+    nats = [
+        np.log(np.exp(row).sum()) - row[LABELS[at]] for at, row in zip(steps, rows, strict=True)
+    ]
     counts = [np.float64(weights[at]) for at in steps]
     return np.dot(nats, counts), sum(counts)
 
