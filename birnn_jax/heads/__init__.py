@@ -17,9 +17,12 @@ from ._crf import crf_marginals as crf_marginals
 from ._crf import init_crf as init_crf
 from ._crf_decode import crf_decode as crf_decode
 from ._crf_decode import crf_decode_n_best as crf_decode_n_best
-from ._ctc import ctc_beam_decode as ctc_beam_decode
-from ._ctc import ctc_greedy_decode as ctc_greedy_decode
+from ._ctc import ctc_log_likelihood as ctc_log_likelihood
 from ._ctc import ctc_loss as ctc_loss
+from ._ctc_align import CTCAlignment as CTCAlignment
+from ._ctc_align import ctc_align as ctc_align
+from ._ctc_decode import ctc_beam_decode as ctc_beam_decode
+from ._ctc_decode import ctc_greedy_decode as ctc_greedy_decode
 from ._tags import TagConstraints as TagConstraints
 from ._tags import constrain_crf as constrain_crf
 from ._tags import tag_constraints as tag_constraints

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from .._core.masks import Lengths
-from .._models.losses import Total
-from ._places import find_places
+from .._models.losses import Total, known_labels
+from ._logspace import levelled, log_softmax, log_sum_exp
+from ._places import Places, find_places, logits_to_front
 
 
 def ctc_loss(
@@ -18,23 +18,25 @@ def ctc_loss(
     label_lengths: Lengths = None,
     *,
     blank: int = 0,
+    zero_infinity: bool = False,
 ) -> Total:
     """The negative log-likelihood of rows of labels, summed over where in time they could stand.
 
-    Computed by `optax.ctc_loss`.
-
     Args:
-      logits: `[B, T, K]`, for example from `birnn_jax.tagger`; K counts the blank.
+      logits: `[B, T, K]`, for example from `birnn_jax.tagger`; K counts the blank. They are
+        normalised here: log-probabilities are as good.
       lengths: `[B]` integers, of the logits, or a `Mask`, whose gaps are passed over: a label on
         both sides of one is one label. None means that all T steps are valid.
-      labels: `[B, N]` integers, none of them the blank; padding is never used.
+      labels: `[B, N]` integers. What stands in padding is never used; a valid label that is the
+        blank or outside 0 to K - 1 makes the loss NaN.
       label_lengths: `[B]` integers, or a `Mask` of the labels; None means that all N are valid.
       blank: the class that stands for no label.
+      zero_infinity: whether rows of infinite loss are left out, of sum and count.
 
     Returns:
-      `Total` of nats over the rows with at least one step. Labels that do not fit in their steps,
-      one each and one more between equal neighbours, are not an infinite but a huge loss, about
-      100,000 nats: leave out such rows.
+      `Total` of nats over the rows with at least one step; `ctc_log_likelihood` has those of each
+      row. The loss of labels that do not fit in their steps, one each and one more between equal
+      neighbours, or that are impossible is infinite, with a gradient of zero.
 
     Raises:
       ValueError: if the shapes do not fit, `blank` is not a class, or for `Segments`.
@@ -49,188 +51,128 @@ def ctc_loss(
     References:
       Graves et al., Connectionist Temporal Classification, 2006.
     """
-    logits, mask = _prepare(logits, lengths, blank)
-    if labels.ndim != 2 or labels.shape[0] != logits.shape[0]:
-        raise ValueError(
-            f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
-        )
-    places = find_places(labels, label_lengths, name="labels", lengths_name="label_lengths")
-    label_mask, labels = places.mask, places.to_front(labels)
-    nats = optax.ctc_loss(
-        logits,
-        (~mask).astype(logits.dtype),
-        jnp.where(label_mask, labels, 0),
-        (~label_mask).astype(logits.dtype),
-        blank_id=blank,
-    )
-    counted = mask.any(axis=1)
+    lattice = make_lattice(logits, lengths, labels, label_lengths, blank)
+    nats = -_log_likelihood(lattice)
+    counted = lattice.steps.mask.any(axis=1)
+    if zero_infinity:
+        counted = counted & ~jnp.isposinf(nats)
     return Total(jnp.where(counted, nats, 0).sum(), counted.sum(dtype=nats.dtype))
 
 
-def ctc_greedy_decode(
-    logits: jax.Array, lengths: Lengths = None, *, blank: int = 0
-) -> tuple[jax.Array, jax.Array]:
-    """The labels of the single most probable path: repetitions merged, then blanks removed.
+def ctc_log_likelihood(
+    logits: jax.Array,
+    lengths: Lengths,
+    labels: jax.Array,
+    label_lengths: Lengths = None,
+    *,
+    blank: int = 0,
+) -> jax.Array:
+    """The log-probability of each row of labels: `ctc_loss` row by row, with the other sign.
 
     Args:
-      logits: `[B, T, K]`.
+      logits: `[B, T, K]`, as in `ctc_loss`.
       lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      labels: `[B, N]` integers, as in `ctc_loss`; for example from `ctc_beam_decode`.
+      label_lengths: `[B]` integers, or a `Mask` of the labels; None means that all N are valid.
       blank: the class that stands for no label.
 
     Returns:
-      labels: `[B, T]` int32, from the left, -1 behind them.
-      label_lengths: `[B]` int32.
+      `[B]` nats; minus infinity for labels that do not fit or are impossible. In a row of length 0
+      it is 0 for no labels at all.
 
     Raises:
       ValueError, TypeError: as `ctc_loss`.
 
     Example:
-      >>> from birnn_jax.heads import ctc_greedy_decode
-      >>> path = jnp.array([[1, 1, 0, 1, 2]])
-      >>> labels, label_lengths = ctc_greedy_decode(jax.nn.one_hot(path, 3))
-      >>> labels.tolist(), label_lengths.tolist()
-      ([[1, 1, 2, -1, -1]], [3])
+      >>> from birnn_jax.heads import ctc_log_likelihood
+      >>> labels = jnp.array([[1, 1], [1, 2]])  # "11" needs three steps
+      >>> jnp.exp(ctc_log_likelihood(jnp.zeros([2, 2, 3]), None, labels)).round(4).tolist()
+      [0.0, 0.1111000046133995]
     """
-    logits, mask = _prepare(logits, lengths, blank)
-    path = jnp.where(mask, logits.argmax(axis=-1), blank)
-    before = jnp.pad(path, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
-    kept = (path != blank) & (path != before)
-    # Labels move to the left by a stable sort of what is kept and what is not.
-    order = jnp.argsort(~kept, axis=1, stable=True)
-    labels = jnp.take_along_axis(jnp.where(kept, path, -1), order, axis=1)
-    return labels.astype(jnp.int32), kept.sum(axis=1, dtype=jnp.int32)
+    return _log_likelihood(make_lattice(logits, lengths, labels, label_lengths, blank))
 
 
-def ctc_beam_decode(
-    logits: jax.Array, lengths: Lengths = None, *, width: int, blank: int = 0
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The most probable rows of labels, over all their paths, by prefix beam search.
+class Lattice(NamedTuple):
+    """The states through which rows of labels pass: a blank, a label, a blank, ..., a blank."""
 
-    After every step the `width` most probable beginnings are kept; with a width of all beginnings
-    there are, the result is exact.
-
-    Args:
-      logits: `[B, T, K]`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
-      width: how many beginnings are kept, W; at least 1.
-      blank: the class that stands for no label.
-
-    Returns:
-      labels: `[B, W, T]` int32, best first, from the left, -1 behind them.
-      label_lengths: `[B, W]` int32.
-      log_probs: `[B, W]`, of the labels, as far as the beam has seen their paths; minus infinity
-        where there are fewer than W.
-
-    Raises:
-      ValueError, TypeError: as `ctc_loss`; also if `width` is below 1.
-
-    Example:
-      >>> from birnn_jax.heads import ctc_beam_decode
-      >>> labels, label_lengths, log_probs = ctc_beam_decode(jnp.zeros([1, 2, 2]), width=3)
-      >>> labels[0].tolist(), jnp.exp(log_probs[0]).round(2).tolist()
-      ([[1, -1], [-1, -1], [-1, -1]], [0.75, 0.25, 0.0])
-
-    References:
-      Graves, Supervised Sequence Labelling with Recurrent Neural Networks, 2012, section 7.5;
-      Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
-      Recurrent DNNs, 2014.
-    """
-    if width < 1:
-        raise ValueError(f"width must be at least 1, got {width}.")
-    logits, mask = _prepare(logits, lengths, blank)
-    num_steps = logits.shape[1]
-
-    def row(log_probs, mask):
-        def body(beam, inputs):
-            scores, valid = inputs
-            new = _advance(beam, scores, blank)
-            return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, beam), None
-
-        beam, _ = jax.lax.scan(body, _empty_beam(width, num_steps, log_probs), (log_probs, mask))
-        return beam
-
-    beam = jax.vmap(row)(jax.nn.log_softmax(logits), mask)
-    return beam.labels, beam.lengths, jnp.logaddexp(beam.blank, beam.label)
+    steps: Places  # of the logits
+    labels: Places
+    classes: jax.Array  # [B, S] with S = 2 N + 1, of each state
+    log_probs: jax.Array  # [B, T, S], of the class of each state
+    skips: jax.Array  # [B, S] bool, True at labels that may follow the one before at once
+    ends: jax.Array  # [B, S] bool, True at the two states in which a row may end
+    known: jax.Array  # [B], 1, and NaN where a label is none
 
 
-class _Beam(NamedTuple):
-    """Different beginnings, the most probable first, with the probability of their paths."""
+def make_lattice(
+    logits: jax.Array, lengths: Lengths, labels: jax.Array, label_lengths: Lengths, blank: int
+) -> Lattice:
+    """Checks the arguments of `ctc_loss`, and lays out the states."""
+    log_probs, steps = as_log_probs(logits, lengths, blank)
+    labels = jnp.asarray(labels)
+    if labels.ndim != 2 or labels.shape[0] != logits.shape[0]:
+        raise ValueError(
+            f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
+        )
+    places = find_places(labels, label_lengths, name="labels", lengths_name="label_lengths")
+    labels = places.to_front(labels)
+    not_blank = jnp.where(labels == blank, -1, labels)
+    labels, known = known_labels(not_blank, places.mask, num_classes=logits.shape[-1])
 
-    labels: jax.Array  # [W, T], -1 behind
-    lengths: jax.Array  # [W]
-    blank: jax.Array  # [W], log-probability of the paths that end in a blank
-    label: jax.Array  # [W], of those that end in the last label
-
-
-def _empty_beam(width: int, num_steps: int, log_probs: jax.Array) -> _Beam:
-    """One empty beginning; the other places are dead: of probability zero."""
-    none = jnp.full(width, -jnp.inf, log_probs.dtype)
-    return _Beam(
-        labels=jnp.full([width, num_steps], -1, jnp.int32),
-        lengths=jnp.zeros(width, jnp.int32),
-        blank=none.at[0].set(0),
-        label=none,
+    batch_size, num_labels = labels.shape
+    blanks = jnp.full_like(labels, blank)
+    between = jnp.stack([blanks, labels], axis=2).reshape(batch_size, 2 * num_labels)
+    last = jnp.full_like(labels, blank, shape=(batch_size, 1))
+    classes = jnp.concatenate([between, last], axis=1)
+    two_before = jnp.pad(classes, ((0, 0), (2, 0)), constant_values=blank)[:, : 2 * num_labels + 1]
+    state = jax.lax.broadcasted_iota(jnp.int32, classes.shape, 1)
+    final = 2 * places.mask.sum(axis=1, dtype=jnp.int32)[:, None]
+    return Lattice(
+        steps=steps,
+        labels=places,
+        classes=classes,
+        log_probs=jnp.take_along_axis(log_probs, classes[:, None], axis=2),
+        skips=classes != two_before,
+        ends=(state == final) | (state == final - 1),
+        known=known.astype(log_probs.dtype).prod(axis=1),
     )
 
 
-def _advance(beam: _Beam, scores: jax.Array, blank: int) -> _Beam:
-    """By one step with `[K]` log-probabilities."""
-    width, num_classes = len(beam.lengths), len(scores)
-    last = beam.labels[jnp.arange(width), beam.lengths - 1]  # -1 where there is none
-    total = jnp.logaddexp(beam.blank, beam.label)
-
-    # A beginning stays itself by a blank, or by its last label once more.
-    stay_blank = total + scores[blank]
-    stay_label = jnp.where(last >= 0, beam.label + scores[last], -jnp.inf)
-
-    # Or it grows by a label; by its last one only across a blank.
-    repeats = last[:, None] == jnp.arange(num_classes)[None]
-    grown = jnp.where(repeats, beam.blank[:, None], total[:, None]) + scores[None]
-    grown = grown.at[:, blank].set(-jnp.inf)
-
-    # What grows into a beginning that is kept already belongs to it.
-    into = _is_grown_from(beam)  # [child, parent]
-    gained = jnp.where(into, grown[:, last].T, -jnp.inf)
-    stay_label = jnp.logaddexp(stay_label, jax.nn.logsumexp(gained, axis=1))
-    taken = (into[:, :, None] & repeats[:, None]).any(axis=0)  # [parent, label]
-    grown = jnp.where(taken, -jnp.inf, grown)
-
-    stay = jnp.logaddexp(stay_blank, stay_label)
-    _, places = jax.lax.top_k(jnp.concatenate([stay, grown.reshape(-1)]), width)
-    return _select(beam, stay_blank, stay_label, grown, places)
-
-
-def _is_grown_from(beam: _Beam) -> jax.Array:
-    """`[W, W]`, True where the row's beginning is the column's and one label more."""
-    longer = beam.lengths[:, None] == beam.lengths[None] + 1
-    at_end = jnp.arange(beam.labels.shape[1])[None] == beam.lengths[:, None] - 1
-    shortened = jnp.where(at_end, -1, beam.labels)
-    return longer & (shortened[:, None] == beam.labels[None]).all(axis=-1)
-
-
-def _select(
-    beam: _Beam, stay_blank: jax.Array, stay_label: jax.Array, grown: jax.Array, places: jax.Array
-) -> _Beam:
-    """The beginnings at `places` among those that stay and those that grow."""
-    width, num_classes = grown.shape
-    stays = places < width
-    parent = jnp.where(stays, places, (places - width) // num_classes)
-    label = (places - width) % num_classes
-    labels, lengths = beam.labels[parent], beam.lengths[parent]
-    here = jnp.arange(labels.shape[1])[None] == lengths[:, None]
-    return _Beam(
-        labels=jnp.where(here & ~stays[:, None], label[:, None], labels).astype(jnp.int32),
-        lengths=lengths + ~stays,
-        blank=jnp.where(stays, stay_blank[parent], -jnp.inf),
-        label=jnp.where(stays, stay_label[parent], grown[parent, label]),
-    )
-
-
-def _prepare(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, jax.Array]:
-    """At least float32, valid steps first, and zeros behind them."""
-    places = find_places(logits, lengths, name="logits")
+def as_log_probs(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, Places]:
+    """`[B, T, K]` log-probabilities in float32 at least, valid steps first."""
+    logits, steps = logits_to_front(logits, lengths)
     if not 0 <= blank < logits.shape[-1]:
         raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")
-    dtype = jnp.promote_types(logits.dtype, jnp.float32)
-    logits = jnp.where(places.mask[..., None], places.to_front(logits), 0)
-    return logits.astype(dtype), places.mask
+    return log_softmax(logits), steps
+
+
+def first_scores(lattice: Lattice) -> jax.Array:
+    """`[B, S]`, before the first step: in the first state, from which a step leads to it or on."""
+    # Of the log-probabilities, so that it varies over devices as they do.
+    zeros = jnp.zeros_like(lattice.log_probs[:, :1]).sum(axis=1)
+    is_first = jax.lax.broadcasted_iota(jnp.int32, zeros.shape, 1) == 0
+    return jnp.where(is_first, zeros, -jnp.inf)
+
+
+def ways(lattice: Lattice, scores: jax.Array) -> jax.Array:
+    """`[B, S, 3]`, scores on the ways into each state: from itself, one before, or two before."""
+
+    def shifted(by: int) -> jax.Array:
+        padded = jnp.pad(scores, ((0, 0), (by, 0)), constant_values=-jnp.inf)
+        return padded[:, : scores.shape[1]]
+
+    return jnp.stack([scores, shifted(1), jnp.where(lattice.skips, shifted(2), -jnp.inf)], axis=2)
+
+
+def _log_likelihood(lattice: Lattice) -> jax.Array:
+    """`[B]`."""
+
+    def body(alphas: jax.Array, step: tuple) -> tuple[jax.Array, jax.Array]:
+        log_probs, valid = step  # [B, S], [B]
+        new, lowered = levelled(log_sum_exp(ways(lattice, alphas), axis=2) + log_probs)
+        return jnp.where(valid[:, None], new, alphas), jnp.where(valid, lowered[:, 0], 0)
+
+    steps = (jnp.moveaxis(lattice.log_probs, 1, 0), lattice.steps.mask.T)
+    alphas, lowered = jax.lax.scan(body, first_scores(lattice), steps)
+    ended = log_sum_exp(jnp.where(lattice.ends, alphas, -jnp.inf), axis=1)
+    return (ended + lowered.sum(axis=0)) * lattice.known

@@ -18,6 +18,11 @@ def log_sum_exp(scores: jax.Array, axis: int) -> jax.Array:
     return jnp.where(nothing, -jnp.inf, logs)
 
 
+def log_add(a: jax.Array, b: jax.Array) -> jax.Array:
+    """log(exp(a) + exp(b))."""
+    return log_sum_exp(jnp.stack([a, b]), axis=0)
+
+
 def log_softmax(scores: jax.Array) -> jax.Array:
     """Over the last axis; minus infinity throughout where every score is."""
     return scores - _or_zero(log_sum_exp(scores, axis=-1))[..., None]

@@ -1,6 +1,4 @@
-"""CTC against the enumeration of all paths."""
-
-import itertools
+"""CTC against the enumeration of all paths, and long rows against float64."""
 
 import jax
 import jax.numpy as jnp
@@ -8,194 +6,188 @@ import numpy as np
 import pytest
 
 from birnn_jax import Mask, Segments
-from birnn_jax.heads import ctc_beam_decode, ctc_greedy_decode, ctc_loss
+from birnn_jax.heads import ctc_align, ctc_greedy_decode, ctc_log_likelihood, ctc_loss
 from tests.library._cases import assert_close, random_like
-
-B, T, K, N = 4, 4, 3, 3
-LENGTHS = np.array([4, 2, 0, 3])
-MASK = np.arange(T) < LENGTHS[:, None]
-# A gap, padding on the left, nothing at all, no gap.
-GAPS = np.array([[1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
-
-loss = jax.jit(ctc_loss, static_argnames="blank")
-greedy = jax.jit(ctc_greedy_decode, static_argnames="blank")
-beam = jax.jit(ctc_beam_decode, static_argnames=("width", "blank"))
-
-every_blank = pytest.mark.parametrize("blank", [0, 2])
-every_visit = pytest.mark.parametrize(
-    ("lengths", "mask"), [(LENGTHS, MASK), (Mask(GAPS), GAPS)], ids=["lengths", "gaps"]
+from tests.library._ctc_paths import (
+    CASES,
+    LENGTHS,
+    LOGITS,
+    B,
+    K,
+    T,
+    all_paths,
+    dirty,
+    log_softmax,
 )
 
+FORBIDDING = LOGITS.at[0, 3, 0].set(-jnp.inf).at[1, 1].set(-jnp.inf).at[3, 1, 1].set(-jnp.inf)
+every_case = pytest.mark.parametrize(("lengths", "mask", "blank"), CASES.values(), ids=CASES.keys())
+every_logits = pytest.mark.parametrize("logits", [LOGITS, FORBIDDING], ids=["finite", "forbidding"])
 
-@pytest.fixture
-def logits():
-    return 2 * random_like(jnp.zeros([B, T, K]), 2)
-
-
-def _collapse(path, blank):
-    merged = [label for label, _ in itertools.groupby(path)]
-    return tuple(label for label in merged if label != blank)
+loss = jax.jit(ctc_loss, static_argnames=("blank", "zero_infinity"))
+align = jax.jit(ctc_align, static_argnames="blank")
 
 
-def _log_probs(logits, length, blank):
-    """Of every row of labels that the steps can make."""
-    paths = list(itertools.product(range(K), repeat=int(length)))
-    labels, steps = np.array(paths, int).reshape(len(paths), -1), jax.nn.log_softmax(logits)
-    scores = sum((steps[t][labels[:, t]] for t in range(length)), jnp.zeros(len(paths)))
-    places = {}
-    for place, path in enumerate(paths):
-        places.setdefault(_collapse(path, blank), []).append(place)
-    return {row: jax.nn.logsumexp(scores[np.array(of)]) for row, of in places.items()}
+@jax.jit(static_argnames="blank")
+def log_likelihood_and_grads(logits, lengths, labels, label_lengths, *, blank=0):
+    """`[B]`, and the gradient of their sum."""
+    run = lambda x: ctc_log_likelihood(x, lengths, labels, label_lengths, blank=blank)  # noqa: E731
+    values, pull = jax.vjp(run, logits)
+    return values, pull(jnp.ones_like(values))[0]
 
 
-def _rows(labels, lengths):
-    """Checks what stands behind the labels, too."""
-    behind = np.arange(labels.shape[-1]) >= np.asarray(lengths)[:, None]
-    assert (np.asarray(labels)[behind] == -1).all()
-    return [tuple(row[:n]) for row, n in zip(labels.tolist(), lengths.tolist(), strict=True)]
-
-
-@every_visit
-@every_blank
-def test_loss_and_gradients_equal_those_of_enumeration(logits, blank, lengths, mask):
+def _labels(blank):
+    """Rows of labels, padded with what is none, and their lengths; the last needs four steps."""
     a, b = [label for label in range(K) if label != blank]
-    labels = jnp.array([[a, a, b], [b, 9, 9], [9, 9, 9], [9, 9, 9]])
-    label_lengths = np.array([2, 1, 0, 0])
-
-    def brute_force(logits):
-        rows = [(a, a), (b,), (), ()]
-        steps = [logits[i, valid] for i, valid in enumerate(mask)]
-        scores = [
-            _log_probs(one, len(one), blank)[row] for one, row in zip(steps, rows, strict=True)
-        ]
-        return -sum(scores)
-
-    def of_library(logits):
-        return ctc_loss(logits, lengths, labels, label_lengths, blank=blank).sum
-
-    dirty = jnp.where(mask[..., None], logits, jnp.nan)
-    want = jax.jit(jax.value_and_grad(brute_force))(logits)
-    assert_close(jax.jit(jax.value_and_grad(of_library))(dirty), want)
+    return np.array([[a, a, 9], [b, 9, 9], [9, 9, 9], [a, b, b]]), np.array([2, 1, 0, 3])
 
 
-def test_loss_counts_rows_that_have_steps(logits):
-    labels = jnp.arange(B)[:, None] % 2 + 1
-    assert float(loss(logits, LENGTHS, labels, None).count) == 3
-    assert float(loss(logits, None, labels, None).count) == B
+def _of_enumeration(logits, mask, blank):
+    """Log-likelihoods, and what is counted on the paths of the labels less what is expected."""
+    values, grads = np.zeros(B), np.zeros([B, T, K])
+    labels, lengths = _labels(blank)
+    for b, valid in enumerate(mask):
+        steps = np.flatnonzero(valid)
+        paths = all_paths(logits[b, valid], blank).get(tuple(labels[b, : lengths[b]].tolist()), {})
+        values[b] = np.logaddexp.reduce([-np.inf, *paths.values()])
+        if np.isneginf(values[b]):
+            continue
+        grads[b, steps] = -np.exp(log_softmax(logits[b, valid]))
+        for path, score in paths.items():
+            grads[b, steps, path] += np.exp(score - values[b])
+    return values, grads
 
 
-def test_loss_without_lengths_takes_all_labels_and_steps(logits):
+@every_case
+@every_logits
+def test_log_likelihood_and_gradients_equal_those_of_enumeration(logits, lengths, mask, blank):
+    given = dirty(logits, mask), lengths, *_labels(blank)
+    want = _of_enumeration(logits, mask, blank)
+    assert_close(log_likelihood_and_grads(*given, blank=blank), want)
+    possible, counted = np.isfinite(want[0]), mask.any(axis=1)
+    total = loss(*given, blank=blank, zero_infinity=True)
+    kept = possible & counted
+    assert_close((total.sum, total.count), (-want[0][kept].sum(), np.float64(kept.sum())))
+    total = loss(*given, blank=blank)
+    assert_close((total.sum, total.count), (-want[0][counted].sum(), np.float64(counted.sum())))
+
+
+def test_infinite_rows_are_left_out_on_request_with_their_gradients():
+    labels, lengths = (
+        jnp.array([[1, 1, 1], [1, 1, 2], [1, 2, 1], [1, 2, 2]]),
+        np.array([3, 2, 1, 3]),
+    )
+
+    def run(logits):
+        return ctc_loss(logits, LENGTHS, labels, lengths, zero_infinity=True)
+
+    total, pull = jax.vjp(run, LOGITS)
+    assert total.count == 0 and total.sum == 0  # each needs one step more than it has
+    assert not pull(total._replace(sum=jnp.float32(1)))[0].any()
+    assert loss(LOGITS, LENGTHS, labels, lengths).sum == jnp.inf
+
+
+@pytest.mark.parametrize("label", [0, -1, K])
+def test_a_label_that_is_none_makes_its_row_nan(label):
+    labels = jnp.array([[1, 2], [label, 1], [1, 2], [2, 1]])
+    values, grads = log_likelihood_and_grads(LOGITS, None, labels, None)
+    assert np.isnan(values).tolist() == [False, True, False, False]
+    assert np.isnan(grads).any(axis=(1, 2)).tolist() == [False, True, False, False]
+    found = align(LOGITS, None, labels, None)
+    assert (found.path[1] == -1).all() and (found.path[0] >= 0).all()
+    values, _ = log_likelihood_and_grads(LOGITS, None, labels, Mask(labels != label))
+    assert np.isfinite(values).all()
+
+
+def test_loss_without_lengths_takes_all_labels_and_steps():
     labels = jnp.array([[1, 2]] * B)
-    full = loss(logits, np.full(B, T), labels, np.full(B, 2))
-    assert_close(loss(logits, None, labels, None), full)
-    assert loss(logits, LENGTHS, labels, None).sum != full.sum
-    assert loss(logits, None, labels, np.full(B, 1)).sum != full.sum
+    full = loss(LOGITS, np.full(B, T), labels, np.full(B, 2))
+    assert_close(loss(LOGITS, None, labels, None), full)
+    assert loss(LOGITS, LENGTHS, labels, None).sum != full.sum
+    assert loss(LOGITS, None, labels, np.full(B, 1)).sum != full.sum
 
 
-def test_labels_that_do_not_fit_have_a_huge_finite_loss(logits):
-    nats = loss(logits[:1], np.array([2]), jnp.array([[1, 1]]), None).sum
-    assert 9e4 < nats < 2e5
+def test_a_mask_of_labels_leaves_some_out():
+    some = loss(LOGITS, None, jnp.array([[1, 2]] * B), Mask(jnp.array([[False, True]] * B)))
+    assert_close(some, loss(LOGITS, None, jnp.array([[2]] * B), None))
 
 
-def test_a_mask_of_labels_leaves_some_out(logits):
-    some = loss(logits, LENGTHS, jnp.array([[1, 2]] * B), Mask(jnp.array([[False, True]] * B)))
-    assert_close(some, loss(logits, LENGTHS, jnp.array([[2]] * B), None))
+def _forward_algorithm(logits, labels):
+    """The loss, by the recursion over blanks and labels."""
+    log_probs = log_softmax(logits)
+    states = [0] + [state for label in labels for state in (label, 0)]
+    alphas = np.full(len(states), -np.inf)
+    alphas[0] = 0
+    for scores in log_probs:
+        new = np.logaddexp(alphas, np.roll(alphas, 1))
+        new[0] = alphas[0]
+        for s in range(3, len(states), 2):
+            if states[s] != states[s - 2]:
+                new[s] = np.logaddexp(new[s], alphas[s - 2])
+        alphas = new + scores[states]
+    return -np.logaddexp(alphas[-1], alphas[-2])
 
 
-@every_visit
-@every_blank
-def test_greedy_takes_the_best_path(logits, blank, lengths, mask):
-    dirty = jnp.where(mask[..., None], logits, jnp.nan)
-    labels, label_lengths = greedy(dirty, lengths, blank=blank)
-    best = np.asarray(logits.argmax(axis=-1))
-    want = [_collapse(best[b, valid], blank) for b, valid in enumerate(mask)]
-    assert _rows(labels, label_lengths) == want
-    assert labels.shape == (B, T) and labels.dtype == label_lengths.dtype == jnp.int32
+def test_rows_of_3_000_steps_are_exact_in_float32():
+    logits = 5 * random_like(jnp.zeros([2, 3_000, K]), 7)
+    labels = np.random.default_rng(8).integers(1, K, size=[2, 30])
+    values, _ = log_likelihood_and_grads(logits, None, labels, None)
+    want = [-_forward_algorithm(*row) for row in zip(logits, labels.tolist(), strict=True)]
+    np.testing.assert_allclose(values, want, rtol=1e-6)
 
 
-def test_greedy_merges_across_a_gap():
-    path, valid = jnp.array([[1, 0, 1, 2]]), jnp.array([[True, False, True, True]])
-    labels, length = greedy(jax.nn.one_hot(path, K), Mask(valid))
-    assert labels[0, : int(length[0])].tolist() == [1, 2]
+# Alignment.
+
+
+@every_case
+@every_logits
+def test_alignment_is_the_best_path_of_the_labels(logits, lengths, mask, blank):
+    labels, label_lengths = _labels(blank)
+    found = align(dirty(logits, mask), lengths, labels, label_lengths, blank=blank)
+    for b, valid in enumerate(mask):
+        steps, row = np.flatnonzero(valid), tuple(labels[b, : label_lengths[b]].tolist())
+        paths = all_paths(logits[b, valid], blank).get(row, {})
+        path = max(paths, key=paths.get, default=())
+        want = np.full(T, -1), np.full(3, -1), np.full(3, -1)
+        if paths and paths[path] > -np.inf:
+            want[0][steps] = path
+            places = [t for t, label in enumerate(path) if label != blank]
+            firsts = [t for t in places if not t or path[t - 1] != path[t]]
+            lasts = [t for t in places if path[t : t + 2] != (path[t],) * 2]
+            want[1][: len(row)], want[2][: len(row)] = steps[firsts], steps[lasts] + 1
+        assert (found.path[b] == want[0]).all()
+        assert (found.starts[b] == want[1]).all() and (found.ends[b] == want[2]).all()
+        assert_close(found.log_probs[b], np.float64(paths.get(path, -np.inf)))
+    assert {leaf.dtype.name for leaf in found[:3]} == {"int32"}
+
+
+def test_alignment_of_greedy_labels_is_the_path_they_were_read_from():
+    logits = 3 * random_like(jnp.zeros([2, 200, 5]), 9)
+    labels, label_lengths = ctc_greedy_decode(logits)
+    found = align(logits, None, labels, label_lengths)
+    assert (found.path == logits.argmax(axis=-1)).all()
+    here = np.asarray(labels)[0, : int(label_lengths[0])]
+    assert (found.path[0, found.starts[0, : len(here)]] == here).all()
+    assert (found.starts[0, len(here) :] == -1).all()
+
+
+# Edges.
 
 
 @pytest.mark.parametrize(
-    ("path", "labels"),
-    [([1, 1, 0, 1], [1, 1]), ([0, 0, 0, 0], []), ([1, 2, 1, 2], [1, 2, 1, 2]), ([2] * 4, [2])],
+    ("shape", "num_labels", "want"),
+    [((2, 0, K), 2, -np.inf), ((2, 0, K), 0, 0), ((0, T, K), 2, 0), ((2, T, K), 0, None)],
+    ids=str,
 )
-def test_greedy_merges_before_it_removes(path, labels):
-    got, length = greedy(jax.nn.one_hot(jnp.array([path]), K))
-    assert got[0, : int(length[0])].tolist() == labels and length[0] == len(labels)
-
-
-@every_visit
-@every_blank
-def test_a_wide_beam_is_exact(logits, blank, lengths, mask):
-    width = 40  # more than the 31 rows of up to four of two labels
-    dirty = jnp.where(mask[..., None], logits, jnp.nan)
-    labels, label_lengths, log_probs = beam(dirty, lengths, width=width, blank=blank)
-    assert labels.shape == (B, width, T) and label_lengths.shape == (B, width)
-    for b, valid in enumerate(mask):
-        want = _log_probs(logits[b, valid], valid.sum(), blank)
-        order = sorted(want, key=want.get, reverse=True)
-        assert _rows(labels[b], label_lengths[b])[: len(order)] == order
-        scores = jnp.stack([want[row] for row in order])
-        assert_close(log_probs[b, : len(order)], scores)
-        assert np.isneginf(log_probs[b, len(order) :]).all()
-
-
-def _slow_beam(log_probs, width, blank):
-    """Prefix beam search over dictionaries."""
-    kept = {(): (0.0, -np.inf)}
-    for scores in np.asarray(log_probs, np.float64):
-        new = {}
-
-        def add(row, end, score, new=new):
-            pair = list(new.get(row, (-np.inf, -np.inf)))
-            pair[end] = np.logaddexp(pair[end], score)
-            new[row] = tuple(pair)
-
-        for row, (in_blank, in_label) in kept.items():
-            add(row, 0, np.logaddexp(in_blank, in_label) + scores[blank])
-            for label, score in enumerate(scores):
-                if label != blank and row[-1:] == (label,):
-                    add(row, 1, in_label + score)
-                    add((*row, label), 1, in_blank + score)
-                elif label != blank:
-                    add((*row, label), 1, np.logaddexp(in_blank, in_label) + score)
-        kept = dict(sorted(new.items(), key=lambda item: -np.logaddexp(*item[1]))[:width])
-    return {row: np.logaddexp(*pair) for row, pair in kept.items()}
-
-
-@pytest.mark.parametrize("width", [1, 3, 6])
-def test_a_narrow_beam_keeps_what_a_dictionary_would(width):
-    logits = 1.5 * random_like(jnp.zeros([3, 12, 5]), 4)
-    labels, lengths, log_probs = beam(logits, width=width, blank=1)
-    for b in range(3):
-        want = _slow_beam(jax.nn.log_softmax(logits[b]), width, 1)
-        assert _rows(labels[b], lengths[b]) == list(want)
-        np.testing.assert_allclose(log_probs[b], list(want.values()), rtol=1e-5)
-
-
-def test_a_beam_is_exact_among_impossible_labels():
-    """Beginnings die, such as the empty one in the second step; no row may stand there twice."""
-    no = -jnp.inf
-    logits = jnp.array([[[0, 0, 0], [no, no, 0], [no, 0, 0], [0, 0, no]]])
-    labels, lengths, log_probs = beam(logits, width=60)
-    want = {row: score for row, score in _log_probs(logits[0], 4, 0).items() if score > -jnp.inf}
-    alive = np.isfinite(log_probs[0])
-    got = dict(zip(_rows(labels[0][alive], lengths[0][alive]), log_probs[0][alive], strict=True))
-    assert len(got) == alive.sum() and got.keys() == want.keys()
-    assert_close(got, want)
-
-
-def test_a_beam_finds_labels_that_no_single_path_shows():
-    """Two paths of 0.3 against one of 0.4, from Graves's example."""
-    steps = jnp.log(jnp.array([[[0.6, 0.4], [0.6, 0.4]]]))
-    assert greedy(steps)[1].tolist() == [0]
-    labels, lengths, log_probs = beam(steps, width=2)
-    assert _rows(labels[0], lengths[0])[0] == (1,)
-    assert jnp.exp(log_probs[0]).round(4).tolist() == pytest.approx([0.64, 0.36])
+def test_nothing_has_a_likelihood_too(shape, num_labels, want):
+    logits, labels = LOGITS[: shape[0], : shape[1]], jnp.ones([shape[0], num_labels], int)
+    values, grads = log_likelihood_and_grads(logits, None, labels, None)
+    blanks = log_softmax(logits)[..., 0].sum(axis=1)
+    assert_close(values, np.full(shape[0], want) if want is not None else blanks)
+    assert grads.shape == shape and np.isfinite(grads).all()
+    assert ctc_loss(logits, None, labels).count == (shape[0] if shape[1] else 0)
+    found = align(logits, None, labels, None)
+    assert found.path.shape == shape[:2] and found.starts.shape == labels.shape
 
 
 @pytest.mark.parametrize(
@@ -203,13 +195,19 @@ def test_a_beam_finds_labels_that_no_single_path_shows():
     [
         (lambda x: ctc_loss(x, None, jnp.zeros([3, 1], int)), "labels must be"),
         (lambda x: ctc_loss(x, None, jnp.zeros([2, 1], int), blank=3), "blank must be one of 3"),
-        (lambda x: ctc_greedy_decode(x, blank=-1), "blank must be one of 3"),
-        (lambda x: ctc_beam_decode(x, width=0), "width must be at least 1"),
         (
-            lambda x: ctc_greedy_decode(x, Segments(jnp.array([[1, 1, 2, 2], [1, 2, 2, 0]]))),
-            "takes lengths or a Mask, got Segments",
+            lambda x: ctc_loss(x, np.array([4]), jnp.zeros([2, 1], int)),
+            r"lengths must be \[B\] with B = 2 as in logits, got shape \(1,\)",
         ),
-        (lambda x: ctc_greedy_decode(x[0]), r"must be \[B, T, D\]"),
+        (
+            lambda x: ctc_loss(x, None, jnp.zeros([2, 1], int), np.array([[1], [1]])),
+            r"label_lengths must be \[B\] with B = 2 as in labels, got shape \(2, 1\)",
+        ),
+        (
+            lambda x: ctc_align(x, Segments(jnp.array([[1, 1, 2, 2]] * 2)), jnp.zeros([2, 1], int)),
+            "lengths must be integers or a Mask, got Segments",
+        ),
+        (lambda x: ctc_align(x[0], None, jnp.zeros([2, 1], int)), r"logits must be \[B, T, K\]"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

@@ -52,10 +52,11 @@ NAMES = {
         ProjectedLSTMParams candidate_dropout elman indrnn parallel recurrent_dropout zoneout
     """,
     "heads": """
-        AdditiveAttentionParams CRFParams GeneralAttentionParams TagConstraints additive_attention
-        bridge constrain_crf crf_decode crf_decode_n_best crf_loss crf_marginals ctc_beam_decode
-        ctc_greedy_decode ctc_loss dot_attention general_attention init_additive_attention
-        init_bridge init_crf init_general_attention tag_constraints
+        AdditiveAttentionParams CRFParams CTCAlignment GeneralAttentionParams TagConstraints
+        additive_attention bridge constrain_crf crf_decode crf_decode_n_best crf_log_likelihood
+        crf_loss crf_marginals ctc_align ctc_beam_decode ctc_greedy_decode ctc_log_likelihood
+        ctc_loss dot_attention general_attention init_additive_attention init_bridge init_crf
+        init_general_attention tag_constraints
     """,
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
