@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.checks import as_axes
 from .._core.masks import Lengths, named_valid_steps
+from .._core.meshes import over_rows
 
 
 class AdditiveAttentionParams(NamedTuple):
@@ -52,6 +53,7 @@ def init_additive_attention(
     )
 
 
+@over_rows("states")
 def additive_attention(
     params: AdditiveAttentionParams,
     queries: jax.Array,
@@ -98,6 +100,7 @@ def additive_attention(
     return _attend(product(hidden, params.v), states, mask)
 
 
+@over_rows("states")
 def dot_attention(
     queries: jax.Array, states: jax.Array, lengths: Lengths = None
 ) -> tuple[jax.Array, jax.Array]:
@@ -153,6 +156,7 @@ def init_general_attention(
     return GeneralAttentionParams(w=glorot(key, (query_size, state_size)))
 
 
+@over_rows("states")
 def general_attention(
     params: GeneralAttentionParams,
     queries: jax.Array,

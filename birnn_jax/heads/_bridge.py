@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.affine import AffineParams, affine, init_affine
+from .._core.meshes import over_rows
 from .._core.types import Carry, Cell
 
 BridgeParams = Carry
@@ -47,6 +48,7 @@ def init_bridge(cell: Cell, key: jax.Array, *, input_size: int, hidden_size: int
     return jax.tree.unflatten(structure, maps)
 
 
+@over_rows("carry")
 def bridge(params: BridgeParams, carry: Carry) -> Carry:
     """The carry from which a decoder starts, each of its arrays a learned map of an encoder's.
 

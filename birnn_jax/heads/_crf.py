@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
 from ._logspace import levelled, log_sum_exp, softmax, surprisal
 from ._places import Places, logits_to_front
@@ -34,6 +35,7 @@ def init_crf(*, num_classes: int) -> CRFParams:
     return CRFParams(*(jnp.zeros(shape) for shape in ([num_classes] * 2, num_classes, num_classes)))
 
 
+@over_rows("logits")
 def crf_loss(
     params: CRFParams, logits: jax.Array, labels: jax.Array, lengths: Lengths = None
 ) -> Total:
@@ -78,6 +80,7 @@ def crf_loss(
     return Total(nats.sum(), places.mask.sum(dtype=nats.dtype))
 
 
+@over_rows("logits")
 def crf_log_likelihood(
     params: CRFParams, logits: jax.Array, labels: jax.Array, lengths: Lengths = None
 ) -> jax.Array:
@@ -106,6 +109,7 @@ def crf_log_likelihood(
     return -_nats(params, logits, labels, places)
 
 
+@over_rows("logits")
 def crf_marginals(params: CRFParams, logits: jax.Array, lengths: Lengths = None) -> jax.Array:
     """The probability of every label at every step, given the whole row.
 
@@ -181,8 +185,7 @@ def _messages(params: CRFParams, logits: jax.Array, mask: jax.Array, *, reverse:
         new, _ = levelled(log_sum_exp(pairs, axis=1))
         return jnp.where(valid[:, None], new, message), message
 
-    # Of the logits, so that it varies over devices as they do.
-    first = jnp.zeros_like(logits[:, :1]).sum(axis=1) + edge[None]
+    first = jnp.broadcast_to(edge, (len(logits), len(edge)))
     steps = (jnp.moveaxis(logits, 1, 0), mask.T)
-    _, messages = jax.lax.scan(body, first, steps, reverse=reverse)
+    _, messages = scan(body, first, steps, reverse=reverse)
     return jnp.moveaxis(messages, 0, 1)

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, scan
 from ._crf import CRFParams, prepare
 from ._logspace import levelled
 
 
+@over_rows("logits")
 def crf_decode(
     params: CRFParams, logits: jax.Array, lengths: Lengths = None
 ) -> tuple[jax.Array, jax.Array]:
@@ -37,6 +39,7 @@ def crf_decode(
     return labels[:, 0], scores[:, 0]
 
 
+@over_rows("logits")
 def crf_decode_n_best(
     params: CRFParams, logits: jax.Array, lengths: Lengths = None, *, n: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -88,10 +91,8 @@ def _n_best_row(
         new = jnp.where(valid, new.reshape(num_classes, n), best)
         return new, (jnp.where(valid, lowered[0], 0), jnp.where(valid, origins, -1))
 
-    # Of the logits, so that it varies over devices as they do.
-    empty = jnp.zeros_like(logits[:1]).sum(axis=0)[:, None] + jnp.zeros_like(only_first)[None]
     steps = (jnp.arange(len(mask)), logits, mask)
-    best, (lowered, origins) = jax.lax.scan(forwards, empty, steps)
+    best, (lowered, origins) = scan(forwards, jnp.zeros([num_classes, n], logits.dtype), steps)
     ended = (best + params.end[:, None]).reshape(-1)
     scores, places = jax.lax.top_k(ended, n)
     scores = jnp.where(mask.any(), scores + lowered.sum(), only_first)
@@ -101,5 +102,5 @@ def _n_best_row(
         labels, ranks = places // n, places % n
         return jnp.where(valid, origins[labels, ranks], places), jnp.where(valid, labels, -1)
 
-    _, labels = jax.lax.scan(backwards, places, (origins, mask), reverse=True)
+    _, labels = scan(backwards, places, (origins, mask), reverse=True)
     return jnp.where(jnp.isneginf(scores)[:, None], -1, labels.T), scores

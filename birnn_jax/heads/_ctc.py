@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
 from ._logspace import levelled, log_softmax, log_sum_exp
 from ._places import Places, find_places, logits_to_front
 
 
+@over_rows("logits")
 def ctc_loss(
     logits: jax.Array,
     lengths: Lengths,
@@ -59,6 +61,7 @@ def ctc_loss(
     return Total(jnp.where(counted, nats, 0).sum(), counted.sum(dtype=nats.dtype))
 
 
+@over_rows("logits")
 def ctc_log_likelihood(
     logits: jax.Array,
     lengths: Lengths,
@@ -148,10 +151,8 @@ def as_log_probs(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.A
 
 def first_scores(lattice: Lattice) -> jax.Array:
     """`[B, S]`, before the first step: in the first state, from which a step leads to it or on."""
-    # Of the log-probabilities, so that it varies over devices as they do.
-    zeros = jnp.zeros_like(lattice.log_probs[:, :1]).sum(axis=1)
-    is_first = jax.lax.broadcasted_iota(jnp.int32, zeros.shape, 1) == 0
-    return jnp.where(is_first, zeros, -jnp.inf)
+    scores = jnp.full(lattice.classes.shape, -jnp.inf, lattice.log_probs.dtype)
+    return scores.at[:, 0].set(0)
 
 
 def ways(lattice: Lattice, scores: jax.Array) -> jax.Array:
@@ -173,6 +174,6 @@ def _log_likelihood(lattice: Lattice) -> jax.Array:
         return jnp.where(valid[:, None], new, alphas), jnp.where(valid, lowered[:, 0], 0)
 
     steps = (jnp.moveaxis(lattice.log_probs, 1, 0), lattice.steps.mask.T)
-    alphas, lowered = jax.lax.scan(body, first_scores(lattice), steps)
+    alphas, lowered = scan(body, first_scores(lattice), steps)
     ended = log_sum_exp(jnp.where(lattice.ends, alphas, -jnp.inf), axis=1)
     return (ended + lowered.sum(axis=0)) * lattice.known

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, scan
 from ._ctc import Lattice, first_scores, make_lattice, ways
 from ._logspace import levelled
 
@@ -19,6 +20,7 @@ class CTCAlignment(NamedTuple):
     log_probs: jax.Array  # [B], of the path
 
 
+@over_rows("logits")
 def ctc_align(
     logits: jax.Array,
     lengths: Lengths,
@@ -86,7 +88,7 @@ def _best_states(lattice: Lattice) -> tuple[jax.Array, jax.Array]:
 
     mask = lattice.steps.mask.T
     steps = (jnp.moveaxis(lattice.log_probs, 1, 0), mask)
-    best, (came, lowered) = jax.lax.scan(forwards, first_scores(lattice), steps)
+    best, (came, lowered) = scan(forwards, first_scores(lattice), steps)
     ended = jnp.where(lattice.ends, best, -jnp.inf)
     log_probs = (ended.max(axis=1) + lowered.sum(axis=0)) * lattice.known
 
@@ -95,7 +97,7 @@ def _best_states(lattice: Lattice) -> tuple[jax.Array, jax.Array]:
         before = state - jnp.take_along_axis(came, state[:, None], axis=1)[:, 0]
         return jnp.where(valid, before, state), state
 
-    _, states = jax.lax.scan(backwards, ended.argmax(axis=1), (came, mask), reverse=True)
+    _, states = scan(backwards, ended.argmax(axis=1), (came, mask), reverse=True)
     return states.T, log_probs
 
 

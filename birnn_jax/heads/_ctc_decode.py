@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from .._core.masks import Lengths
+from .._core.meshes import over_rows, scan
 from ._ctc import as_log_probs
 from ._logspace import levelled, log_add, log_sum_exp
 
 
+@over_rows("logits")
 def ctc_greedy_decode(
     logits: jax.Array, lengths: Lengths = None, *, blank: int = 0
 ) -> tuple[jax.Array, jax.Array]:
@@ -45,6 +47,7 @@ def ctc_greedy_decode(
     return labels.astype(jnp.int32), kept.sum(axis=1, dtype=jnp.int32)
 
 
+@over_rows("logits")
 def ctc_beam_decode(
     logits: jax.Array, lengths: Lengths = None, *, width: int, blank: int = 0
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -94,7 +97,7 @@ def ctc_beam_decode(
         return new, jnp.where(valid, lowered[0], 0)
 
     def row(log_probs: jax.Array, mask: jax.Array) -> tuple[_Beam, jax.Array]:
-        beam, lowered = jax.lax.scan(body, _empty_beam(width, log_probs), (log_probs, mask))
+        beam, lowered = scan(body, _empty_beam(width, log_probs), (log_probs, mask))
         return beam, log_add(beam.blank, beam.label) + lowered.sum()
 
     beam, totals = jax.vmap(row)(log_probs, places.mask)
@@ -115,14 +118,12 @@ class _Beam(NamedTuple):
 def _empty_beam(width: int, log_probs: jax.Array) -> _Beam:
     """One empty beginning; the other places are dead: of probability zero.
 
-    Made from the log-probabilities, `[T, K]`, so that it varies over devices as they do. There is
-    room for one label even without steps: an axis of size 0 cannot be looked up.
+    There is room for one label even without steps: an axis of size 0 cannot be looked up.
     """
-    none = jnp.full_like(log_probs, -jnp.inf, shape=(width,))
-    room = (width, max(len(log_probs), 1))
+    none = jnp.full(width, -jnp.inf, log_probs.dtype)
     return _Beam(
-        labels=jnp.full_like(log_probs, -1, dtype=jnp.int32, shape=room),
-        lengths=jnp.zeros_like(log_probs, dtype=jnp.int32, shape=(width,)),
+        labels=jnp.full([width, max(len(log_probs), 1)], -1, jnp.int32),
+        lengths=jnp.zeros(width, jnp.int32),
         blank=none.at[0].set(0),
         label=none,
     )
