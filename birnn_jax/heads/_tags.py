@@ -9,7 +9,7 @@ import numpy as np
 from .._core.checks import check_choice
 from ._crf import CRFParams
 
-Scheme = Literal["BIO", "BIOES", "BMES"]
+Scheme = Literal["BIO", "IOB1", "IO", "BIOES", "BILOU", "BIOUL", "BMES"]
 
 FORBIDDEN = -1e4
 """Nats. A probability of exactly zero in float32, yet finite: labels that break the scheme get a
@@ -33,32 +33,45 @@ class _Positions(NamedTuple):
     """What a position in a span says of its neighbours."""
 
     known: str
-    inside: str  # continue a span of the same entity
-    unfinished: str  # must be continued
+    inside: str  # stands behind a tag of `going_on`, of the same entity
+    going_on: str  # a span of these may be continued
+    unfinished: str  # and of these it must be
 
 
+_BILOU = _Positions(known="BILOU", inside="IL", going_on="BI", unfinished="BI")
 _SCHEMES = {
-    "BIO": _Positions(known="BIO", inside="I", unfinished=""),
-    "BIOES": _Positions(known="BIOES", inside="IE", unfinished="BI"),
-    "BMES": _Positions(known="BMESO", inside="ME", unfinished="BM"),
+    "BIO": _Positions(known="BIO", inside="I", going_on="BI", unfinished=""),
+    # I begins a span; B only where one of the same entity ends right before it.
+    "IOB1": _Positions(known="BIO", inside="B", going_on="BI", unfinished=""),
+    "IO": _Positions(known="IO", inside="", going_on="I", unfinished=""),
+    "BIOES": _Positions(known="BIOES", inside="IE", going_on="BI", unfinished="BI"),
+    "BILOU": _BILOU,
+    "BIOUL": _BILOU,
+    "BMES": _Positions(known="BMESO", inside="ME", going_on="BM", unfinished="BM"),
 }
 
 
-def tag_constraints(tags: Sequence[str], *, scheme: Scheme) -> TagConstraints:
+def tag_constraints(
+    tags: Sequence[str], *, scheme: Scheme, special_tags: Sequence[str] = ()
+) -> TagConstraints:
     """Which tags may begin a row, follow each other and end a row.
 
-    BIO: I-x follows B-x or I-x. BIOES: B-x and I-x are followed by I-x or E-x, which follow nothing
-    else. BMES: as BIOES, with M for I; O may be missing.
+    BIO (IOB2): I-x follows B-x or I-x. IOB1: B-x follows B-x or I-x, and I-x anything. IO: no rule.
+    BIOES: B-x and I-x are followed by I-x or E-x, which follow nothing else. BILOU (BIOUL): as
+    BIOES, with L for E and U for S. BMES: as BIOES, with M for I; O may be missing.
 
     Args:
       tags: names by label, such as "B-PER", "O", or "B" where there is one entity only.
-      scheme: "BIO" (also called IOB2), "BIOES" or "BMES".
+      scheme: "BIO", "IOB1", "IO", "BIOES", "BILOU", "BIOUL" or "BMES".
+      special_tags: those of `tags` that no step has, such as "<pad>": they begin no row, follow
+        nothing and nothing follows them.
 
     Returns:
       `TagConstraints`, for `constrain_crf`.
 
     Raises:
-      ValueError: for an unknown scheme, or a tag that is not in it.
+      ValueError: for an unknown scheme, a tag that is not in it, or a special tag that is missing
+        in `tags`.
 
     Example:
       >>> from birnn_jax.heads import tag_constraints
@@ -67,16 +80,24 @@ def tag_constraints(tags: Sequence[str], *, scheme: Scheme) -> TagConstraints:
       ([True, True, True, False], [True, True, False, False])
 
     References:
-      Ramshaw and Marcus, Text Chunking using Transformation-Based Learning, 1995;
-      Ratinov and Roth, Design Challenges and Misconceptions in Named Entity Recognition, 2009.
+      Ramshaw and Marcus, Text Chunking using Transformation-Based Learning, 1995 (IOB1);
+      Ratinov and Roth, Design Challenges and Misconceptions in Named Entity Recognition, 2009
+      (BILOU).
     """
     check_choice("scheme", scheme, _SCHEMES)
+    missing = [tag for tag in special_tags if tag not in tags]
+    if missing:
+        raise ValueError(f"special_tags must be among tags, but {missing[0]!r} is not.")
     positions = _SCHEMES[scheme]
-    parsed = [_parse(tag, scheme) for tag in tags]
+    parsed = [None if tag in special_tags else _parse(tag, scheme) for tag in tags]
     return TagConstraints(
         transitions=np.array([[_follows(b, a, positions) for b in parsed] for a in parsed]),
-        start=np.array([tag.position not in positions.inside for tag in parsed]),
-        end=np.array([tag.position not in positions.unfinished for tag in parsed]),
+        start=np.array(
+            [tag is not None and tag.position not in positions.inside for tag in parsed]
+        ),
+        end=np.array(
+            [tag is not None and tag.position not in positions.unfinished for tag in parsed]
+        ),
     )
 
 
@@ -116,18 +137,16 @@ def _parse(tag: str, scheme: str) -> _Tag:
     position, _, entity = tag.partition("-")
     if position not in list(_SCHEMES[scheme].known) or (position == "O" and entity):
         raise ValueError(
-            f"The tag {tag!r} is not of the scheme {scheme}. Tags are one of its letters, "
-            "or a letter and an entity as in 'B-PER'; O has no entity."
+            f"The tag {tag!r} is not of the scheme {scheme}. Tags are one of "
+            f"{', '.join(_SCHEMES[scheme].known)}, or a letter and an entity as in 'B-PER'; O has "
+            "no entity. What is no tag, such as '<pad>', is named in special_tags."
         )
     return _Tag(position, entity)
 
 
-def _follows(tag: _Tag, before: _Tag, positions: _Positions) -> bool:
+def _follows(tag: _Tag | None, before: _Tag | None, positions: _Positions) -> bool:
+    if tag is None or before is None:
+        return False
     if tag.position in positions.inside:
-        return before.position in _opening(positions) and before.entity == tag.entity
+        return before.position in positions.going_on and before.entity == tag.entity
     return before.position not in positions.unfinished
-
-
-def _opening(positions: _Positions) -> str:
-    """What an inner position may follow: in BIO any part of the span."""
-    return positions.unfinished or "BI"

@@ -22,38 +22,74 @@ marginals = jax.jit(crf_marginals)
 
 TAGS = {
     "BIO": ["O", "B-x", "I-x", "B-y", "I-y"],
+    "IOB1": ["O", "B-x", "I-x", "B-y", "I-y"],
+    "IO": ["O", "I-x", "I-y"],
     "BIOES": ["O", "B-x", "I-x", "E-x", "S-x", "B-y", "I-y", "E-y", "S-y"],
+    "BILOU": ["O", "B-x", "I-x", "L-x", "U-x", "B-y", "I-y", "L-y", "U-y"],
     "BMES": ["B", "M", "E", "S"],
+}
+# How a span of one, two, three steps and so on is written, and what begins one after its like.
+SPANS = {
+    "BIO": lambda length: "B" + "I" * (length - 1),
+    "IO": lambda length: "I" * length,
+    "BIOES": lambda length: "S" if length == 1 else "B" + "I" * (length - 2) + "E",
+    "BILOU": lambda length: "U" if length == 1 else "B" + "I" * (length - 2) + "L",
+    "BMES": lambda length: "S" if length == 1 else "B" + "M" * (length - 2) + "E",
 }
 
 
-def _valid_by_reading(tags, scheme):
-    """Consumes a row span by span, as a person would."""
-    tags, inside, ends = list(tags), {"BIO": "I", "BIOES": "I", "BMES": "M"}[scheme], "E"
-    while tags:
-        position, _, entity = tags.pop(0).partition("-")
-        if position in (inside, ends):
-            return False
-        if position == "B":
-            while tags and tags[0].partition("-") in [(inside, dash, entity) for dash in ("-", "")]:
-                tags.pop(0)
-            if scheme != "BIO":
-                if not tags or tags.pop(0).partition("-")[::2] != (ends, entity):
-                    return False
-    return True
+def _spans(length, entities):
+    """Every way to fill `length` steps with spans `(length, entity)`, and None outside of them."""
+    if length == 0:
+        return [[]]
+    ways = [[None, *rest] for rest in _spans(length - 1, entities)]
+    for size in range(1, length + 1):
+        for entity in entities:
+            ways += [[(size, entity), *rest] for rest in _spans(length - size, entities)]
+    return ways
+
+
+def _written(spans, scheme):
+    """The tags of spans; in IOB1 a span begins with B only if one of its like ends before it."""
+    tags = []
+    for before, span in itertools.pairwise([None, *spans]):
+        if span is None:
+            tags.append("O")
+            continue
+        size, entity = span
+        if scheme == "IOB1":
+            positions = ("B" if before and before[1] == entity else "I") + "I" * (size - 1)
+        else:
+            positions = SPANS[scheme](size)
+        tags += [f"{position}-{entity}".rstrip("-") for position in positions]
+    return tuple(tags)
+
+
+def _rows(tags, scheme, length):
+    """Every row of `length` tags that is the writing of some spans."""
+    entities = sorted({tag.partition("-")[2] for tag in tags if tag != "O"})
+    rows = {_written(spans, scheme) for spans in _spans(length, entities)}
+    return {row for row in rows if set(row) <= set(tags)}
 
 
 @pytest.mark.parametrize("scheme", TAGS)
-def test_constraints_allow_what_reads_as_spans_and_nothing_else(scheme):
-    tags = TAGS[scheme]
-    allowed = tag_constraints(tags, scheme=scheme)
-    for row in itertools.product(range(len(tags)), repeat=4 if len(tags) < 9 else 3):
-        by_table = (
-            allowed.start[row[0]]
-            and allowed.end[row[-1]]
-            and all(allowed.transitions[pair] for pair in itertools.pairwise(row))
-        )
-        assert by_table == _valid_by_reading([tags[label] for label in row], scheme), row
+def test_constraints_allow_what_spans_are_written_as_and_nothing_else(scheme):
+    tags = [*TAGS[scheme], "<pad>"]
+    allowed = tag_constraints(tags, scheme=scheme, special_tags=("<pad>",))
+    length = 4 if len(tags) < 9 else 3
+    by_table = {
+        tuple(tags[label] for label in row)
+        for row in itertools.product(range(len(tags)), repeat=length)
+        if allowed.start[row[0]]
+        and allowed.end[row[-1]]
+        and all(allowed.transitions[pair] for pair in itertools.pairwise(row))
+    }
+    assert by_table == _rows(tags, scheme, length)
+
+
+def test_bioul_is_another_name_of_bilou():
+    got, want = (tag_constraints(TAGS["BILOU"], scheme=name) for name in ("BIOUL", "BILOU"))
+    assert all((a == b).all() for a, b in zip(got, want, strict=True))
 
 
 def test_a_constrained_chain_decodes_and_expects_only_what_is_allowed():
@@ -62,7 +98,7 @@ def test_a_constrained_chain_decodes_and_expects_only_what_is_allowed():
     logits = 3 * random_like(jnp.zeros([8, 5, 5]), 2)
     params = constrain_crf(params, tag_constraints(tags, scheme="BIO"))
     rows = n_best(params, logits, n=3)[0].reshape(-1, 5)
-    assert all(_valid_by_reading([tags[label] for label in row], "BIO") for row in rows.tolist())
+    assert {tuple(tags[label] for label in row) for row in rows.tolist()} <= _rows(tags, "BIO", 5)
     first = marginals(params, logits)[:, 0]
     assert not first[:, np.array([2, 4])].any()  # no row begins with I
     assert_close(first.sum(axis=-1), jnp.ones(8))
@@ -89,6 +125,14 @@ def test_constraints_have_no_gradient_and_a_broken_row_a_finite_one():
         (lambda: tag_constraints(["O-x"], scheme="BIO"), "'O-x' is not of the scheme"),
         (lambda: tag_constraints([""], scheme="BMES"), "'' is not of the scheme"),
         (lambda: tag_constraints(["O"], scheme="IOB"), "scheme must be one of 'BIO'"),
+        (
+            lambda: tag_constraints(["<pad>", "O", "B-x"], scheme="BIO"),
+            "'<pad>' is not of the scheme BIO. .* such as '<pad>', is named in special_tags",
+        ),
+        (
+            lambda: tag_constraints(["O", "B-x"], scheme="BIO", special_tags=["[PAD]"]),
+            r"special_tags must be among tags, but '\[PAD\]' is not",
+        ),
         (
             lambda: constrain_crf(init_crf(num_classes=2), tag_constraints(["O"], scheme="BIO")),
             "params are for 2 labels, but allowed is for 1",
