@@ -8,18 +8,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import jax
-import jax.numpy as jnp
-
 from ._training.checkpoint_folder import (
     DamagedError,
+    local_folder,
     make_orbax,
     put_aside,
     read,
     read_score,
     remove,
+    steps_in,
     write,
 )
+from ._training.checkpoint_leaves import copied, describe
 from ._training.train_step import TrainState
 
 
@@ -45,7 +45,7 @@ class Checkpoints:
         the end of the `with` block.
 
     Raises:
-      ValueError: if `keep` is not positive.
+      ValueError: if `keep` is not positive, or `directory` is an address such as gs://bucket/run.
       OSError: if the directory cannot be made.
 
     Example:
@@ -73,7 +73,7 @@ class Checkpoints:
         """Makes the directory, and reads nothing yet."""
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}.")
-        self._directory = Path(directory).absolute()
+        self._directory = local_folder(directory)
         self._keep = keep
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -117,8 +117,7 @@ class Checkpoints:
         return self._steps()
 
     def _steps(self) -> list[int]:
-        names = [path.name for path in self._directory.iterdir()]
-        return sorted(int(name) for name in names if name.isdecimal())
+        return steps_in(self._directory)
 
     def save(
         self, state: TrainState, *, position: dict[str, Any], score: float | None = None
@@ -129,14 +128,14 @@ class Checkpoints:
         `state` may be donated to the next step.
 
         Args:
-          state: its leaves are JAX arrays.
+          state: its leaves are JAX arrays, random keys, arrays of NumPy or numbers.
           position: where the run stands outside `state`, such as the position of the data
             iterator. It must come back from JSON as it was: str keys, lists for tuples.
           score: bigger is better, for example accuracy on dev; None takes no part in the contest.
             Of equal scores the newest is the best.
 
         Raises:
-          TypeError: if JSON does not give `position` back unchanged.
+          TypeError: if JSON does not give `position` back unchanged, or `state` has other leaves.
           ValueError: if `score` is not finite, or `state.step` is not after the newest checkpoint.
           OSError: if the checkpoint cannot be written, for example to a full disk, or if that
             happened to the one before in the background. The earlier checkpoints are untouched.
@@ -151,22 +150,23 @@ class Checkpoints:
         if score is not None and not math.isfinite(score):
             raise ValueError(f"score must be finite, got {score}; use None for no score.")
         _check_json(position)
+        describe(state)
         score = None if score is None else float(score)
         if self._thread is None:
             self._write(step, state, position, score)
         else:
-            state = _copy(state)  # before the next step overwrites it
+            state = copied(state)  # before the next step overwrites it
             self._unfinished = self._thread.submit(self._write, step, state, position, score)
 
     def _write(
         self, step: int, state: TrainState, position: dict[str, Any], score: float | None
     ) -> None:
-        for damaged in self._damaged:
+        for damaged in self._damaged & set(self._steps()):
             put_aside(self._folder(damaged))
         self._damaged.clear()
         write(self._folder(step), self._orbax, state, position=position, score=score)
-        steps = self._steps()
-        for old in set(steps) - {*steps[-self._keep :], self._best()}:
+        best, steps = self._best(), self._steps()
+        for old in set(steps) - {*steps[-self._keep :], best} - self._damaged:
             remove(self._folder(old))
 
     def restore_latest(self, like: TrainState) -> Restored | None:
@@ -175,7 +175,8 @@ class Checkpoints:
         Args:
           like: a state of the same structure, shapes and dtypes, whose values do not matter. Each
             array comes back onto the devices and sharding it has in `like`, or onto the default
-            device where `like` is from `jax.eval_shape`.
+            device where `like` is from `jax.eval_shape`; NumPy arrays and numbers come back as what
+            they are in `like`.
 
         Returns:
           The state and the position, or None if there is no checkpoint. A damaged checkpoint is
@@ -183,15 +184,16 @@ class Checkpoints:
           its folder STEP.damaged.
 
         Raises:
+          TypeError: if `like` has a leaf that `save` would refuse, also if there is no checkpoint.
           ValueError: if every checkpoint is damaged, or the newest that is not is of another model.
             No file is changed.
         """
+        describe(like)
         for step in reversed(self.steps):
             try:
                 return self._restore(step, like)
             except DamagedError as error:
-                self._damaged.add(step)
-                warnings.warn(f"{error} It is passed over.", stacklevel=2)
+                self._pass_over(step, error)
         if self._damaged:
             raise ValueError(
                 f"No checkpoint in {self._directory} is intact. Move the folder away to begin anew."
@@ -205,30 +207,46 @@ class Checkpoints:
           like: as in `restore_latest`.
 
         Returns:
-          The state and the position, or None if no checkpoint has a score.
+          The state and the position, or None if no checkpoint has a score. Damaged checkpoints are
+          passed over, as in `restore_latest`.
 
         Raises:
-          ValueError: if a checkpoint is damaged, or the best is of another model.
+          TypeError: as `restore_latest`.
+          ValueError: if every checkpoint that has a score is damaged, or the best that is not is of
+            another model.
         """
         self.wait()
-        return self._restore(self._best(), like)
+        describe(like)
+        while (step := self._best()) is not None:
+            try:
+                return self._restore(step, like)
+            except DamagedError as error:
+                self._pass_over(step, error)
+        if self._damaged:
+            raise ValueError(
+                f"No checkpoint in {self._directory} with a score is intact. Use restore_latest."
+            )
+        return None
 
-    def _restore(self, step: int | None, like: TrainState) -> Restored | None:
-        return None if step is None else Restored(*read(self._folder(step), self._orbax, like))
+    def _restore(self, step: int, like: TrainState) -> Restored:
+        return Restored(*read(self._folder(step), self._orbax, like))
 
     def _best(self) -> int | None:
-        scores = {step: read_score(self._folder(step)) for step in self._steps()}
-        scored = [(score, step) for step, score in scores.items() if score is not None]
-        return max(scored)[1] if scored else None
+        """The step of the highest score, as far as scores can be read."""
+        scored = []
+        for step in set(self._steps()) - self._damaged:
+            try:
+                scored.append((read_score(self._folder(step)), step))
+            except DamagedError as error:
+                self._pass_over(step, error)
+        return max((pair for pair in scored if pair[0] is not None), default=(None, None))[1]
+
+    def _pass_over(self, step: int, error: DamagedError) -> None:
+        self._damaged.add(step)
+        warnings.warn(f"{error} It is passed over.", stacklevel=3)
 
     def _folder(self, step: int) -> Path:
         return self._directory / str(step)
-
-
-@jax.jit
-def _copy(state: TrainState) -> TrainState:
-    """In one dispatch, which is not waited for."""
-    return jax.tree.map(jnp.copy, state)
 
 
 def _check_json(position: dict[str, Any]) -> None:

@@ -13,14 +13,16 @@ checkpoint is unreadable. With the checksums compared first, Orbax reads intact 
 
 import hashlib
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
+from .checkpoint_leaves import decode, describe, encode, stand_in
 from .train_step import TrainState
 
 
@@ -29,6 +31,24 @@ class DamagedError(ValueError):
 
 
 _RECORD, _SUMS = "record.json", "SHA256SUMS"
+
+
+def local_folder(directory: str | os.PathLike[str]) -> Path:
+    """The folder, which may not be an address such as gs://bucket/run."""
+    path = os.fspath(directory)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path):  # longer than the letter of a drive
+        raise ValueError(
+            f"Checkpoints are kept in a folder of a file system, got {path!r}: they need renames "
+            "that are atomic. Mount the bucket, or save to a local folder and copy it."
+        )
+    return Path(path).expanduser().absolute()
+
+
+def steps_in(directory: Path) -> list[int]:
+    """The steps by which checkpoints in a folder are named, oldest first."""
+    names = [path.name for path in directory.iterdir() if path.is_dir()]
+    digits = [name for name in names if name.isascii() and name.isdecimal()]
+    return sorted(int(name) for name in digits if name == str(int(name)))
 
 
 def make_orbax() -> ocp.Checkpointer:
@@ -50,12 +70,14 @@ def write(
 ) -> None:
     """Writes beside `folder`, out of sight, then brings all to light by one rename."""
     unfinished = folder.with_name(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed process
-    record = {"position": position, "score": score, "leaves": _leaves(state)}
+    _clear(unfinished)  # of a killed process
+    record = {"position": position, "score": score, "leaves": describe(state)}
     try:
-        _check_room(folder.parent, state)
+        arrays = jax.tree.map(encode, state)
+        _check_room(folder.parent, arrays)
+        if folder.exists():  # a stray file, as it is no checkpoint
+            put_aside(folder)
         unfinished.mkdir()
-        arrays = jax.tree.map(np.asarray, state)  # whole, whatever devices hold them
         orbax.save(unfinished / "state", args=ocp.args.StandardSave(arrays))
         (unfinished / _RECORD).write_text(json.dumps(record, indent=2))
         (unfinished / _SUMS).write_text(_sums(unfinished))
@@ -74,10 +96,10 @@ def read(
     """Gives the state and the position."""
     _check_intact(folder)
     record = json.loads((folder / _RECORD).read_text())
-    _check_same_model(folder, found=record["leaves"], expected=_leaves(like))
-    args = ocp.args.StandardRestore(jax.tree.map(_shape_of, like))
+    _check_same_model(folder, found=record["leaves"], expected=describe(like))
+    args = ocp.args.StandardRestore(jax.tree.map(stand_in, like))
     arrays = orbax.restore(folder / "state", args=args)
-    return jax.tree.map(_place, arrays, like), record["position"]
+    return jax.tree.map(decode, arrays, like), record["position"]
 
 
 def read_score(folder: Path) -> float | None:
@@ -91,33 +113,22 @@ def read_score(folder: Path) -> float | None:
 def put_aside(folder: Path) -> None:
     """Renames a damaged checkpoint, so that it is taken for none."""
     aside = folder.with_name(f"{folder.name}.damaged")
-    shutil.rmtree(aside, ignore_errors=True)
+    _clear(aside)
     folder.rename(aside)
 
 
 def remove(folder: Path) -> None:
     """Removes by one rename first: half a checkpoint must not be taken for a checkpoint."""
     removed = folder.with_name(".removed")
-    shutil.rmtree(removed, ignore_errors=True)  # of a killed process
+    _clear(removed)  # of a killed process
     shutil.rmtree(folder.rename(removed))
 
 
-def _leaves(state: TrainState) -> dict[str, str]:
-    """Every array by name, such as `{"params.w": "float32[2, 3]"}`."""
-    return {
-        jax.tree_util.keystr(path).lstrip("."): f"{leaf.dtype}{list(leaf.shape)}"
-        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
-    }
-
-
-def _shape_of(leaf: Any) -> np.ndarray:
-    """An array of NumPy that takes no memory."""
-    return np.broadcast_to(np.zeros([], leaf.dtype), leaf.shape)
-
-
-def _place(array: np.ndarray, like: Any) -> jax.Array:
-    sharding = like.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+def _clear(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sums(folder: Path) -> str:
@@ -130,9 +141,9 @@ def _sums(folder: Path) -> str:
     )
 
 
-def _check_room(directory: Path, state: TrainState) -> None:
+def _check_room(directory: Path, arrays: Any) -> None:
     """Fails before the disk is full: Orbax would say it in a hundred lines of its own."""
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20  # for indices, generously
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 2**20  # for indices, generously
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise OSError(f"the disk has {free} bytes free and {needed} are needed")

@@ -12,7 +12,15 @@ from ._logspace import levelled
 
 
 class CTCAlignment(NamedTuple):
-    """The most probable path of given labels; times are numbers of steps, from 0."""
+    """The most probable path of given labels; times are numbers of steps, from 0.
+
+    Example:
+      >>> from birnn_jax.heads import ctc_align
+      >>> logits = 9 * jax.nn.one_hot(jnp.array([[0, 1, 1, 0]]), 3)
+      >>> alignment = ctc_align(logits, None, labels=jnp.array([[1]]))
+      >>> alignment.path.tolist(), alignment.starts.tolist(), alignment.ends.tolist()
+      ([[0, 1, 1, 0]], [[1]], [[3]])
+    """
 
     path: jax.Array  # [B, T] int32, the class of each step, -1 in padding
     starts: jax.Array  # [B, N] int32, the first step of each label, -1 where there is none

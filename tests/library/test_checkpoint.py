@@ -1,5 +1,7 @@
 """Checkpoints: what comes back, what is kept, and what is refused."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,7 +51,11 @@ def test_restores_every_dtype_bit_for_bit(tmp_path):
         "float16": jnp.array(2 / 3, jnp.float16),
         "int8": jnp.arange(-3, 3, dtype=jnp.int8),
         "uint32": jnp.array(2**32 - 1, jnp.uint32),
+        "uint4": jnp.arange(5, dtype=jnp.uint4),
+        "float8": jnp.array([1 / 3, -2.0], jnp.float8_e4m3),
         "bool": jnp.array([True, False]),
+        "complex": jnp.array([1 - 2j]),
+        "no rows": jnp.zeros([0, 3], jnp.bfloat16),
         "nothing": (None, (), {}),
     }
     state = TrainState(jnp.array(4, jnp.int32), params, optax.EmptyState())
@@ -57,6 +63,92 @@ def test_restores_every_dtype_bit_for_bit(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state, position={})
         assert_same_bits(checkpoints.restore_latest(like).state, state)
+
+
+OTHER_LEAVES = {
+    "key": jax.random.key(3),
+    "keys": jax.random.split(jax.random.key(4, impl="rbg"), 2),
+    "no keys": jax.random.split(jax.random.key(5), 3)[:0],
+    "float64": np.array([1 / 3, 2**60 + 1.0]),
+    "int64": np.array(2**40),
+    "numpy scalar": np.float64(1 / 3),
+    "empty": np.zeros([2, 0]),
+    "int": 2**40,
+    "float": 1 / 3,
+    "bool": True,
+    "complex": 1 / 3 - 2j,
+}
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_keys_numpy_arrays_and_numbers_come_back_as_they_were(tmp_path, background):
+    state = make_state(3)._replace(params=OTHER_LEAVES)
+    with Checkpoints(tmp_path, background=background) as checkpoints:
+        checkpoints.save(state, position={})
+        got = checkpoints.restore_latest(state).state.params
+    for name, want in OTHER_LEAVES.items():
+        assert type(got[name]) is type(want), name
+        if name in ("key", "keys", "no keys"):
+            assert (got[name].dtype, got[name].shape) == (want.dtype, want.shape)
+            assert (jax.random.key_data(got[name]) == jax.random.key_data(want)).all()
+        else:
+            assert np.asarray(got[name]).tobytes() == np.asarray(want).tobytes(), name
+            assert getattr(got[name], "dtype", None) == getattr(want, "dtype", None)
+
+
+def test_numpy_arrays_saved_in_the_background_are_those_of_the_moment(tmp_path):
+    changing = np.arange(3.0)
+    with Checkpoints(tmp_path, background=True) as checkpoints:
+        checkpoints.save(make_state(1)._replace(params=changing), position={})
+        changing += 1
+        got = checkpoints.restore_latest(make_state(0)._replace(params=changing)).state.params
+    assert got.tolist() == [0, 1, 2]
+
+
+def test_numbers_that_a_step_has_made_arrays_are_restored_onto_numbers(tmp_path):
+    begun = make_state(0)._replace(params={"scale": 0.5, "count": 3, "flag": np.bool_(False)})
+    after = jax.jit(lambda state: state)(begun)._replace(step=jnp.array(2))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(after, position={})
+        got = checkpoints.restore_latest(begun).state.params
+        assert got == begun.params and type(got["count"]) is int
+        keys = jax.eval_shape(lambda: after)
+        assert_same_bits(checkpoints.restore_latest(keys).state, after)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "what"),
+    [
+        ("adam", "is a str"),
+        (np.array(["adam"]), "is a ndarray of <U4"),
+        (np.array([None]), "is a ndarray of object"),
+        (np.datetime64("2024-01-01"), "is a datetime64"),
+        (object, "is a type"),
+    ],
+    ids=["str", "strings", "objects", "date", "class"],
+)
+def test_other_leaves_are_refused_when_the_run_starts(tmp_path, leaf, what):
+    state = make_state(0)._replace(params={"w": jnp.ones(2), "name": leaf})
+    message = rf"params\['name'\] {what}.*, which a checkpoint cannot hold"
+    with Checkpoints(tmp_path) as checkpoints:
+        for call in (
+            lambda: checkpoints.restore_latest(state),
+            lambda: checkpoints.restore_best(state),
+            lambda: checkpoints.save(state._replace(step=jnp.array(1)), position={}),
+        ):
+            with pytest.raises(TypeError, match=message):
+                call()
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["gs://bucket/run", "s3://bucket/run", Path("gs://bucket/run"), "file:///tmp/run"]
+)
+def test_an_address_is_no_folder(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"kept in a folder of a file system, got '(gs|s3|file):/"):
+        Checkpoints(address)
+    assert not names(tmp_path)
 
 
 def test_restores_onto_shapes_alone_and_onto_donated_arrays(saved):

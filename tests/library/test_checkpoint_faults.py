@@ -130,7 +130,8 @@ def test_interrupted_save_leaves_the_earlier_checkpoints(saved, monkeypatch):
 
 KILLED_WHILE_SAVING = """
 import sys, threading, time
-from birnn_jax import _checkpoint_folder, checkpoint
+from birnn_jax import checkpoint
+from birnn_jax._training import checkpoint_folder as _checkpoint_folder
 from tests.library.test_checkpoint_faults import *
 
 directory, moment = Path(sys.argv[1]), sys.argv[2]
@@ -276,12 +277,57 @@ def test_background_failure_is_raised_once_by_what_comes_next(saved, monkeypatch
 
 
 @pytest.mark.parametrize("record", ["", "{", "{}", "[1]", "\0"])
-def test_damaged_score_is_named_and_stops_no_other_restore(saved, record):
+def test_the_best_of_those_that_can_be_read_is_restored(saved, record):
     (saved / "1" / "record.json").write_text(record)
     checkpoints = Checkpoints(saved)
-    with pytest.raises(ValueError, match=f"{saved / '1'} is damaged"):
-        checkpoints.restore_best(make_state(0))
+    with pytest.warns(UserWarning, match=f"{saved / '1'} is damaged: .* It is passed over"):
+        best = checkpoints.restore_best(make_state(0))
+    assert_same_bits(best.state, make_state(2))
     assert_same_bits(checkpoints.restore_latest(make_state(0)).state, make_state(2))
+
+
+def test_best_checkpoint_with_damaged_arrays_is_passed_over(saved):
+    truncate(next((saved / "1").rglob("d/*")))
+    checkpoints = Checkpoints(saved)
+    with pytest.warns(UserWarning, match=f"{saved / '1'} is damaged"):
+        assert_same_bits(checkpoints.restore_best(make_state(0)).state, make_state(2))
+    truncate(saved / "2" / "record.json")
+    with (
+        pytest.warns(UserWarning, match=f"{saved / '2'} is damaged"),
+        pytest.raises(ValueError, match=f"No checkpoint in {saved} with a score is intact"),
+    ):
+        checkpoints.restore_best(make_state(0))
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("damage", [truncate, Path.unlink])
+def test_an_older_checkpoint_that_is_damaged_stops_no_save(saved, damage, background):
+    damage(saved / "1" / "record.json")
+    with Checkpoints(saved, keep=1, background=background) as checkpoints:
+        with pytest.warns(UserWarning, match=f"{saved / '1'} is damaged"):
+            checkpoints.save(make_state(3), position={}, score=0.1)
+            checkpoints.wait()
+        assert names(saved) == ["1", "2", "3"]  # 2 is the best whose score can be read
+        checkpoints.save(make_state(4), position={}, score=0.9)
+        checkpoints.wait()
+        assert names(saved) == ["1.damaged", "4"]
+        assert_same_bits(checkpoints.restore_best(make_state(0)).state, make_state(4))
+
+
+def test_stray_files_are_no_checkpoints(saved):
+    strays = ["3", "9", "007", "٣", "1.5", "notes.txt", ".unfinished", ".removed"]
+    for name in strays:
+        (saved / name).write_text("mine")
+    (saved / "008").mkdir()
+    with Checkpoints(saved, keep=1) as checkpoints:
+        assert checkpoints.steps == [1, 2]
+        assert_same_bits(checkpoints.restore_latest(make_state(0)).state, make_state(2))
+        checkpoints.save(make_state(3), position={}, score=0.1)
+        assert checkpoints.steps == [1, 3]
+        assert_same_bits(checkpoints.restore_best(make_state(0)).state, make_state(1))
+    assert (saved / "3.damaged").read_text() == "mine"
+    left = {"9", "007", "٣", "1.5", "notes.txt", "008", "3.damaged"}
+    assert set(names(saved)) == {"1", "3", *left}
 
 
 def test_hidden_file_of_a_file_browser_is_no_damage(saved):
