@@ -63,7 +63,7 @@ def decode(array: np.ndarray, like: Any) -> Any:
     sharding = like.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     if _is_key(like):
         impl = jax.random.key_impl(jnp.zeros([], like.dtype))
-        return jax.device_put(jax.random.wrap_key_data(array, impl=impl), sharding)
+        return jax.device_put(jax.random.wrap_key_data(jnp.asarray(array), impl=impl), sharding)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
