@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from .._core.checks import as_array
 from .._core.masks import Mask, Segments, named_valid_steps
 from .._core.meshes import over_rows
 
@@ -66,7 +67,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, mask: Weights = None) ->
       >>> round(float(total.sum), 4), int(total.count)
       (1.3863, 1)
     """
-    labels, weights = _check(logits, labels, mask)
+    logits, labels, weights = _check(logits, labels, mask)
     counted = weights != 0
     logits = jnp.where(counted[..., None], logits, 0).astype(weights.dtype)
     valid_labels, known = known_labels(labels, counted, num_classes=logits.shape[-1])
@@ -96,7 +97,7 @@ def accuracy(logits: jax.Array, labels: jax.Array, mask: Weights = None) -> Tota
       >>> float(accuracy(logits, jnp.array([1, 1, 1]), jnp.array([True, True, False])).mean)
       0.5
     """
-    labels, weights = _check(logits, labels, mask)
+    logits, labels, weights = _check(logits, labels, mask)
     correct = logits.argmax(axis=-1) == labels
     return Total(jnp.where(correct, weights, 0).sum(), weights.sum())
 
@@ -114,9 +115,11 @@ def known_labels(
     return jnp.where(counted & ~outside, labels, 0), jnp.sqrt(jnp.where(outside, -1.0, 1.0))
 
 
-def _check(logits: jax.Array, labels: jax.Array, mask: Weights) -> tuple[jax.Array, jax.Array]:
-    """Labels and weights `[...]`, in float32 at least: beyond 256, bfloat16 cannot count."""
-    labels = jnp.asarray(labels)
+def _check(
+    logits: jax.Array, labels: jax.Array, mask: Weights
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The arrays, and weights `[...]` in float32 at least: beyond 256, bfloat16 cannot count."""
+    logits, labels = as_array("logits", logits), as_array("labels", labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels must be integers, the numbers of classes, got {labels.dtype}.")
     if logits.shape[:-1] != labels.shape:
@@ -125,7 +128,7 @@ def _check(logits: jax.Array, labels: jax.Array, mask: Weights) -> tuple[jax.Arr
             f"{labels.shape}."
         )
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
-    return labels, _mask_of(labels, mask).astype(dtype)
+    return logits, labels, _mask_of(labels, mask).astype(dtype)
 
 
 def _mask_of(labels: jax.Array, mask: Weights) -> jax.Array:
@@ -134,7 +137,7 @@ def _mask_of(labels: jax.Array, mask: Weights) -> jax.Array:
         return jnp.ones(labels.shape, bool)
     if isinstance(mask, Mask | Segments):
         return _mask_of_steps(labels, mask)
-    mask = jnp.asarray(mask)
+    mask = as_array("mask", mask)
     if jnp.issubdtype(mask.dtype, jnp.integer):
         if mask.ndim > 1:
             raise ValueError(

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_axes
 from .._core.describe import describe
 from .._core.dtypes import product, sum_dtype, widen
-from .._core.checks import as_axes
 from .._core.masks import Lengths, named_valid_steps
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry

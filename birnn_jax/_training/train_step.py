@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from .._core.checks import as_array
 from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
@@ -52,7 +53,8 @@ def make_optimizer(
       method: makes the optimiser from the learning rate, for example `optax.sgd`.
 
     Returns:
-      An optax transformation. Its state knows whether the last gradient was clipped.
+      An optax transformation. Its state knows whether the last gradient was clipped. Under
+      `optax.multi_transform` each group has its own norm and limit.
 
     Raises:
       ValueError: if both ways of clipping are asked for, or a limit is not positive.
@@ -81,6 +83,10 @@ def make_optimizer(
 def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step.
 
+    Every leaf becomes a JAX array of its own, since a step donates each to the next. Weights that
+    are one array in two places of `params` become two, which are trained apart: to tie weights,
+    keep them in one place and use that twice in the loss.
+
     Args:
       params: any pytree of arrays. `make_train_step` donates it: keep no other use of it.
       optimizer: from `make_optimizer`, or any optax transformation.
@@ -89,7 +95,11 @@ def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> Tr
       >>> init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3)).params["w"].shape
       (3,)
     """
-    return TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params))
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: as_array(f"params{jax.tree_util.keystr(path)}", leaf), params
+    )
+    state = TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params))
+    return _unshared(jax.tree.map(jnp.asarray, state))
 
 
 def make_train_step(
@@ -120,8 +130,8 @@ def make_train_step(
 
     Returns:
       `train_step(state, batch, key) -> (state, metrics)`. The state given is donated. The metrics
-      are the totals of `loss_fn`, "grad_norm" before clipping, and "clipped" (False for an
-      optimiser that does not come from `make_optimizer`).
+      are the totals of `loss_fn`, "grad_norm" before clipping, and "clipped", True if any part of
+      the optimiser that comes from `make_optimizer` has clipped.
 
     Raises:
       ValueError: if the mesh has several axes, `accumulation_steps` is not positive or, by the
@@ -163,7 +173,7 @@ def make_train_step(
             **sums,
             **rows,
             "grad_norm": optax.tree.norm(grads),
-            "clipped": jnp.asarray(optax.tree.get(opt_state, "clipped", False)),
+            "clipped": _any_clipped(opt_state),
         }
         return everywhere(TrainState(state.step + 1, params, opt_state), mesh), metrics
 
@@ -276,4 +286,36 @@ def _record(
 
 
 def _largest_entry(grads: Any) -> jax.Array:
-    return jnp.max(jnp.stack([jnp.abs(leaf).max() for leaf in jax.tree.leaves(grads)]))
+    leaves = [leaf for leaf in jax.tree.leaves(grads) if leaf.size]
+    return jnp.max(jnp.stack([jnp.abs(leaf).max() for leaf in leaves])) if leaves else jnp.zeros([])
+
+
+def _any_clipped(opt_state: optax.OptState) -> jax.Array:
+    """`[]` bool: of several optimisers, such as one for each group of parameters, any one."""
+    is_clip = lambda node: isinstance(node, ClipState)  # noqa: E731
+    states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_clip) if is_clip(node)]
+    return functools.reduce(jnp.logical_or, [state.clipped for state in states], jnp.array(False))
+
+
+def _unshared(state: TrainState) -> TrainState:
+    """The state, with a copy of every array that shares its memory with one before it."""
+    seen = set()
+
+    def own(leaf: jax.Array) -> jax.Array:
+        places = _places_in_memory(leaf)
+        if seen & places:
+            return jnp.copy(leaf)
+        seen.update(places)
+        return leaf
+
+    return jax.tree.map(own, state)
+
+
+def _places_in_memory(leaf: Any) -> set[Any]:
+    """What two arrays have in common if they are one: as objects, or below `jax.device_put`."""
+    places = {id(leaf)}
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    if isinstance(leaf, jax.core.Tracer) or is_key or not leaf.size:
+        return places
+    shards = [shard.data for shard in leaf.addressable_shards]
+    return places | {(shard.device, shard.unsafe_buffer_pointer()) for shard in shards}

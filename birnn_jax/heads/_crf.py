@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_array
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
@@ -159,6 +160,7 @@ def _nats(params: CRFParams, logits: jax.Array, labels: jax.Array, places: Place
     of two scores of whole rows, which grow with their length, is not.
     """
     mask = places.mask
+    labels = as_array("labels", labels)
     if labels.shape != mask.shape:
         raise ValueError(f"labels must be [B, T] = {mask.shape}, got shape {labels.shape}.")
     labels, known = known_labels(places.to_front(labels), mask, num_classes=logits.shape[-1])

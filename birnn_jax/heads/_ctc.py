@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_array
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
@@ -112,15 +113,15 @@ def make_lattice(
 ) -> Lattice:
     """Checks the arguments of `ctc_loss`, and lays out the states."""
     log_probs, steps = as_log_probs(logits, lengths, blank)
-    labels = jnp.asarray(labels)
-    if labels.ndim != 2 or labels.shape[0] != logits.shape[0]:
+    labels = as_array("labels", labels)
+    if labels.ndim != 2 or labels.shape[0] != len(log_probs):
         raise ValueError(
-            f"labels must be [B, N] with B = {logits.shape[0]}, got shape {labels.shape}."
+            f"labels must be [B, N] with B = {len(log_probs)}, got shape {labels.shape}."
         )
     places = find_places(labels, label_lengths, name="labels", lengths_name="label_lengths")
     labels = places.to_front(labels)
     not_blank = jnp.where(labels == blank, -1, labels)
-    labels, known = known_labels(not_blank, places.mask, num_classes=logits.shape[-1])
+    labels, known = known_labels(not_blank, places.mask, num_classes=log_probs.shape[-1])
 
     batch_size, num_labels = labels.shape
     blanks = jnp.full_like(labels, blank)

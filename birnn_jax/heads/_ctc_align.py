@@ -75,7 +75,7 @@ def ctc_align(
     classes = jnp.take_along_axis(lattice.classes, states, axis=1)
     path = jnp.where(found, classes, -1).astype(jnp.int32)
     states = lattice.steps.to_origin(jnp.where(found, states, -1), axis=1)
-    starts, ends = _times(states, num_labels=labels.shape[1])
+    starts, ends = _times(states, num_labels=lattice.labels.mask.shape[1])
     return CTCAlignment(
         path=lattice.steps.to_origin(path, axis=1),
         starts=lattice.labels.to_origin(starts, axis=1),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import check_axes
+from .._core.checks import as_axes
 from .._core.masks import Lengths, Mask, Segments, named_valid_steps
 
 
@@ -52,7 +52,7 @@ def find_places(
 
 def logits_to_front(logits: jax.Array, lengths: Lengths) -> tuple[jax.Array, Places]:
     """`[B, T, K]` in float32 at least, valid steps first and zeros behind them."""
-    check_axes("logits", logits, "B, T, K")
+    logits = as_axes("logits", logits, "B, T, K")
     places = find_places(logits, lengths, name="logits")
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     return places.to_front(logits).astype(dtype), places

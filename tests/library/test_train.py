@@ -23,7 +23,17 @@ from birnn_jax import (
     tagger,
 )
 from birnn_jax.training import repeat_step, require_finite
-from tests.library._cases import LENGTHS, PADDING, B, D, H, T, assert_close, random_xs
+from tests.library._cases import (
+    LENGTHS,
+    PADDING,
+    B,
+    D,
+    H,
+    T,
+    assert_close,
+    random_like,
+    random_xs,
+)
 
 KEY = jax.random.key(9)
 GRADS = {"w": random_xs(3, D, H)}
@@ -93,6 +103,70 @@ def test_any_optax_optimizer_serves():
     _, metrics = first_step(optax.adamw(0.1))
     assert_close(metrics["grad_norm"], NORM)
     assert not metrics["clipped"]
+
+
+def test_groups_of_parameters_are_clipped_each_by_its_own_norm():
+    grads = {"encoder": {"w": GRADS["w"]}, "head": {"w": 3 * GRADS["w"][:, :4]}}
+    optimizers = {
+        "encoder": make_optimizer(1.0, clip_norm=NORM / 4, method=optax.sgd),
+        "head": make_optimizer(0.5, clip_value=100.0, method=optax.sgd),
+        "none": make_optimizer(1.0, clip_value=1.0),
+    }
+    optimizer = optax.multi_transform(optimizers, {"encoder": "encoder", "head": "head"})
+    params = random_like(grads, 4)
+    state = init_train_state(params, optimizer)
+
+    def loss(params, batch, key):
+        return {
+            "loss": Total(sum(map(jnp.vdot, *map(jax.tree.leaves, (params, batch)))), jnp.ones([]))
+        }
+
+    before = jax.tree.map(np.asarray, params)
+    state, metrics = make_train_step(loss, optimizer)(state, grads, KEY)
+    change = jax.tree.map(jnp.subtract, state.params, before)
+    assert_close(change["encoder"]["w"], -GRADS["w"] / 4)
+    assert_close(change["head"]["w"], -1.5 * GRADS["w"][:, :4])
+    assert metrics["clipped"]
+    state, metrics = make_train_step(loss, optimizer)(
+        state, jax.tree.map(lambda leaf: leaf / 5, grads), KEY
+    )
+    assert not metrics["clipped"]
+
+
+def _beginning_as_the_params(decay):
+    """Keeps a running mean of the parameters, which begins as they do, without a copy."""
+    return optax.GradientTransformation(
+        lambda params: params,
+        lambda updates, mean, params: (
+            updates,
+            jax.tree.map(lambda mean, leaf: decay * mean + (1 - decay) * leaf, mean, params),
+        ),
+    )
+
+
+@pytest.mark.parametrize("put", [lambda leaf: leaf, jax.device_put, np.asarray])
+def test_arrays_that_are_one_in_memory_can_be_donated(put):
+    w = random_xs(4, D, H)
+    params = {"w": w, "tied": put(w), "number": 2.0, "none": jnp.zeros([0, 3])}
+    optimizer = optax.chain(_beginning_as_the_params(0.5), optax.sgd(1.0))
+    state = init_train_state(params, optimizer)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
+
+    def loss(params, batch, key):
+        return linear_loss({"w": params["w"] * params["number"] + params["tied"]}, batch, key)
+
+    want = np.asarray(w)
+    state, _ = make_train_step(loss, optimizer)(state, GRADS, KEY)
+    assert_close(state.opt_state[0]["w"], want)
+    assert_close(state.params["w"], want - 2 * GRADS["w"])
+    assert_close(state.params["tied"], want - GRADS["w"])
+
+
+def test_parameters_that_are_no_arrays_are_named():
+    with pytest.raises(
+        TypeError, match=r"params\['cell'\] must be an array, got the string 'lstm'"
+    ):
+        init_train_state({"w": random_xs(4, D, H), "cell": "lstm"}, optax.sgd(1.0))
 
 
 # Steps.
