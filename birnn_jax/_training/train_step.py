@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from jax.sharding import Mesh
 
 from .._core.checks import as_array
@@ -315,7 +316,7 @@ def _places_in_memory(leaf: Any) -> set[Any]:
     """What two arrays have in common if they are one: as objects, or below `jax.device_put`."""
     places = {id(leaf)}
     is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    if isinstance(leaf, jax.core.Tracer) or is_key or not leaf.size:
+    if isinstance(leaf, Tracer) or is_key or not leaf.size:
         return places
     shards = [shard.data for shard in leaf.addressable_shards]
     return places | {(shard.device, shard.unsafe_buffer_pointer()) for shard in shards}
