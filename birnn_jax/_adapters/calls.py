@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_array, check_flag
 from .._core.masks import Lengths, Mask, Segments, valid_steps
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
@@ -34,6 +35,8 @@ def call_rnn(
     **settings: Any,
 ) -> Any:
     """`scan_cell`, called as `flax.linen.RNN` is."""
+    check_flag("keep_order", keep_order)
+    check_flag("reverse", reverse)
 
     def run(xs: jax.Array, lengths: Lengths, carry: Any) -> tuple[Carry, jax.Array]:
         carry = as_carry(cell, params, carry)
@@ -110,6 +113,9 @@ def _call(
     run: Run, xs: jax.Array, lengths: Lengths, carry: Any, time_major: bool, return_carry: bool
 ) -> Any:
     """Calls `run`, which is for `[B, T, D]`, with any number of batch dimensions."""
+    check_flag("time_major", time_major)
+    check_flag("return_carry", return_carry)
+    xs = as_array("xs", xs)
     if xs.ndim < 2:
         raise ValueError(
             f"xs must be [B, T, D], or [T, B, D] with time_major=True, got shape {xs.shape}."

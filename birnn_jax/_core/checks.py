@@ -166,6 +166,11 @@ def _advise(cell: Any) -> str:
         return " Layers are run by birnn_jax.stack, or give its field cell."
     if type(cell) in (list, tuple) and cell and all(isinstance(part, Cell) for part in cell):
         return " Cells of two directions are given as birnn_jax.Bi(fwd, bwd), layers to a stack."
+    if hasattr(cell, "initialize_carry"):
+        return (
+            " The layers of birnn_jax.linen and birnn_jax.nnx take cells of Flax; "
+            "birnn_jax.linen.as_cell makes a Cell of one of Linen."
+        )
     if isinstance(cell, jax.Array):
         return " The cell comes first, then what it is given."
     return ""

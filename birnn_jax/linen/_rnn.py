@@ -8,10 +8,11 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from .._adapters.calls import call_bidirectional, call_rnn, first_given, only_lengths
+from .._core.checks import as_array
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry, Cell
 from .._recurrence.backends import BackendName
-from .._recurrence.bidirectional import Merge, init_bidirectional
+from .._recurrence.bidirectional import Merge, init_bidirectional, init_direction
 from .._recurrence.directions import ResidualsName
 from ._cells import as_cell_and_size, as_cells_and_sizes
 from ._params import declare
@@ -81,10 +82,11 @@ class RNN(nn.Module):
           keep_order: as in the layer.
           return_carry: as in the layer.
         """
+        xs = as_array("xs", xs)
         cell, hidden_size = as_cell_and_size(self.cell, self.hidden_size)
         params = declare(
             self,
-            lambda key: cell.init(key, xs.shape[-1], hidden_size),
+            lambda key: init_direction(cell, key, xs.shape[-1], hidden_size),
             param_dtype=self.param_dtype,
             dtype=self.dtype,
         )
@@ -162,6 +164,7 @@ class Bidirectional(nn.Module):
           time_major: goes before what the layer says.
           return_carry: goes before what the layer says.
         """
+        xs = as_array("xs", xs)
         cells, sizes = as_cells_and_sizes(self.cell, self.hidden_size)
         params = declare(
             self,

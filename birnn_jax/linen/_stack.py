@@ -8,9 +8,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from .._adapters.calls import call_stack, first_given, only_lengths
+from .._core.checks import as_array
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry
-from .._stacks.layer import Layer
+from .._stacks.layer import Layers, as_layers
 from .._stacks.stack import init_stack
 from ._params import declare, dropout_key
 
@@ -43,7 +44,7 @@ class Stack(nn.Module):
       (2, (2, 5, 12))
     """
 
-    layers: Sequence[Layer]
+    layers: Layers
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]]
     dropout: float = 0.0
     locked_dropout: float = 0.0
@@ -55,7 +56,7 @@ class Stack(nn.Module):
 
     def __post_init__(self) -> None:
         """Makes the module hashable, as a static argument must be."""
-        self.layers = tuple(self.layers)
+        self.layers = as_layers(self.layers)
         if isinstance(self.hidden_size, list):
             self.hidden_size = tuple(self.hidden_size)
         super().__post_init__()
@@ -83,21 +84,23 @@ class Stack(nn.Module):
           time_major: goes before what the layer says.
           return_carry: goes before what the layer says.
         """
+        xs = as_array("xs", xs)
+        layers = as_layers(self.layers)
         rates, modes = (self.dropout, self.locked_dropout), (self.deterministic, deterministic)
         params = declare(
             self,
             lambda key: init_stack(
-                self.layers, key, input_size=xs.shape[-1], hidden_size=self.hidden_size
+                layers, key, input_size=xs.shape[-1], hidden_size=self.hidden_size
             ),
             param_dtype=self.param_dtype,
             dtype=self.dtype,
         )
         return call_stack(
-            *(self.layers, params, xs, only_lengths(lengths, seq_lengths)),
+            *(layers, params, xs, only_lengths(lengths, seq_lengths)),
             initial_carry=initial_carry,
             time_major=first_given(time_major, self.time_major),
             return_carry=first_given(return_carry, self.return_carry),
             dropout=self.dropout,
             locked_dropout=self.locked_dropout,
-            key=dropout_key(self, self.layers, rates, modes),
+            key=dropout_key(self, layers, rates, modes),
         )

@@ -30,11 +30,6 @@ def as_pair(cell: Any, backward: Any) -> Any:
     return cell
 
 
-def init_one(cell: Cell, key: jax.Array, *, input_size: int, hidden_size: int) -> Params:
-    """The parameters of one direction, by the signature of `init_bidirectional`."""
-    return cell.init(key, input_size, hidden_size)
-
-
 def hold(
     init: Callable[..., Params],
     cell: Any,

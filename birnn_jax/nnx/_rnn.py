@@ -11,9 +11,9 @@ from .._adapters.calls import call_bidirectional, call_rnn, first_given, only_le
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry, Cell
 from .._recurrence.backends import BackendName
-from .._recurrence.bidirectional import Merge, init_bidirectional
+from .._recurrence.bidirectional import Merge, init_bidirectional, init_direction
 from .._recurrence.directions import ResidualsName
-from ._cells import as_pair, hold, init_one, pure_cell
+from ._cells import as_pair, hold, pure_cell
 
 
 class RNN(nnx.Module):
@@ -69,7 +69,7 @@ class RNN(nnx.Module):
         self.keep_order = keep_order
         self.return_carry = return_carry
         self.cell, self.rnn = hold(
-            *(init_one, cell),
+            *(init_direction, cell),
             input_size=input_size,
             hidden_size=hidden_size,
             param_dtype=param_dtype,

@@ -11,7 +11,7 @@ from .._adapters.calls import call_stack, first_given, only_lengths
 from .._core.dtypes import cast_floating
 from .._core.masks import Lengths
 from .._core.types import Bi, Carry
-from .._stacks.layer import Layer
+from .._stacks.layer import Layers, as_layers
 from .._stacks.stack import init_stack, uses_key
 from ._params import dropout_key, make_variables
 
@@ -47,7 +47,7 @@ class Stack(nnx.Module):
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Layers,
         *,
         input_size: int,
         hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
@@ -61,7 +61,7 @@ class Stack(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         """Draws the parameters."""
-        self.layers = tuple(layers)
+        self.layers = layers = as_layers(layers)
         self.dtype = dtype
         self.time_major = time_major
         self.return_carry = return_carry

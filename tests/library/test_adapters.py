@@ -131,6 +131,14 @@ def test_layer_returns_what_the_function_returns(row, make_layer):
     assert_close(jax.jit(layer)(random_xs(), LENGTHS, initial_carry=carry), want)
 
 
+def test_layers_take_nested_lists_and_a_stack_one_cell(make_layer):
+    init = functools.partial(init_stack, ELMAN, input_size=D, hidden_size=H)
+    params = random_like(jax.eval_shape(init, jax.random.key(0)), 4)
+    layer, _ = make_layer("Stack", {"layers": ELMAN, "hidden_size": H}, params)
+    want = stack([Layer(ELMAN)], params, random_xs(), LENGTHS)
+    assert_close(layer(random_xs().tolist(), LENGTHS.tolist()), want)
+
+
 def test_stack_takes_the_calls_of_flax(make_layer):
     """Time first, two batch dimensions, carries as Flax has them, the outputs alone."""
     layers = (Layer(LSTM), Layer(ELMAN, direction="bwd"))

@@ -17,7 +17,7 @@ from flax import nnx
 
 import birnn_jax.linen
 import birnn_jax.nnx
-from birnn_jax import ELMAN, Mask
+from birnn_jax import ELMAN, Layer, Mask
 from tests.library._cases import (
     B,
     D,
@@ -253,6 +253,8 @@ REFUSED = {
         ),
         "begin with their valid steps, got Mask",
     ),
+    "flag": (lambda: linen_call(random_xs(), time_major="B"), "time_major must be True or False"),
+    "cell_in_layer": (lambda: Layer(nn.GRUCell(H)), "linen.as_cell makes a Cell"),
     "no_steps": (lambda: linen_call(random_xs(0, 3)), r"or \[T, B, D\] .*, got shape \(3,\)"),
     "lengths_of_two_batches": (
         lambda: linen_call(random_xs(0, 2, B, T, D), LENGTHS),
