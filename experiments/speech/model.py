@@ -84,7 +84,7 @@ def totals(
             "loss": birnn_jax.cross_entropy(logits, labels[:, 0], present),
             "accuracy": birnn_jax.accuracy(logits, labels[:, 0], present),
         }
-    loss = heads.ctc_loss(logits, lengths, labels + 1, batch["label_lengths"])
+    loss = heads.ctc_loss(logits, lengths, labels + 1, batch["label_lengths"], zero_infinity=True)
     found, counts = heads.ctc_greedy_decode(logits, lengths)
     size = max(found.shape[1], labels.shape[1])
     wanted = jnp.arange(labels.shape[1])[None] < batch["label_lengths"][:, None]

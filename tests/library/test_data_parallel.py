@@ -18,12 +18,12 @@ KEY = jax.random.key(3)
 
 
 def row_loss(params, batch, key):
-    """Squared distances of the rows that count, with noise that belongs to the row."""
+    """Weighted squared distances of the rows that count, with noise that belongs to the row."""
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, batch["rows"])
     noise = jax.vmap(lambda key: jax.random.normal(key, [4]))(keys)
     errors = jnp.square((batch["xs"] + noise) @ params["w"] - batch["target"])
-    valid = batch["rows"] % 3 > 0
-    total = Total(jnp.where(valid, errors, 0).sum(), valid.sum(dtype="float32"))
+    weights = batch["rows"] % 3 * jnp.float32(0.2)  # some pieces weigh less than 1
+    total = Total((weights * errors).sum(), weights.sum())
     return {"loss": total, "rows": batch["rows"], "errors": errors}
 
 
