@@ -89,7 +89,7 @@ def _read_notes(path: pathlib.Path) -> tuple[list[tuple[int, int, int]], int]:
     """Pitch, start and end in ticks of every note that is no drum, and the ticks of a beat."""
     content = io.BytesIO(read_bytes(path))
     with parsed_as(path, "a MIDI file"):
-        file = mido.MidiFile(file=content)
+        file = mido.MidiFile(file=content, clip=True)  # a velocity above 127 is 127
         messages = list(mido.merge_tracks(file.tracks))
     if not 0 < file.ticks_per_beat < 0x8000:
         raise ValueError(f"{path} counts time in seconds, not in beats; such files are not read.")

@@ -75,7 +75,9 @@ class Evaluate:
         if self.data is None:
             recordings = read_parts(listener.config).test
         else:
-            recordings = read_recordings(self.data, listener.config.rate)
+            reading = listener.config.reading()
+            recordings = read_recordings(self.data, listener.config.rate, reading)
+            reading.tell()
         heard = listener.listen(recordings)
         print_summary(heard, summarise(heard, listener, recordings), listener, Console())
 

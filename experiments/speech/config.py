@@ -6,6 +6,7 @@ from typing import Literal
 
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.settings import RunSettings, require
 from experiments.speech.features import Features, Kind
 from experiments.speech.model import CELLS, Readout, SpeechModel, Task
@@ -14,7 +15,7 @@ BUNDLED = DATA / "fsdd_mfcc13_int8.npz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeechConfig(RunSettings):
+class SpeechConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED

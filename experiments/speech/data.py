@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.runner.data.files import parsed_as, read_arrays, read_utf8
+from experiments.runner.data.parts import PARTS, fill_parts
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.speech.config import SpeechConfig
-from experiments.speech.folders import PARTS, part_of_index, read_folder
+from experiments.speech.folders import part_of_index, read_folder
 from experiments.speech.sounds import Recording
 
 NPZ_RATE = 8000
@@ -29,14 +31,14 @@ class Parts(NamedTuple):
     test: list[Recording]
 
 
-def read_recordings(path: pathlib.Path, rate: int) -> list[Recording]:
+def read_recordings(path: pathlib.Path, rate: int, reading: Reading) -> list[Recording]:
     """Reads all recordings, at `rate` samples a second.
 
     Raises:
       ValueError: names the file, and what is wrong with it.
     """
     if path.is_dir():
-        return read_folder(path, rate)
+        return read_folder(path, rate, reading)
     if path.suffix != ".npz":
         raise ValueError(
             f"{path} is neither a folder of wav files with transcripts nor an .npz file."
@@ -46,13 +48,20 @@ def read_recordings(path: pathlib.Path, rate: int) -> list[Recording]:
     return _read_npz(path)
 
 
-def split(recordings: Sequence[Recording], held_out_speaker: str | None) -> Parts:
+def split(
+    path: pathlib.Path,
+    recordings: Sequence[Recording],
+    held_out_speaker: str | None,
+    reading: Reading,
+) -> Parts:
     """Parts as each recording says; with a held-out speaker, all that this one says is the test.
 
+    A tenth of the recordings is split off for a part that none is for.
+
     Raises:
-      ValueError: if a part is empty, or there is no such speaker.
+      ValueError: if there is too little to split, or no such speaker.
     """
-    by_part = {name: [one for one in recordings if one.part == name] for name in PARTS}
+    by_part = {name: [one for one in recordings if one.part == name] for name in (*PARTS, None)}
     if held_out_speaker is not None:
         speakers = sorted({one.speaker for one in recordings})
         if held_out_speaker not in speakers:
@@ -61,14 +70,16 @@ def split(recordings: Sequence[Recording], held_out_speaker: str | None) -> Part
             )
         others = [one for one in recordings if one.speaker != held_out_speaker]
         by_part = {
-            "train": [one for one in others if one.part != "dev"],
+            "train": [one for one in others if one.part not in ("dev", None)],
+            None: [one for one in others if one.part is None],
             "dev": [one for one in others if one.part == "dev"],
             "test": [one for one in recordings if one.speaker == held_out_speaker],
         }
-    for name, part in by_part.items():
-        if not part:
-            raise ValueError(f"There is no recording for {name}: name a split for some.")
-    return Parts(**by_part)
+    return Parts(
+        **fill_parts(
+            path, by_part, key=lambda one: pathlib.PurePath(one.name).name, reading=reading
+        )
+    )
 
 
 def _read_npz(path: pathlib.Path) -> list[Recording]:
@@ -125,8 +136,12 @@ LABELS = "labels.json"
 
 
 def read_parts(config: SpeechConfig) -> Parts:
-    """The recordings of a run by what they are for."""
-    return split(read_recordings(config.data, config.rate), config.held_out_speaker)
+    """The recordings of a run by what they are for; tells how they were read."""
+    reading = config.reading()
+    recordings = read_recordings(config.data, config.rate, reading)
+    parts = split(config.data, recordings, config.held_out_speaker, reading)
+    reading.tell()
+    return parts
 
 
 def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:

@@ -51,5 +51,12 @@ def _back(costs: np.ndarray, said: Sequence[Hashable], heard: Sequence[Hashable]
 
 
 def label_error_rate(pairs: Sequence[tuple[Sequence[Hashable], Sequence[Hashable]]]) -> float:
-    """Edits of all pairs (said, heard) over what was said."""
-    return sum(count_errors(*pair).total for pair in pairs) / sum(len(said) for said, _ in pairs)
+    """Edits of all pairs (said, heard) over what was said.
+
+    Raises:
+      ValueError: if nothing was said.
+    """
+    said = sum(len(said) for said, _ in pairs)
+    if not said:
+        raise ValueError("There is no label in these recordings: an error rate of nothing.")
+    return sum(count_errors(*pair).total for pair in pairs) / said

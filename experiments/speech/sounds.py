@@ -24,7 +24,7 @@ class Recording(NamedTuple):
     signal: np.ndarray  # float32: samples [N] on the scale of 16 bits, or MFCC [T, 13]
     words: tuple[str, ...]
     speaker: str
-    part: str  # "train", "dev" or "test"
+    part: str | None  # "train", "dev" or "test"; None where nothing says it
 
 
 class Sound(NamedTuple):

@@ -112,6 +112,7 @@ def _families() -> list[str]:
 
 TRANSLATIONS = "translations.jsonl"
 _SHOWN = 4
+_NOTHING = "Every translation is empty: there is no alignment to draw."
 _NO_FONT = (
     "No font of this machine has all characters of the picture: install one, such as Noto Sans CJK."
 )
@@ -190,7 +191,10 @@ def draw_alignments(
         Alignment(*translator.align(pair.source, one))
         for pair, one in zip(pairs, found, strict=True)
     ]
-    if not plot_alignments(path, [one for one in shown if one.weights.size]):
+    shown = [one for one in shown if one.weights.size]
+    if not shown:
+        console.print(_NOTHING)
+    elif not plot_alignments(path, shown):
         console.print(_NO_FONT)
 
 

@@ -108,8 +108,8 @@ def write_wav(folder):
 
 
 def write_transcripts(folder):
-    write_wav(folder)
-    (folder / "transcripts.tsv").write_text("file\ttext\tsplit\na\tone\ttrain\na.wav\ttwo\tdev\n")
+    write_wav(folder).with_name("b.wav").write_bytes((folder / "a.wav").read_bytes())
+    (folder / "transcripts.tsv").write_text("file\ttext\tsplit\na\tone\ttrain\nb.wav\ttwo\tdev\n")
     return folder / "transcripts.tsv"
 
 
@@ -176,11 +176,11 @@ READERS = {
     ),
     "series as text": (
         writer("a.ts", b"@classLabel true a b\n@data\n1,2,?:3,4,5:a\n1.5:-2:b\n"),
-        lambda p: read_series(p, "train"),
+        lambda p: read_series(p, "train", Reading()),
     ),
     "series in arrays": (
         writer("a.npz", packed(x_train=np.eye(3), len_train=[1, 2], y_train=[0, 1])),
-        lambda p: read_series(p, "train"),
+        lambda p: read_series(p, "train", Reading()),
     ),
     "labels": (writer("labels.json", b'["one", "two"]'), load_labels),
     "features": (
@@ -211,7 +211,7 @@ READERS = {
     ),
     "pieces of Matlab": (write_mat, lambda p: read_rolls(p, "train")),
     "sound": (write_wav, lambda p: read_wav(p, 1000)),
-    "transcripts": (write_transcripts, lambda p: read_entries(p.parent)),
+    "transcripts": (write_transcripts, lambda p: read_entries(p.parent, Reading())),
     "recordings in arrays": (
         writer(
             "a.npz",
@@ -224,6 +224,6 @@ READERS = {
                 speakers=["ann", "bob"],
             ),
         ),
-        lambda p: read_recordings(p, 8000),
+        lambda p: read_recordings(p, 8000, Reading()),
     ),
 }

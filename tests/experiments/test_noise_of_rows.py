@@ -14,7 +14,7 @@ from experiments.pos_tagging import training as pos_tagging_training
 from experiments.pos_tagging.data import read_data
 from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.data.reading import Reading
-from experiments.speech.data import labels_of, read_recordings, split
+from experiments.speech.data import labels_of, read_parts
 from experiments.speech.training import make_training as make_speech
 from experiments.translation.data import read_pairs
 from experiments.translation.encoding import learn_lexicon
@@ -25,7 +25,7 @@ from tests.experiments import _small_music, _small_speech, _small_tagging, _smal
 
 def speech(folder, **changes):
     config = _small_speech.config(_small_speech.write_folder(folder / "sounds"), **changes)
-    parts = split(read_recordings(config.data, config.rate), None)
+    parts = read_parts(config)
     return make_speech(config, parts, labels_of(config, parts.train))
 
 

@@ -1,11 +1,13 @@
 """Recordings: how they are read and refused, joined to strings, padded, and scored."""
 
 import itertools
+import struct
 
 import numpy as np
 import pytest
 
 from experiments.runner.data.minibatches import Minibatches, padded_length
+from experiments.runner.data.reading import Reading
 from experiments.speech.data import read_recordings, split
 from experiments.speech.errors import count_errors, label_error_rate
 from experiments.speech.folders import read_entries, split_words
@@ -21,7 +23,7 @@ def test_transcripts_stand_in_a_table_beside_the_file_or_in_its_name(tmp_path):
     ).write_text("Call 42\n")
     _small_speech.write_wav(tmp_path / "a" / "7_jackson_3.wav", sound)
     _small_speech.write_wav(tmp_path / "a" / "7_jackson_46.wav", sound)
-    by_name = {entry.path.name: entry for entry in read_entries(tmp_path / "a")}
+    by_name = {entry.path.name: entry for entry in read_entries(tmp_path / "a", Reading())}
     assert by_name["x.wav"].part == "test" and by_name["x.wav"].text == "Call 42\n"
     named = by_name["7_jackson_3.wav"], by_name["7_jackson_46.wav"]
     assert [one.part for one in named] == ["test", "dev"]
@@ -29,7 +31,7 @@ def test_transcripts_stand_in_a_table_beside_the_file_or_in_its_name(tmp_path):
     for mark in "|", ",", "\t":
         _small_speech.write_wav(tmp_path / "b" / "x.wav", sound)
         (tmp_path / "b" / "metadata.csv").write_text(f"x{mark}one two\n")
-        (entry,) = read_entries(tmp_path / "b")
+        (entry,) = read_entries(tmp_path / "b", Reading())
         assert entry.text == "one two" and entry.path == tmp_path / "b" / "x.wav"
 
 
@@ -43,7 +45,8 @@ def test_a_number_is_read_digit_by_digit():
         ("x.wav\tone\ny.wav\n", r"transcripts.tsv, line 2: 1 column\(s\), but 2 were expected"),
         ("x.wav\tone\ny.wav\ttwo\n", "transcripts.tsv, line 2: there is no .*y.wav"),
         ("x.wav\t \n", "transcripts.tsv, line 1: no word for x.wav"),
-        ("file\ttext\tsplit\nx\tone\tval\n", "line 2: the split must be train, dev or test"),
+        ("file\ttext\tsplit\nx\tone\tother\n", "line 2: the split must be train, dev or test"),
+        ("x\tone\nx.wav\ttwo\n", "line 2: x.wav has other words than in a line before"),
         ("\n", "is empty: there is no line"),
     ],
 )
@@ -51,7 +54,77 @@ def test_tables_that_do_not_fit_are_refused(tmp_path, table, message):
     _small_speech.write_wav(tmp_path / "x.wav", _small_speech.sound("one", 0))
     (tmp_path / "transcripts.tsv").write_text(table)
     with pytest.raises(ValueError, match=message):
-        read_entries(tmp_path)
+        read_entries(tmp_path, Reading())
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        ("x|Call 42|call forty two\ny|Dr. No|\n", ["call forty two", "Dr. No"]),
+        ("client_id\tpath\tsentence\nan\tx.wav\tone\nbo\ty.wav\ttwo\n", ["one", "two"]),
+        ('file_name,transcription\nx.wav,"one, two"\ny.wav,three\n', ["one, two", "three"]),
+        ("x.wav one two\ny three\n", ["one two", "three"]),
+        ("x\tone\ny\ttwo\tthree\nx\tone\n", ["one", "two\tthree"]),
+    ],
+    ids=["LJ Speech", "columns with names", "quotes", "blanks", "twice"],
+)
+def test_tables_are_read_as_they_are_found(tmp_path, table, texts):
+    for name in ("x", "y"):
+        _small_speech.write_wav(tmp_path / "wavs" / f"{name}.wav", _small_speech.sound("one", 0))
+    (tmp_path / "metadata.csv").write_text(table)
+    entries = read_entries(tmp_path, Reading())
+    assert [(one.path.name, one.text, one.part) for one in entries] == [
+        ("x.wav", texts[0], None),
+        ("y.wav", texts[1], None),
+    ]
+
+
+def test_folder_without_a_split_is_split_and_that_is_told(tmp_path):
+    lines = []
+    for i in range(31):
+        _small_speech.write_wav(tmp_path / f"r{i}.WAV", _small_speech.sound("one", i)[:40])
+        lines.append(f"r{i}.WAV\tone\n")
+    (tmp_path / "._r0.wav").write_bytes(b"of macOS")
+    (tmp_path / "transcripts.tsv").write_text("".join(lines))
+    reading = Reading()
+    recordings = read_recordings(tmp_path, _small_speech.RATE, reading)
+    parts = split(tmp_path, recordings, None, reading)
+    assert [len(part) for part in parts] == [25, 3, 3]
+    assert len({one.name for part in parts for one in part}) == 31
+    told = f"{tmp_path}: of its 31 items 3 for dev and 3 for test were split off"
+    assert told in reading.sentences()[0]
+
+
+def sound_file(samples, bits, kind, channels):
+    """A wav file of plain or of extensible format, written by hand."""
+    width = bits // 8
+    if kind == 3:
+        body = samples.astype("<f4" if bits == 32 else "<f8").tobytes()
+    elif bits == 8:
+        body = (np.round(samples * 128) + 128).astype(np.uint8).tobytes()
+    else:
+        whole = np.round(samples * (2 ** (bits - 1) - 1)).astype("<i8")
+        body = whole.reshape(-1, 1).view(np.uint8)[:, :width].tobytes()
+    rate, block = _small_speech.RATE, width * channels
+    form = struct.pack("<HHIIHH", 0xFFFE, channels, rate, rate * block, block, bits)
+    guid = struct.pack("<H", kind) + bytes.fromhex("000000001000800000aa00389b71")
+    form += struct.pack("<HHI", 22, bits, 0) + guid
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form
+    chunks += (
+        b"LIST" + struct.pack("<I", 4) + b"INFO" + b"data" + struct.pack("<I", len(body)) + body
+    )
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("bits", "kind"), [(8, 1), (16, 1), (24, 1), (32, 1), (32, 3), (64, 3)])
+def test_extensible_sounds_of_every_width_are_read(tmp_path, bits, kind, channels):
+    wave = 0.8 * np.sin(np.arange(400) / 7)
+    samples = np.stack([wave] + [0.5 * wave] * (channels - 1), axis=1)
+    path = tmp_path / "x.wav"
+    path.write_bytes(sound_file(samples, bits, kind, channels))
+    want = 32768 * samples.mean(axis=1)
+    np.testing.assert_allclose(read_wav(path, _small_speech.RATE).samples, want, atol=260)
 
 
 def test_sounds_that_cannot_be_read_are_refused(tmp_path):
@@ -63,15 +136,15 @@ def test_sounds_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"gone.wav does not exist"):
         read_wav(tmp_path / "gone.wav", 2000)
     with pytest.raises(ValueError, match=r"none.wav has no transcript"):
-        read_entries(tmp_path)
+        read_entries(tmp_path, Reading())
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="has no wav file"):
-        read_entries(tmp_path / "empty")
+        read_entries(tmp_path / "empty", Reading())
     with pytest.raises(ValueError, match="neither a folder"):
-        read_recordings(tmp_path / "text.wav", 2000)
+        read_recordings(tmp_path / "text.wav", 2000, Reading())
     np.savez(tmp_path / "other.npz", pcm=np.zeros(3))
     with pytest.raises(ValueError, match="lacks index, label, offset, speaker"):
-        read_recordings(tmp_path / "other.npz", 8000)
+        read_recordings(tmp_path / "other.npz", 8000, Reading())
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
@@ -94,7 +167,7 @@ def test_another_rate_is_resampled_and_that_is_said(tmp_path, capsys):
     wave = (8000 * np.sin(2 * np.pi * 300 * times)).astype(np.int16)
     _small_speech.write_wav(tmp_path / "x.wav", wave, rate=8000)
     (tmp_path / "transcripts.tsv").write_text("x\tone\n")
-    (recording,) = read_recordings(tmp_path, 2000)
+    (recording,) = read_recordings(tmp_path, 2000, Reading())
     want = 8000 * np.sin(2 * np.pi * 300 * np.arange(1000) / 2000)
     np.testing.assert_allclose(recording.signal[50:-50], want[50:-50], atol=150)
     said = " ".join(capsys.readouterr().err.split())
@@ -103,13 +176,13 @@ def test_another_rate_is_resampled_and_that_is_said(tmp_path, capsys):
 
 def test_speaker_that_is_held_out_is_the_test_and_nothing_else(tmp_path):
     folder = _small_speech.write_folder(tmp_path)
-    recordings = read_recordings(folder, _small_speech.RATE)
-    parts = split(recordings, "ann")
+    recordings = read_recordings(folder, _small_speech.RATE, Reading())
+    parts = split(folder, recordings, "ann", Reading())
     assert {one.speaker for one in parts.test} == {"ann"}
     assert len(parts.test) == sum(one.speaker == "ann" for one in recordings)
     assert {one.speaker for one in (*parts.train, *parts.dev)} == {"bob"}
     with pytest.raises(ValueError, match="no speaker 'eve'; there are ann, bob"):
-        split(recordings, "eve")
+        split(folder, recordings, "eve", Reading())
 
 
 def utterances(number=6):
@@ -190,3 +263,5 @@ def test_errors_are_the_fewest_edits():
         assert errors.insertions - errors.deletions == len(heard) - len(said)
     want = sum(cheapest(*pair) for pair in pairs) / sum(len(said) for said, _ in pairs)
     assert label_error_rate(pairs) == want
+    with pytest.raises(ValueError, match="an error rate of nothing"):
+        label_error_rate([((), ("one",))])

@@ -3,15 +3,23 @@
 import dataclasses
 import gzip
 import pathlib
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.settings import RunSettings
 from experiments.time_series import __main__ as time_series
 from experiments.time_series.classify.config import BUNDLED, SeriesConfig
-from experiments.time_series.classify.data import Labelled, describe, hold_out, read_series
+from experiments.time_series.classify.data import (
+    Labelled,
+    describe,
+    hold_out,
+    read_data,
+    read_series,
+)
 from experiments.time_series.classify.training import make_training
 from experiments.time_series.classify.ts_file import Series, read_ts
 from tests.experiments._commands import command, options
@@ -62,7 +70,7 @@ def waves(tmp_path_factory):
 
 def training_of(waves, **changes):
     config = SeriesConfig(train=waves, test=waves, **{**OPTIONS, **changes})
-    train, dev = hold_out(read_series(waves, "train"), config.dev_every)
+    train, dev = hold_out(read_series(waves, "train", Reading()), config.dev_every)
     return make_training(config, describe(train), train, dev)
 
 
@@ -75,7 +83,9 @@ def usual(waves):
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(SeriesConfig)}
     settings = {field.name for field in dataclasses.fields(RunSettings)}
-    assert names - settings == DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"train", "test"}
+    assert names - settings == DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {
+        *("train", "test", "encoding", "strict")
+    }
 
 
 @pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
@@ -112,7 +122,7 @@ def test_held_out_series_are_every_so_manieth_of_each_class():
 
 
 def test_series_are_standardised_by_training_and_keep_their_labels(waves):
-    series = read_ts(waves)
+    series = read_ts(waves, Reading())
     problem = describe(series)
     assert problem.labels == ["down", "up"]
     steps = np.concatenate([example["values"] for example in problem.encode(series)])
@@ -129,9 +139,53 @@ def test_series_are_standardised_by_training_and_keep_their_labels(waves):
 def test_missing_values_are_straight_lines_or_the_end(tmp_path):
     path = tmp_path / "gaps.ts"
     path.write_text(HEADER + "@data\n1,?,3,NaN:?,5,?,?:up\n1,2:3,4:down\n")
-    first, second = read_ts(path)
+    first, second = read_ts(path, Reading())
     assert first.values.T.tolist() == [[1, 2, 3], [5, 5, 5]]
     assert (second.values.shape, second.label) == ((2, 2), "down")
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("1,2,3:4,5:up", [[1, 2, 3], [4, 5, 5]]),
+        ("(0,1),(1,2),(2,3):(0,4),(1,?),(2,6):up", [[1, 2, 3], [4, 5, 6]]),
+        ("(0,1),(3,4),(4,9):(0,0),(4,8):up", [[1, 3, 9], [0, 4, 8]]),
+        (
+            "(2004-01-01 00:00:00,1),(2004-01-01 06:00:00,3):"
+            "(2004-01-01,2),(2004-01-01 03:00:00,8),(2004-01-01 06:00:00,2):up",
+            [[1, 2, 3], [2, 8, 2]],
+        ),
+    ],
+    ids=["unequal", "regular", "irregular", "dates"],
+)
+def test_times_and_unequal_dimensions_come_to_regular_steps_and_are_told(tmp_path, line, values):
+    path, reading = tmp_path / "a.ts", Reading()
+    header = f"%\n% Comments as tsml writes them\n{HEADER}@timeStamps true\n@colour red\n"
+    path.write_text(f"{header}@data\n%\n{line}\n")
+    (series,) = read_ts(path, reading)
+    np.testing.assert_allclose(series.values.T, values)
+    told = reading.sentences()
+    assert len(told) == 2 and "a line of the header that is not known" in told[0]
+    assert re.search(r"line 12: a series with (times|dimensions of unequal length)", told[1])
+
+
+def test_labels_that_are_numbers_may_be_written_in_other_ways(tmp_path):
+    path = tmp_path / "a.ts"
+    path.write_text("@classLabel true 1 2\n@data\n5,6:1.0\n6,7:2\n")
+    assert [one.label for one in read_ts(path, Reading())] == ["1", "2"]
+
+
+def test_own_series_are_never_tested_on_the_bundled_ones(tmp_path):
+    path, reading = tmp_path / "own.ts", Reading()
+    rows = "".join(f"{i},2:3,4:{'up' if i % 2 else 'down'}\n" for i in range(20))
+    path.write_text(f"{HEADER}@data\n{rows}")
+    train, test = read_data(path, None, reading)
+    assert (len(train), len(test)) == (18, 2)
+    firsts = [{float(one.values[0, 0]) for one in part} for part in (train, test)]
+    assert len(firsts[0] | firsts[1]) == 20
+    assert "of its 20 items 2 for test were split off" in reading.sentences()[0]
+    assert [len(part) for part in read_data(BUNDLED, None, reading)] == [270, 370]
+    assert SeriesConfig(train=path).files == {"train": path, "test": path}
 
 
 @pytest.mark.parametrize(
@@ -140,15 +194,17 @@ def test_missing_values_are_straight_lines_or_the_end(tmp_path):
         (HEADER, "has no line @data"),
         (HEADER + "@data\n", "has no series below its @data"),
         ("@problemName x\n1,2:up\n", "line 2: '1,2:up' where a line of the header"),
-        ("@problemName x\n@colour red\n", "line 2: '@colour red' where a line of the header"),
         ("@problemName x\n@data\n1:up\n", "line 2: the header has no @classLabel before @data"),
         ("@classLabel true up\n", "line 1: @classLabel must be true and name two classes"),
         ("@dimensions two\n", "line 1: @dimensions must be one number"),
         ("@targetLabel true\n", "line 1: the targets are numbers; classes are needed"),
-        ("@timeStamps true\n", "line 1: series with time stamps are not read"),
         (HEADER + "@data\n1,2:3,4:left\n", "line 7: the label 'left' is none of @classLabel"),
         (HEADER + "@data\n1,2:up\n", "line 7: 1 dimension(s) where @dimensions says 2"),
-        (HEADER + "@data\n1,2:3:up\n", "line 7: dimensions of unequal length (2, 1)"),
+        (HEADER + "@data\nup\n", "line 7: 0 dimension(s) where @dimensions says 2"),
+        (HEADER + "@data\n(0,1),(0,2):(0,1):up\n", "line 7: times do not grow"),
+        (HEADER + "@data\n(0,1),2:(0,1):up\n", "line 7: '(0,1),2' is not a list of pairs"),
+        (HEADER + "@data\n(noon,1):(0,1):up\n", "line 7: 'noon' is no time"),
+        (HEADER + "@data\n(0,?):(0,1):up\n", "line 7: dimension 1 has no observed value"),
         (HEADER + "@data\n1,2:3,x:up\n", "line 7: '3,x' is not a list of numbers"),
         (HEADER + "@data\n1,2:3,inf:up\n", "line 7: a value is infinite"),
         (HEADER + "@data\n1,2:?,NaN:up\n", "line 7: dimension 2 has no observed value"),
@@ -162,7 +218,7 @@ def test_broken_file_is_refused_in_a_sentence(tmp_path, text, sentence):
     path = tmp_path / "broken.ts"
     path.write_text(text)
     with pytest.raises(ValueError) as error:
-        read_ts(path)
+        read_ts(path, Reading())
     assert sentence in str(error.value) and str(path) in str(error.value)
 
 
@@ -173,22 +229,24 @@ def test_archives_that_are_none_are_refused(tmp_path):
     np.savez(tmp_path / "short.npz", **arrays)
     for name in ("text.npz", "other.npz", "none.npz", "short.npz"):
         with pytest.raises(ValueError, match=name):
-            read_series(tmp_path / name, "test")
+            read_series(tmp_path / name, "test", Reading())
 
 
 def test_bundled_series_are_those_of_the_archive():
-    assert [len(read_series(BUNDLED, part)) for part in ("train", "test")] == [270, 370]
+    assert [len(read_series(BUNDLED, part, Reading())) for part in ("train", "test")] == [270, 370]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the archive's files are not shipped")
 def test_files_of_the_archive_are_read():
-    test = read_ts(SHARED / "JapaneseVowels_TEST.ts.gz")
-    for ours, theirs in zip(read_series(BUNDLED, "test"), test, strict=True):
+    test = read_ts(SHARED / "JapaneseVowels_TEST.ts.gz", Reading())
+    for ours, theirs in zip(read_series(BUNDLED, "test", Reading()), test, strict=True):
         np.testing.assert_allclose(ours.values, theirs.values, atol=1e-5)
-    assert [one.values.shape for one in read_ts(SHARED / "BasicMotions_TRAIN.ts.gz")] == [
-        (100, 6)
-    ] * 40
-    lengths = {len(one.values) for one in read_ts(SHARED / "PickupGestureWiimoteZ_TRAIN.ts.gz")}
+    assert [
+        one.values.shape for one in read_ts(SHARED / "BasicMotions_TRAIN.ts.gz", Reading())
+    ] == [(100, 6)] * 40
+    lengths = {
+        len(one.values) for one in read_ts(SHARED / "PickupGestureWiimoteZ_TRAIN.ts.gz", Reading())
+    }
     assert len(lengths) > 10
 
 
@@ -197,7 +255,7 @@ def trained(waves, tmp_path_factory):
     """A run folder whose data has been deleted since."""
     folder = tmp_path_factory.mktemp("trained")
     copy = shutil.copy(waves, folder / "gone.ts")
-    words = options(**{**OPTIONS, "train": copy, "test": copy, "epochs": 6, "run": folder / "run"})
+    words = options(**{**OPTIONS, "train": copy, "test": waves, "epochs": 6, "run": folder / "run"})
     with pytest.MonkeyPatch.context() as patch:
         told = ("classify", "train", *words, "--learning-rate", "0.1")
         assert command(patch, time_series, *told) == 0
@@ -225,7 +283,7 @@ def test_predict_names_the_class_of_each_series(trained, waves, monkeypatch, cap
     told = ("classify", "predict", waves, "--run", trained)
     assert command(monkeypatch, time_series, *told) == 0
     named = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
-    assert named == [one.label for one in read_ts(waves)]
+    assert named == [one.label for one in read_ts(waves, Reading())]
 
 
 def test_evaluate_measures_another_file_and_tells_unknown_classes(

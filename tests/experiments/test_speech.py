@@ -8,7 +8,7 @@ import pytest
 
 from experiments.speech import __main__ as speech
 from experiments.speech.config import SpeechConfig
-from experiments.speech.data import labels_of, read_recordings, split
+from experiments.speech.data import labels_of, read_parts
 from experiments.speech.sounds import Recording
 from experiments.speech.training import make_training
 from experiments.speech.utterances import make_batches
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 
 
 def computed_by(config):
-    parts = split(read_recordings(config.data, config.rate), config.held_out_speaker)
+    parts = read_parts(config)
     return computed(make_training(config, parts, labels_of(config, parts.train)))
 
 
@@ -59,6 +59,7 @@ def usually_computed(folder):
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(SpeechConfig)}
     in_other_tests = {"data", "task", "readout", "beam_width", "patience", "epochs_per_evaluation"}
+    in_other_tests |= {"encoding", "strict"}
     assert names == CHANGES.keys() | in_other_tests
 
 

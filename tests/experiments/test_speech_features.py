@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.fft import dct
 
+from experiments.runner.data.reading import Reading
 from experiments.speech.config import BUNDLED
 from experiments.speech.data import read_recordings
 from experiments.speech.features import Features, extract, mel_filters, num_frames, spectrum_of
@@ -122,7 +123,7 @@ def test_spectrum_of_mfcc_is_a_smooth_one(signals):
 
 
 def test_shipped_recordings_are_whole_and_in_the_official_split():
-    recordings = read_recordings(BUNDLED, 8000)
+    recordings = read_recordings(BUNDLED, 8000, Reading())
     assert len(recordings) == 3000
     assert sum(one.part == "test" for one in recordings) == 300
     one = recordings[1]

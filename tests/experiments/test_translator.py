@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from birnn_jax import cross_entropy
 from experiments.translation.config import TranslationConfig
+from experiments.translation.data import Pair
 from experiments.translation.encoding import Encoded, pad
 from experiments.translation.model import (
     advance,
@@ -19,6 +22,7 @@ from experiments.translation.model import (
     log_probs_of,
     logits_of,
 )
+from experiments.translation.report import draw_alignments
 from experiments.translation.subwords import BEGIN, END
 from experiments.translation.training import smoothed
 
@@ -128,3 +132,20 @@ def test_smoothed_loss_is_that_of_the_smoothed_target():
     want = -(target * log_probs).sum(axis=-1)[valid]
     np.testing.assert_allclose(got.sum, want.sum(), rtol=1e-5)
     assert got.count == 3
+
+
+class Silent(NamedTuple):
+    """A translator all of whose translations are empty."""
+
+    def translate(self, sentences):
+        return [""] * len(sentences)
+
+    def align(self, source, target):
+        return [source], [], np.zeros([0, 1])
+
+
+def test_empty_translations_have_no_picture_and_that_is_said(tmp_path, capsys):
+    pairs = [Pair("I quit .", "x"), Pair("no", "y")]
+    draw_alignments(tmp_path / "a.png", Silent(), pairs, Console())
+    assert capsys.readouterr().out.startswith("Every translation is empty: there is no alignment")
+    assert not (tmp_path / "a.png").exists()

@@ -22,7 +22,6 @@ from experiments.runner.run.tasks import open_run, start_run
 
 NAME, TASK = "music", "compose"
 RUN = pathlib.Path("runs") / "music"
-DATA = ("data",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Train(OnMachines):
             part: read_rolls(config.data, part, config.frames_per_beat)
             for part in ("train", "valid", "test")
         }
-        folder = start_run(self.run_folder, NAME, TASK, config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, config, {"data": config.data})
         loop.fit(folder, make_training(config, rolls["train"], rolls["valid"]), console)
         composer = load_composer(folder)
         metrics = {

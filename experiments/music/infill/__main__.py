@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments.music.compose.__main__ import DATA, NAME
+from experiments.music.compose.__main__ import NAME
 from experiments.music.data import read_rolls, test_rolls
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
@@ -48,7 +48,7 @@ class Train(OnMachines):
             read_rolls(config.data, part, config.frames_per_beat)
             for part in ("train", "valid", "test")
         )
-        folder = start_run(self.run_folder, NAME, TASK, config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, config, {"data": config.data})
         loop.fit(folder, make_training(config, train, dev), console)
         measured = load_infiller(folder).measure(test)
         print_measures(measured, console)

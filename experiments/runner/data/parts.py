@@ -104,19 +104,18 @@ def fill_parts(
     lacking: list[Part] = [name for name in PARTS if name != "train" and not filled[name]]
     if not lacking:
         return filled
-    rest = filled["train"]
-    filled |= _split(path, rest, lacking, key)
-    shares = " and ".join(f"{len(filled[name]):,} for {name}" for name in lacking)
-    reading.remark(
-        path, f"of its {len(rest):,} items {shares} were split off, always the same ones"
-    )
-    return filled
+    return filled | split_off(path, filled["train"], lacking, key=key, reading=reading)
 
 
-def _split(
-    path: pathlib.Path, items: Sequence[Item], names: Sequence[Part], key: Callable[[Item], str]
+def split_off(
+    path: pathlib.Path,
+    items: Sequence[Item],
+    names: Sequence[Part],
+    *,
+    key: Callable[[Item], str],
+    reading: Reading,
 ) -> dict[Part, list[Item]]:
-    """Divides items into train and the parts named, about a tenth each."""
+    """Divides items into train and the parts named, a tenth of the keys each, and tells that."""
     keys = [key(item) for item in items]
     digests = {one: int(hashlib.sha1(one.encode()).hexdigest(), 16) for one in keys}
     if len(digests) <= len(names):
@@ -132,6 +131,10 @@ def _split(
     parts: dict[Part, list[Item]] = {name: [] for name in ("train", *names)}
     for item, one in zip(items, keys, strict=True):
         parts[place[one]].append(item)
+    shares = " and ".join(f"{len(parts[name]):,} for {name}" for name in names)
+    reading.remark(
+        path, f"of its {len(items):,} items {shares} were split off, always the same ones"
+    )
     return parts
 
 

@@ -2,22 +2,22 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.runner.run.folder import RunFolder
 
 
 def start_run(
-    path: pathlib.Path, experiment: str, task: str, config: Any, data: Sequence[str]
+    path: pathlib.Path, experiment: str, task: str, config: Any, data: Mapping[str, pathlib.Path]
 ) -> RunFolder:
-    """Makes or takes up a folder; `data` are the names of the files among the settings."""
+    """Makes or takes up a folder; `data` are the files among the settings, by their names."""
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in data}
     return RunFolder.start(
         path,
         experiment=experiment,
         settings={"task": task, **settings},
-        data={name: getattr(config, name) for name in data},
+        data=data,
     )
 
 

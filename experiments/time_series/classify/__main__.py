@@ -11,13 +11,17 @@ from experiments.runner.devices.machines import OnMachines
 from experiments.runner.run import loop
 from experiments.runner.run.tasks import open_run, start_run
 from experiments.time_series.classify.config import SeriesConfig
-from experiments.time_series.classify.data import describe, hold_out, read_series
+from experiments.time_series.classify.data import describe, hold_out, read_data, read_series
 from experiments.time_series.classify.report import finish, print_summary
-from experiments.time_series.classify.training import PROBLEM, load_classifier, make_training
+from experiments.time_series.classify.training import (
+    PROBLEM,
+    config_of,
+    load_classifier,
+    make_training,
+)
 
 NAME, TASK = "time_series", "classify"
 RUN = pathlib.Path("runs") / "time_series"
-DATA = ("train", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,11 +40,13 @@ class Train(OnMachines):
     def run(self) -> None:
         """Trains and reports."""
         config, console = self.config, Console()
-        given, test = (read_series(getattr(config, name), name) for name in DATA)
+        reading = config.reading()
+        given, test = read_data(config.train, config.test, reading)
+        reading.tell()
         train, dev = hold_out(given, config.dev_every)
         problem = describe(train)
         problem.encode(test)  # what does not fit is refused before the training, not after it
-        folder = start_run(self.run_folder, NAME, TASK, config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, config, config.files)
         problem.save(folder.path / PROBLEM)
         loop.fit(folder, make_training(config, problem, train, dev), console)
         finish(folder, load_classifier(folder), test, console)
@@ -58,8 +64,14 @@ class Evaluate:
     def run(self) -> None:
         """Evaluates and prints."""
         folder = open_run(self.run_folder, NAME, TASK)
-        path = self.test or pathlib.Path(folder.config["data"]["test"]["path"])
-        print_summary(load_classifier(folder), read_series(path, "test"), Console())
+        classifier, reading = load_classifier(folder), config_of(folder).reading()
+        if self.test:
+            series = read_series(self.test, "test", reading)
+        else:
+            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
+            series = read_data(data["train"], data["test"], reading)[1]
+        reading.tell()
+        print_summary(classifier, series, Console())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +85,10 @@ class Predict:
 
     def run(self) -> None:
         """Classifies and prints."""
-        classifier = load_classifier(open_run(self.run_folder, NAME, TASK))
-        for shares in classifier.classify(read_series(self.series, "test")):
+        folder = open_run(self.run_folder, NAME, TASK)
+        classifier, reading = load_classifier(folder), config_of(folder).reading()
+        series = read_series(self.series, "test", reading)
+        reading.tell()
+        for shares in classifier.classify(series):
             best = int(shares.argmax())
             print(f"{classifier.problem.labels[best]}\t{shares[best]:.3f}")

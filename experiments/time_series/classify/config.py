@@ -7,6 +7,7 @@ from typing import Literal
 import birnn_jax
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.settings import RunSettings
 from experiments.time_series.classify.model import SeriesModel
 
@@ -15,14 +16,15 @@ CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SeriesConfig(RunSettings):
+class SeriesConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
     train: pathlib.Path = BUNDLED
     """Series to train on: a .ts file of the UEA and UCR archives, plain or .gz, or the bundled
     .npz."""
-    test: pathlib.Path = BUNDLED
-    """Series for the test, looked at once, after training. Formats as for --train."""
+    test: pathlib.Path | None = None
+    """Series for the test, looked at once, after training. If not given, the part test of the file
+    of --train; without one, a tenth of train that is split off."""
     dev_every: int = 10
     """Every so manieth series of each class of --train decides which checkpoint is best, and is
     not trained on."""
@@ -60,6 +62,11 @@ class SeriesConfig(RunSettings):
             raise ValueError(f"dev_every must be at least 2, got {self.dev_every}.")
         if self.noise < 0:
             raise ValueError(f"noise must not be negative, got {self.noise}.")
+
+    @property
+    def files(self) -> dict[str, pathlib.Path]:
+        """The file that each part is read from."""
+        return {"train": self.train, "test": self.test or self.train}
 
     @property
     def model(self) -> "SeriesModel":

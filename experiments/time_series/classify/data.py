@@ -1,5 +1,6 @@
 """A problem of classification: series to train on and to test, and what was seen in training."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -9,12 +10,34 @@ import numpy as np
 
 from experiments.runner.data.batches import Batch, Source
 from experiments.runner.data.files import parsed_as, read_arrays, read_json
+from experiments.runner.data.parts import split_off
+from experiments.runner.data.reading import Reading
 from experiments.time_series.classify.ts_file import Series, read_ts
 
 _NPZ = ("x_{}", "len_{}", "y_{}")
 
 
-def read_series(path: pathlib.Path, split: str) -> list[Series]:
+def read_data(
+    train: pathlib.Path, test: pathlib.Path | None, reading: Reading
+) -> tuple[list[Series], list[Series]]:
+    """Series to train on and to test on; without a file of the latter, the part test of the other.
+
+    A tenth is split off a file without parts.
+    """
+    if test and test != train:
+        return read_series(train, "train", reading), read_series(test, "test", reading)
+    series = read_series(train, "train", reading)
+    if train.suffix == ".npz" and "x_test" in read_arrays(train):
+        return series, read_series(train, "test", reading)
+    parts = split_off(train, series, ["test"], key=_digest, reading=reading)
+    return parts["train"], parts["test"]
+
+
+def _digest(one: Series) -> str:
+    return f"{one.label} {hashlib.sha1(one.values.tobytes()).hexdigest()}"
+
+
+def read_series(path: pathlib.Path, split: str, reading: Reading) -> list[Series]:
     """Reads the part `split`, "train" or "test", of an .npz file, or the whole of a .ts file.
 
     An .npz holds for each part x, the series one after the other `[sum of T, D]`, len, their
@@ -24,7 +47,7 @@ def read_series(path: pathlib.Path, split: str) -> list[Series]:
       ValueError: names the file for anything that cannot be read.
     """
     if path.suffix != ".npz":
-        return read_ts(path)
+        return read_ts(path, reading)
     arrays = read_arrays(path)
     names = [name.format(split) for name in _NPZ]
     missing = [name for name in names if name not in arrays]

@@ -1,21 +1,26 @@
 """Series with labels in the .ts format of the UEA and UCR archives.
 
-Lines of text: `#` begins a comment, `@key value` the header, `@data` ends it. Each line below is
-one series: its dimensions, separated by colons, each a list of numbers, and the label last. A value
-that was not observed is `?` or NaN.
+Lines of text: `#` or `%` begins a comment, `@key value` the header, `@data` ends it. Each line
+below is one series: its dimensions, separated by colons, each a list of numbers, or of pairs (time,
+number), and the label last. A value that was not observed is `?` or NaN.
 
 References:
   Bagnall et al., The UEA multivariate time series classification archive, 2018.
 """
 
+import datetime
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.files import read_utf8
+from experiments.runner.data.reading import Reading
 
+_COMMENT = ("#", "%")
+_COLON = re.compile(r":(?![^()]*\))")  # and not within the times of a pair
+_PAIR = re.compile(r"\(([^,()]+),([^,()]+)\)")
 _KEYS = (
     *("problemname", "timestamps", "missing", "univariate", "dimension", "dimensions"),
     *("equallength", "serieslength", "classlabel", "targetlabel", "data"),
@@ -37,23 +42,24 @@ class Header(NamedTuple):
     lines: int  # up to and with @data
 
 
-def read_ts(path: pathlib.Path) -> list[Series]:
+def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
     """Reads a file, plain or .gz.
 
     Values that are missing at the end of all dimensions are the end of a shorter series; others are
-    filled in by straight lines between those observed.
+    filled in by straight lines between those observed. Series with times come to as many regular
+    steps from their first time to their last.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
       read.
     """
-    lines = [line.strip() for line in read_utf8(path).split("\n")]
-    header = _read_header(path, lines)
+    lines = [line.strip() for line in reading.lines(path)]
+    header = _read_header(path, lines, reading)
     series = []
     for number, line in enumerate(lines[header.lines :], start=header.lines + 1):
-        if not line or line.startswith("#"):
+        if not line or line.startswith(_COMMENT):
             continue
-        one = _read_series(f"{path}, line {number}", line, header)
+        one = _read_series(path, number, line, header, reading)
         if series and one.values.shape[1] != series[0].values.shape[1]:
             raise ValueError(
                 f"{path}, line {number}: {one.values.shape[1]} dimension(s) where the series "
@@ -65,14 +71,17 @@ def read_ts(path: pathlib.Path) -> list[Series]:
     return series
 
 
-def _read_header(path: pathlib.Path, lines: Sequence[str]) -> Header:
+def _read_header(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> Header:
     labels, dimensions = None, None
     for number, line in enumerate(lines, start=1):
-        if not line or line.startswith("#"):
+        if not line or line.startswith(_COMMENT):
             continue
         key, *words = line.split()
         where, key = f"{path}, line {number}", key.lower().removeprefix("@")
-        if not line.startswith("@") or key not in _KEYS:
+        if line.startswith("@") and key not in _KEYS:
+            reading.bridge(path, "a line of the header that is not known", "left out", number)
+            continue
+        if not line.startswith("@"):
             raise ValueError(
                 f"{where}: {line[:30]!r} where a line of the header, such as @classLabel true a b, "
                 "or @data is expected."
@@ -85,8 +94,6 @@ def _read_header(path: pathlib.Path, lines: Sequence[str]) -> Header:
             labels = _read_labels(where, words)
         elif key == "dimensions":
             dimensions = _read_count(where, words)
-        elif key == "timestamps" and words[:1] == ["true"]:
-            raise ValueError(f"{where}: series with time stamps are not read, only regular ones.")
         elif key == "targetlabel":
             raise ValueError(f"{where}: the targets are numbers; classes are needed, @classLabel.")
     raise ValueError(f"{path} has no line @data: it is not a whole .ts file.")
@@ -104,21 +111,85 @@ def _read_count(where: str, words: Sequence[str]) -> int:
     return int(words[0])
 
 
-def _read_series(where: str, line: str, header: Header) -> Series:
-    *dimensions, label = (part.strip() for part in line.split(":"))
-    if label not in header.labels:
-        raise ValueError(
-            f"{where}: the label {label[:20]!r} is none of @classLabel: {', '.join(header.labels)}."
-        )
+def _read_series(
+    path: pathlib.Path, number: int, line: str, header: Header, reading: Reading
+) -> Series:
+    where = f"{path}, line {number}"
+    *dimensions, label = (part.strip() for part in _COLON.split(line))
+    label = _known_label(where, label, header.labels)
     if header.dimensions is not None and len(dimensions) != header.dimensions:
         raise ValueError(
             f"{where}: {len(dimensions)} dimension(s) where @dimensions says {header.dimensions}."
         )
-    columns = [_read_numbers(where, text) for text in dimensions]
-    if len({len(column) for column in columns}) != 1:
-        lengths = ", ".join(str(len(column)) for column in columns) or "none"
-        raise ValueError(f"{where}: dimensions of unequal length ({lengths}).")
+    if not dimensions:
+        raise ValueError(f"{where}: a label and no values before it.")
+    if any(text.startswith("(") for text in dimensions):
+        what = "a series with times"
+        reading.bridge(path, what, "brought to regular steps by straight lines", number)
+        columns = _at_regular_steps(where, [_read_pairs(where, text) for text in dimensions])
+    else:
+        columns = [_read_numbers(where, text) for text in dimensions]
+    longest = max(map(len, columns))
+    if any(len(column) < longest for column in columns):
+        what = "a series with dimensions of unequal length"
+        reading.bridge(path, what, "shorter ones keep their last value", number)
+        columns = [np.pad(one, (0, longest - len(one)), constant_values=np.nan) for one in columns]
     return Series(_fill(where, np.stack(columns, axis=1)), label)
+
+
+def _known_label(where: str, label: str, labels: Sequence[str]) -> str:
+    """The label as the header writes it, 1.0 being 1."""
+    if label in labels:
+        return label
+    same = [one for one in labels if _is_number(one) and _is_number(label)]
+    same = [one for one in same if float(one) == float(label)]
+    if len(same) != 1:
+        raise ValueError(
+            f"{where}: the label {label[:20]!r} is none of @classLabel: {', '.join(labels)}."
+        )
+    return same[0]
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d+(\.\d*)?", text) is not None
+
+
+def _read_pairs(where: str, text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Times, in seconds where they are dates, and values."""
+    pairs = [match.groups() for match in _PAIR.finditer(text)]
+    if not pairs or _PAIR.sub("", text).strip(", "):
+        raise ValueError(f"{where}: {text[:30]!r} is not a list of pairs (time, number).")
+    times = np.array([_read_time(where, time.strip()) for time, _ in pairs])
+    if (np.diff(times) <= 0).any():
+        raise ValueError(f"{where}: times do not grow.")
+    return times, _read_numbers(where, ",".join(value for _, value in pairs))
+
+
+def _read_time(where: str, text: str) -> float:
+    try:
+        return float(text) if _is_number(text) else _seconds(text)
+    except ValueError:
+        raise ValueError(f"{where}: {text[:30]!r} is no time.") from None
+
+
+def _seconds(text: str) -> float:
+    time = datetime.datetime.fromisoformat(text)
+    return (time - datetime.datetime(1970, 1, 1, tzinfo=time.tzinfo)).total_seconds()
+
+
+def _at_regular_steps(
+    where: str, dimensions: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[np.ndarray]:
+    start = min(times[0] for times, _ in dimensions)
+    end = max(times[-1] for times, _ in dimensions)
+    steps = np.linspace(start, end, max(len(times) for times, _ in dimensions))
+    columns = []
+    for place, (times, values) in enumerate(dimensions, start=1):
+        seen = ~np.isnan(values)
+        if not seen.any():
+            raise ValueError(f"{where}: dimension {place} has no observed value.")
+        columns.append(np.interp(steps, times[seen], values[seen]))
+    return columns
 
 
 def _read_numbers(where: str, text: str) -> np.ndarray:

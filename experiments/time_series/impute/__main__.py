@@ -36,7 +36,6 @@ from experiments.time_series.impute.training import (
 
 NAME, TASK = "time_series", "impute"
 RUN = pathlib.Path("runs") / "time_series_impute"
-DATA = ("table",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class Train(OnMachines):
         """Trains and reports."""
         console = Console()
         table, parts = read_parts(self.config)
-        folder = start_run(self.run_folder, NAME, TASK, self.config, DATA)
+        folder = start_run(self.run_folder, NAME, TASK, self.config, {"table": self.config.table})
         scale = measure_scale(table, split_rows(table, *cuts(self.config))["train"])
         save_features(folder.path / FEATURES, table, scale)
         loop.fit(folder, make_training(self.config, parts), console)
