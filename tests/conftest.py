@@ -5,9 +5,6 @@ import pytest
 
 from tests.library._cases import CASES
 
-# Nearly everything here is compiled to be run once, on tiny arrays.
-jax.config.update("jax_disable_most_optimizations", True)
-
 
 def _eager(function, **_):
     return function
