@@ -22,6 +22,7 @@ from experiments.runner.run import loop
 from experiments.runner.run.carried import make_carried_train_step
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import Journal, read_journal
+from tests import _figures
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -148,8 +149,15 @@ def test_run_folder_has_what_it_promises(trained):
     assert result["perplexity"] == pytest.approx(np.exp(np.mean(losses[-per_epoch:])))
     assert result["held_out_bits"] == pytest.approx(result["held_out_nats"] / np.log(2))
     assert result["seconds_an_epoch"] > 0
-    for name in ["sample.txt", "vocabulary.json", "curves.png"]:
-        assert (trained / name).stat().st_size > 10
+    vocabulary = json.loads((trained / "vocabulary.json").read_text())
+    sample = (trained / "sample.txt").read_text()
+    assert len(sample) > 200 and set(sample) <= {*vocabulary, "\n"}
+    (axes,) = _figures.drawn(trained / "curves.png").axes
+    in_training, on_dev = _figures.curves(axes)
+    assert in_training[0, 1] == result["perplexity_1"]
+    assert in_training[-1].tolist() == [3, result["perplexity"]]
+    dev = [[r["step"] / per_epoch, np.exp(r["loss"])] for r in records if r["split"] == "dev"]
+    np.testing.assert_allclose(on_dev, dev)
 
 
 def test_evaluation_finds_the_numbers_of_the_run(trained, tell, tmp_path):
@@ -276,7 +284,12 @@ def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_p
     words += ["--picture", tmp_path / "table.png"]
     status, out, _ = tell("source-table", *words)
     assert status == 0 and "GRU, library layer" in out and "ours, 1 seed(s)" in out
-    assert (tmp_path / "table.png").stat().st_size > 10_000
+    (axes,) = _figures.drawn(tmp_path / "table.png").axes
+    ours, published = _figures.curves(axes)
+    metrics = json.loads((run / "gru" / "0" / "result.json").read_text())["metrics"]
+    np.testing.assert_allclose(ours, [[1, metrics["perplexity_1"] - 1]])
+    np.testing.assert_allclose(published[:, 1] + 1, [n for n in ROWS["gru"].published if n])
+    assert {"GRU, library layer", "the source's numbers"} <= {*_figures.words(axes)}
     settings = json.loads((run / "gru" / "0" / "config.json").read_text())["settings"]
     expected = {"learning_rate": 0.01, "clip_norm": 0.01, "steps": 35, "batch_size": 32}
     assert expected.items() <= settings.items() and settings["hidden_size"] == 256

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import numpy as np
 import pytest
 
 from birnn_jax import LSTM, init_bidirectional
@@ -13,6 +14,7 @@ from experiments.compare_cells.model import count, solve_size
 from experiments.pos_tagging.training import init_params
 from experiments.words.data import build_vocabulary
 from experiments.words.model import CELLS
+from tests import _figures
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 from tests.experiments.test_pos_tagging import SENTENCES
@@ -112,10 +114,13 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     words = ("sweep", "--cells", "elman", "--seeds", 0, "--data", data, *options)
     places = ("--runs", tmp_path, "--picture", tmp_path / "cells.png")
     assert command(monkeypatch, compare_cells, *words, *places) == 0
-    assert (tmp_path / "cells.png").stat().st_size > 10_000
     assert "elman" in capsys.readouterr().out
     result = json.loads((tmp_path / "elman-fwd-seed0" / "result.json").read_text())
     metrics = result["metrics"]
+    (axes,) = _figures.drawn(tmp_path / "cells.png").axes
+    (point,) = _figures.curves(axes)
+    np.testing.assert_allclose(point, [[metrics["cpu_seconds"], metrics["accuracy"]]])
+    assert {"elman", "forwards only"} <= {*_figures.words(axes)}
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
     monkeypatch.setattr(compare_cells_training, "train_and_test", None)  # nothing is trained again

@@ -1,10 +1,14 @@
 """Depth: which stacks are trained, and that each change is the one it says."""
 
+import json
+
+import numpy as np
 import pytest
 
 from experiments.characters.config import LanguageConfig
 from experiments.deep_rnn import __main__ as deep_rnn
 from experiments.deep_rnn import config as deep_rnn_config
+from tests import _figures
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 
@@ -31,8 +35,14 @@ def test_stacks_are_trained_and_drawn(tell, tmp_path):
         patch.setattr(LanguageConfig.__init__, "__kwdefaults__", defaults)
         words += ["--run", tmp_path, "--picture", picture]
         status, out, _ = tell("compare", *words)
-    assert status == 0 and "all" in out and picture.stat().st_size > 10_000
-    assert len(list(tmp_path.glob("all_2/0/result.json"))) == 1
+    assert status == 0 and "all" in out
+    result = json.loads((tmp_path / "all_2" / "0" / "result.json").read_text())["metrics"]
+    by_depth, by_epoch = _figures.drawn(picture).axes
+    for axes, place in ((by_depth, 2), (by_epoch, 1)):
+        drawn = _figures.curves(axes)
+        assert drawn and "all three" in _figures.words(axes)
+        for points in drawn:
+            np.testing.assert_allclose(points, [[place, result["perplexity"]]])
     status, _, err = tell("compare", "--single-depth", "9")
     assert status == 2 and "single_depth must" in err
 

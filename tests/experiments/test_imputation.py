@@ -20,6 +20,7 @@ from experiments.time_series.impute.data import read_parts as _read_parts
 from experiments.time_series.impute.model import ImputeModel, estimate
 from experiments.time_series.impute.table import read_table
 from experiments.time_series.impute.training import make_training
+from tests import _figures
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
 
@@ -290,7 +291,11 @@ def test_evaluate_draws_errors_by_gap(trained, tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, time_series, *told) == 0
     out = capsys.readouterr().out
     assert out.count("straight lines") == 3 and "direction both" in out
-    assert picture.stat().st_size > 10_000
+    (axes,) = _figures.drawn(picture).axes
+    drawn = _figures.curves(axes)
+    assert len(drawn) == 1 + 2 and "direction both" in _figures.words(axes)
+    for gap, error in np.concatenate(drawn):
+        assert gap in (1, 2, 4) and f" {error:.3f} " in out
 
 
 def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, monkeypatch, capsys):

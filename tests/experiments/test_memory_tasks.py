@@ -18,6 +18,7 @@ from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import totals_of
 from experiments.synthetic.training import make_training, train_run
+from tests import _figures
 from tests.experiments._commands import command
 from tests.experiments.test_runs import interrupt_at
 
@@ -292,8 +293,13 @@ def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     )
     picture = tmp_path / "new" / "lengths.png"
     assert command(monkeypatch, memory_tasks, "sweep", *options, "--picture", picture) == 0
-    assert picture.stat().st_size > 10_000
     run = tmp_path / "parity-4-elman-seed0"
+    accuracy = json.loads((run / "result.json").read_text())["metrics"]["accuracy"]
+    panel, *_, legend = _figures.drawn(picture).axes
+    *ours, without_memory = _figures.curves(panel)
+    assert all(points.tolist() == [[4, accuracy]] for points in ours) and ours
+    np.testing.assert_allclose(without_memory[:, 1], tasks.TASKS["parity"].memoryless(4))
+    assert "Elman" in _figures.words(legend)
     names = {"config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"}
     assert {path.name for path in run.iterdir()} == names | {"curves.png", "checkpoints"}
     assert "accuracy" in capsys.readouterr().out

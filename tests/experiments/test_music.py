@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from experiments.music import __main__ as music
 from experiments.music.compose import model as causal_model
@@ -21,9 +22,11 @@ from experiments.music.infill import training as infill_training
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import hidden_span, hidden_voice, to_voices
 from experiments.music.infill.training import TrainedInfiller
-from experiments.music.midi import LOWEST, read_midi, write_midi
+from experiments.music.midi import KEYS, LOWEST, read_midi, write_midi
+from experiments.runner.pictures.style import BLUE, GREY, VERMILION
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings
+from tests import _figures
 from tests.experiments import _small_music
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
@@ -252,13 +255,27 @@ def test_evaluate_measures_other_pieces(trained, data, monkeypatch, capsys):
     assert "gone.json" in capsys.readouterr().err
 
 
+def _sounding(axes, color):
+    """The notes `[T, 88]` that are drawn in a colour."""
+    (picture,) = _figures.images(axes)
+    lowest = axes.images[0].get_extent()[2] + 0.5 - LOWEST
+    notes = np.zeros([picture.shape[1], KEYS], bool)
+    rows = slice(int(lowest), int(lowest) + len(picture))
+    notes[:, rows] = (picture == to_rgba(color)).all(axis=-1).T
+    return notes
+
+
 def test_generate_writes_a_piece_from_a_chord(trained, tmp_path, monkeypatch, capsys):
     midi, picture = tmp_path / "new.mid", tmp_path / "new.png"
     words = ("compose", "generate", midi, "--run", trained / "compose", "--frames", "6")
     assert run(monkeypatch, *words, "--chord", "D3 A3 F#4", "--picture", picture) == 0
     roll = read_midi(midi)
     assert np.flatnonzero(roll[0]).tolist() == [50 - LOWEST, 57 - LOWEST, 66 - LOWEST]
-    assert len(roll) == 7 and picture.stat().st_size > 5_000
+    assert len(roll) == 7
+    (notes,) = _figures.drawn(picture).axes
+    given, made = (_sounding(notes, color) for color in (GREY, BLUE))
+    np.testing.assert_array_equal(given | made, roll > 0)
+    assert not given[1:].any() and not made[0].any()
     assert run(monkeypatch, *words) == 1
     assert "exists already" in capsys.readouterr().err
     words = ("compose", "generate", tmp_path / "other.mid", "--run", trained / "compose")
@@ -274,7 +291,11 @@ def test_fill_hides_a_bar_of_a_midi_file(trained, data, tmp_path, monkeypatch, c
     assert run(monkeypatch, *words, "--bar", 2, "--midi", midi, "--picture", picture) == 0
     assert "of 8 notes" in capsys.readouterr().out  # two frames are left for the second bar
     np.testing.assert_array_equal(read_midi(midi)[:4], roll[:4])
-    assert picture.stat().st_size > 5_000
+    before, after = _figures.drawn(picture).axes
+    np.testing.assert_array_equal(_sounding(before, GREY) | _sounding(before, BLUE), roll > 0)
+    found = sum(_sounding(after, color) for color in (GREY, BLUE, VERMILION))
+    np.testing.assert_array_equal(found > 0, read_midi(midi) > 0)
+    assert _sounding(before, BLUE)[4:].any() and not _sounding(before, BLUE)[:4].any()
     assert run(monkeypatch, *words, "--bar", 3) == 1
     assert "The piece has the bars 1 to 2, got 3." in capsys.readouterr().err
     assert run(monkeypatch, *words, "--voice", "bass") == 0

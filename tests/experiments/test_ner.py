@@ -10,6 +10,7 @@ from experiments.ner import training as ner_training
 from experiments.ner.config import EntityConfig
 from experiments.runner.run.folder import RunFolder
 from experiments.words.config import WordSettings
+from tests import _figures
 from tests.experiments._commands import command, options
 from tests.experiments.test_entities import CHINESE, TINY
 
@@ -96,4 +97,8 @@ def test_comparison_trains_every_network(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, ner, *words) == 0
     out = capsys.readouterr().out
     assert [out.count(f"{share}0.00% ± 0.00%") for share in (4, 3, 2, 5)] == [1, 2, 1, 8]
-    assert picture.stat().st_size > 10_000
+    (axes,) = _figures.drawn(picture).axes
+    heights = [height for ((_, height),) in _figures.curves(axes)]
+    assert sorted(heights) == pytest.approx([0.2] * 2 + [0.3] * 4 + [0.4] * 2)
+    shares = [text.rpartition(": ")[2] for text in _figures.words(axes.get_legend())]
+    assert sorted(shares) == ["20.0%", "30.0%", "30.0%", "40.0%"]

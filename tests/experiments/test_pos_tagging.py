@@ -17,8 +17,10 @@ from experiments.pos_tagging.model import tagging_totals
 from experiments.pos_tagging.training import init_params
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.reading import Reading
+from experiments.runner.run.journal import read_journal
 from experiments.words.data import Encoder, Sentence, build_vocabulary
 from experiments.words.model import WordTagger, score
+from tests import _figures
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -284,8 +286,13 @@ def test_no_run_folder_is_refused(tmp_path, tell):
 def test_directions_compares_runs(trained, tell, tmp_path):
     picture = tmp_path / "directions.png"
     status, out, _ = tell("directions", "--runs", trained, trained, "--picture", picture)
-    assert status == 0 and picture.stat().st_size > 10_000
-    assert out.count("direction both") == 2 and out.count(" know ") == 4
+    assert status == 0 and out.count("direction both") == 2 and out.count(" know ") == 4
+    records = [r for r in read_journal(trained / "metrics.jsonl") if r["split"] == "dev"]
+    (axes,) = _figures.drawn(picture).axes
+    for points in _figures.curves(axes):
+        np.testing.assert_allclose(points, [[r["step"], r["accuracy"]] for r in records])
+    assert len(_figures.curves(axes)) == 2
+    assert f"direction both: {records[-1]['accuracy']:.1%}" in _figures.words(axes)
 
 
 def test_export_refuses_what_it_cannot_write(trained, tell, tmp_path):

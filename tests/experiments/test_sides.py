@@ -17,6 +17,7 @@ from experiments.bilm_leakage.report import sensitivity
 from experiments.bilm_leakage.training import TrainedSides, fill, init_sides, make_training
 from experiments.characters.data import Vocabulary, read_corpus
 from experiments.runner.run.folder import RunFolder
+from tests import _figures
 from tests.experiments import _small_language
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -217,7 +218,6 @@ def _small_defaults():
 
 
 def test_models_are_compared_and_drawn(compared):
-    assert (compared / "leak.png").stat().st_size > 20_000
     results = {
         path.parts[-3]: json.loads(path.read_text())["metrics"]
         for path in (compared / "runs").glob("*/0/result.json")
@@ -225,6 +225,17 @@ def test_models_are_compared_and_drawn(compared):
     assert results.keys() == set(TRAINED)
     assert {"perplexity", "written_perplexity"} <= results["leaky"].keys()
     assert {"fwd_perplexity", "bwd_perplexity"} <= results["elmo"].keys()
+    *panels, _, bars = _figures.drawn(compared / "leak.png").axes
+    depends = [np.ma.filled(_figures.images(axes)[0], 0) > 0 for axes in panels]
+    both, forward, backward = depends
+    assert both.all()
+    np.testing.assert_array_equal(forward, np.tril(forward))
+    np.testing.assert_array_equal(backward, np.triu(backward))
+    assert forward.diagonal().all() and backward.diagonal().all()
+    drawn = [("gap", "perplexity"), ("elmo", "bwd_perplexity"), ("elmo", "fwd_perplexity")]
+    drawn += [("leaky", "written_perplexity"), ("leaky", "perplexity")]  # from below
+    widths = [bar.get_width() for bar in bars.patches]
+    assert widths == [results[task][metric] for task, metric in drawn]
 
 
 def test_infill_fills_with_a_model_of_both_sides_only(compared, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from experiments.speech.data import labels_of, read_parts
 from experiments.speech.sounds import Recording
 from experiments.speech.training import make_training
 from experiments.speech.utterances import make_batches
+from tests import _figures
 from tests.experiments import _small_speech
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -135,7 +136,28 @@ def tell(monkeypatch, capsys):
 def test_run_leaves_results_and_pictures(trained, task, picture):
     names = {path.name for path in (trained / task).iterdir()}
     assert {"result.json", "labels.json", "mistakes.txt", "curves.png", f"{picture}.png"} <= names
-    assert (trained / task / f"{picture}.png").stat().st_size > 10_000
+
+
+def test_confusion_shows_which_label_is_taken_for_which(trained):
+    axes, _ = _figures.drawn(trained / "label" / "confusion.png").axes
+    (shares,) = _figures.images(axes)
+    np.testing.assert_array_equal(shares, np.eye(2))  # all are right
+    assert {*_figures.words(axes)} >= {"one", "two", "100%\n3"}
+
+
+def test_posteriors_stand_over_the_spectrogram(trained):
+    figure = _figures.drawn(trained / "row" / "posteriors.png")
+    probabilities, spectrogram = figure.axes
+    (power,) = _figures.images(spectrogram)
+    seconds = spectrogram.get_xlim()[1]
+    assert power.shape == (26, round(100 * seconds)) and np.ptp(power) > 1
+    heard = _figures.curves(probabilities)
+    assert 0 < len(heard) <= 2  # labels
+    for points in heard:
+        assert 0 < points[0, 0] < points[-1, 0] < seconds
+        assert (points[:, 1] > 0).all() and 0.2 < points[:, 1].max() <= 1
+    (said,) = [words for words in _figures.words(figure) if words.startswith("Said: ")]
+    assert {*said.split(".")[0].split()[1:]} <= {"one", "two"}
 
 
 def test_a_few_sounds_are_learned(trained, folder, tell):
@@ -173,7 +195,10 @@ def test_directions_draws_rows_only(trained, tell, tmp_path):
     picture = tmp_path / "both.png"
     run = trained / "row"
     status, out, _ = tell("directions", "--runs", run, run, "--picture", picture)
-    assert status == 0 and out.count("direction fwd") == 2 and picture.exists()
+    assert status == 0 and out.count("direction fwd") == 2
+    left = _figures.drawn(run / "posteriors.png").axes[0]
+    (panel, _) = _figures.drawn(picture).axes
+    np.testing.assert_array_equal(_figures.curves(panel), _figures.curves(left))
     status, _, err = tell("directions", "--runs", trained / "label", "--picture", picture)
     assert status == 1 and "was trained with --task label" in err
 

@@ -3,9 +3,11 @@
 import dataclasses
 import io
 
+import numpy as np
 import pytest
 
 from experiments.runner.data.reading import Reading
+from experiments.runner.run.journal import read_journal
 from experiments.translation import __main__ as translation
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import (
@@ -19,6 +21,7 @@ from experiments.translation.model import Translator
 from experiments.translation.scores import by_length, score
 from experiments.translation.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.translation.training import make_training
+from tests import _figures
 from tests.experiments import _small_translation
 from tests.experiments._commands import command
 from tests.experiments._computed import computed
@@ -240,8 +243,22 @@ def tell(monkeypatch, capsys):
 def test_run_leaves_results_and_pictures(trained):
     names = {path.name for path in trained.iterdir()}
     assert {"result.json", "translations.jsonl", "source.model", "target.model"} <= names
-    for picture in "curves.png", "alignments.png":
-        assert (trained / picture).stat().st_size > 10_000
+    records = read_journal(trained / "metrics.jsonl")
+    for axes, metric in zip(
+        _figures.drawn(trained / "curves.png").axes, ("loss", "accuracy"), strict=True
+    ):
+        dev = [[r["step"], r[metric]] for r in records if r["split"] == "dev"]
+        assert dev in [points.tolist() for points in _figures.curves(axes)]
+    *panels, _ = _figures.drawn(trained / "alignments.png").axes
+    for axes in panels:
+        (weights,) = _figures.images(axes)
+        assert weights.shape == (len(axes.get_yticks()), len(axes.get_xticks()))
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+        read, written = (
+            "".join(label.get_text() for label in labels).replace("_", " ").strip()
+            for labels in (axes.get_xticklabels(), axes.get_yticklabels())
+        )
+        assert _small_translation.WORDS[read] == written
 
 
 def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_path, monkeypatch):
@@ -251,7 +268,8 @@ def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_p
     status, out, _ = tell("predict", "--run", trained, "--picture", picture, *sources)
     want = [" ".join(_small_translation.WORDS[word] for word in one.split()) for one in sources]
     right = sum(a == b for a, b in zip(out.splitlines(), want, strict=True))
-    assert status == 0 and right >= 0.8 * len(want) and picture.exists()
+    assert status == 0 and right >= 0.8 * len(want)
+    assert len(_figures.drawn(picture).axes) == len(sources) + len(sources) % 2 + 1
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{one}\n" for one in sources)))
     assert tell("predict", "--run", trained)[1] == out
     assert tell("predict", "--run", trained, "one", " ")[::2] == (
@@ -272,7 +290,11 @@ def test_evaluate_measures_other_files(trained, tell, tmp_path):
 def test_lengths_compares_runs(trained, tell, tmp_path):
     picture = tmp_path / "lengths.png"
     status, out, _ = tell("lengths", "--runs", trained, trained, "--picture", picture)
-    assert status == 0 and out.count("multiplicative:") == 2 and picture.exists()
+    assert status == 0 and out.count("multiplicative:") == 2
+    (axes,) = _figures.drawn(picture).axes
+    *_, median = _figures.curves(axes)
+    shown = ", ".join(f"{length:.1f} words {bleu:.1f}" for length, bleu in median)
+    assert out.count(f"multiplicative: {shown}\n") == 2
 
 
 def test_model_is_static():
