@@ -263,7 +263,8 @@ def require_finite(metrics: Metrics, step: int) -> None:
     if not (np.isfinite(loss) and np.isfinite(grad_norm)):
         raise FloatingPointError(
             f"Step {step} has loss {loss} and gradient norm {grad_norm}. Lower the learning rate "
-            "or clip the gradient, and start again from the last checkpoint."
+            "or clip the gradient, and start again from the last checkpoint. Labels outside the "
+            "classes make a loss NaN too."
         )
 
 
