@@ -217,3 +217,14 @@ def test_every_note_is_hidden_once():
     assert (once == 1).all()
     assert np.flatnonzero(hidden_bars(11, 2, 1).all(axis=1)).tolist() == [2, 3, 10]
     assert np.flatnonzero(hidden_span(11, 3, 4).all(axis=1)).tolist() == [3, 4, 5, 6]
+
+
+def test_velocity_beyond_its_range_changes_no_note(tmp_path):
+    roll = np.zeros([3, 88], np.float32)
+    roll[:, 40] = roll[1, 44] = 1
+    write_midi(tmp_path / "a.mid", roll)
+    content = (tmp_path / "a.mid").read_bytes()
+    loud = content.replace(bytes([61, 80]), bytes([61, 200]))
+    assert loud != content
+    (tmp_path / "a.mid").write_bytes(loud)
+    np.testing.assert_array_equal(read_midi(tmp_path / "a.mid"), roll)
