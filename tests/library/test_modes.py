@@ -1,0 +1,54 @@
+"""Modes of JAX: explicit meshes, `shard_map`, no jit, NaN looked for, export, strict promotion."""
+
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+import birnn_jax
+from birnn_jax import heads, inspection, streaming
+
+ROWS = {"carry", "logits", "queries", "tokens", "x", "xs", "ys"}  # arguments that have rows
+
+# Of every mode what goes through the mechanisms that it needs; all the rest is tried by night.
+QUICK = """
+    explicit:Segments_LSTM|crf_n_best explicit_units:scan_cell_LSTM
+    shard_map:zoneout|crf_marginals|gradient_norms ensemble:crf_marginals disable_jit:scan_cell_LSTM
+    nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM export:scan_cell_LSTM
+    symbolic:bidirectional_parallel_MINGRU strict:stack_lengths|ctc_beam|train_accumulated
+    rbg:locked_dropout jet:scan_cell_LSTM
+""".split()
+
+
+def run(cells):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.library._modes", *cells],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=5400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+
+
+def test_functions_of_rows_take_explicit_meshes():
+    wrong = [
+        f"{module.__name__}.{name}: decorate it with over_rows."
+        for module in (birnn_jax, heads, inspection, streaming)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if ROWS & inspect.signature(function).parameters.keys()
+        and not hasattr(function, "__wrapped__")
+        and name != "tabulate"  # which looks at shapes
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modes_give_the_results_of_the_plain_call():
+    run(QUICK)
+
+
+@pytest.mark.slow
+def test_every_function_gives_its_results_in_every_mode():
+    run([])
