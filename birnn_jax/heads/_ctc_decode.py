@@ -176,7 +176,7 @@ def _select(
     here = jnp.arange(labels.shape[1])[None] == lengths[:, None]
     return _Beam(
         labels=jnp.where(here & ~stays[:, None], label[:, None], labels).astype(jnp.int32),
-        lengths=lengths + ~stays,
+        lengths=lengths + (~stays).astype(lengths.dtype),
         blank=jnp.where(stays, stay_blank[parent], -jnp.inf),
         label=jnp.where(stays, stay_label[parent], grown[parent, label]),
     )
