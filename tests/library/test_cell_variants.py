@@ -1,6 +1,6 @@
 """Every cell of `birnn_jax.cells` beside the three of the top level."""
 
-import dataclasses
+import copy
 import pickle
 
 import jax
@@ -154,8 +154,8 @@ def test_padding_changes_no_value_and_no_gradient_of_a_parallel_scan(cell):
 
 
 def test_a_cell_is_static_and_equal_to_one_built_of_the_same_functions(case):
-    copy = Cell(case.cell.init, case.cell.initial_carry, dataclasses.replace(case.cell.step))
-    assert copy == case.cell and hash(copy) == hash(case.cell)
+    again = Cell(case.cell.init, case.cell.initial_carry, copy.copy(case.cell.step))
+    assert again == case.cell and hash(again) == hash(case.cell)
     assert sum(row.cell == case.cell for row in CASES.values()) == 1
 
 
