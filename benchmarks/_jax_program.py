@@ -53,8 +53,8 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
 
 def _forward(layer: Layer, params: Any, xs: Any, lengths: Any, d_ys: Any) -> Any:
     del d_ys
-    for one in params:
-        xs = layer.apply(one, xs, lengths)
+    for layer_params in params:
+        xs = layer.apply(layer_params, xs, lengths)
     return xs
 
 

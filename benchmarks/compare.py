@@ -67,12 +67,12 @@ def _measure_case(fleet: Fleet, case: Case, options: argparse.Namespace) -> list
     ready = [name for name, row in rows.items() if not row.keys() & {"error", "unsupported"}]
     gemm = fleet.ask("gemm", "prepare_gemm")
     samples = _take_turns(fleet, [*ready, "gemm"], options)
-    gemm_flops = gemm["flops"] / statistics.median(one["s"] for one in samples.pop("gemm"))
+    gemm_flops = gemm["flops"] / statistics.median(sample["s"] for sample in samples.pop("gemm"))
     for name, taken in samples.items():
-        seconds = [one["s"] for one in taken]
+        seconds = [sample["s"] for sample in taken]
         rows[name] |= _summary(seconds) | {
             "samples_s": seconds,
-            "cpu_samples_s": [one["cpu_s"] for one in taken],
+            "cpu_samples_s": [sample["cpu_s"] for sample in taken],
             "flops": case.point.flops,
             "gemm_flops_per_s": gemm_flops,
             "gemm_fraction": case.point.flops / statistics.median(seconds) / gemm_flops,

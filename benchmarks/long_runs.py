@@ -195,9 +195,9 @@ def _time_windows(layers: Any, xs: np.ndarray, window: int) -> dict[str, Any]:
     compiled = jax.jit(jax.grad(loss, has_aux=True)).lower(params, xs[:, :window], carry).compile()
 
     def whole(xs: np.ndarray) -> Any:
-        one, grads = carry, None
+        last, grads = carry, None
         for start in range(0, xs.shape[1], window):
-            grads, one = compiled(params, xs[:, start : start + window], one)
+            grads, last = compiled(params, xs[:, start : start + window], last)
         return grads
 
     return {"temporary_MB": _temporary(compiled), "seconds": _seconds(whole, xs)}

@@ -18,7 +18,7 @@ def make_layer(point: Point) -> Layer:
     hidden_size = point.shape[3]
 
     def to_params(pair):
-        return tuple(_to_cell(point.cell, one) for one in pair)
+        return tuple(_to_cell(point.cell, direction) for direction in pair)
 
     def scan(params, xs, reverse):
         shape = jax.eval_shape(lambda: make(xs.shape[-1], hidden_size, key=jax.random.key(0)))
@@ -35,15 +35,16 @@ def make_layer(point: Point) -> Layer:
     def apply(params, xs, lengths):
         del lengths
         over_rows = jax.vmap(scan, in_axes=(None, 0, None))
-        ys = [over_rows(one, xs, reverse) for one, reverse in zip(params, (False, True))]  # noqa: B905
+        pairs = zip(params, (False, True), strict=True)
+        ys = [over_rows(direction, xs, reverse) for direction, reverse in pairs]
         return jnp.concatenate(ys, axis=-1)
 
     return Layer(to_params, apply)
 
 
-def _to_cell(cell: str, one: dict) -> list[jax.Array]:
+def _to_cell(cell: str, direction: dict) -> list[jax.Array]:
     """The leaves of the cell in their order."""
-    leaves = [one["w_x"].T, one["w_h"].T, one["b"]]
+    leaves = [direction["w_x"].T, direction["w_h"].T, direction["b"]]
     if cell == "gru":
-        leaves.append(0 * one["b"][: one["w_h"].shape[0]])
+        leaves.append(0 * direction["b"][: direction["w_h"].shape[0]])
     return leaves

@@ -20,7 +20,8 @@ def make_layer(point: Point, *, optimized: bool) -> Layer:
     def to_params(pair):
         names = ("forward_rnn", "backward_rnn")
         return {
-            name: {"cell": _to_cell(point.cell, one)} for name, one in zip(names, pair, strict=True)
+            name: {"cell": _to_cell(point.cell, direction)}
+            for name, direction in zip(names, pair, strict=True)
         }
 
     def apply(params, xs, lengths):
@@ -29,9 +30,9 @@ def make_layer(point: Point, *, optimized: bool) -> Layer:
     return Layer(to_params, apply)
 
 
-def _to_cell(cell: str, one: dict) -> dict:
+def _to_cell(cell: str, direction: dict) -> dict:
     names = NAMES[cell]
-    w_x, w_h, b = (jnp.split(one[name], len(names), axis=-1) for name in ("w_x", "w_h", "b"))
+    w_x, w_h, b = (jnp.split(direction[name], len(names), axis=-1) for name in ("w_x", "w_h", "b"))
     params = {f"i{name}": {"kernel": leaf} for name, leaf in zip(names, w_x, strict=True)}
     params |= {f"h{name}": {"kernel": leaf} for name, leaf in zip(names, w_h, strict=True)}
     side = "h" if cell == "lstm" else "i"

@@ -14,13 +14,16 @@ def make_layer(point: Point) -> Layer:
 
     def make_module(input_size: int) -> nnx.Module:
         rngs = nnx.Rngs(0)
-        one, two = (cell[point.cell](input_size, hidden_size, rngs=rngs) for _ in range(2))
-        return nnx.Bidirectional(nnx.RNN(one), nnx.RNN(two))
+        fwd, bwd = (cell[point.cell](input_size, hidden_size, rngs=rngs) for _ in range(2))
+        return nnx.Bidirectional(nnx.RNN(fwd), nnx.RNN(bwd))
 
     def to_params(pair):
-        def to_cell(one):
-            params = {"dense_i": {"kernel": one["w_x"]}, "dense_h": {"kernel": one["w_h"]}}
-            params[side]["bias"] = one["b"]
+        def to_cell(direction):
+            params = {
+                "dense_i": {"kernel": direction["w_x"]},
+                "dense_h": {"kernel": direction["w_h"]},
+            }
+            params[side]["bias"] = direction["b"]
             return {"cell": params}
 
         return {"forward_rnn": to_cell(pair[0]), "backward_rnn": to_cell(pair[1])}

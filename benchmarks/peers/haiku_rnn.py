@@ -27,19 +27,19 @@ def make_layer(point: Point) -> Layer:
 
     def to_params(pair):
         names = ("fwd/linear", "bwd/linear")
-        return {name: _to_cell(one) for name, one in zip(names, pair, strict=True)}
+        return {name: _to_cell(direction) for name, direction in zip(names, pair, strict=True)}
 
     return Layer(to_params, lambda params, xs, lengths: transformed.apply(params, xs))
 
 
-def _to_cell(one: dict) -> dict:
+def _to_cell(direction: dict) -> dict:
     """Gates in the order i g f o, and 1 is added to f inside the step."""
 
     def reorder(leaf):
         i, f, g, o = jnp.split(leaf, 4, axis=-1)
         return jnp.concatenate([i, g, f, o], axis=-1)
 
-    size = one["w_h"].shape[0]
-    forget = jnp.zeros_like(one["b"]).at[size : 2 * size].set(1)
-    w = jnp.concatenate([one["w_x"], one["w_h"]])
-    return {"w": reorder(w), "b": reorder(one["b"] - forget)}
+    size = direction["w_h"].shape[0]
+    forget = jnp.zeros_like(direction["b"]).at[size : 2 * size].set(1)
+    w = jnp.concatenate([direction["w_x"], direction["w_h"]])
+    return {"w": reorder(w), "b": reorder(direction["b"] - forget)}

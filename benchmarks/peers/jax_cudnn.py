@@ -23,8 +23,8 @@ def make_layer(point: Point) -> Layer:
     precision = jax.lax.Precision.HIGHEST if point.precision == "float32" else None
 
     def to_params(pair):
-        matrices = [one[name].T.reshape(-1) for one in pair for name in ("w_x", "w_h")]
-        biases = [leaf for one in pair for leaf in (one["b"], 0 * one["b"])]
+        matrices = [direction[name].T.reshape(-1) for direction in pair for name in ("w_x", "w_h")]
+        biases = [leaf for direction in pair for leaf in (direction["b"], 0 * direction["b"])]
         return jnp.concatenate(matrices + biases)
 
     def apply(params, xs, lengths):

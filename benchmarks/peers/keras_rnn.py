@@ -21,7 +21,7 @@ def make_layer(point: Point) -> Layer:
         return built[input_size]
 
     def to_params(pair):
-        return [leaf for one in pair for leaf in _to_cell(point.cell, one)]
+        return [leaf for direction in pair for leaf in _to_cell(point.cell, direction)]
 
     def apply(params, xs, lengths):
         layer = get(xs.shape[-1])
@@ -33,13 +33,13 @@ def make_layer(point: Point) -> Layer:
     return Layer(to_params, apply)
 
 
-def _to_cell(cell: str, one: dict) -> list:
+def _to_cell(cell: str, direction: dict) -> list:
     if cell != "gru":
-        return [one["w_x"], one["w_h"], one["b"]]
+        return [direction["w_x"], direction["w_h"], direction["b"]]
 
     def reorder(leaf):  # z r n
         r, z, n = jnp.split(leaf, 3, axis=-1)
         return jnp.concatenate([z, r, n], axis=-1)
 
-    b = reorder(one["b"])
-    return [reorder(one["w_x"]), reorder(one["w_h"]), jnp.stack([b, 0 * b])]
+    b = reorder(direction["b"])
+    return [reorder(direction["w_x"]), reorder(direction["w_h"]), jnp.stack([b, 0 * b])]

@@ -72,8 +72,8 @@ def _make_model(point: Point, weights: list) -> onnx.ModelProto:
 
 def _operator_weights(pair: list[dict]) -> list[np.ndarray]:
     """W `[2, 4H, D]`, R `[2, 4H, H]`, and B `[2, 8H]` whose second half is zero."""
-    biases = [np.concatenate([_turn(one["b"]), 0 * one["b"]]) for one in pair]
-    w, r = (np.stack([_turn(one[name]) for one in pair]) for name in ("w_x", "w_h"))
+    biases = [np.concatenate([_turn(direction["b"]), 0 * direction["b"]]) for direction in pair]
+    w, r = (np.stack([_turn(direction[name]) for direction in pair]) for name in ("w_x", "w_h"))
     return [w, r, np.stack(biases)]
 
 

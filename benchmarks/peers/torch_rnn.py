@@ -70,9 +70,11 @@ def _make_module(point: Point, weights: list, move) -> torch.nn.Module:
         for parameter in module.parameters():
             parameter.zero_()
         for layer, pair in enumerate(weights):
-            for side, one in zip(("", "_reverse"), pair, strict=True):
+            for side, direction in zip(("", "_reverse"), pair, strict=True):
                 for name, theirs in NAMES.items():
-                    getattr(module, f"{theirs}_l{layer}{side}").copy_(move(one[name].T.copy()))
+                    getattr(module, f"{theirs}_l{layer}{side}").copy_(
+                        move(direction[name].T.copy())
+                    )
     return module
 
 

@@ -32,4 +32,4 @@ def as_carries(layers: Sequence[Layer], params: Sequence[LayerParams], carries: 
     if carries is None or not len(layers) == len(params) == len(carries):
         return carries  # of another number, which `stack` refuses
     pairs = zip(layers, params, carries, strict=True)
-    return [as_carry(layer.cell, one.rnn, carry) for layer, one, carry in pairs]
+    return [as_carry(layer.cell, layer_params.rnn, carry) for layer, layer_params, carry in pairs]

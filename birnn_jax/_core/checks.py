@@ -156,8 +156,8 @@ def check_cell(cell: Any) -> None:
 def as_cells(cell: Any) -> Bi[Cell]:
     """The cells of both directions, from one cell or a `Bi` of cells."""
     cells = cell if isinstance(cell, Bi) else Bi(cell, cell)
-    for one_cell in cells:
-        check_cell(one_cell)
+    for part in cells:
+        check_cell(part)
     return cells
 
 

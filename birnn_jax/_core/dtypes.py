@@ -25,7 +25,7 @@ def sum_dtype(dtype: Any) -> Any:
 def at_least(x: jax.Array, like: jax.Array) -> jax.Array:
     """`x`, in the dtype of `like` if that is floating like its own and has more bits."""
     x = jnp.asarray(x)
-    if not all(jnp.issubdtype(one.dtype, jnp.floating) for one in (x, like)):
+    if not all(jnp.issubdtype(array.dtype, jnp.floating) for array in (x, like)):
         return x
     return x.astype(like.dtype) if jnp.finfo(x.dtype).bits < jnp.finfo(like.dtype).bits else x
 

@@ -34,10 +34,10 @@ def final_states(carry: Carry) -> jax.Array:
       [[1.0, 2.0]]
     """
     carries = list(carry) if isinstance(carry, Bi) else [carry]
-    for one in carries:
-        if not hasattr(one, "h"):
-            raise ValueError(f"final_states reads a field h of the carry, got {describe(one)}.")
-    return jnp.concatenate([one.h for one in carries], axis=-1)
+    for part in carries:
+        if not hasattr(part, "h"):
+            raise ValueError(f"final_states reads a field h of the carry, got {describe(part)}.")
+    return jnp.concatenate([part.h for part in carries], axis=-1)
 
 
 @over_rows("ys")

@@ -61,8 +61,10 @@ def init_stack(
         layers, jax.random.split(key, len(layers)), sizes, strict=True
     ):
         input_size = subsampled_size(input_size, layer.subsample, layer.subsample_mode)
-        one, input_size = init_layer(layer, layer_key, input_size=input_size, hidden_size=size)
-        params.append(one)
+        layer_params, input_size = init_layer(
+            layer, layer_key, input_size=input_size, hidden_size=size
+        )
+        params.append(layer_params)
     return tuple(params)
 
 

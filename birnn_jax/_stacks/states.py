@@ -34,8 +34,8 @@ def stack_states(carries: Sequence[Carry]) -> Carry:
     """
     if not carries:
         raise ValueError("stack_states needs the carries of at least one layer, got none.")
-    flat = [one for carry in carries for one in (carry if isinstance(carry, Bi) else [carry])]
-    shapes = [jax.tree.map(jnp.shape, one) for one in flat]
+    flat = [state for carry in carries for state in (carry if isinstance(carry, Bi) else [carry])]
+    shapes = [jax.tree.map(jnp.shape, state) for state in flat]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             "All layers and directions must have one cell and one size, got carries of shapes "

@@ -89,14 +89,14 @@ def init_gate_bias(
         if number is not None:
             check_number(name, number)
     if b != "zeros":
-        one, other = jax.random.split(key)
-        return init_bias(one, len(gates), hidden_size, b) + init_bias(
-            other, len(gates), hidden_size, b
+        first, second = jax.random.split(key)
+        return init_bias(first, len(gates), hidden_size, b) + init_bias(
+            second, len(gates), hidden_size, b
         )
     blocks = dict.fromkeys(gates, jnp.zeros(hidden_size))
     if time_span is not None:
-        kept = _chrono(key, time_span, hidden_size)
-        blocks |= {name: kept * sign for name, sign in _CHRONO_SIGNS.items() if name in gates}
+        memories = _chrono(key, time_span, hidden_size)
+        blocks |= {name: memories * sign for name, sign in _CHRONO_SIGNS.items() if name in gates}
     elif "f" in blocks:
         blocks["f"] = jnp.full(hidden_size, 1.0 if forget_bias is None else forget_bias)
     return jnp.concatenate(list(blocks.values()))

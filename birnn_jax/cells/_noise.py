@@ -199,7 +199,7 @@ def candidate_dropout(cell: Cell, rate: float) -> Cell:
 def draws_noise(cell: Cell | Bi[Cell]) -> bool:
     """True if a key makes a difference."""
     cells = list(cell) if isinstance(cell, Bi) else [cell]
-    return any(isinstance(one.step, NoisyStep) for one in cells)
+    return any(isinstance(part.step, NoisyStep) for part in cells)
 
 
 def add_noise(cell: Cell, carry: Carry, keys: jax.Array) -> Carry:

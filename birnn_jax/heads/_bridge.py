@@ -85,13 +85,13 @@ def bridge(params: BridgeParams, carry: Carry) -> Carry:
         leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(carry)
     ]
     state = jnp.concatenate(arrays, axis=1)
-    for one in jax.tree.leaves(params, is_leaf=_is_map):
-        if one.w.shape[0] != state.shape[1]:
+    for part in jax.tree.leaves(params, is_leaf=_is_map):
+        if part.w.shape[0] != state.shape[1]:
             raise ValueError(
                 f"The encoder's carry has {state.shape[1]} features, but the bridge was made for "
-                f"{one.w.shape[0]}: h and c of both directions count together."
+                f"{part.w.shape[0]}: h and c of both directions count together."
             )
-    return jax.tree.map(lambda one: jnp.tanh(affine(one, state)), params, is_leaf=_is_map)
+    return jax.tree.map(lambda part: jnp.tanh(affine(part, state)), params, is_leaf=_is_map)
 
 
 def _is_map(node: object) -> bool:

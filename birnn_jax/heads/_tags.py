@@ -130,7 +130,7 @@ def constrain_crf(params: CRFParams, allowed: TagConstraints) -> CRFParams:
             f"params are for {len(params.start)} labels, but allowed is for {len(allowed.start)}."
         )
     parts = zip(params, allowed, strict=True)
-    return CRFParams(*(jnp.where(one, scores, FORBIDDEN) for scores, one in parts))
+    return CRFParams(*(jnp.where(allowed, scores, FORBIDDEN) for scores, allowed in parts))
 
 
 def _parse(tag: str, scheme: str) -> _Tag:

@@ -67,9 +67,9 @@ def gradient_norms(
 
     def loss(pushes):
         carries, ys = [], xs
-        for layer, one, carry, push in zip(layers, params, initial, pushes, strict=True):
+        for layer, layer_params, carry, push in zip(layers, params, initial, pushes, strict=True):
             run = functools.partial(run_pushed, xs=ys, lengths=lengths)
-            carry, ys = unzip(layer, map_directions(run, layer, one, carry, push))
+            carry, ys = unzip(layer, map_directions(run, layer, layer_params, carry, push))
             carries.append(carry)
             ys = merge_directions(layer, ys)
         return loss_fn(tuple(carries), ys)
@@ -125,10 +125,10 @@ def jacobian_norms(
     initial = one_each(layers, initial_carry)
     shapes, _ = jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial))
     pushes, norms = no_pushes(shapes, xs.shape[1], (params, xs, lengths, initial)), []
-    for layer, one, carry, push in zip(layers, params, initial, pushes, strict=True):
+    for layer, layer_params, carry, push in zip(layers, params, initial, pushes, strict=True):
         differentiate = functools.partial(_jacobian_norms, xs=xs, lengths=lengths)
-        norms.append(map_directions(differentiate, layer, one, carry, push))
-        _, xs = stack((layer,), (one,), xs, lengths, initial_carry=(carry,))
+        norms.append(map_directions(differentiate, layer, layer_params, carry, push))
+        _, xs = stack((layer,), (layer_params,), xs, lengths, initial_carry=(carry,))
     return tuple(norms)
 
 

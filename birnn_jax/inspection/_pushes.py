@@ -19,11 +19,11 @@ from .._recurrence.scan_cell import scan_cell
 def no_pushes(carries: Any, num_steps: int, arguments: Any) -> Any:
     """Zeros `[B, T, ...]` for leaves `[B, ...]`, each device with its own, as the arguments."""
 
-    def one(leaf):
+    def no_push(leaf):
         batch_size, *shape = leaf.shape
         return jnp.zeros([batch_size, num_steps, *shape], leaf.dtype)
 
-    return vary((jax.tree.map(one, carries), arguments))[0]
+    return vary((jax.tree.map(no_push, carries), arguments))[0]
 
 
 def run_pushed(
@@ -52,7 +52,7 @@ def run_pushed(
         return jax.tree.map(jnp.add, new, added), y + added.h.astype(y.dtype)
 
     pushed = Cell(init, lambda params: cell.initial_carry(params[0]), step)
-    flat = jax.vmap(jax.vmap(lambda one: ravel_pytree(one)[0]))(push)
+    flat = jax.vmap(jax.vmap(lambda state: ravel_pytree(state)[0]))(push)
     inputs = jnp.concatenate([clear_padding(xs, lengths), flat], axis=-1)
     return scan_cell(pushed, (params,), inputs, lengths, initial_carry=carry, reverse=reverse)
 

@@ -62,10 +62,10 @@ def tabulate(layers: Layers, params: Any, xs: Any) -> str:
     stacked = getattr(params, "rnn", params)
     jax.eval_shape(lambda xs: stack(layers, stacked, xs), xs)  # refuses what does not fit
     rows: list[tuple[str, ...]] = [_HEADER]
-    for index, (layer, one) in enumerate(zip(layers, stacked, strict=True)):
-        run = functools.partial(stack, (layer,), (one,))
+    for index, (layer, layer_params) in enumerate(zip(layers, stacked, strict=True)):
+        run = functools.partial(stack, (layer,), (layer_params,))
         _, xs = jax.eval_shape(lambda xs, run=run: run(xs), xs)
-        rows += _layer_rows(str(index), layer, one, str(list(xs.shape)))
+        rows += _layer_rows(str(index), layer, layer_params, str(list(xs.shape)))
     if stacked is not params:
         others = {name: value for name, value in params._asdict().items() if name != "rnn"}
         rows += [

@@ -75,9 +75,11 @@ def trace(
     # Shapes only: refuses what `stack` would refuse.
     jax.eval_shape(lambda: stack(layers, params, xs, lengths, initial_carry=initial_carry))
     traces = []
-    for layer, one, carry in zip(layers, params, one_each(layers, initial_carry), strict=True):
+    for layer, layer_params, carry in zip(
+        layers, params, one_each(layers, initial_carry), strict=True
+    ):
         record = functools.partial(_record, xs=xs, lengths=lengths)
-        traces.append(map_directions(record, layer, one, carry))
+        traces.append(map_directions(record, layer, layer_params, carry))
         xs = merge_directions(layer, _ys(traces[-1]))
     return tuple(traces)
 

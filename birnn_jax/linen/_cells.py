@@ -77,7 +77,7 @@ def as_cells_and_sizes(cell: Any, hidden_size: Any) -> tuple[Bi[Cell], Bi[int]]:
         cell, hidden_size = Bi(cell, hidden_size), None
     cells = cell if isinstance(cell, Bi) else Bi(cell, cell)
     sizes = hidden_size if isinstance(hidden_size, Bi) else Bi(hidden_size, hidden_size)
-    inner = [one.cell if isinstance(one, nn.RNN) else one for one in cells]
+    inner = [part.cell if isinstance(part, nn.RNN) else part for part in cells]
     (cell_fwd, size_fwd), (cell_bwd, size_bwd) = map(as_cell_and_size, inner, sizes)
     return Bi(cell_fwd, cell_bwd), Bi(size_fwd, size_bwd)
 

@@ -21,7 +21,7 @@ def as_pair(cell: Any, backward: Any) -> Any:
     if backward is not None:
         cell = Bi(cell, backward)
     if isinstance(cell, Bi):
-        return Bi(*(one.cell if isinstance(one, nnx.RNN) else one for one in cell))
+        return Bi(*(part.cell if isinstance(part, nnx.RNN) else part for part in cell))
     if isinstance(cell, nnx.Module):
         raise ValueError(
             f"{type(cell).__name__} holds the parameters of one direction: give two of them, "
@@ -43,12 +43,12 @@ def hold(
     A cell of NNX is both, and is kept as the parameters.
     """
     cells = cell if isinstance(cell, Bi) else (cell,)
-    if all(isinstance(one, Cell) for one in cells):
+    if all(isinstance(part, Cell) for part in cells):
         if missing := [name for name, size in sizes.items() if size is None]:
             raise ValueError(f"A birnn_jax.Cell has no sizes of its own: give {_join(missing)}.")
         return cell, make_variables(lambda key: init(cell, key, **sizes), rngs, param_dtype)
-    for one in cells:
-        _check(one)
+    for part in cells:
+        _check(part)
     if isinstance(cell, Bi) and cell.fwd is cell.bwd:
         raise ValueError(
             "Both directions are one object, which would share its parameters. Give two of them."
@@ -68,7 +68,7 @@ def pure_cell(cell: Any, held: Any, dtype: DTypeLike | None) -> tuple[Any, Param
         graphdef, params = nnx.split(held, nnx.Param)
         cell, held = Cell(_Init(), _InitialCarry(graphdef), _Step(graphdef)), params
     elif isinstance(held, Bi) and isinstance(held.fwd, nnx.Module):
-        (cell_fwd, fwd), (cell_bwd, bwd) = (pure_cell(None, one, dtype) for one in held)
+        (cell_fwd, fwd), (cell_bwd, bwd) = (pure_cell(None, part, dtype) for part in held)
         return Bi(cell_fwd, cell_bwd), Bi(fwd, bwd)
     return cell, cast_floating(nnx.as_pure(held), dtype)
 
@@ -85,7 +85,7 @@ def _check(module: Any) -> None:
         )
     check_features(name, module.num_feature_axes, _LAYER)
     _, _, rest = nnx.split(module, nnx.Param, ...)
-    check_state(name, {type(one).__name__ for _, one in nnx.to_flat_state(rest)}, _LAYER)
+    check_state(name, {type(leaf).__name__ for _, leaf in nnx.to_flat_state(rest)}, _LAYER)
     check_initial_carry(
         name,
         lambda key, input_shape: module.initialize_carry(input_shape, nnx.Rngs(key)),

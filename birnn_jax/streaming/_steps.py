@@ -147,7 +147,7 @@ def carry_over(carry: Carry, initial_carry: Carry, starts: jax.Array) -> Carry:
     if starts.dtype != bool:
         raise TypeError(f"starts must be bool, got {starts.dtype}.")
 
-    def one(last: jax.Array, initial: jax.Array) -> jax.Array:
+    def carry_leaf(last: jax.Array, initial: jax.Array) -> jax.Array:
         if starts.shape != last.shape[:1]:
             raise ValueError(
                 f"starts must be [B] with B = {last.shape[0]} as in carry, got {starts.shape}."
@@ -155,7 +155,7 @@ def carry_over(carry: Carry, initial_carry: Carry, starts: jax.Array) -> Carry:
         is_new = jnp.expand_dims(starts, range(1, last.ndim))
         return jnp.where(is_new, initial, jax.lax.stop_gradient(last))
 
-    return jax.tree.map(one, carry, initial_carry)
+    return jax.tree.map(carry_leaf, carry, initial_carry)
 
 
 def refuse_subsampling(layers: Sequence[Layer]) -> None:
