@@ -18,7 +18,7 @@ def as_carry(cell: Cell | Bi[Cell], params: Params, carry: Any) -> Carry:
         is_pair = isinstance(carry, tuple | list) and len(carry) == 2
         return Bi(*map(as_carry, cells, params, carry)) if is_pair else carry
     assert isinstance(cell, Cell)
-    kind = type(jax.eval_shape(cell.initial_carry, params))
+    kind = type(jax.eval_shape(cell.init_carry, params))
     fields = getattr(kind, "_fields", ())
     if fields == ("c", "h") and type(carry) in (tuple, list) and len(carry) == 2:
         return kind(*carry)

@@ -171,9 +171,9 @@ class _Problem(NamedTuple):
 def _find_problem(cell: Cell, params: Params, x: jax.ShapeDtypeStruct) -> _Problem | None:
     """Why `cell` cannot make a step with `params`, in words."""
     try:
-        carry = jax.eval_shape(cell.initial_carry, params)
+        carry = jax.eval_shape(cell.init_carry, params)
     except _ERRORS as error:
-        return _Problem(f"its initial_carry(params) raises {first_line(error)}", error)
+        return _Problem(f"its init_carry(params) raises {first_line(error)}", error)
     try:
         result = jax.eval_shape(cell.step, params, carry, x)
     except _ERRORS as error:
@@ -189,7 +189,7 @@ def _find_problem(cell: Cell, params: Params, x: jax.ShapeDtypeStruct) -> _Probl
     for before, after in zip(jax.tree.leaves(carry), jax.tree.leaves(new), strict=True):
         if _kind(after.dtype) > _kind(before.dtype):
             return _Problem(
-                f"its step returns {after.dtype} for a carry that its initial_carry makes of "
+                f"its step returns {after.dtype} for a carry that its init_carry makes of "
                 f"{before.dtype}, which cannot hold it"
             )
     if isinstance(y, jax.ShapeDtypeStruct) and y.ndim == 0:

@@ -16,7 +16,9 @@ def warn(old: str, new: str, *, stacklevel: int = 3) -> None:
     warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)
 
 
-def renamed_keyword(old: str, new: str, convert: Callable[[Any], Any]) -> Callable[[C], C]:
+def renamed_keyword(
+    old: str, new: str, convert: Callable[[Any], Any] | None = None
+) -> Callable[[C], C]:
     """A class whose constructor still takes the keyword `old`, and gives it converted to `new`."""
 
     def decorate(cls: C) -> C:
@@ -25,9 +27,9 @@ def renamed_keyword(old: str, new: str, convert: Callable[[Any], Any]) -> Callab
         @functools.wraps(init)
         def with_old_keyword(self: Any, *args: Any, **kwargs: Any) -> None:
             if old in kwargs:
-                value = convert(kwargs.pop(old))
-                warn(f"{cls.__name__}({old}=...)", f"{cls.__name__}({new}={value!r})")
-                kwargs[new] = value
+                kwargs[new] = kwargs.pop(old) if convert is None else convert(kwargs.pop(old))
+                value = "..." if convert is None else kwargs[new]
+                warn(f"{cls.__name__}({old}=...)", f"{cls.__name__}({new}={value})")
             init(self, *args, **kwargs)
 
         type.__setattr__(cls, "__init__", with_old_keyword)

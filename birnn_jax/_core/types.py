@@ -16,7 +16,7 @@
 Dtypes: the inputs and outputs of a layer, and both sides of its products, have the dtype of its
 parameters. Sums of products, gates, carries and the gradients of parameters while they are added
 up have float32 at least (`_dtypes`). A carry keeps the dtypes that it begins with; one that is
-given narrower than `cell.initial_carry` is widened to it.
+given narrower than `cell.init_carry` is widened to it.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtim
 
 import jax
 
+from .deprecated import renamed_keyword, warn
 from .describe import describe, find_constant, name_function
 
 Params = Any  # a pytree of arrays that a cell understands
@@ -44,7 +45,7 @@ class InitFn(Protocol):
         ...
 
 
-class InitialCarryFn(Protocol):
+class InitCarryFn(Protocol):
     """Makes the carry that stands before the first step."""
 
     def __call__(self, params: Params) -> Carry:
@@ -64,6 +65,7 @@ class StepFn(Protocol):
         ...
 
 
+@renamed_keyword("initial_carry", "init_carry")
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, repr=False)
 class Cell:
@@ -75,7 +77,7 @@ class Cell:
 
     Args:
       init: `(key, input_size, hidden_size)` to parameters.
-      initial_carry: parameters to the carry before the first step.
+      init_carry: parameters to the carry before the first step.
       step: `(params, carry, x)` to `(carry, y)`.
 
     Raises:
@@ -86,16 +88,16 @@ class Cell:
 
       >>> def leaky_init(key, input_size, hidden_size):
       ...     return jax.random.normal(key, [input_size, hidden_size]) / input_size**0.5
-      >>> def leaky_initial_carry(params):
+      >>> def leaky_init_carry(params):
       ...     return jnp.zeros(params.shape[1])
       >>> def leaky_step(params, carry, x):
       ...     h = 0.9 * carry + 0.1 * jnp.tanh(x @ params)
       ...     return h, h
-      >>> LEAKY = Cell(leaky_init, leaky_initial_carry, leaky_step)
+      >>> LEAKY = Cell(leaky_init, leaky_init_carry, leaky_step)
     """
 
     init: InitFn
-    initial_carry: InitialCarryFn
+    init_carry: InitCarryFn
     step: StepFn
 
     def __post_init__(self) -> None:
@@ -104,7 +106,7 @@ class Cell:
             function = getattr(self, field.name)
             if not callable(function):
                 raise TypeError(
-                    "A cell is made of three functions, init, initial_carry and step; got "
+                    "A cell is made of three functions, init, init_carry and step; got "
                     f"{describe(function)} for {field.name}."
                 )
             _check_hashable(f"The {field.name} of a cell", function)
@@ -148,6 +150,12 @@ class Cell:
         merged = tuple(sorted((before | options).items()))
         return self._replace(init=InitWithOptions(init, merged))
 
+    @property
+    def initial_carry(self) -> InitCarryFn:
+        """Of before `init_carry`."""
+        warn("Cell.initial_carry", "Cell.init_carry")
+        return self.init_carry
+
     def _replace(self, **functions: Any) -> "Cell":
         """This cell with other functions; named as the method of a NamedTuple is."""
         return dataclasses.replace(self, **functions)
@@ -159,10 +167,10 @@ class Cell:
         return self  # copies of functions are not equal to them
 
     def __repr__(self) -> str:
-        parts = (self.init, self.initial_carry, self.step)
+        parts = (self.init, self.init_carry, self.step)
         if name := find_constant(self, parts):
             return name
-        for part in (self.step, self.init, self.initial_carry):
+        for part in (self.step, self.init, self.init_carry):
             if isinstance(part, CellPart) and (text := part.describe_cell(self)):
                 return text
         return f"Cell({', '.join(map(name_function, parts))})"

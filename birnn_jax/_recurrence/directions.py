@@ -122,5 +122,5 @@ def _with_steps(direction: Direction, steps: Any) -> Direction:
 
 
 def _broadcast_carry(cell: Cell, params: Params, batch_size: int) -> Carry:
-    carry = cell.initial_carry(params)
+    carry = cell.init_carry(params)
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)

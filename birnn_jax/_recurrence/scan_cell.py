@@ -40,7 +40,7 @@ def scan_cell(
       lengths: `[B]` integers; None means that all T steps are valid. `Mask` and `Segments` say
         more, here and wherever lengths are taken.
       initial_carry: the carry before the first valid step, leaves `[B, ...]`; its dtypes are
-        kept through the scan, and are those of `cell.initial_carry(params)` at least. None means
+        kept through the scan, and are those of `cell.init_carry(params)` at least. None means
         that carry in every row.
       reverse: from the last valid step to the first. Outputs stay in the order of the input.
       key: consumed by cells that draw noise, such as `birnn_jax.cells.zoneout(LSTM, h=0.1)`; one

@@ -89,9 +89,9 @@ def _init_rnn(layer: Layer, key: jax.Array, input_size: int, hidden_size: Any) -
 def _init_carry(layer: Layer, rnn: Params) -> Carry:
     cells = layer.cells
     if layer.direction == "both":
-        carry = Bi(cells.fwd.initial_carry(rnn.fwd), cells.bwd.initial_carry(rnn.bwd))
+        carry = Bi(cells.fwd.init_carry(rnn.fwd), cells.bwd.init_carry(rnn.bwd))
     else:
-        carry = cells.fwd.initial_carry(rnn)
+        carry = cells.fwd.init_carry(rnn)
     for leaf in jax.tree.leaves(carry):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(f"A learned carry must be of floats, but the cell has {leaf.dtype}.")

@@ -60,7 +60,7 @@ def elman(activation: Callable[[jax.Array], jax.Array]) -> Cell:
             "activation must be a function, such as jax.nn.relu or jnp.tanh, got "
             f"{describe(activation)}."
         )
-    return Cell(_init, _initial_carry, GatedStep(_GatesFn(activation), elman_update))
+    return Cell(_init, _init_carry, GatedStep(_GatesFn(activation), elman_update))
 
 
 def elman_update(
@@ -99,7 +99,7 @@ def _init(
     )
 
 
-def _initial_carry(params: ElmanParams) -> ElmanCarry:
+def _init_carry(params: ElmanParams) -> ElmanCarry:
     return ElmanCarry(h=jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype)))
 
 

@@ -38,7 +38,7 @@ class GRUGates(NamedTuple):
     n: jax.Array  # [H]
 
 
-def gru_initial_carry(params: Params) -> GRUCarry:
+def gru_init_carry(params: Params) -> GRUCarry:
     """Zeros, by the rows of `w_h`."""
     return GRUCarry(h=jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype)))
 
@@ -79,7 +79,7 @@ def _gru_gates(params: GRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
     return GRUGates(r=r, z=z, n=n)
 
 
-GRU = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))
+GRU = Cell(_gru_init, gru_init_carry, GatedStep(_gru_gates, gru_update))
 """The gated recurrent unit, reset after the product.
 
     r = sigmoid(x[t] w_xr + h[t-1] w_hr + b_r)

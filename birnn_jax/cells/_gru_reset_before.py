@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
-from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
+from ._gru import GRUCarry, GRUGates, gru_init_carry, gru_update
 from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 
 
@@ -51,7 +51,7 @@ def _gates(params: GRUResetBeforeParams, carry: GRUCarry, x: jax.Array) -> GRUGa
     return GRUGates(r=r, z=z, n=n)
 
 
-GRU_RESET_BEFORE = Cell(_init, gru_initial_carry, GatedStep(_gates, gru_update))
+GRU_RESET_BEFORE = Cell(_init, gru_init_carry, GatedStep(_gates, gru_update))
 """The gated recurrent unit, reset before the product; two products follow each other in a step.
 
     r = sigmoid(x[t] w_xr + h[t-1] w_hr + b_r)

@@ -39,7 +39,7 @@ def indrnn(activation: Callable[[jax.Array], jax.Array]) -> Cell:
             "activation must be a function, such as jax.nn.relu or jnp.tanh, got "
             f"{describe(activation)}."
         )
-    return Cell(_init, _initial_carry, GatedStep(_GatesFn(activation), elman_update))
+    return Cell(_init, _init_carry, GatedStep(_GatesFn(activation), elman_update))
 
 
 class _GatesFn(ActivationGates):
@@ -73,7 +73,7 @@ def _init(
     )
 
 
-def _initial_carry(params: IndRNNParams) -> ElmanCarry:
+def _init_carry(params: IndRNNParams) -> ElmanCarry:
     return ElmanCarry(h=jnp.zeros_like(widen(params.w_h)))
 
 

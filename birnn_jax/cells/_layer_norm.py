@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
-from ._gru import GRUCarry, GRUGates, gru_initial_carry, gru_update
+from ._gru import GRUCarry, GRUGates, gru_init_carry, gru_update
 from ._gru_reset_before import GRU_RESET_BEFORE
-from ._lstm import LSTMCarry, LSTMGates, activate, lstm_init, lstm_initial_carry
+from ._lstm import LSTMCarry, LSTMGates, activate, lstm_init, lstm_init_carry
 
 
 class LayerNormLSTMParams(NamedTuple):
@@ -94,7 +94,7 @@ def _scale(c: jax.Array, params: LayerNormLSTMParams) -> jax.Array:
 
 
 LAYER_NORM_LSTM_BA = Cell(
-    _lstm_init, lstm_initial_carry, GatedStep(_LSTMGatesFn(epsilon=1e-5), _lstm_update_ba)
+    _lstm_init, lstm_init_carry, GatedStep(_LSTMGatesFn(epsilon=1e-5), _lstm_update_ba)
 )
 """Layer-normalised LSTM of Ba, Kiros and Hinton: the cell state is carried as it is.
 
@@ -111,7 +111,7 @@ References:
 """
 
 LAYER_NORM_LSTM_TFA = Cell(
-    _lstm_init, lstm_initial_carry, GatedStep(_LSTMGatesFn(epsilon=1e-3), _lstm_update_tfa)
+    _lstm_init, lstm_init_carry, GatedStep(_LSTMGatesFn(epsilon=1e-3), _lstm_update_tfa)
 )
 """Layer-normalised LSTM of TensorFlow Addons: the normalised cell state is carried.
 
@@ -160,7 +160,7 @@ def normalise_gru(a: jax.Array) -> jax.Array:
     return jnp.concatenate([normalise(a_rz, 1e-5), normalise(a_n, 1e-5)])
 
 
-LAYER_NORM_GRU_BA = Cell(_gru_init, gru_initial_carry, GatedStep(_gru_gates, gru_update))
+LAYER_NORM_GRU_BA = Cell(_gru_init, gru_init_carry, GatedStep(_gru_gates, gru_update))
 """Layer-normalised GRU of Ba, Kiros and Hinton, reset after the product.
 
     r, z = sigmoid(LN(x[t] w_xrz) * scale_xrz + LN(h[t-1] w_hrz) * scale_hrz + b_rz)

@@ -60,7 +60,7 @@ def lstm_init(
     )
 
 
-def lstm_initial_carry(params: Params) -> LSTMCarry:
+def lstm_init_carry(params: Params) -> LSTMCarry:
     """Zeros, by the rows of `w_h`."""
     zeros = jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype))
     return LSTMCarry(c=zeros, h=zeros)
@@ -86,7 +86,7 @@ def lstm_update(params: Params, carry: LSTMCarry, gates: LSTMGates) -> tuple[LST
     return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
-LSTM = Cell(lstm_init, lstm_initial_carry, GatedStep(lstm_gates, lstm_update))
+LSTM = Cell(lstm_init, lstm_init_carry, GatedStep(lstm_gates, lstm_update))
 """The long short-term memory cell.
 
     i = sigmoid(x[t] w_xi + h[t-1] w_hi + b_i)

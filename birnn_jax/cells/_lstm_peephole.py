@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
-from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_initial_carry
+from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_init_carry
 
 
 class PeepholeLSTMParams(NamedTuple):
@@ -60,7 +60,7 @@ def open_output(params: PeepholeLSTMParams, gates: PeepholeLSTMGates, c: jax.Arr
     return LSTMGates(i=i, f=f, g=g, o=jax.nn.sigmoid(a_o + w_co * c))
 
 
-PEEPHOLE_LSTM = Cell(_init, lstm_initial_carry, GatedStep(_gates, _update))
+PEEPHOLE_LSTM = Cell(_init, lstm_init_carry, GatedStep(_gates, _update))
 """LSTM with peepholes: one weight a unit from the cell state to each gate.
 
     i = sigmoid(x[t] w_xi + h[t-1] w_hi + w_ci * c[t-1] + b_i)

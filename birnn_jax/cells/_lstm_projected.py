@@ -59,7 +59,7 @@ def _init(
     )
 
 
-def _initial_carry(params: ProjectedLSTMParams) -> LSTMCarry:
+def _init_carry(params: ProjectedLSTMParams) -> LSTMCarry:
     hidden_size, projection_size = params.w_p.shape
     dtype = sum_dtype(params.w_p.dtype)
     return LSTMCarry(c=jnp.zeros(hidden_size, dtype), h=jnp.zeros(projection_size, dtype))
@@ -73,7 +73,7 @@ def _update(
     return unprojected._replace(h=h), as_output(h, params)
 
 
-PROJECTED_LSTM = Cell(_init, _initial_carry, GatedStep(lstm_gates, _update))
+PROJECTED_LSTM = Cell(_init, _init_carry, GatedStep(lstm_gates, _update))
 """LSTM with a recurrent projection, `proj_size` in torch: h is smaller than c.
 
     i, f, g, o and c[t] as in `LSTM`, from h[t-1] of size P; c has size H

@@ -48,7 +48,7 @@ def _mingru_init(
     return MinGRUParams(w_x=weights, b=jnp.zeros(2 * hidden_size))
 
 
-def _mingru_initial_carry(params: MinGRUParams) -> LinearCarry:
+def _mingru_init_carry(params: MinGRUParams) -> LinearCarry:
     return LinearCarry(h=jnp.zeros(params.b.shape[0] // 2, sum_dtype(params.b.dtype)))
 
 
@@ -69,7 +69,7 @@ def _minlstm_init(
     return MinLSTMParams(w_x=weights, b=jnp.zeros(3 * hidden_size))
 
 
-def _minlstm_initial_carry(params: MinLSTMParams) -> LinearCarry:
+def _minlstm_init_carry(params: MinLSTMParams) -> LinearCarry:
     return LinearCarry(h=jnp.zeros(params.b.shape[0] // 3, sum_dtype(params.b.dtype)))
 
 
@@ -91,7 +91,7 @@ def _positive(a: jax.Array) -> jax.Array:
 
 MINGRU = Cell(
     _mingru_init,
-    _mingru_initial_carry,
+    _mingru_init_carry,
     LinearStep(GatedCoefficients(_mingru_gates, _mingru_coefficients)),
 )
 """minGRU: a GRU whose gate and candidate do not see the state.
@@ -110,7 +110,7 @@ References:
 
 MINLSTM = Cell(
     _minlstm_init,
-    _minlstm_initial_carry,
+    _minlstm_init_carry,
     LinearStep(GatedCoefficients(_minlstm_gates, _minlstm_coefficients)),
 )
 """minLSTM: an LSTM whose gates and candidate do not see the state; the gates add up to one.

@@ -35,7 +35,7 @@ def init_bridge(cell: Cell, key: jax.Array, *, input_size: int, hidden_size: int
       >>> params.c.w.shape, params.h.b.shape
       ((8, 5), (5,))
     """
-    carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key, 1, hidden_size)), key)
+    carry = jax.eval_shape(lambda key: cell.init_carry(cell.init(key, 1, hidden_size)), key)
     leaves, structure = jax.tree.flatten(carry)
     for leaf in leaves:
         if leaf.ndim != 1 or not jnp.issubdtype(leaf.dtype, jnp.floating):

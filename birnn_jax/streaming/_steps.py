@@ -42,7 +42,7 @@ def initial_carry(
         rnn, initial = params.rnn, params.initial
         if layer.direction == "both":
             rnn, initial = rnn.fwd, None if initial is None else initial.fwd
-        start = cell.initial_carry(rnn)
+        start = cell.init_carry(rnn)
         if initial is not None:  # in the dtypes in which it is carried
             start = jax.tree.map(at_least, initial, start)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)

@@ -105,7 +105,7 @@ def initial_carry(model: CharModel, hidden_size: int, batch_size: int) -> Any:
 
     def make(key: jax.Array) -> Any:
         params = model.cell.init(key, 1, hidden_size)
-        carry = model.cell.initial_carry(params)
+        carry = model.cell.init_carry(params)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), carry)
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(make))
@@ -212,7 +212,7 @@ def _scan_tokens(
         return scan_cell(cell, params, xs, lengths, **options)
     reader = Cell(
         lambda key, input_size, hidden_size: _RowParams(cell.init(key, 0, hidden_size)),
-        lambda params: cell.initial_carry(params.cell),
+        lambda params: cell.init_carry(params.cell),
         _ReadRow(cell.step),
     )
     without_rows = _RowParams(params._replace(w_x=params.w_x[:0]))

@@ -84,7 +84,7 @@ def init_params(
 ) -> TranslatorParams:
     """Makes the parameters for so many subwords; consumes `key`."""
     states = 2 * hidden_size
-    carry = jax.eval_shape(lambda key: model.cell.initial_carry(model.cell.init(key, 1, 1)), key)
+    carry = jax.eval_shape(lambda key: model.cell.init_carry(model.cell.init(key, 1, 1)), key)
     ends = len(jax.tree.leaves(carry)) * states
     keys = jax.random.split(key, 7)
     attention = None

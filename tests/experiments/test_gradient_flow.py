@@ -49,7 +49,7 @@ def test_norms_by_distance_are_those_of_finite_differences(cell):
     reached = reach(config, params)
     rnn = params.rnn[0].rnn
     xs = examples_of(config, Numbers(config, TEST, 1)[0]).xs[:8]
-    trees = (rnn, xs, config.recurrent_cell.initial_carry(rnn))
+    trees = (rnn, xs, config.recurrent_cell.init_carry(rnn))
     rnn, rows, initial = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), trees)
     want = {name: np.zeros([8, 10]) for name in initial._fields}
     for b, row in enumerate(rows):

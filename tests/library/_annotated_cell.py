@@ -21,7 +21,7 @@ def init(key: jax.Array, input_size: int, hidden_size: int) -> AnnotatedParams:
     )
 
 
-def initial_carry(params: AnnotatedParams) -> jax.Array:
+def init_carry(params: AnnotatedParams) -> jax.Array:
     return jnp.zeros_like(params.b)
 
 
@@ -30,4 +30,4 @@ def step(params: AnnotatedParams, carry: jax.Array, x: jax.Array) -> tuple[jax.A
     return h, h
 
 
-ANNOTATED = Cell(init, initial_carry, step)
+ANNOTATED = Cell(init, init_carry, step)

@@ -37,7 +37,7 @@ def _clocked_init(key, input_size, hidden_size):
     }
 
 
-def _clocked_initial_carry(params):
+def _clocked_init_carry(params):
     return {
         "trace": jnp.zeros_like(params["bias"]),
         "clock": jnp.zeros([], params["bias"].dtype),
@@ -50,7 +50,7 @@ def _clocked_step(params, carry, x):
     return {"trace": trace, "clock": carry["clock"] + 1}, trace @ params["output"]
 
 
-CLOCKED = Cell(_clocked_init, _clocked_initial_carry, _clocked_step)
+CLOCKED = Cell(_clocked_init, _clocked_init_carry, _clocked_step)
 """A user's cell, as unlike the built-in ones as the contract allows.
 
 Parameters and carry are dicts, one leaf of the carry is a scalar that moves by itself, and the
@@ -98,7 +98,7 @@ def random_cell(cell, seed, *, input_size=D, hidden_size=H, batch_size=B, dtype=
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(lambda key: cell.init(key, input_size, hidden_size), key)
     params = random_like(params, seed, dtype)
-    carry = jax.eval_shape(cell.initial_carry, params)
+    carry = jax.eval_shape(cell.init_carry, params)
     carry = jax.tree.map(lambda leaf: jnp.zeros([batch_size, *leaf.shape], leaf.dtype), carry)
     return params, random_like(carry, seed + 1, None)
 

@@ -101,7 +101,7 @@ def carries(layers, params, arrays, prefix):
     made = []
     for index, (layer, one) in enumerate(zip(layers, params, strict=True)):
         slot = f"{prefix}.{index}." if index else f"{prefix}."
-        like = layer.cell.initial_carry(one.rnn.fwd)
+        like = layer.cell.init_carry(one.rnn.fwd)
         pair = [
             type(like)(**{n: jnp.asarray(arrays[f"{slot}{d}.{n}"]) for n in like._fields})
             for d in ["fwd", "bwd"]

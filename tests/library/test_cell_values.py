@@ -97,7 +97,7 @@ def test_cell_of_your_own_prints_by_its_name_or_by_its_functions():
     other = Cell(_own_init, _own_carry, lambda params, carry, x: (carry, x))
     assert repr(other) == "Cell(_own_init, _own_carry, <lambda>)"
     mixed = LSTM._replace(step=GRU.step)
-    assert repr(mixed) == "Cell(lstm_init, lstm_initial_carry, GatedStep(_gru_gates, gru_update))"
+    assert repr(mixed) == "Cell(lstm_init, lstm_init_carry, GatedStep(_gru_gates, gru_update))"
 
 
 def test_cells_and_layers_need_not_be_static_under_jit():
@@ -119,6 +119,16 @@ def test_cells_and_layers_need_not_be_static_under_jit():
     same = pickle.loads(pickle.dumps(layers))
     assert_close(run(same, params, xs), want)
     assert count == [layers]
+
+
+def test_old_spellings_of_a_cell_work_and_say_what_to_write():
+    with pytest.warns(DeprecationWarning, match=r"is now Cell\(init_carry=\.\.\.\)") as warned:
+        assert Cell(init=_own_init, initial_carry=_own_carry, step=_own_step) == OWN
+    assert warned[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match=r"Cell\.initial_carry is now Cell\.init_carry"):
+        assert OWN.initial_carry is _own_carry
+    with pytest.warns(DeprecationWarning, match="is now Cell"):
+        assert OWN._replace(initial_carry=LSTM.init_carry).init_carry is LSTM.init_carry
 
 
 def test_old_spellings_of_a_layer_work_and_say_what_to_write():
@@ -160,8 +170,8 @@ class _Methods:
     def init(self, key, input_size, hidden_size):
         return _annotated_cell.init(key, input_size, hidden_size)
 
-    def initial_carry(self, params):
-        return _annotated_cell.initial_carry(params)
+    def init_carry(self, params):
+        return _annotated_cell.init_carry(params)
 
     def step(self, params, carry, x):
         return _annotated_cell.step(params, carry, x)
@@ -170,8 +180,8 @@ class _Methods:
 METHODS = _Methods()
 WRITTEN = {
     "annotations that are strings": ANNOTATED,
-    "dataclasses": Cell(_CalledInit(), _annotated_cell.initial_carry, _CalledStep()),
-    "methods": Cell(METHODS.init, METHODS.initial_carry, METHODS.step),
+    "dataclasses": Cell(_CalledInit(), _annotated_cell.init_carry, _CalledStep()),
+    "methods": Cell(METHODS.init, METHODS.init_carry, METHODS.step),
 }
 
 

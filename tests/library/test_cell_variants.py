@@ -99,7 +99,7 @@ def test_gradients_of_a_step_are_finite_in_padding_and_at_the_initial_carry(name
     """Where x and h are zero, and a norm or a quotient has nothing to divide by."""
     cell = CASES[name].cell
     params, _ = random_cell(cell, 1)
-    carry = cell.initial_carry(params)
+    carry = cell.init_carry(params)
     run = jax.jit(jax.jacrev(lambda *args: cell.step(*args)[1], argnums=(0, 1, 2)))
     grads = jax.tree.leaves(run(params, carry, jnp.zeros(D)))
     assert all(jnp.isfinite(leaf).all() for leaf in grads)
@@ -120,7 +120,7 @@ def test_a_stack_of_it_matches_a_loop_on_a_ragged_batch_with_nan_in_padding(case
 
 def test_initial_carry_is_zeros_of_the_sizes_that_the_step_returns(case):
     params, carry, x = _one_step(case.cell, "float32")
-    initial = case.cell.initial_carry(params)
+    initial = case.cell.init_carry(params)
     assert_equal(initial, jax.tree.map(jnp.zeros_like, carry))
     assert jax.eval_shape(case.cell.step, params, initial, x)[0] == jax.eval_shape(lambda: initial)
 
@@ -208,7 +208,7 @@ def test_projection_has_the_sizes_of_torch_and_a_closed_form_at_the_first_step()
     x = random_xs()[0, 0]
     i, _, g, o = np.split(np.asarray(x @ params.w_x + params.b, np.float64), 4)
     want = (variants.sigmoid(o) * np.tanh(variants.sigmoid(i) * np.tanh(g))) @ params.w_p
-    carry, y = cell.step(params, cell.initial_carry(params), x)
+    carry, y = cell.step(params, cell.init_carry(params), x)
     assert_close(y, jnp.asarray(want, jnp.float32))
     assert carry.c.shape == (H,) and carry.h.shape == (P,)
 

@@ -35,14 +35,14 @@ def test_step_matches_the_equations(case, dtype, x64):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_step_keeps_structure_shapes_and_dtypes_of_the_carry(case, dtype):
     params, carry, x = _one_step(case, dtype)
-    initial = jax.eval_shape(case.cell.initial_carry, params)
+    initial = jax.eval_shape(case.cell.init_carry, params)
     assert initial == jax.eval_shape(lambda: carry)
     assert jax.eval_shape(case.cell.step, params, initial, x)[0] == initial
 
 
 def test_carry_starts_at_zero(case):
     params, _, _ = _one_step(case, "float32")
-    assert not any(leaf.any() for leaf in jax.tree.leaves(case.cell.initial_carry(params)))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(case.cell.init_carry(params)))
 
 
 def test_cell_is_a_constant(case):

@@ -260,7 +260,7 @@ def test_a_stack_takes_it_in_every_position_and_compiles_with_gradients():
         return ys.sum(), (carries, ys)
 
     (_, (carries, ys)), grads = jax.jit(run)(params, jax.random.key(1))
-    assert type(carries[0].fwd) is type(cell.initial_carry(params[0].rnn.fwd))
+    assert type(carries[0].fwd) is type(cell.init_carry(params[0].rnn.fwd))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
     assert not ys[1, 2:].any()
 

@@ -51,7 +51,7 @@ scan = functools.partial(scan_cell, LSTM, PARAMS.fwd)
 both = functools.partial(bidirectional, LSTM, PARAMS)
 COUNTER = Cell(
     init=lambda key, input_size, hidden_size: jnp.zeros([input_size]),
-    initial_carry=lambda params: jnp.zeros([], jnp.int32),
+    init_carry=lambda params: jnp.zeros([], jnp.int32),
     step=lambda params, carry, x: (carry + 1, x),
 )
 
@@ -119,7 +119,7 @@ BAD_VALUES = {
         "initial_carry.c must have shape (3, 7), got (3, 8).",
     ),
     "carry_without_batch": (
-        lambda: scan(XS, initial_carry=LSTM.initial_carry(PARAMS.fwd)),
+        lambda: scan(XS, initial_carry=LSTM.init_carry(PARAMS.fwd)),
         "initial_carry.c must have shape (3, 7), got (7,).",
     ),
     "one_carry_for_both": (

@@ -85,9 +85,9 @@ def _step(params, carry, x):
     return h, h
 
 
-def run_own(initial_carry=_carry, step=_step):
+def run_own(init_carry=_carry, step=_step):
     """Runs a user's cell with something wrong in it."""
-    return scan_cell(Cell(_init, initial_carry, step), _init(key(), D, H), XS)
+    return scan_cell(Cell(_init, init_carry, step), _init(key(), D, H), XS)
 
 
 # What is typed, and below it what is said; ... stands for what JAX or Python say in their words.
@@ -97,8 +97,8 @@ LSTM(16, 32)
     TypeError: LSTM is a cell, without sizes and parameters, and is not called. Make parameters by params = init_bidirectional(LSTM, key, input_size=..., hidden_size=...), and run it by carry, ys = bidirectional(LSTM, params, xs, lengths).
 LSTM(units=32)
     TypeError: LSTM is a cell, without sizes and parameters, and is not called. Make parameters by params = init_bidirectional(LSTM, key, input_size=..., hidden_size=...), and run it by carry, ys = bidirectional(LSTM, params, xs, lengths).
-Cell(LSTM.init, LSTM.initial_carry, 3)
-    TypeError: A cell is made of three functions, init, initial_carry and step; got 3 for step.
+Cell(LSTM.init, LSTM.init_carry, 3)
+    TypeError: A cell is made of three functions, init, init_carry and step; got 3 for step.
 LSTM._replace(init=Unhashable())
     TypeError: The init of a cell must be hashable, such as a number, a name, a function defined once or a frozen dataclass, got Unhashable: JAX compiles once for each cell.
 Layer("lstm")
@@ -167,8 +167,8 @@ LSTM.with_init(forget_bias="1").init(key(), D, H)
     TypeError: forget_bias must be a number, got the string '1'.
 
 # A cell of one's own.
-run_own(initial_carry=_step, step=_carry)
-    ValueError: Cell(_init, _step, _carry) does not work as a cell: its initial_carry(params) raises TypeError: ...
+run_own(init_carry=_step, step=_carry)
+    ValueError: Cell(_init, _step, _carry) does not work as a cell: its init_carry(params) raises TypeError: ...
 run_own(step=lambda params, carry, x: carry + x @ params)
     ValueError: Cell(_init, _carry, <lambda>) does not work as a cell: its step must return (carry, y), not an array of shape (7,).
 run_own(step=lambda params, carry, x: ((carry + x @ params)[:-1], carry))
@@ -177,7 +177,7 @@ run_own(step=lambda params, x, carry: (carry + x @ params,) * 2)
     ValueError: Cell(_init, _carry, <lambda>) does not work as a cell: its step(params, carry, x) raises TypeError: ...
 run_own(step=lambda params, carry, x: (carry + x @ params, (x @ params).sum()))
     ValueError: Cell(_init, _carry, <lambda>) does not work as a cell: its step must return a y of shape [H], not a number.
-run_own(initial_carry=lambda params: jnp.zeros(params.shape[0] + 2))
+run_own(init_carry=lambda params: jnp.zeros(params.shape[0] + 2))
     ValueError: Cell(_init, <lambda>, _step) does not work as a cell: its step(params, carry, x) raises TypeError: ...
 
 # Sizes.

@@ -88,7 +88,7 @@ def test_an_unknown_option_is_refused_with_those_there_are(cell, options):
 
 
 def test_a_cell_without_options_says_so():
-    plain = Cell(lambda key, input_size, hidden_size: {}, LSTM.initial_carry, LSTM.step)
+    plain = Cell(lambda key, input_size, hidden_size: {}, LSTM.init_carry, LSTM.step)
     with pytest.raises(ValueError, match="Available: none"):
         plain.with_init(w_x="torch")
 

@@ -71,7 +71,7 @@ def _oracle_layer(layer, params, window, state, chunk_size):
             after = carry if number < chunk_size else after
         outputs["fwd"] = ys
     if layer.direction != "fwd":
-        zeros = jax.eval_shape(cells.bwd.initial_carry, rnn.bwd)
+        zeros = jax.eval_shape(cells.bwd.init_carry, rnn.bwd)
         zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape), zeros)
         ys, carry = [], zeros if params.initial is None else params.initial.bwd
         for x in window[::-1]:

@@ -143,7 +143,7 @@ def slow_params(cell, name):
 
 
 def in_float64(cell, oracle, params, xs):
-    zeros = jax.tree.map(lambda leaf: np.zeros([2, *leaf.shape]), cell.initial_carry(params))
+    zeros = jax.tree.map(lambda leaf: np.zeros([2, *leaf.shape]), cell.init_carry(params))
     return _oracles.scan(oracle, params, xs, [LONG, LONG // 2], zeros)
 
 

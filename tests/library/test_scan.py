@@ -44,7 +44,7 @@ def test_scan_in_eager_mode_starts_at_the_carry_given():
 def test_initial_carry_of_a_cell_need_not_be_zero():
     params, carry = random_cell(GRU, 1)
     alike = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), carry)
-    starting = GRU._replace(initial_carry=lambda params: jax.tree.map(lambda x: x[0], carry))
+    starting = GRU._replace(init_carry=lambda params: jax.tree.map(lambda x: x[0], carry))
     want = _oracles.scan(_oracles.gru_step, params, random_xs(), LENGTHS, alike)
     assert_close(scan_cell(starting, params, random_xs(), LENGTHS), want)
 
@@ -84,7 +84,7 @@ def test_lengths_of_narrow_integers_reach_far(dtype):
 def test_carry_of_integers_is_frozen_in_padding():
     counting = Cell(
         init=lambda key, input_size, hidden_size: None,
-        initial_carry=lambda params: jnp.zeros([], jnp.int32),
+        init_carry=lambda params: jnp.zeros([], jnp.int32),
         step=lambda params, carry, x: (carry + 1, x),
     )
     count, ys = scan_cell(counting, None, random_xs(), LENGTHS)

@@ -42,7 +42,7 @@ STEPS = [
 # A cell that hands its input on, so that nothing but dropout changes it.
 PASS_ON = Cell(
     init=lambda key, input_size, hidden_size: None,
-    initial_carry=lambda params: jnp.zeros([]),
+    init_carry=lambda params: jnp.zeros([]),
     step=lambda params, carry, x: (carry, x),
 )
 

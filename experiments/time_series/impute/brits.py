@@ -82,8 +82,8 @@ def _uniform(key: jax.Array, shape: list[int], size: int) -> jax.Array:
     return jax.random.uniform(key, shape, minval=-(size**-0.5), maxval=size**-0.5)
 
 
-def _initial_carry(params: BRITSParams) -> BRITSCarry:
-    state = LSTM.initial_carry(params.lstm)
+def _init_carry(params: BRITSParams) -> BRITSCarry:
+    state = LSTM.init_carry(params.lstm)
     return BRITSCarry(h=state.h, c=state.c, gap=jnp.zeros_like(params.fade.b))
 
 
@@ -107,4 +107,4 @@ def _left(a: jax.Array) -> jax.Array:
     return jnp.exp(-jax.nn.relu(a))
 
 
-BRITS = Cell(_init, _initial_carry, _step)
+BRITS = Cell(_init, _init_carry, _step)
