@@ -51,7 +51,7 @@ def run_pushed(
         new, y = cell.step(params[0], carry, x)
         return jax.tree.map(jnp.add, new, added), y + added.h.astype(y.dtype)
 
-    pushed = Cell(init, lambda params: cell.initial_carry(params[0]), step)
+    pushed = Cell(init, lambda params: cell.init_carry(params[0]), step)
     flat = jax.vmap(jax.vmap(lambda state: ravel_pytree(state)[0]))(push)
     inputs = jnp.concatenate([clear_padding(xs, lengths), flat], axis=-1)
     return scan_cell(pushed, (params,), inputs, lengths, initial_carry=carry, reverse=reverse)

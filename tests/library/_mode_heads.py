@@ -67,10 +67,10 @@ def add_readouts():
             return getattr(birnn_jax, pool)(rows["xs"], rows["lengths"])
 
         add(name, run, (), make_rows())
-    pool = lambda params, rows: birnn_jax.attention_pool(  # noqa: E731
+    pool = lambda params, rows: birnn_jax.models.attention_pool(  # noqa: E731
         params, rows["xs"], rows["lengths"]
     )
-    params = init(birnn_jax.init_attention_pool, input_size=D, attention_size=H)
+    params = init(birnn_jax.models.init_attention_pool, input_size=D, attention_size=H)
     add("attention_pool", pool, params, make_rows())
     final = lambda _, rows: birnn_jax.final_states(rows["carry"])  # noqa: E731
     add("final_states", final, (), {"carry": make_carries(LSTM)})

@@ -171,8 +171,8 @@ def add_stacks():
     add("stack", run_stack, init(birnn_jax.init_stack, LAYERS, **SIZES), with_key, is_random=True)
     lengths_of = lambda _, rows: birnn_jax.stack_lengths(LAYERS, rows["lengths"])  # noqa: E731
     add("stack_lengths", lengths_of, (), make_rows(), has_grad=False)
-    turned = lambda _, rows: birnn_jax.unstack_states(  # noqa: E731
-        TWO, birnn_jax.stack_states(rows["carries"])
+    turned = lambda _, rows: birnn_jax.stacks.unstack_states(  # noqa: E731
+        TWO, birnn_jax.stacks.stack_states(rows["carries"])
     )
     add("stack_states", turned, (), {"carries": (make_carries(LSTM), make_carries(LSTM))})
     add(

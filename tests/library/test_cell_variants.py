@@ -154,7 +154,7 @@ def test_padding_changes_no_value_and_no_gradient_of_a_parallel_scan(cell):
 
 
 def test_a_cell_is_static_and_equal_to_one_built_of_the_same_functions(case):
-    again = Cell(case.cell.init, case.cell.initial_carry, copy.copy(case.cell.step))
+    again = Cell(case.cell.init, case.cell.init_carry, copy.copy(case.cell.step))
     assert again == case.cell and hash(again) == hash(case.cell)
     assert sum(row.cell == case.cell for row in CASES.values()) == 1
 
