@@ -126,7 +126,7 @@ def test_old_spellings_of_a_cell_work_and_say_what_to_write():
         assert Cell(init=_own_init, initial_carry=_own_carry, step=_own_step) == OWN
     assert warned[0].filename == __file__
     with pytest.warns(DeprecationWarning, match=r"Cell\.initial_carry is now Cell\.init_carry"):
-        assert OWN.init_carry is _own_carry
+        assert OWN.initial_carry is _own_carry
     with pytest.warns(DeprecationWarning, match="is now Cell"):
         assert OWN._replace(initial_carry=LSTM.init_carry).init_carry is LSTM.init_carry
 
