@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity lint kernels selfcheck sanitize fuzz kills clean
+.PHONY: help train test parity lint kernels selfcheck sanitize fuzz modes kills clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -39,6 +39,9 @@ sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undef
 fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (half an hour)
 	$(BIN)/python -m tests.library._fuzz
 	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/experiments/test_file_fuzz.py --hypothesis-seed=$$seed
+
+modes: $(VENV)/.test  ## Nightly: every function in every mode of JAX, on eight devices (half an hour)
+	$(BIN)/python -m tests.library._modes
 
 kills: $(VENV)/.test  ## Nightly: a training killed at fifty random moments ends with every bit of the unbroken one
 	$(BIN)/python -m tests.experiments._kills
