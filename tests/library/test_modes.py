@@ -10,7 +10,7 @@ from birnn_jax import heads, inspection, streaming
 
 ROWS = {"carry", "logits", "queries", "tokens", "x", "xs", "ys"}  # arguments that have rows
 
-# Of every mode what goes through the mechanisms that it needs; all the rest is tried by `make modes`.
+# Of every mode what goes through the mechanisms that it needs; `make modes` tries all the rest.
 QUICK = """
     explicit:Segments_LSTM|crf_n_best explicit_units:scan_cell_LSTM
     shard_map:zoneout|crf_marginals|gradient_norms ensemble:crf_marginals disable_jit:scan_cell_LSTM
