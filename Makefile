@@ -41,7 +41,7 @@ fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 bro
 	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/experiments/test_file_fuzz.py --hypothesis-seed=$$seed
 
 modes: $(VENV)/.test  ## Nightly: every function in every mode of JAX, on eight devices (half an hour)
-	$(BIN)/python -m tests.library._modes
+	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m tests.library._modes
 
 kills: $(VENV)/.test  ## Nightly: a training killed at fifty random moments ends with every bit of the unbroken one
 	$(BIN)/python -m tests.experiments._kills

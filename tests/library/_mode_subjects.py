@@ -125,7 +125,7 @@ def add_cells():
 
 
 LAYERS = (
-    Layer(LSTM, norm="pre", projection=D, connection="highway", initial_carry="learned"),
+    Layer(LSTM, norm="pre", projection=D, connection="highway", learned_carry=True),
     Layer(cells.GRU_RESET_BEFORE, subsample=2, norm="post", merge="sum"),
     Layer(GRU, direction="fwd", subsample=2, subsample_mode="first", residuals="states"),
 )

@@ -2,17 +2,14 @@
 
 A program of its own, since eight devices must be asked for before JAX starts:
 
-    python -m tests.library._modes [MODE[:PATTERN OF SUBJECTS]] ...
+    JAX_NUM_CPU_DEVICES=8 python -m tests.library._modes [MODE[:PATTERN OF SUBJECTS]] ...
 """
 
 import contextlib
 import functools
 import math
-import os
 import re
 import sys
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import jax.export

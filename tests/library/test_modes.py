@@ -23,7 +23,7 @@ QUICK = """
 def run(cells):
     done = subprocess.run(
         [sys.executable, "-m", "tests.library._modes", *cells],
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"},
         capture_output=True,
         text=True,
         timeout=600,
