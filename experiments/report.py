@@ -4,15 +4,15 @@ python -m experiments.report add runs/a runs/b runs/c --metric accuracy --label 
 python -m experiments.report tables
 """
 
-import dataclasses
 import json
 import pathlib
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import write_json, write_text
+from experiments.runner.run.options import Options
 from experiments.runner.run.results import summarise_runs
 
 HERE = pathlib.Path(__file__).parent
@@ -21,8 +21,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 _KEY = ("experiment", "data", "label")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Add:
+class Add(Options):
     """Record the mean and spread of a metric over runs that differ in their seed only.
 
     It takes at least three runs, of one commit without uncommitted changes. A result of the same
@@ -70,8 +69,7 @@ class Add:
         Tables().run()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tables:
+class Tables(Options):
     """Write the tables of README.md and experiments/README.md from experiments/results.json."""
 
     def run(self) -> None:
@@ -160,8 +158,8 @@ def _number(value: float, result: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     run_command(
+        "report",
         Annotated[Add, tyro.conf.subcommand("add")]
         | Annotated[Tables, tyro.conf.subcommand("tables")],
-        program="python -m experiments.report",
-        description="Records results of at least three seeds, and writes their tables.",
+        "Records results of at least three seeds, and writes their tables.",
     )

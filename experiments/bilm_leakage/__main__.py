@@ -6,52 +6,56 @@ Question: why does a bidirectional network reach a perplexity of 1 as a language
 nonsense, and how is the second direction used rightly? The results are in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
-from typing import Annotated
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments.bilm_leakage.config import SHIJING, SidesConfig
-from experiments.bilm_leakage.model import TASKS, Task
+from experiments.bilm_leakage.config import SHIJING, TASKS, SidesConfig, Task
 from experiments.bilm_leakage.report import (
     held_out_perplexities,
     plot_sides,
     print_perplexities,
     sensitivity,
 )
-from experiments.bilm_leakage.training import fill, is_filling, load_sides, train_sides, write
+from experiments.bilm_leakage.training import fill, is_filling, load_sides, prepare, write
 from experiments.characters.data import read_corpus
 from experiments.characters.generate import Drawing
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import (
+    NewRun,
+    OldRun,
+    RunCommand,
+    RunsBelow,
+    SweepCommand,
+    TrainCommand,
+)
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
+from experiments.runner.run.sweep import train_all
 
 NAME = "bilm_leakage"
 RUNS = pathlib.Path("runs") / NAME
 _WINDOW = 24  # characters of the Jacobian
+EXPERIMENT = Experiment(NAME, prepare)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train one model, or go on with a training that was stopped."""
+class Train(TrainCommand):
+    """Train one model, or resume a training that was stopped, and measure it."""
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[SidesConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "leaky" / "0"
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
+    run_folder: NewRun = RUNS / "leaky" / "0"
 
     def run(self) -> None:
-        """Trains and prints."""
-        console = Console()
-        folder = train_sides(self.run_folder, self.config, console, experiment=NAME)
-        console.print(read_result(folder)["metrics"])
+        """Trains, measures and prints."""
+        folder = EXPERIMENT.train(self.config, self.run_folder)
+        Console().print(read_result(folder)["metrics"])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare(OnDevices):
+class Compare(SweepCommand):
     """Train every model that is not trained yet, and show what each knows of unread text.
 
     Prints the perplexity on the text held out and what the models write and fill in, and draws
@@ -62,13 +66,11 @@ class Compare(OnDevices):
     """The text to learn from."""
     tasks: tuple[Task, ...] = TASKS
     """Which models; the picture needs leaky, elmo and gap."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of each."""
     epochs: int = 12
     """Passes over the text."""
     hidden_size: int = 128
     """Hidden units of each direction."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS
+    run_folder: RunsBelow = RUNS
     """Folder of the run folders TASK/SEED."""
     picture: pathlib.Path | None = None
     """Where to draw."""
@@ -76,19 +78,11 @@ class Compare(OnDevices):
     def run(self) -> None:
         """Trains, prints and draws."""
         console = Console()
-        runs: dict[str, list[RunFolder]] = {task: [] for task in self.tasks}
-        for seed in self.seeds:
-            for task in self.tasks:
-                config = SidesConfig(
-                    task=task,
-                    text=self.text,
-                    epochs=self.epochs,
-                    hidden_size=self.hidden_size,
-                    seed=seed,
-                )
-                console.print(f"{task}, seed {seed}", highlight=False)
-                path = self.run_folder / task / str(seed)
-                runs[task].append(train_sides(path, config, console, experiment=NAME))
+        options = {name: getattr(self, name) for name in ("text", "epochs", "hidden_size")}
+        configs = {task: SidesConfig(task=task, **options) for task in self.tasks}
+        runs = train_all(
+            self.run_folder, configs, self.seeds, EXPERIMENT.train, path="{name}/{seed}"
+        )
         perplexities = held_out_perplexities(runs)
         print_perplexities(perplexities, console)
         self._show_text(runs, console)
@@ -130,18 +124,17 @@ class Compare(OnDevices):
 _DRAWN: tuple[Task, ...] = ("leaky", "elmo")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Infill:
+class Infill(RunCommand):
     """Fill the gaps of a text, from what stands on both sides."""
 
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUNS / "gap" / "0"
     text: tyro.conf.Positional[str]
     """A text with _ for each missing character."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "gap" / "0"
-    """Run folder of a model of the task masked or gap."""
 
     def run(self) -> None:
         """Fills and prints."""
-        trained = load_sides(RunFolder.open(self.run_folder, experiment=NAME))
+        trained = load_sides(self.folder)
         if not is_filling(trained):
             raise ValueError(
                 f"{self.run_folder} holds a model of the task {trained.config.task}, which fills "
@@ -153,9 +146,9 @@ class Infill:
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Compare | Infill,
-        program=f"python -m experiments.{NAME}",
-        description="What a bidirectional network may be asked, and what it may not.",
+        "What a bidirectional network may be asked, and what it may not.",
     )
 
 

@@ -1,19 +1,28 @@
 """The settings of models that predict from one side or from both."""
 
-import dataclasses
 import functools
 import pathlib
+from typing import Any, Literal
 
 from birnn_jax import Bi
-from experiments.bilm_leakage.model import Task, direction_of
-from experiments.characters.model import CharModel, cell_with_init
+from experiments.characters.config import CharModel, cell_with_init
 from experiments.runner.data.files import DATA
+from experiments.runner.run.settings import Settings
+
+Task = Literal["leaky", "elmo", "masked", "gap", "gap_left", "gap_right"]
+TASKS: tuple[Task, ...] = ("leaky", "elmo", "masked", "gap", "gap_left", "gap_right")
+_DIRECTIONS = {"gap_left": "fwd", "gap_right": "bwd"}
+
+
+def direction_of(task: Task) -> Any:
+    """In which directions the text is read."""
+    return _DIRECTIONS.get(task, "both")
+
 
 SHIJING = DATA / "charlm_zh_shijing.txt"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SidesConfig:
+class SidesConfig(Settings):
     """Everything that decides the outcome of a run."""
 
     task: Task = "leaky"
@@ -38,18 +47,12 @@ class SidesConfig:
     """Highest learning rate of Adam; it falls as a cosine to nothing at the end."""
     clip_norm: float = 1.0
     """Longest gradient; a longer one is scaled down."""
-    seed: int = 0
-    """Seed of parameters, windows, gaps and dropout. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        positive = ("hidden_size", "gap", "steps", "batch_size", "epochs", "learning_rate")
-        for name in (*positive, "clip_norm", "held_out"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive.")
-        for name in ("held_out", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1.")
+        self.require_positive("hidden_size", "gap", "steps", "batch_size", "epochs")
+        self.require_positive("learning_rate", "clip_norm", "held_out")
+        self.require_rates("held_out", "dropout")
 
     @property
     def models(self) -> Bi[CharModel]:

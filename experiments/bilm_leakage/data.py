@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bilm_leakage.config import SidesConfig
-from experiments.bilm_leakage.model import Task
+from experiments.bilm_leakage.config import SidesConfig, Task
 from experiments.characters.windows import Minibatch, Whole, Windows
 
 PERIOD = 7  # a gap stands in every so many of its lengths: 14 % of the characters are missing

@@ -18,12 +18,10 @@ import jax.numpy as jnp
 
 from birnn_jax import Bi, Total, accuracy, cross_entropy
 from birnn_jax.stacks import LayerParams
-from experiments.characters.model import CharModel, CharParams, initial_carry, score
+from experiments.bilm_leakage.config import Task
+from experiments.characters.config import CharModel
+from experiments.characters.model import CharParams, initial_carry, score
 from experiments.runner.run.loop import LossFn
-
-Task = Literal["leaky", "elmo", "masked", "gap", "gap_left", "gap_right"]
-TASKS: tuple[Task, ...] = ("leaky", "elmo", "masked", "gap", "gap_left", "gap_right")
-_DIRECTIONS = {"gap_left": "fwd", "gap_right": "bwd"}
 
 
 class ElmoParams(NamedTuple):
@@ -32,11 +30,6 @@ class ElmoParams(NamedTuple):
     rnn: Bi[tuple[LayerParams, ...]]
     w: jax.Array  # [H, V]
     b: jax.Array  # [V]
-
-
-def direction_of(task: Task) -> Any:
-    """In which directions the text is read."""
-    return _DIRECTIONS.get(task, "both")
 
 
 def make_loss(task: Task, models: Bi[CharModel]) -> LossFn:

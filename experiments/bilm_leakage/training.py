@@ -1,6 +1,5 @@
 """Training a model of one side or of both, and what the trained one knows and writes."""
 
-import dataclasses
 import functools
 import pathlib
 from typing import Any, NamedTuple
@@ -12,11 +11,10 @@ import optax
 from rich.console import Console
 
 from birnn_jax import Bi, make_eval_step, make_optimizer
-from experiments.bilm_leakage.config import SidesConfig
+from experiments.bilm_leakage.config import SidesConfig, direction_of
 from experiments.bilm_leakage.data import Gaps, has_gaps, minibatches
 from experiments.bilm_leakage.model import (
     ElmoParams,
-    direction_of,
     half,
     make_loss,
     make_written_loss,
@@ -28,9 +26,10 @@ from experiments.characters.model import init_params
 from experiments.characters.training import VOCABULARY, measures
 from experiments.characters.windows import Windows
 from experiments.runner.run import loop
+from experiments.runner.run.best import best_of
+from experiments.runner.run.experiment import Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import Training
-from experiments.runner.run.results import write_result
 
 
 def make_training(config: SidesConfig, corpus: Corpus) -> Training:
@@ -91,41 +90,24 @@ class TrainedSides(NamedTuple):
     vocabulary: Vocabulary
 
 
-def train_sides(
-    path: pathlib.Path, config: SidesConfig, console: Console, *, experiment: str
-) -> RunFolder:
-    """Trains to the end and measures, goes on with what was stopped, and repeats nothing."""
+def prepare(config: SidesConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the text of a run, and says what to train and to measure."""
     corpus = read_corpus(config.text, characters=None, held_out=config.held_out)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "text"}
-    folder = RunFolder.start(
-        path,
-        experiment=experiment,
-        settings=settings | {"vocabulary": corpus.vocabulary.digest},
-        data={"text": config.text},
+    return Prepared(
+        make_training(config, corpus),
+        lambda folder, console: measure(load_sides(folder), corpus),
+        files={VOCABULARY: corpus.vocabulary.save},
+        learned={"vocabulary": corpus.vocabulary.digest},
     )
-    if (path / "result.json").exists():
-        return folder
-    corpus.vocabulary.save(folder.path / VOCABULARY)
-    loop.fit(folder, make_training(config, corpus), console)
-    metrics = measure(load_sides(folder), corpus)
-    write_result(folder, metrics)
-    return folder
 
 
 def load_sides(folder: RunFolder) -> TrainedSides:
     """The best checkpoint of a run, from its folder alone."""
-    names = {field.name for field in dataclasses.fields(SidesConfig)}
-    settings = {name: value for name, value in folder.settings.items() if name in names}
-    config = SidesConfig(**settings, text=pathlib.Path(folder.config["data"]["text"]["path"]))
+    config = SidesConfig.of(folder)
     vocabulary = Vocabulary.load(folder.path / VOCABULARY, folder.settings["vocabulary"])
-    optimizer = make_sides_optimizer(config, num_steps=1)
-
-    def make(key: jax.Array) -> Any:
-        params = init_sides(config, len(vocabulary.characters), key)
-        return loop.init_train_state(params, optimizer)
-
-    like = jax.eval_shape(make, jax.random.key(0))
-    return TrainedSides(config, loop.best_state(folder, like).params, vocabulary)
+    make = functools.partial(init_sides, config, len(vocabulary.characters))
+    best = best_of(folder, make_sides_optimizer(config, num_steps=1), make)
+    return TrainedSides(config, best.params, vocabulary)
 
 
 def measure(trained: TrainedSides, corpus: Corpus) -> dict[str, float]:

@@ -8,9 +8,7 @@ Question: how do cell, depth, optimiser and direction change what a recurrent ne
 experiments/README.md.
 """
 
-import dataclasses
 import pathlib
-from typing import Annotated
 
 import jax
 import tyro
@@ -21,58 +19,55 @@ from experiments.char_lm.report import plot_rows, print_rows
 from experiments.characters.config import LanguageConfig
 from experiments.characters.data import read_corpus, read_text
 from experiments.characters.generate import Drawing
-from experiments.characters.report import finish, parts_of, print_measures, train_and_finish
-from experiments.characters.training import config_of, load_model, make_training, start_run
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
-from experiments.runner.run.folder import RunFolder
+from experiments.characters.report import parts_of, print_measures
+from experiments.characters.runs import prepare
+from experiments.characters.training import load_model
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import (
+    NewRun,
+    OldRun,
+    RunCommand,
+    RunsBelow,
+    SweepCommand,
+    TrainCommand,
+)
+from experiments.runner.run.experiment import Experiment
+from experiments.runner.run.sweep import train_all
 
 NAME = "char_lm"
 RUN = pathlib.Path("runs") / NAME
 TABLE = pathlib.Path("runs") / f"{NAME}_table"
+EXPERIMENT = Experiment(NAME, prepare)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a model, or go on with a training that was stopped, and look at what it learned.
+class Train(TrainCommand):
+    """Train a model, or resume a training that was stopped, and measure it.
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, vocabulary.json,
-    result.json, sample.txt and curves.png. A training that was killed or interrupted goes on with
-    the same command, and ends exactly as if it had not been.
+    The run folder also gets vocabulary.json, sample.txt and curves.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[LanguageConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        console = Console()
-        folder, corpus = start_run(self.run_folder, self.config, experiment=NAME)
-        loop.fit(folder, make_training(self.config, corpus), console)
-        finish(folder, corpus, console)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained model: perplexity, bits per character, and how often it is right."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the model."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     text: pathlib.Path | None = None
     """A text of the characters that the model knows; both parts of the text of the run if not
     given."""
 
     def run(self) -> None:
         """Measures and prints."""
-        folder = RunFolder.open(self.run_folder, experiment=NAME)
-        trained = load_model(folder)
+        trained = load_model(self.folder)
         if self.text is not None:
             tokens = trained.vocabulary.encode(read_text(self.text), str(self.text))
             parts = {self.text.name: tokens}
         else:
-            config = config_of(folder)
+            config = trained.config
             parts = parts_of(
                 read_corpus(config.text, characters=config.characters, held_out=config.held_out)
             )
@@ -80,18 +75,17 @@ class Evaluate:
         print_measures(measured, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Generate:
+class Generate(RunCommand):
     """Let a trained model go on from one or more beginnings; each character is shown as it is made.
 
     The same seed gives the same text.
     """
 
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     prefixes: tyro.conf.Positional[tuple[str, ...]]
     """Beginnings, of characters that the model knows."""
     drawing: tyro.conf.OmitArgPrefixes[Drawing]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the model. Nothing else is read."""
     length: int = 100
     """Characters to make."""
     seed: int = 0
@@ -101,7 +95,7 @@ class Generate:
         """Writes."""
         if not self.prefixes:
             raise ValueError("There is no prefix: give the first characters to go on from.")
-        trained = load_model(RunFolder.open(self.run_folder, experiment=NAME))
+        trained = load_model(self.folder)
         for number, prefix in enumerate(self.prefixes):
             key = jax.random.fold_in(jax.random.key(self.seed), number)
             characters = trained.continue_text(
@@ -112,8 +106,7 @@ class Generate:
             print()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceTable(OnDevices):
+class SourceTable(SweepCommand):
     """Train every row of the table that this project starts from, and print both side by side.
 
     What was stopped goes on with the same command; what has ended is not trained again.
@@ -123,26 +116,20 @@ class SourceTable(OnDevices):
     """The text: its first 10,000 characters are learned."""
     rows: tuple[str, ...] = tuple(ROWS)
     """Which rows."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of each row."""
     epochs: int = 160
     """Passes over the text."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = TABLE
+    run_folder: RunsBelow = TABLE
     """Folder of the run folders ROW/SEED."""
     picture: pathlib.Path | None = None
     """Where to draw how the perplexity of every row falls, beside the numbers of the source."""
 
     def run(self) -> None:
         """Trains, prints and draws."""
-        console = Console()
-        runs: dict[str, list[RunFolder]] = {row: [] for row in self.rows}
-        for seed in self.seeds:
-            for row in self.rows:
-                config = row_config(row, self.text, epochs=self.epochs, seed=seed)
-                path = self.run_folder / row / str(seed)
-                console.print(f"{row}, seed {seed}", highlight=False)
-                runs[row].append(train_and_finish(path, config, console, experiment=NAME))
-        print_rows(runs, console)
+        configs = {row: row_config(row, self.text, epochs=self.epochs) for row in self.rows}
+        runs = train_all(
+            self.run_folder, configs, self.seeds, EXPERIMENT.train, path="{name}/{seed}"
+        )
+        print_rows(runs, Console())
         if self.picture:
             plot_rows(self.picture, runs)
 
@@ -150,9 +137,9 @@ class SourceTable(OnDevices):
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Generate | SourceTable,
-        program=f"python -m experiments.{NAME}",
-        description="A recurrent language model over the characters of a text.",
+        "A recurrent language model over the characters of a text.",
     )
 
 

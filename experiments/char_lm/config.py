@@ -39,7 +39,7 @@ ROWS = {
 }
 
 
-def row_config(row: str, text: pathlib.Path, *, epochs: int, seed: int) -> LanguageConfig:
+def row_config(row: str, text: pathlib.Path, *, epochs: int) -> LanguageConfig:
     """The settings of a row: Adam at 0.01 or SGD at 100, both clipped at 0.01.
 
     Raises:
@@ -48,5 +48,5 @@ def row_config(row: str, text: pathlib.Path, *, epochs: int, seed: int) -> Langu
     if row not in ROWS:
         raise ValueError(f"There is no row {row}; there are {', '.join(ROWS)}.")
     return LanguageConfig(
-        text=text, characters=10_000, held_out=0.0, epochs=epochs, seed=seed, **ROWS[row].settings
+        text=text, characters=10_000, held_out=0.0, epochs=epochs, **ROWS[row].settings
     )

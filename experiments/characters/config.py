@@ -4,26 +4,67 @@ import dataclasses
 import pathlib
 from typing import Any, Literal
 
-from experiments.characters.model import (
-    CharModel,
-    Direction,
-    Initializer,
-    cell_with_init,
-    initial_carry,
-)
+import jax
+import optax
+
+from birnn_jax import Cell, Layer, make_optimizer
 from experiments.characters.windows import Sampling
 from experiments.runner.data.files import DATA
-from experiments.runner.run.settings import require
+from experiments.runner.run.averaging import with_average
+from experiments.runner.run.choices import CELLS, METHODS, BasicCell, Direction
+from experiments.runner.run.settings import Settings, require
+
+Initializer = Literal["normal", "torch", "orthogonal"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CharModel:
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    cell: Cell
+    num_layers: int
+    direction: Direction = "fwd"
+    residual: bool = False  # a connection around each layer but the first
+    layer_norm: bool = False  # of what each layer but the first reads
+    dropout: float = 0.0
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """From the bottom to the top."""
+        first = Layer(self.cell, direction=self.direction)
+        above = dataclasses.replace(
+            first,
+            norm="pre" if self.layer_norm else "none",
+            connection="residual" if self.residual else "none",
+        )
+        return (first, *(above,) * (self.num_layers - 1))
+
+
+def cell_with_init(name: str, initializer: Initializer) -> Cell:
+    """A cell that starts in one of three ways.
+
+    "normal": weights N(0, 0.01^2), biases zero, as written from scratch by hand. "torch": uniform
+    within 1/sqrt(H), as a torch.nn layer. "orthogonal": recurrent weights orthogonal gate by gate,
+    input weights Glorot-uniform, biases zero but for the forget gate's one.
+    """
+    cell = CELLS[name]
+    if initializer == "orthogonal":
+        return cell
+    if initializer == "torch":
+        return cell.with_init(w_x="torch", w_h="torch", b="torch")
+    no_bias = {"forget_bias": 0.0} if name == "lstm" else {}
+    return cell.with_init(w_x=normal, w_h=normal, **no_bias)
+
+
+def normal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Draws from N(0, 0.01^2)."""
+    return 0.01 * jax.random.normal(key, shape)
+
 
 TATOEBA = DATA / "charlm_zh_tatoeba_10k.txt"
-_POSITIVE = (
-    *("layers", "hidden_size", "steps", "batch_size", "epochs", "learning_rate", "clip_norm"),
-    *("epochs_per_evaluation",),
-)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LanguageConfig:
+class LanguageConfig(Settings):
     """Everything that decides the outcome of a run."""
 
     text: pathlib.Path = TATOEBA
@@ -34,7 +75,7 @@ class LanguageConfig:
     """Share of the text, at its end, that is not trained on but measured on. With 0 the checkpoint
     that does best on the text trained on is the best."""
 
-    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    cell: BasicCell = "lstm"
     """Recurrent cell."""
     direction: Direction = "fwd"
     """Directions in which the text is read. With "both" the model reads what it is to predict."""
@@ -74,16 +115,13 @@ class LanguageConfig:
     """Decay of the average of the parameters that is evaluated; 0 is no average."""
     epochs_per_evaluation: int = 10
     """Passes from one evaluation, and one checkpoint, to the next."""
-    seed: int = 0
-    """Seed of parameters, order of the windows and dropout. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in _POSITIVE:
-            require(getattr(self, name) > 0, f"{name} must be positive")
+        self.require_positive("layers", "hidden_size", "steps", "batch_size", "epochs")
+        self.require_positive("learning_rate", "clip_norm", "epochs_per_evaluation")
+        self.require_rates("dropout", "average_decay", "held_out")
         require(self.characters is None or self.characters > 1, "characters must be at least 2")
-        for name in ("dropout", "average_decay", "held_out"):
-            require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("residual", "layer_norm"):
             has_effect = self.layers > 1 or not getattr(self, name)
             require(has_effect, f"{name} must have a layer to act on: give 2 layers or more")
@@ -100,7 +138,12 @@ class LanguageConfig:
             dropout=self.dropout,
         )
 
-    @property
-    def carry(self) -> Any:
-        """The carry before the first minibatch."""
-        return initial_carry(self.model, self.hidden_size, self.batch_size)
+    def make_optimizer(self, num_steps: int) -> optax.GradientTransformation:
+        """Clipping, the method at its learning rate, and the average of the parameters."""
+        rate: Any = self.learning_rate
+        if self.schedule == "cosine":
+            rate = optax.warmup_cosine_decay_schedule(
+                0.0, rate, warmup_steps=num_steps // 50 + 1, decay_steps=num_steps + 1
+            )
+        optimizer = make_optimizer(rate, clip_norm=self.clip_norm, method=METHODS[self.method])
+        return with_average(optimizer, self.average_decay)

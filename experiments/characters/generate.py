@@ -1,6 +1,5 @@
 """Text made character by character, each drawn from what the model expects next."""
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.characters.model import CharModel, CharParams, initial_carry, score
+from experiments.characters.config import CharModel
+from experiments.characters.model import CharParams, initial_carry, score
+from experiments.runner.run.options import Options
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Drawing:
+class Drawing(Options):
     """How a character is drawn."""
 
     temperature: float = 1.0

@@ -6,42 +6,16 @@ product of a one-hot vector and `w_x` is a row of it, so of many characters rows
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, scan_cell, stack
+from birnn_jax import Bi, Cell, scan_cell, stack
 from birnn_jax.stacks import LayerParams
+from experiments.characters.config import CharModel, Initializer, normal
 from experiments.runner.data.keys import keys_of_rows
-
-Direction = Literal["both", "fwd", "bwd"]
-Initializer = Literal["normal", "torch", "orthogonal"]
-CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
-
-
-@dataclasses.dataclass(frozen=True)
-class CharModel:
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    cell: Cell
-    num_layers: int
-    direction: Direction = "fwd"
-    residual: bool = False  # a connection around each layer but the first
-    layer_norm: bool = False  # of what each layer but the first reads
-    dropout: float = 0.0
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """From the bottom to the top."""
-        first = Layer(self.cell, direction=self.direction)
-        above = dataclasses.replace(
-            first,
-            norm="pre" if self.layer_norm else "none",
-            connection="residual" if self.residual else "none",
-        )
-        return (first, *(above,) * (self.num_layers - 1))
 
 
 class CharParams(NamedTuple):
@@ -50,22 +24,6 @@ class CharParams(NamedTuple):
     rnn: tuple[LayerParams, ...]
     w: jax.Array  # [S, V]
     b: jax.Array  # [V]
-
-
-def cell_with_init(name: str, initializer: Initializer) -> Cell:
-    """A cell that starts in one of three ways.
-
-    "normal": weights N(0, 0.01^2), biases zero, as written from scratch by hand. "torch": uniform
-    within 1/sqrt(H), as a torch.nn layer. "orthogonal": recurrent weights orthogonal gate by gate,
-    input weights Glorot-uniform, biases zero but for the forget gate's one.
-    """
-    cell = CELLS[name]
-    if initializer == "orthogonal":
-        return cell
-    if initializer == "torch":
-        return cell.with_init(w_x="torch", w_h="torch", b="torch")
-    no_bias = {"forget_bias": 0.0} if name == "lstm" else {}
-    return cell.with_init(w_x=_normal, w_h=_normal, **no_bias)
 
 
 def init_params(
@@ -85,7 +43,7 @@ def init_params(
         w = jax.random.uniform(key_w, (size, num_characters), minval=-bound, maxval=bound)
         b = jax.random.uniform(key_b, b.shape, minval=-bound, maxval=bound)
     elif initializer == "normal":
-        w = _normal(key_w, (size, num_characters))
+        w = normal(key_w, (size, num_characters))
     else:
         w = jax.nn.initializers.glorot_uniform()(key_w, (size, num_characters))
     return CharParams(
@@ -221,10 +179,6 @@ def _scan_tokens(
 
 def _zeros(carry: Any) -> Any:
     return jax.tree.map(jnp.zeros_like, carry)
-
-
-def _normal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    return 0.01 * jax.random.normal(key, shape)
 
 
 def _shapes(make: Any) -> Any:

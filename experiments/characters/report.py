@@ -14,34 +14,23 @@ from matplotlib.ticker import FuncFormatter
 from rich.console import Console
 from rich.table import Table
 
-from experiments.characters.config import LanguageConfig
 from experiments.characters.data import Corpus
 from experiments.characters.generate import Drawing
-from experiments.characters.training import (
-    TrainedModel,
-    config_of,
-    load_model,
-    make_training,
-    perplexity_of,
-    start_run,
-)
-from experiments.runner.run import loop
+from experiments.characters.training import TrainedModel, load_model, perplexity_of
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 
 _PARTS = 4  # of the run, at the end of which the perplexity of training is noted
 _SAMPLE = 200
 
 
-def finish(folder: RunFolder, corpus: Corpus, console: Console) -> None:
-    """Measures the model, prints what it knows, and leaves the results in the run folder."""
+def finish(folder: RunFolder, corpus: Corpus, console: Console) -> dict[str, float]:
+    """Measures the model, prints what it knows, and draws; returns the metrics."""
     trained = load_model(folder)
     parts = parts_of(corpus)
     measured = {name: trained.measure(tokens) for name, tokens in parts.items()}
     print_measures(measured, console)
     perplexities = perplexity_by_epoch(folder)
-    write_result(folder, training_metrics(folder, perplexities) | _flat(measured))
     plot_run(
         folder.path / "curves.png",
         perplexities,
@@ -51,18 +40,7 @@ def finish(folder: RunFolder, corpus: Corpus, console: Console) -> None:
     sample = make_sample(trained, corpus)
     write_text(folder.path / "sample.txt", sample + "\n")
     console.print(f"\n{sample}\n", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Everything is in {folder.path}; look at its curves.png.", highlight=False)
-
-
-def train_and_finish(
-    path: pathlib.Path, config: LanguageConfig, console: Console, *, experiment: str
-) -> RunFolder:
-    """Trains to the end and measures, goes on with what was stopped, and repeats nothing."""
-    folder, corpus = start_run(path, config, experiment=experiment)
-    if not (path / "result.json").exists():
-        loop.fit(folder, make_training(config, corpus), console)
-        finish(folder, corpus, console)
-    return folder
+    return training_metrics(folder, perplexities) | _flat(measured)
 
 
 def parts_of(corpus: Corpus) -> dict[str, np.ndarray]:
@@ -90,7 +68,7 @@ def print_measures(measured: dict[str, dict[str, float]], console: Console) -> N
 def perplexity_by_epoch(folder: RunFolder) -> list[float]:
     """Of training, while it was going on: over the minibatches of each pass."""
     records = [r for r in read_journal(folder.path / "metrics.jsonl") if r["split"] == "train"]
-    size = len(records) // config_of(folder).epochs
+    size = len(records) // folder.settings["epochs"]
     losses = [record["loss"] for record in records]
     means = [statistics.mean(losses[i : i + size]) for i in range(0, len(losses), size)]
     return [perplexity_of(mean) for mean in means]

@@ -1,30 +1,28 @@
 """Training a language model over characters, and the trained one from its run folder."""
 
-import dataclasses
 import functools
 import math
-import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from birnn_jax import Total, accuracy, cross_entropy, make_optimizer
-from experiments.characters.config import LanguageConfig
-from experiments.characters.data import Corpus, Vocabulary, read_corpus
+from birnn_jax import Total, accuracy, cross_entropy
+from experiments.characters.config import CharModel, LanguageConfig
+from experiments.characters.data import Corpus, Vocabulary
 from experiments.characters.generate import Drawing, generate
-from experiments.characters.model import CharModel, CharParams, init_params, score
+from experiments.characters.model import CharParams, init_params, initial_carry, score
 from experiments.characters.windows import Whole, Windows
 from experiments.runner.run import loop
-from experiments.runner.run.averaging import average_of, with_average
+from experiments.runner.run.averaging import average_of
+from experiments.runner.run.best import best_of
 from experiments.runner.run.carried import CarriedLossFn, make_carried_eval_step
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import Training
 
-_METHODS = {"adam": optax.adam, "sgd": optax.sgd}
+VOCABULARY = "vocabulary.json"
 
 
 def make_training(config: LanguageConfig, corpus: Corpus) -> Training:
@@ -33,7 +31,7 @@ def make_training(config: LanguageConfig, corpus: Corpus) -> Training:
     dev = corpus.held_out if config.held_out else corpus.train
     return Training(
         loss_fn=make_loss(config.model),
-        optimizer=make_language_optimizer(config, num_steps=len(train)),
+        optimizer=config.make_optimizer(num_steps=len(train)),
         init_params=params_maker(config, len(corpus.vocabulary.characters)),
         train=train,
         dev=Whole(dev, steps=config.steps, batch_size=config.batch_size),
@@ -42,8 +40,13 @@ def make_training(config: LanguageConfig, corpus: Corpus) -> Training:
         seed=config.seed,
         score=lambda means: -means["loss"],
         evaluated_params=average_of,
-        initial_carry=config.carry,
+        initial_carry=carry_before(config),
     )
+
+
+def carry_before(config: LanguageConfig) -> Any:
+    """The carry before the first minibatch."""
+    return initial_carry(config.model, config.hidden_size, config.batch_size)
 
 
 def make_windows(config: LanguageConfig, corpus: Corpus) -> Windows:
@@ -91,22 +94,6 @@ def params_maker(config: LanguageConfig, num_characters: int) -> Any:
     )
 
 
-def make_language_optimizer(
-    config: LanguageConfig, *, num_steps: int
-) -> optax.GradientTransformation:
-    """Clipping, the method at its learning rate, and the average of the parameters."""
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        rate = optax.warmup_cosine_decay_schedule(
-            0.0, rate, warmup_steps=num_steps // 50 + 1, decay_steps=num_steps + 1
-        )
-    optimizer = make_optimizer(rate, clip_norm=config.clip_norm, method=_METHODS[config.method])
-    return with_average(optimizer, config.average_decay)
-
-
-VOCABULARY = "vocabulary.json"
-
-
 class TrainedModel(NamedTuple):
     """A model with its best parameters, and the characters that it knows."""
 
@@ -123,7 +110,7 @@ class TrainedModel(NamedTuple):
         """Nats per character, perplexity and so on, over every character but the first."""
         config = self.config
         whole = Whole(tokens, steps=config.steps, batch_size=config.batch_size)
-        eval_step = make_carried_eval_step(make_loss(self.model), config.carry)
+        eval_step = make_carried_eval_step(make_loss(self.model), carry_before(config))
         means = loop.evaluate(eval_step, self.params, whole)
         return measures(means["loss"]) | {"accuracy": means["accuracy"]}
 
@@ -153,49 +140,15 @@ def perplexity_of(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
-def start_run(
-    path: pathlib.Path, config: LanguageConfig, *, experiment: str, **more: Any
-) -> tuple[RunFolder, Corpus]:
-    """Makes or takes up the folder of a run, its vocabulary beside it."""
-    corpus = read_corpus(config.text, characters=config.characters, held_out=config.held_out)
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "text"}
-    folder = RunFolder.start(
-        path,
-        experiment=experiment,
-        settings=settings | more | {"vocabulary": corpus.vocabulary.digest},
-        data={"text": config.text},
-    )
-    corpus.vocabulary.save(folder.path / VOCABULARY)
-    return folder, corpus
-
-
-def config_of(folder: RunFolder) -> LanguageConfig:
-    """The settings of a run."""
-    names = {field.name for field in dataclasses.fields(LanguageConfig)}
-    settings = {name: value for name, value in folder.settings.items() if name in names}
-    return LanguageConfig(**settings, text=pathlib.Path(folder.config["data"]["text"]["path"]))
-
-
 def load_model(folder: RunFolder) -> TrainedModel:
     """The best checkpoint of a run, from its folder alone.
 
     Raises:
       ValueError: if there is no checkpoint, or the vocabulary is not that of the run.
     """
-    config = config_of(folder)
+    config = LanguageConfig.of(folder)
     vocabulary = Vocabulary.load(folder.path / VOCABULARY, folder.settings["vocabulary"])
     make_params = params_maker(config, len(vocabulary.characters))
-    training = loop.Training(
-        loss_fn=make_loss(config.model),
-        optimizer=make_language_optimizer(config, num_steps=1),
-        init_params=make_params,
-        train=(),
-        dev=(),
-        steps_per_evaluation=1,
-        patience=1,
-        seed=0,
-        score=lambda means: 0.0,
-        initial_carry=config.carry,
-    )
-    like = jax.eval_shape(lambda: loop.initial_state(training))
-    return TrainedModel(config, average_of(loop.best_state(folder, like)), vocabulary)
+    optimizer = config.make_optimizer(num_steps=1)
+    best = best_of(folder, optimizer, make_params, carry=carry_before(config))
+    return TrainedModel(config, average_of(best), vocabulary)

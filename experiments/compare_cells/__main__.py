@@ -10,49 +10,41 @@ on its bundled text. The results are in experiments/README.md.
 
 import dataclasses
 import pathlib
-from typing import Annotated
 
 import tyro
 
 from experiments.compare_cells.config import ComparisonConfig
+from experiments.compare_cells.model import prepare
 from experiments.compare_cells.report import plot_cells, print_table
-from experiments.compare_cells.training import NAME, train_run
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run.command import run_command
+from experiments.runner.run.choices import CELLS
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.results import read_result
 from experiments.runner.run.sweep import train_all
-from experiments.words.model import CELLS
 
+NAME = "compare_cells"
 RUNS = pathlib.Path("runs") / NAME
 DIRECTIONS = ("both", "fwd")
+EXPERIMENT = Experiment(NAME, prepare)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train one tagger, or go on with a training that was stopped.
+class Train(TrainCommand):
+    """Train one tagger, or resume a training that was stopped.
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints and result.json,
-    with the accuracy on test and the processor time of training. A training that was killed or
-    interrupted goes on with the same command, and ends exactly as if it had not been.
+    result.json gets the accuracy on test and the processor time of training.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[ComparisonConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "one"
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and tests."""
-        train_run(self.config, self.run_folder)
+    run_folder: NewRun = RUNS / "one"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep(OnDevices):
+class Sweep(SweepCommand):
     """Train every tagger of the picture that is not trained yet, and draw it."""
 
     cells: tuple[str, ...] = tuple(CELLS)
     """Cells to compare."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs of each."""
     config: tyro.conf.OmitArgPrefixes[ComparisonConfig]
     """What all have in common; --cell, --direction and --seed are those of the sweep."""
     runs: pathlib.Path = RUNS
@@ -70,7 +62,7 @@ class Sweep(OnDevices):
             for cell in self.cells
             for direction in DIRECTIONS
         }
-        folders = train_all(self.runs, configs, self.seeds, train_run)
+        folders = train_all(self.runs, configs, self.seeds, EXPERIMENT.train)
         results = {
             name: [read_result(folder)["metrics"] for folder in runs]
             for name, runs in folders.items()
@@ -83,11 +75,7 @@ class Sweep(OnDevices):
 
 def main() -> None:
     """The command line."""
-    run_command(
-        Train | Sweep,
-        program=f"python -m experiments.{NAME}",
-        description="All cells on one task, with equal numbers of parameters.",
-    )
+    run_command(NAME, Train | Sweep, "All cells on one task, with equal numbers of parameters.")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,60 @@
-"""The settings of a comparison: a tagger of a given number of recurrent parameters."""
+"""The settings of a comparison: taggers of equal numbers of recurrent parameters."""
 
-import dataclasses
 import functools
+import math
 import pathlib
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
 
 import birnn_jax
 from birnn_jax import Layer
-from experiments.compare_cells.model import count, solve_size
 from experiments.pos_tagging.config import BUNDLED, TaggingConfig
 from experiments.runner.data.reading import ReadSettings
-from experiments.words.model import CELLS, CellName
+from experiments.runner.run.choices import CELLS, CellName
+from experiments.runner.run.settings import Settings
 
-_POSITIVE = ("speller_parameters", "stack_parameters", "layers", "word_size", "character_size")
+
+def count(init: Callable[[jax.Array], Any]) -> int:
+    """The parameters that `init` makes from a key, without making them.
+
+    Example:
+      >>> count(lambda key: LSTM.init(key, 3, 4))
+      128
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(init, jax.random.key(0))))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparisonConfig(ReadSettings):
+def solve_size(parameters: Callable[[int], int], target: int) -> int:
+    """The size whose number of parameters is nearest to `target`.
+
+    Args:
+      parameters: of a size; a polynomial of second degree, as those of every cell are.
+      target: number of parameters.
+
+    Raises:
+      ValueError: if the smallest size has more than twice the target.
+
+    Example:
+      >>> solve_size(lambda size: size**2, 20)
+      4
+    """
+    one, two, three = (parameters(size) for size in (1, 2, 3))
+    if one > 2 * target:
+        raise ValueError(
+            f"One hidden unit has {one} parameters already, more than {target} allow; give more."
+        )
+    a = (three - 2 * two + one) / 2
+    b = two - one - 3 * a
+    c = one - a - b
+    under_root = max(0.0, b * b + 4 * a * (target - c))
+    exact = (target - c) / b if a == 0 else (math.sqrt(under_root) - b) / (2 * a)
+    sizes = [max(1, math.floor(exact)), max(1, math.ceil(exact))]
+    return min(sizes, key=lambda size: abs(a * size**2 + b * size + c - target))
+
+
+class ComparisonConfig(ReadSettings, Settings):
     """Everything that decides the outcome of a run."""
 
     data: pathlib.Path = BUNDLED
@@ -42,14 +80,11 @@ class ComparisonConfig(ReadSettings):
     """Words of a batch, padding included."""
     learning_rate: float = 5e-3
     """Highest learning rate of Adam, with the schedule of experiments.pos_tagging."""
-    seed: int = 0
-    """Seed of parameters, order of the data and dropout. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in _POSITIVE:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        self.require_positive("speller_parameters", "stack_parameters", "layers", "word_size")
+        self.require_positive("character_size")
         _ = self.tagging  # which refuses the rest
 
     @property

@@ -1,45 +1,88 @@
-"""Hidden sizes that give every cell the same number of parameters."""
+"""A tagger of a comparison: its training, its test, and how long the training took."""
 
-import math
-from collections.abc import Callable
+import dataclasses
+import pathlib
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
-import jax
+from rich.console import Console
+
+from birnn_jax import make_eval_step
+from experiments.compare_cells.config import ComparisonConfig
+from experiments.pos_tagging.data import read_data
+from experiments.pos_tagging.model import make_loss, make_training
+from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.run import loop
+from experiments.runner.run.averaging import average_of
+from experiments.runner.run.experiment import Prepared
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import read_journal
+from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabulary
+
+_EVALUATIONS = 4  # in a run: what they and the checkpoints take counts as training
 
 
-def count(init: Callable[[jax.Array], Any]) -> int:
-    """The parameters that `init` makes from a key, without making them.
+def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the data of a run, and says what to train and to test."""
+    tagging = config.tagging
+    reading = config.reading()
+    parts = read_data(config.data, None, None, tags=tagging.tags, reading=reading)
+    reading.tell()
+    vocabulary = build_vocabulary(parts["train"])
+    training = make_training(tagging, vocabulary, parts["train"], parts["dev"])
+    every = -(-training.num_steps // _EVALUATIONS)
+    training = dataclasses.replace(training, steps_per_evaluation=every)
+
+    def finish(folder: RunFolder, console: Console) -> dict[str, float]:
+        params = average_of(loop.best_state(folder, loop.initial_state(training)))
+        metrics = measure(config, params, vocabulary, parts["test"]) | {
+            "cpu_seconds": cpu_seconds(read_journal(folder.path / "clock.jsonl"))
+        }
+        accuracy = metrics["accuracy"]
+        console.print(f"{path}: {accuracy:.2%} of the words of test right", highlight=False)
+        return metrics
+
+    return Prepared(training, finish)
+
+
+def measure(
+    config: ComparisonConfig, params: Any, vocabulary: Vocabulary, test: Sequence[Sentence]
+) -> dict[str, float]:
+    """Accuracy on test, beside that of the most frequent tag, and the size of the model."""
+    tagging = config.tagging
+    encoded = Encoder(vocabulary, tagging.word_width).encode_all(test)
+    batches = Batches(
+        encoded,
+        buckets=bucket_lengths([len(sentence.words) for sentence in test], 1),
+        tokens_per_batch=tagging.tokens_per_batch,
+    )
+    means = loop.evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)
+    usual = [
+        vocabulary.guess(word) == tag
+        for sentence in test
+        for word, tag in zip(sentence.words, sentence.tags, strict=True)
+    ]
+    return {
+        "accuracy": means["accuracy"],
+        "most_frequent_tag": statistics.mean(usual),
+        "parameters": config.parameters,
+        "hidden_size": config.sizes[1],
+    }
+
+
+def cpu_seconds(clock: list[dict[str, Any]]) -> float:
+    """Processor time of a whole training without its compilation.
+
+    The first stretch after a start compiles, and is taken to need for a step what the others do.
 
     Example:
-      >>> count(lambda key: LSTM.init(key, 3, 4))
-      128
+      >>> cpu_seconds([{"step": 10, "cpu_seconds": 7.0}, {"step": 20, "cpu_seconds": 2.0}])
+      4.0
     """
-    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(init, jax.random.key(0))))
-
-
-def solve_size(parameters: Callable[[int], int], target: int) -> int:
-    """The size whose number of parameters is nearest to `target`.
-
-    Args:
-      parameters: of a size; a polynomial of second degree, as those of every cell are.
-      target: number of parameters.
-
-    Raises:
-      ValueError: if the smallest size has more than twice the target.
-
-    Example:
-      >>> solve_size(lambda size: size**2, 20)
-      4
-    """
-    one, two, three = (parameters(size) for size in (1, 2, 3))
-    if one > 2 * target:
-        raise ValueError(
-            f"One hidden unit has {one} parameters already, more than {target} allow; give more."
-        )
-    a = (three - 2 * two + one) / 2
-    b = two - one - 3 * a
-    c = one - a - b
-    under_root = max(0.0, b * b + 4 * a * (target - c))
-    exact = (target - c) / b if a == 0 else (math.sqrt(under_root) - b) / (2 * a)
-    sizes = [max(1, math.floor(exact)), max(1, math.ceil(exact))]
-    return min(sizes, key=lambda size: abs(a * size**2 + b * size + c - target))
+    before = [0, *(record["step"] for record in clock)]
+    per_step = [
+        record["cpu_seconds"] / (record["step"] - start)
+        for start, record in zip(before, clock, strict=False)
+    ]
+    return round(clock[-1]["step"] * statistics.median(per_step[1:] or per_step), 2)

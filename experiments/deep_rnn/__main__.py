@@ -7,42 +7,42 @@ alone and with the others: residual connections, layer norm, orthogonal initiali
 gate. The results are in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Iterator
-from typing import Annotated
 
 import tyro
 from rich.console import Console
 
 from experiments.characters.config import TATOEBA
-from experiments.characters.report import perplexity_by_epoch, train_and_finish
+from experiments.characters.report import perplexity_by_epoch
+from experiments.characters.runs import prepare
 from experiments.deep_rnn.config import CHANGES, Change, DepthConfig
 from experiments.deep_rnn.report import plot_depths, print_depths
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, RunsBelow, SweepCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
+from experiments.runner.run.sweep import train_all
 
 NAME = "deep_rnn"
 RUNS = pathlib.Path("runs") / NAME
+EXPERIMENT = Experiment(NAME, prepare)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train one stack, or go on with a training that was stopped."""
+class Train(TrainCommand):
+    """Train one stack, or resume a training that was stopped, and measure it."""
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[DepthConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "all_6" / "0"
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
+    run_folder: NewRun = RUNS / "all_6" / "0"
 
     def run(self) -> None:
-        """Trains and reports."""
-        train_and_finish(self.run_folder, self.config.language, Console(), experiment=NAME)
+        """Trains and tests."""
+        EXPERIMENT.train(self.config.language, self.run_folder)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare(OnDevices):
+class Compare(SweepCommand):
     """Train every stack that is not trained yet, and draw perplexity against depth.
 
     Plain stacks and those with all changes are trained at every depth, and those with a single
@@ -61,9 +61,7 @@ class Compare(OnDevices):
     """Hidden units of each layer."""
     epochs: int = 80
     """Passes over the text."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of each."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS
+    run_folder: RunsBelow = RUNS
     """Folder of the run folders CHANGE_DEPTH/SEED."""
     picture: pathlib.Path | None = None
     """Where to draw."""
@@ -75,30 +73,26 @@ class Compare(OnDevices):
 
     def run(self) -> None:
         """Trains, prints and draws."""
-        console = Console()
-        runs: dict[tuple[Change, int], list[RunFolder]] = {pair: [] for pair in self._pairs()}
-        for change, depth in runs:
-            for seed in self.seeds:
-                config = DepthConfig(
-                    text=self.text,
-                    layers=depth,
-                    change=change,
-                    hidden_size=self.hidden_size,
-                    epochs=self.epochs,
-                    seed=seed,
-                )
-                console.print(f"{change}, {depth} layers, seed {seed}", highlight=False)
-                path = self.run_folder / f"{change}_{depth}" / str(seed)
-                folder = train_and_finish(path, config.language, console, experiment=NAME)
-                runs[change, depth].append(folder)
+        pairs: dict[str, tuple[Change, int]] = {
+            f"{change}_{depth}": (change, depth) for change, depth in self._pairs()
+        }
+        configs = {name: self._config(*pair).language for name, pair in pairs.items()}
+        trained = train_all(
+            self.run_folder, configs, self.seeds, EXPERIMENT.train, path="{name}/{seed}"
+        )
+        runs = {pairs[name]: folders for name, folders in trained.items()}
         last = {pair: [_last(folder) for folder in folders] for pair, folders in runs.items()}
-        print_depths(last, console)
+        print_depths(last, Console())
         if self.picture:
             curves = {
                 change: [perplexity_by_epoch(f) for f in runs[change, self.single_depth]]
                 for change in self.changes
             }
             plot_depths(self.picture, last, curves, self.single_depth)
+
+    def _config(self, change: Change, depth: int) -> DepthConfig:
+        options = {name: getattr(self, name) for name in ("text", "hidden_size", "epochs")}
+        return DepthConfig(change=change, layers=depth, **options)
 
     def _pairs(self) -> Iterator[tuple[Change, int]]:
         """What is trained, what the picture needs most first."""
@@ -116,11 +110,7 @@ def _last(folder: RunFolder) -> float:
 
 def main() -> None:
     """The command line."""
-    run_command(
-        Train | Compare,
-        program=f"python -m experiments.{NAME}",
-        description="Perplexity against depth.",
-    )
+    run_command(NAME, Train | Compare, "Perplexity against depth.")
 
 
 if __name__ == "__main__":

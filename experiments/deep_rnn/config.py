@@ -1,10 +1,10 @@
 """The settings of stacks of many layers."""
 
-import dataclasses
 import pathlib
 from typing import Any, Literal
 
 from experiments.characters.config import TATOEBA, LanguageConfig
+from experiments.runner.run.options import Options
 
 Change = Literal["plain", "residual", "layer_norm", "orthogonal", "all"]
 CHANGES: dict[Change, dict[str, Any]] = {
@@ -16,8 +16,7 @@ CHANGES: dict[Change, dict[str, Any]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DepthConfig:
+class DepthConfig(Options):
     """What decides the outcome of a run; all else is as in the table of char_lm."""
 
     text: pathlib.Path = TATOEBA

@@ -10,58 +10,57 @@ happens without clipping? The results are in experiments/README.md.
 
 import dataclasses
 import pathlib
-from typing import Annotated
 
 import tyro
+from rich.console import Console
 
 from experiments.gradient_flow.config import TASK, VARIANTS
 from experiments.gradient_flow.model import write_flow
 from experiments.gradient_flow.report import plot_cells, plot_clipping, plot_options
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.sweep import train_all
 from experiments.synthetic.config import SyntheticConfig
-from experiments.synthetic.training import train_run
+from experiments.synthetic.model import prepare
 
 NAME = "gradient_flow"
 RUNS = pathlib.Path("runs") / NAME
 PICTURES = {"cells": plot_cells, "options": plot_options, "clipping": plot_clipping}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
+def prepare_flow(config: SyntheticConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Says what to train, and to measure how far gradients reach before and after."""
+    if config.layers != 1 or config.direction != "fwd":
+        raise ValueError(
+            "The gradient is followed through one layer that reads forwards; got layers "
+            f"{config.layers} and direction {config.direction}."
+        )
+    return prepare(config, path, console, write_flow)
+
+
+EXPERIMENT = Experiment(NAME, prepare_flow)
+
+
+class Train(TrainCommand):
     """Train one network of one layer, and measure how far gradients reach before and after.
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, flow.json,
-    result.json and curves.png. A training that was killed or interrupted goes on with the same
-    command, and ends exactly as if it had not been. One that blows up is measured where it was
-    best.
+    The run folder also gets flow.json and curves.png. A training that blows up is measured where it
+    was best.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[SyntheticConfig] = TASK
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "one"
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and measures."""
-        if self.config.layers != 1 or self.config.direction != "fwd":
-            raise ValueError(
-                "The gradient is followed through one layer that reads forwards; got layers "
-                f"{self.config.layers} and direction {self.config.direction}."
-            )
-        train_run(NAME, self.config, self.run_folder, write_flow)
+    run_folder: NewRun = RUNS / "one"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep(OnDevices):
+class Sweep(SweepCommand):
     """Train every network of the pictures that is not trained yet, and draw them."""
 
     length: int = TASK.length
     """Steps T of a sequence."""
     steps: int = TASK.steps
     """Training steps, at most."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs of each network."""
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""
     pictures: pathlib.Path = RUNS
@@ -73,13 +72,8 @@ class Sweep(OnDevices):
         base = dataclasses.replace(
             TASK, length=self.length, steps=self.steps, steps_per_evaluation=evaluation
         )
-        configs = {name: dataclasses.replace(base, **one) for name, one in VARIANTS.items()}
-        folders = train_all(
-            self.runs,
-            configs,
-            self.seeds,
-            lambda config, path: train_run(NAME, config, path, write_flow),
-        )
+        configs = {name: dataclasses.replace(base, **changes) for name, changes in VARIANTS.items()}
+        folders = train_all(self.runs, configs, self.seeds, EXPERIMENT.train)
         self.pictures.mkdir(parents=True, exist_ok=True)
         for name, plot in PICTURES.items():
             plot(self.pictures / f"gradient_{name}.png", folders)
@@ -88,11 +82,7 @@ class Sweep(OnDevices):
 
 def main() -> None:
     """The command line."""
-    run_command(
-        Train | Sweep,
-        program=f"python -m experiments.{NAME}",
-        description="How far gradients reach back in time.",
-    )
+    run_command(NAME, Train | Sweep, "How far gradients reach back in time.")
 
 
 if __name__ == "__main__":

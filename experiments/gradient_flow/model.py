@@ -10,7 +10,7 @@ from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder, write_json
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
-from experiments.synthetic.training import make_training
+from experiments.synthetic.model import make_training
 
 Reach = dict[str, np.ndarray]  # by the field of the state, decades at distances 0 .. T - 1
 _SEQUENCES = 8

@@ -7,54 +7,44 @@ Question: how long can Elman, GRU and LSTM remember, what does the initialisatio
 task cannot be solved at all in one direction? The results are in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
-from typing import Annotated
 
 import numpy as np
 import tyro
 
 from experiments.memory_tasks.config import PLANS, config_of
 from experiments.memory_tasks.report import plot_lengths
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.sweep import train_all
 from experiments.synthetic.config import SyntheticConfig
+from experiments.synthetic.model import measured, prepare
 from experiments.synthetic.tasks import TASKS
-from experiments.synthetic.training import measured, train_run
 
 NAME = "memory_tasks"
 RUNS = pathlib.Path("runs") / NAME
+EXPERIMENT = Experiment(NAME, prepare)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train one network on one task, or go on with a training that was stopped.
+class Train(TrainCommand):
+    """Train one network on one task, or resume a training that was stopped, and test it.
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json and
-    curves.png. A training that was killed or interrupted goes on with the same command, and ends
-    exactly as if it had not been. It ends early once the task is solved.
+    The training ends early once the task is solved. The run folder also gets curves.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[SyntheticConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUNS / "one"
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and tests."""
-        train_run(NAME, self.config, self.run_folder)
+    run_folder: NewRun = RUNS / "one"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sweep(OnDevices):
+class Sweep(SweepCommand):
     """Train every network of the picture that is not trained yet, and draw it."""
 
     tasks: tuple[str, ...] = tuple(PLANS)
     """Tasks, each a panel."""
     lengths: tuple[int, ...] = ()
     """Lengths, for every task; those of each task's plan if not given."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs of each network."""
     steps: int | None = None
     """Training steps, at most; those of each task's plan if not given."""
     runs: pathlib.Path = RUNS
@@ -85,20 +75,13 @@ class Sweep(OnDevices):
         """The measure of the task in each run of a network."""
         name = f"{task}-{length}-{variant.replace(', ', '-').replace(' ', '-')}".lower()
         config = config_of(task, variant, length, self.steps)
-        folders = train_all(self.runs, {name: config}, self.seeds, self._train)[name]
+        folders = train_all(self.runs, {name: config}, self.seeds, EXPERIMENT.train)[name]
         return measured(folders, TASKS[task].measure)
-
-    def _train(self, config: SyntheticConfig, path: pathlib.Path) -> None:
-        train_run(NAME, config, path)
 
 
 def main() -> None:
     """The command line."""
-    run_command(
-        Train | Sweep,
-        program=f"python -m experiments.{NAME}",
-        description="Tasks that need a memory, at growing lengths.",
-    )
+    run_command(NAME, Train | Sweep, "Tasks that need a memory, at growing lengths.")
 
 
 if __name__ == "__main__":

@@ -9,41 +9,33 @@ a missing voice or bar filled in from both sides than from one? The results are 
 experiments/README.md.
 """
 
-import dataclasses
-
 import tyro
 
-from experiments.music.compose import __main__ as compose_commands
-from experiments.music.infill import __main__ as infill_commands
-from experiments.runner.run.command import run_command
+from experiments.music.compose import commands as compose
+from experiments.music.config import NAME
+from experiments.music.infill import commands as infill
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.options import Options
 
-NAME = compose_commands.NAME
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compose:
+class Compose(Options):
     """Expect the next chord, and make music by going on from a first one."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
-        compose_commands.Train | compose_commands.Evaluate | compose_commands.Generate
-    ]
+    command: tyro.conf.OmitSubcommandPrefixes[compose.Train | compose.Evaluate | compose.Generate]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Infill:
+class Infill(Options):
     """Fill in a voice or a bar that is hidden, from what is around it."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
-        infill_commands.Train | infill_commands.Evaluate | infill_commands.Fill
-    ]
+    command: tyro.conf.OmitSubcommandPrefixes[infill.Train | infill.Evaluate | infill.Fill]
 
 
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Compose | Infill]],
-        program=f"python -m experiments.{NAME}",
-        description="Polyphonic music, gone on with and filled in.",
+        "Polyphonic music, gone on with and filled in.",
     )
 
 

@@ -1,20 +1,18 @@
 """The settings that both models of music have in common."""
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import birnn_jax
 from experiments.runner.data.batches import Batches, bucket_lengths
 from experiments.runner.data.files import DATA
-from experiments.runner.run.settings import RunSettings
+from experiments.runner.run.choices import BasicCell
+from experiments.runner.run.settings import RunSettings, require
 
 BUNDLED = DATA / "jsb_chorales_quarter.json.gz"
-CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
+NAME = "music"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class RollSettings(RunSettings):
     """Pieces, and how they are put into batches."""
 
@@ -30,15 +28,14 @@ class RollSettings(RunSettings):
     """Frames of a batch, padding included."""
     buckets: int = 2
     """Different lengths of padded batches, at most; each is compiled once."""
-    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    cell: BasicCell = "lstm"
     """Recurrent cell."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
         self.require_positive("frames_per_beat", "frames_per_batch", "buckets")
-        if self.transpose < 0:
-            raise ValueError(f"transpose must not be negative, got {self.transpose}.")
+        require(self.transpose >= 0, f"transpose must not be negative, got {self.transpose}")
 
     def batches(self, examples: Sequence[Any], lengths: Sequence[int], **options: Any) -> Batches:
         """Batches of examples, in buckets chosen for pieces of the lengths given."""

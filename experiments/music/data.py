@@ -14,16 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from experiments.music.config import RollSettings
 from experiments.music.midi import KEYS, LOWEST, read_midi
 from experiments.runner.data.files import parsed_as, read_bytes, read_utf8
-from experiments.runner.run.folder import RunFolder
-
-
-def test_rolls(folder: RunFolder, path: pathlib.Path | None = None) -> list[np.ndarray]:
-    """The test part of a file, or of the data of the run."""
-    path = path or pathlib.Path(folder.config["data"]["data"]["path"])
-    return read_rolls(path, "test", folder.settings["frames_per_beat"])
-
 
 Part = Literal["train", "valid", "test"]
 _MIDI = (".mid", ".midi")
@@ -57,6 +50,12 @@ def read_rolls(path: pathlib.Path, part: Part, frames_per_beat: int = 1) -> list
     if not rolls:
         raise ValueError(f"{path} has no piece in its part {part}.")
     return rolls
+
+
+def read_parts(settings: RollSettings) -> dict[Part, list[np.ndarray]]:
+    """The pieces of each part of the data of a run."""
+    parts: tuple[Part, ...] = ("train", "valid", "test")
+    return {part: read_rolls(settings.data, part, settings.frames_per_beat) for part in parts}
 
 
 def to_roll(frames: list[Any], where: str) -> np.ndarray:

@@ -8,7 +8,6 @@ Question: what do the CRF and the second direction give, without pretrained vect
 in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Iterable
@@ -18,28 +17,19 @@ import tyro
 from rich.console import Console
 
 from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.data import (
-    in_scheme,
-    read_answers,
-    read_data,
-    read_entities,
-    with_all_tags,
-)
+from experiments.ner.data import in_scheme, read_answers, read_data, read_entities, with_all_tags
+from experiments.ner.model import load_tagger, make_training
 from experiments.ner.report import finish, print_scores, table_of
 from experiments.ner.schemes import scheme_of
 from experiments.ner.scorer import score_entities
-from experiments.ner.training import VOCABULARY, load_tagger, make_training
 from experiments.runner.data.parts import named_part
 from experiments.runner.data.reading import ReadSettings
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
-from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.progress import teller
-from experiments.runner.run.results import has_result
-from experiments.runner.run.sweep import compare_variants
-from experiments.words.config import start_run
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.sweep import CompareCommand
 from experiments.words.data import build_vocabulary, split_words
+from experiments.words.model import VOCABULARY
 from experiments.words.report import aligned
 from experiments.words.vectors import with_vectors
 
@@ -54,47 +44,40 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_run(config: EntityConfig, path: pathlib.Path) -> None:
-    """Trains a tagger in the folder `path` and tests it, unless it has its result."""
-    console = Console()
+def prepare(config: EntityConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the data of a run, and says what to train and to test."""
     reading = config.reading()
     parts, scheme = read_data(config, reading)
     reading.tell()
-    folder = start_run(NAME, config, path)
-    if has_result(folder):
-        teller(console)(f"{path} has its result.")
-        return
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
     vocabulary, vectors = with_vectors(config, vocabulary)
-    vocabulary.save(folder.path / VOCABULARY)
-    loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
-    finish(folder, load_tagger(folder), parts["test"], console)
+    return Prepared(
+        make_training(config, vocabulary, parts, vectors),
+        lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
+        files={VOCABULARY: vocabulary.save},
+    )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a tagger, or go on with a training that was stopped, and look at what it learned.
+EXPERIMENT = Experiment(NAME, prepare)
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
-    predictions.tsv for conlleval, mistakes.txt, curves.png and confusion.png. A training that was
-    killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+
+class Train(TrainCommand):
+    """Train a tagger, or resume a training that was stopped, and test it.
+
+    The run folder also gets predictions.tsv for conlleval, mistakes.txt, curves.png and
+    confusion.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[EntityConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        train_run(self.config, self.run_folder)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained tagger on a file of tagged sentences."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the tagger."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Tagged sentences, in the columns and scheme of train; the test data of the run if not
     given."""
@@ -103,36 +86,34 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluates and prints."""
-        folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
-        tagger = load_tagger(folder)
+        tagger = load_tagger(self.folder)
         config, reading = tagger.config, tagger.config.reading(self.encoding)
         if self.test:
             file = read_entities(self.test, config.columns, config.named_scheme, reading)
             scheme = scheme_of(tagger.vocabulary.tags)
             sentences = named_part(self.test, in_scheme(file, scheme), "test")
         else:
-            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
-            sentences = read_data(dataclasses.replace(config, **data), reading)[0]["test"]
+            sentences = read_data(config, reading)[0]["test"]
         reading.tell()
-        print_scores(sentences, tagger.tag([one.words for one in sentences]), console)
+        predicted = tagger.tag([sentence.words for sentence in sentences])
+        print_scores(sentences, predicted, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(RunCommand):
     """Find entities in sentences, from the command line or, without any, from standard input.
 
     Words are what stands between blanks: write "York ." and not "York.". If training is of single
     characters, as Chinese often is, every character is a word.
     """
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the tagger. Nothing else is read."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Sentences, each in quotes."""
 
     def run(self) -> None:
         """Tags and prints."""
-        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        tagger = load_tagger(self.folder)
         lines: Iterable[str] = self.sentences or sys.stdin
         if tagger.vocabulary.longest_word == 1:
             lines = (" ".join(line) for line in lines)
@@ -141,7 +122,6 @@ class Predict:
             print(aligned([words, tags]))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Score(ReadSettings):
     """Measure what any system answered: two files of the same sentences, the right tags and its."""
 
@@ -161,38 +141,22 @@ class Score(ReadSettings):
         console.print(table_of(score_entities(gold, said), gold), highlight=False)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare(OnDevices):
+class Compare(CompareCommand):
     """Train taggers with and without CRF, in one and both directions, that are not trained yet."""
 
+    experiment, variants = EXPERIMENT, VARIANTS
+    metrics, title = ("f1", "precision", "recall"), "F1 of entities on dev"
     config: tyro.conf.OmitArgPrefixes[EntityConfig]
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs of each; takes the place of --seed."""
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""
-    picture: pathlib.Path | None = None
-    """Where to draw F1 on dev of all runs."""
-
-    def run(self) -> None:
-        """Trains, prints and draws."""
-        compare_variants(
-            self.runs,
-            self.config,
-            VARIANTS,
-            self.seeds,
-            train_run,
-            metrics=("f1", "precision", "recall"),
-            picture=self.picture,
-            title="F1 of entities on dev",
-        )
 
 
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Predict | Score | Compare,
-        program=f"python -m experiments.{NAME}",
-        description="Named entities with a bidirectional recurrent network and a CRF.",
+        "Named entities with a bidirectional recurrent network and a CRF.",
     )
 
 

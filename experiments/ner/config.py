@@ -1,14 +1,22 @@
 """The settings of a tagger of entities."""
 
-import dataclasses
 import pathlib
 from typing import Literal, NamedTuple
 
-from experiments.ner.model import EntityTagger
 from experiments.ner.schemes import WrittenScheme, scheme_of
 from experiments.runner.data.files import DATA
-from experiments.words.config import FileSettings
+from experiments.words.config import FileSettings, WordTagger
 from experiments.words.data import Encoder, Vocabulary
+
+
+class EntityTagger(NamedTuple):
+    """The shape of the model: everything static about it."""
+
+    words: WordTagger
+    tags: tuple[str, ...]
+    scheme: str
+    crf: bool
+    recall_cost: float
 
 
 class Columns(NamedTuple):
@@ -24,7 +32,6 @@ class Columns(NamedTuple):
 BUNDLED = DATA / "ner_wnut17.tsv.gz"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class EntityConfig(FileSettings):
     """Everything that decides the outcome of a run."""
 

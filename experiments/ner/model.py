@@ -3,11 +3,13 @@
 Without the CRF every word gets the tag with its highest score.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import birnn_jax
 from birnn_jax import Total
@@ -19,20 +21,23 @@ from birnn_jax.heads import (
     init_crf,
     tag_constraints,
 )
+from experiments.ner.config import EntityConfig, EntityTagger
 from experiments.ner.schemes import OUTSIDE, continues, split_tag
-from experiments.words.model import WordTagger, WordTaggerParams, init_word_tagger, score
+from experiments.runner.data.parts import Part
+from experiments.runner.run import loop
+from experiments.runner.run.folder import RunFolder
+from experiments.words.data import Sentence, Vocabulary
+from experiments.words.model import (
+    WordTaggerParams,
+    init_word_tagger,
+    label_rows,
+    load_words,
+    make_word_training,
+    score,
+)
+from experiments.words.vectors import put_vectors
 
 Batch = Mapping[str, jax.Array]
-
-
-class EntityTagger(NamedTuple):
-    """The shape of the model: everything static about it."""
-
-    words: WordTagger
-    tags: tuple[str, ...]
-    scheme: str
-    crf: bool
-    recall_cost: float
 
 
 class EntityParams(NamedTuple):
@@ -141,3 +146,61 @@ def _best(
 
 def _chain(model: EntityTagger, params: CRFParams) -> CRFParams:
     return constrain_crf(params, tag_constraints(model.tags, scheme=cast(Any, model.scheme)))
+
+
+def init_params(
+    config: EntityConfig,
+    vocabulary: Vocabulary,
+    key: jax.Array,
+    vectors: Mapping[str, np.ndarray] | None = None,
+) -> EntityParams:
+    """The parameters before training, words with a vector starting from it; consumes `key`."""
+    params = init_entities(config.model(vocabulary), key, **config.sizes(vocabulary))
+    table = put_vectors(params.words.words, vocabulary, vectors or {})
+    return params._replace(words=params.words._replace(words=table))
+
+
+class TrainedEntityTagger(NamedTuple):
+    """Finds entities with a trained model."""
+
+    config: EntityConfig
+    params: Any
+    vocabulary: Vocabulary
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tags of each word of each sentence; a sentence has at least one word."""
+        encoder = self.config.encoder(self.vocabulary)
+        labels = label_rows(
+            functools.partial(_decode, self.config.model(self.vocabulary), self.params),
+            [encoder.encode_words(words) for words in sentences],
+            self.config.tokens_per_batch,
+        )
+        return [[self.vocabulary.tags[k] for k in row] for row in labels]
+
+
+@jax.jit(static_argnames="model")
+def _decode(model: EntityTagger, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return decode(model, params, batch)
+
+
+def make_training(
+    config: EntityConfig,
+    vocabulary: Vocabulary,
+    parts: dict[Part, list[Sentence]],
+    vectors: dict[str, Any],
+) -> loop.Training:
+    """Says to the runner what to train."""
+    encode = config.encoder(vocabulary).encode_all
+    return make_word_training(
+        config,
+        loss_fn=functools.partial(entity_totals, config.model(vocabulary)),
+        init_params=functools.partial(init_params, config, vocabulary, vectors=vectors),
+        train=encode(parts["train"]),
+        dev=encode(parts["dev"]),
+        metric="f1",
+    )
+
+
+def load_tagger(folder: RunFolder) -> TrainedEntityTagger:
+    """The best checkpoint of a run, from its folder alone."""
+    return TrainedEntityTagger(*load_words(folder, EntityConfig, init_params))

@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from experiments.ner.model import TrainedEntityTagger
 from experiments.ner.schemes import OUTSIDE, split_tag
 from experiments.ner.scorer import Score, score_entities
-from experiments.ner.training import TrainedEntityTagger
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder, write_text
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 from experiments.words.data import Sentence
 from experiments.words.report import aligned
 
 
 def finish(
     folder: RunFolder, tagger: TrainedEntityTagger, test: Sequence[Sentence], console: Console
-) -> None:
-    """Tests the tagger, prints how it does, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the tagger, prints how it does, and draws; returns the metrics."""
     predicted = tagger.tag([sentence.words for sentence in test])
     scores = print_scores(test, predicted, console)
     write_predictions(folder, test, predicted)
@@ -34,19 +32,17 @@ def finish(
     overall = scores[""]
     by_class = {f"f1_{name}": score.f1 for name, score in scores.items() if name}
     metrics = {name: getattr(overall, name) for name in ("f1", "precision", "recall")}
-    write_result(folder, metrics | by_class)
-    records = read_journal(folder.path / "metrics.jsonl")
-    panels = [
+    plot_curves(
+        folder,
         Panel("Loss, nats a word", "loss", scale="log"),
         Panel("F1 of entities", "f1", percent=True),
-    ]
-    plot_curves(folder.path / "curves.png", records, panels)
+    )
     entities = [
         [split_tag(tag)[1] or tag for row in rows for tag in row]
         for rows in ([one.tags for one in test], predicted)
     ]
     plot_confusion(folder.path / "confusion.png", *entities)
-    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+    return metrics | by_class
 
 
 def is_wrong(sentence: Sentence, predicted: Sequence[str]) -> bool:

@@ -8,10 +8,9 @@ Question: how well does a plain bidirectional tagger do without pretrained vecto
 the second direction give? The results are in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -19,57 +18,56 @@ from rich.console import Console
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.data import read_data, read_sentences
 from experiments.pos_tagging.export import export
+from experiments.pos_tagging.model import load_tagger, make_training
 from experiments.pos_tagging.report import finish, print_summary, tag_all
-from experiments.pos_tagging.training import VOCABULARY, load_tagger, make_training
-from experiments.runner.devices.machines import OnMachines
 from experiments.runner.pictures.curves import plot_comparison
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import read_journal
+from experiments.runner.run.options import Options
 from experiments.runner.run.results import read_result
 from experiments.words.data import build_vocabulary, split_words
+from experiments.words.model import VOCABULARY
 from experiments.words.report import aligned
 
 NAME = "pos_tagging"
 RUN = pathlib.Path("runs") / NAME
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a tagger, or go on with a training that was stopped, and look at what it learned.
+def prepare(config: TaggingConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the data of a run, and says what to train and to test."""
+    reading = config.reading()
+    parts = read_data(**config.files, tags=config.tags, reading=reading)
+    reading.tell()
+    vocabulary = build_vocabulary(parts["train"])
+    return Prepared(
+        make_training(config, vocabulary, parts["train"], parts["dev"]),
+        lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
+        files={VOCABULARY: vocabulary.save},
+    )
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
-    the test data with predicted tags, mistakes.txt, curves.png and confusion.png. A training that
-    was killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+
+EXPERIMENT = Experiment(NAME, prepare)
+
+
+class Train(TrainCommand):
+    """Train a tagger, or resume a training that was stopped, and test it.
+
+    The run folder also gets the test data with predicted tags, mistakes.txt, curves.png and
+    confusion.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[TaggingConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        config, console = self.config, Console()
-        reading = config.reading()
-        sentences = read_data(**config.files, tags=config.tags, reading=reading)
-        reading.tell()
-        vocabulary = build_vocabulary(sentences["train"])
-        files = config.files
-        settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in files}
-        folder = RunFolder.start(self.run_folder, experiment=NAME, settings=settings, data=files)
-        vocabulary.save(folder.path / VOCABULARY)
-        training = make_training(config, vocabulary, sentences["train"], sentences["dev"])
-        loop.fit(folder, training, console)
-        finish(folder, load_tagger(folder), sentences["test"], console)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained tagger on a file of tagged sentences."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the tagger."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Tagged sentences, in the formats of train; the test data of the run if not given."""
     encoding: str | None = None
@@ -77,41 +75,36 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluates and prints."""
-        folder = RunFolder.open(self.run_folder, experiment=NAME)
-        config = TaggingConfig(**folder.settings)
-        reading = config.reading(self.encoding)
+        tagger = load_tagger(self.folder)
+        config, reading = tagger.config, tagger.config.reading(self.encoding)
         if self.test:
             sentences = read_sentences(self.test, config.tags, "test", reading)
         else:
-            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
-            sentences = read_data(**data, tags=config.tags, reading=reading)["test"]
+            sentences = read_data(**config.files, tags=config.tags, reading=reading)["test"]
         reading.tell()
-        tagger = load_tagger(folder)
         print_summary(tag_all(tagger, sentences), tagger, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(RunCommand):
     """Tag sentences, from the command line or, without any, from standard input, one a line.
 
     Words are what stands between spaces: write "that man ." and not "that man.".
     """
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the tagger. Nothing else is read."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Sentences, each in quotes."""
 
     def run(self) -> None:
         """Tags and prints."""
-        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        tagger = load_tagger(self.folder)
         sentences = split_words(self.sentences or sys.stdin)
         for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
             print(aligned([words, tags]))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Directions:
+class Directions(Options):
     """Show what the second direction is for, with taggers trained in one direction and in both.
 
     Two sentences that begin alike are tagged by each run. A tagger that reads forwards only must
@@ -132,38 +125,36 @@ class Directions:
     def run(self) -> None:
         """Tags the pair with each run, prints, and draws."""
         pair = split_words(self.pair)
-        curves: dict[str, list[Any]] = {}
+        runs: dict[str, list[RunFolder]] = {}
         for path in self.runs:
-            folder = RunFolder.open(path, experiment=NAME)
+            folder = EXPERIMENT.open(path)
             result = read_result(folder)
             accuracy = result["metrics"]["accuracy"]
             direction = folder.settings["direction"]
-            curves.setdefault(direction, []).append(read_journal(path / "metrics.jsonl"))
+            runs.setdefault(f"direction {direction}", []).append(folder)
             print(f"{path}: direction {direction}, test accuracy {accuracy:.2%}")
             for words, tags in zip(pair, load_tagger(folder).tag(pair), strict=True):
                 print(f"\n{aligned([words, tags])}")
             print()
         if self.picture:
-            groups = {f"direction {name}": runs for name, runs in curves.items()}
-            plot_comparison(self.picture, groups, title="Words right on dev")
+            plot_comparison(self.picture, runs, title="Words right on dev")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Export:
+class Export(RunCommand):
     """Write a trained tagger as one ONNX file, which is served without JAX.
 
     The vocabulary is in the metadata of the model. experiments/README.md has a program that tags
     with nothing but onnxruntime and NumPy. Needs the package onnx, which is in the extra interop.
     """
 
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     onnx: pathlib.Path
     """File to write; it must not exist yet."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the tagger."""
 
     def run(self) -> None:
         """Exports and says what was written."""
-        tagger = load_tagger(RunFolder.open(self.run_folder, experiment=NAME))
+        tagger = load_tagger(self.folder)
         size = export(tagger, self.onnx)
         print(f"{self.onnx}: {size / 1e6:.2f} MB, {len(tagger.vocabulary.tags)} tags.")
 
@@ -171,9 +162,9 @@ class Export:
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Predict | Directions | Export,
-        program=f"python -m experiments.{NAME}",
-        description="Part-of-speech tagging with a bidirectional recurrent network.",
+        "Part-of-speech tagging with a bidirectional recurrent network.",
     )
 
 

@@ -1,6 +1,5 @@
 """The settings of a part-of-speech tagger."""
 
-import dataclasses
 import pathlib
 
 from experiments.pos_tagging.data import Tags
@@ -11,7 +10,6 @@ from experiments.words.config import WordSettings
 BUNDLED = DATA / "pos_ewt_tiny.tsv.gz"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TaggingConfig(ReadSettings, WordSettings):
     """Everything that decides the outcome of a run."""
 

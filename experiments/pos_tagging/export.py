@@ -16,10 +16,12 @@ import numpy as np
 from birnn_jax import Layer
 from birnn_jax.interop.onnx import Graph, add_final_states, add_projection, add_stack
 from birnn_jax.stacks import LayerParams
-from experiments.pos_tagging.training import TrainedTagger
+from experiments.pos_tagging.model import TrainedTagger
+from experiments.runner.data.files import require_new
 from experiments.runner.run.folder import write_bytes
+from experiments.words.config import WordTagger
 from experiments.words.data import NO_CHARACTER, Encoder
-from experiments.words.model import WordTagger, WordTaggerParams
+from experiments.words.model import WordTaggerParams
 
 _INT32 = 6  # TensorProto.INT32
 
@@ -31,13 +33,10 @@ def export(tagger: TrainedTagger, path: pathlib.Path) -> int:
       ValueError: if the file exists, or its folder does not.
       ImportError: without the package onnx.
     """
-    if path.exists():
-        raise ValueError(f"{path} exists already: give another --onnx, or remove it first.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is not a folder: the file cannot be written there.")
-    encoder = Encoder(tagger.vocabulary, tagger.word_width)
+    require_new(path)
+    encoder = Encoder(tagger.vocabulary, tagger.config.word_width)
     text = json.dumps(encoder.indices(), ensure_ascii=False)
-    content = to_onnx(tagger.model, tagger.params, metadata={"vocabulary": text})
+    content = to_onnx(tagger.config.tagger, tagger.params, metadata={"vocabulary": text})
     serialized = content.SerializeToString()
     write_bytes(path, serialized)
     return len(serialized)

@@ -9,12 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.pos_tagging.data import retag
-from experiments.pos_tagging.training import TrainedTagger
+from experiments.pos_tagging.model import TrainedTagger
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder, write_text
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 from experiments.words.data import Sentence
 from experiments.words.report import aligned
 
@@ -44,31 +42,23 @@ class Word(NamedTuple):
 
 def finish(
     folder: RunFolder, tagger: TrainedTagger, test: Sequence[Sentence], console: Console
-) -> None:
-    """Tests the tagger, prints how it does, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the tagger, prints how it does, and draws; returns the metrics."""
     tagged = tag_all(tagger, test)
     print_summary(tagged, tagger, console)
     write_predictions(folder, tagged)
     wrong = [mistakes(one) for one in tagged if not one.is_right]
     write_text(folder.path / "mistakes.txt", "\n\n\n".join(wrong) + "\n")
     summary, words = summarise(tagged), words_of(tagged)
-    write_result(folder, summary)
+    levels = {"most frequent tag": summary["most_frequent_tag"]}
     plot_curves(
-        folder.path / "curves.png",
-        read_journal(folder.path / "metrics.jsonl"),
-        [
-            Panel("Loss, nats a word", "loss", scale="log"),
-            Panel(
-                "Words right",
-                "accuracy",
-                percent=True,
-                levels={"most frequent tag": summary["most_frequent_tag"]},
-            ),
-        ],
+        folder,
+        Panel("Loss, nats a word", "loss", scale="log"),
+        Panel("Words right", "accuracy", percent=True, levels=levels),
     )
     gold, predicted = [word.gold for word in words], [word.predicted for word in words]
     plot_confusion(folder.path / "confusion.png", gold, predicted)
-    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+    return summary
 
 
 def write_predictions(folder: RunFolder, tagged: Sequence[Tagged]) -> None:

@@ -17,23 +17,16 @@ import tyro
 from rich.console import Console
 
 from experiments.runner.data.parts import named_part
-from experiments.runner.devices.machines import OnDevices, OnMachines
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
-from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.progress import teller
-from experiments.runner.run.results import has_result
-from experiments.runner.run.sweep import compare_variants, print_means, train_all
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.options import Options
+from experiments.runner.run.sweep import CompareCommand, print_means, train_all
 from experiments.sentiment.config import TextConfig
-from experiments.sentiment.data import (
-    Text,
-    build_text_vocabulary,
-    read_data,
-    read_texts,
-)
+from experiments.sentiment.data import Text, build_text_vocabulary, read_data, read_texts
+from experiments.sentiment.model import load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
-from experiments.sentiment.training import VOCABULARY, load_classifier, make_training
-from experiments.words.config import start_run
+from experiments.words.model import VOCABULARY
 from experiments.words.segments import split_text
 from experiments.words.vectors import with_vectors
 
@@ -49,46 +42,39 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_run(config: TextConfig, path: pathlib.Path) -> None:
-    """Trains a classifier in the folder `path` and tests it, unless it has its result."""
-    console = Console()
+def prepare(config: TextConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the data of a run, and says what to train and to test."""
     reading = config.reading()
     parts = read_data(config, reading)
     reading.tell()
-    folder = start_run(NAME, config, path)
-    if has_result(folder):
-        teller(console)(f"{path} has its result.")
-        return
     vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
-    vocabulary.save(folder.path / VOCABULARY)
-    loop.fit(folder, make_training(config, vocabulary, parts, vectors), console)
-    finish(folder, load_classifier(folder), parts, console)
+    return Prepared(
+        make_training(config, vocabulary, parts, vectors),
+        lambda folder, console: finish(folder, load_classifier(folder), parts, console),
+        files={VOCABULARY: vocabulary.save},
+    )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a classifier, or go on with a training that was stopped, and see what it learned.
+EXPERIMENT = Experiment(NAME, prepare)
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, result.json,
-    predictions.tsv, mistakes.txt, curves.png, confusion.png and, with attention, attention.png. A
-    training that was killed goes on with the same command, and ends exactly as if it had not been.
+
+class Train(TrainCommand):
+    """Train a classifier, or resume a training that was stopped, and test it.
+
+    The run folder also gets predictions.tsv, mistakes.txt, curves.png, confusion.png and, with
+    attention, attention.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[TextConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        train_run(self.config, self.run_folder)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained classifier on a file of labelled texts."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the classifier."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Labelled texts, in the formats of train; the test data of the run if not given."""
     encoding: str | None = None
@@ -96,34 +82,31 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluates and prints."""
-        folder, console = RunFolder.open(self.run_folder, experiment=NAME), Console()
-        classifier = load_classifier(folder)
+        classifier = load_classifier(self.folder)
         config, reading = classifier.config, classifier.config.reading(self.encoding)
         if self.test:
             found = read_texts(self.test, config.segmentation, reading)
             texts = named_part(self.test, found, "test")
         else:
-            data = {k: pathlib.Path(v["path"]) for k, v in folder.config["data"].items()}
-            texts = read_data(dataclasses.replace(config, **data), reading)["test"]
+            texts = read_data(config, reading)["test"]
         reading.tell()
-        print_summary(classifier.judge(texts), classifier, console)
+        print_summary(classifier.judge(texts), classifier, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(RunCommand):
     """Label texts, from the command line or, without any, from standard input, one a line.
 
     With the readout by attention, the words that it rests on are shown below.
     """
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the classifier. Nothing else is read."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Texts, each in quotes."""
 
     def run(self) -> None:
         """Labels and prints."""
-        classifier = load_classifier(RunFolder.open(self.run_folder, experiment=NAME))
+        classifier = load_classifier(self.folder)
         segmentation = classifier.config.segmentation
         texts = [Text(t.strip(), split_text(t, segmentation), "") for t in self.texts or sys.stdin]
         for number, text in enumerate(texts, start=1):
@@ -135,34 +118,17 @@ class Predict:
             print(show(one))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compare(OnDevices):
+class Compare(CompareCommand):
     """Train a classifier with every readout that is not trained yet."""
 
+    experiment, variants = EXPERIMENT, VARIANTS
+    metrics, title = ("accuracy", "bag_of_words"), "Sentences right on dev"
     config: tyro.conf.OmitArgPrefixes[TextConfig]
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the runs of each; takes the place of --seed."""
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""
-    picture: pathlib.Path | None = None
-    """Where to draw accuracy on dev of all runs."""
-
-    def run(self) -> None:
-        """Trains, prints and draws."""
-        compare_variants(
-            self.runs,
-            self.config,
-            VARIANTS,
-            self.seeds,
-            train_run,
-            metrics=("accuracy", "bag_of_words"),
-            picture=self.picture,
-            title="Sentences right on dev",
-        )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CrossValidate:
+class CrossValidate(Options):
     """Train and test on every fold of data without a split, and print the mean.
 
     Of what is not in the fold, a tenth decides which checkpoint is best.
@@ -179,7 +145,7 @@ class CrossValidate:
             f"fold{fold}-of-{count}": dataclasses.replace(self.config, folds=count, fold=fold)
             for fold in range(count)
         }
-        folders = train_all(self.runs, configs, [self.config.seed], train_run)
+        folders = train_all(self.runs, configs, [self.config.seed], EXPERIMENT.train)
         every = [folder for runs in folders.values() for folder in runs]
         print_means({f"{count} folds": every}, ("accuracy", "bag_of_words"), Console())
 
@@ -187,9 +153,9 @@ class CrossValidate:
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Predict | Compare | CrossValidate,
-        program=f"python -m experiments.{NAME}",
-        description="One label for a sentence, by a bidirectional recurrent network.",
+        "One label for a sentence, by a bidirectional recurrent network.",
     )
 
 

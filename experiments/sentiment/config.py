@@ -1,17 +1,24 @@
 """The settings of a classifier of sentences."""
 
-import dataclasses
 import pathlib
+from typing import NamedTuple
 
 from experiments.runner.data.files import DATA
-from experiments.sentiment.model import Readout, TextClassifier
-from experiments.words.config import FileSettings
+from experiments.runner.run.choices import Readout
+from experiments.words.config import FileSettings, WordTagger
 from experiments.words.segments import Segmentation
+
+
+class TextClassifier(NamedTuple):
+    """The shape of the model: everything static about it."""
+
+    words: WordTagger
+    readout: Readout
+
 
 BUNDLED = DATA / "sentiment_uci3000.tsv"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TextConfig(FileSettings):
     """Everything that decides the outcome of a run."""
 

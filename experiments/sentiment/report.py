@@ -15,11 +15,9 @@ from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.pictures.style import BLUE
 from experiments.runner.run.folder import RunFolder, write_text
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 from experiments.sentiment.baseline import bag_of_words
 from experiments.sentiment.data import Text
-from experiments.sentiment.training import Judged, TrainedClassifier
+from experiments.sentiment.model import Judged, TrainedClassifier
 
 _WIDTH = 95  # characters of a line
 
@@ -57,8 +55,8 @@ def finish(
     classifier: TrainedClassifier,
     parts: dict[Any, list[Text]],
     console: Console,
-) -> None:
-    """Tests the classifier and the baseline, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the classifier and the baseline, and draws; returns the metrics."""
     judged = classifier.judge(parts["test"])
     labels = bag_of_words(parts["train"], parts["dev"], parts["test"])
     baseline = _share(
@@ -69,22 +67,18 @@ def finish(
     write_text(folder.path / "predictions.tsv", "".join(rows))
     wrong = [show(one) for one in judged if not one.is_right]
     write_text(folder.path / "mistakes.txt", "\n\n".join(wrong) + "\n")
-    accuracy = _share([one.is_right for one in judged])
-    write_result(folder, {"accuracy": accuracy, "bag_of_words": baseline})
     plot_curves(
-        folder.path / "curves.png",
-        read_journal(folder.path / "metrics.jsonl"),
-        [
-            Panel("Loss, nats a sentence", "loss", scale="log"),
-            Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
-        ],
+        folder,
+        Panel("Loss, nats a sentence", "loss", scale="log"),
+        Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
     )
     gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
     plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")
     if judged[0].weights:
         chosen = [(one.text.words, one.weights or [], one.label) for one in judged[:_SHOWN]]
         plot_attention(folder.path / "attention.png", chosen)
-    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+    accuracy = _share([one.is_right for one in judged])
+    return {"accuracy": accuracy, "bag_of_words": baseline}
 
 
 def print_summary(

@@ -10,57 +10,56 @@ does not, and what is the second direction for in CTC? The results are in experi
 
 import dataclasses
 import pathlib
-from typing import Annotated
 
 import tyro
 from rich.console import Console
 
-from experiments.runner.devices.machines import OnMachines
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.options import Options
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
-from experiments.speech.data import labels_of, read_parts, read_recordings, save_labels
+from experiments.speech.data import LABELS, labels_of, read_parts, read_recordings, save_labels
+from experiments.speech.model import load_listener, make_training
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
 from experiments.speech.sounds import read_alone
-from experiments.speech.training import load_listener, make_training, start_run
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a network, or go on with a training that was stopped, and look at what it hears.
+def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the recordings of a run, and says what to train and to test."""
+    parts = read_parts(config)
+    labels = labels_of(config, parts.train)
+    return Prepared(
+        make_training(config, parts, labels),
+        lambda folder, console: finish(folder, load_listener(folder), parts.test, console),
+        files={LABELS: lambda path: save_labels(path, labels)},
+    )
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, labels.json,
-    result.json, mistakes.txt, curves.png, and confusion.png or posteriors.png. A training that was
-    killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+
+EXPERIMENT = Experiment(NAME, prepare)
+
+
+class Train(TrainCommand):
+    """Train a network, or resume a training that was stopped, and test it.
+
+    The run folder also gets labels.json, mistakes.txt, curves.png, and confusion.png or
+    posteriors.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[SpeechConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        console = Console()
-        parts = read_parts(self.config)
-        labels = labels_of(self.config, parts.train)
-        training = make_training(self.config, parts, labels)
-        folder = start_run(self.run_folder, self.config, experiment=NAME)
-        save_labels(folder, labels)
-        loop.fit(folder, training, console)
-        finish(folder, load_listener(folder), parts.test, console)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained network on the test of its run, or on all recordings of other data."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the network."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     data: pathlib.Path | None = None
     """Recordings, in the formats of train; the test of the run if not given."""
     join: tuple[int, int] | None = None
@@ -68,7 +67,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Measures and prints."""
-        listener = load_listener(RunFolder.open(self.run_folder, experiment=NAME))
+        listener = load_listener(self.folder)
         if self.join is not None:
             changed = dataclasses.replace(listener.config, join=self.join)
             listener = listener._replace(config=changed)
@@ -82,27 +81,25 @@ class Evaluate:
         print_summary(heard, summarise(heard, listener, recordings), listener, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(RunCommand):
     """Write down what is said in wav files: a line each, the file and the words."""
 
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     sounds: tyro.conf.Positional[tuple[pathlib.Path, ...]]
     """Wav files, of any sampling rate."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the network. Nothing else is read."""
 
     def run(self) -> None:
         """Listens and prints."""
         if not self.sounds:
             raise ValueError("There is no wav file to listen to.")
-        listener = load_listener(RunFolder.open(self.run_folder, experiment=NAME))
+        listener = load_listener(self.folder)
         recordings = [read_alone(path, listener.config.rate) for path in self.sounds]
         for path, words in zip(self.sounds, listener.transcribe(recordings), strict=True):
             print(f"{path}\t{' '.join(words)}")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Directions:
+class Directions(Options):
     """Draw what networks trained with --task row hear in one string, over its spectrogram.
 
     Train the second network with: train --task row --direction fwd --run runs/speech_row_fwd
@@ -122,7 +119,7 @@ class Directions:
         """Prints the error rates, and draws."""
         listeners = {}
         for path in self.runs:
-            folder = RunFolder.open(path, experiment=NAME)
+            folder = EXPERIMENT.open(path)
             listener = load_listener(folder)
             if listener.config.task != "row":
                 raise ValueError(f"{path} was trained with --task label: it has no CTC to draw.")
@@ -136,9 +133,9 @@ class Directions:
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Predict | Directions,
-        program=f"python -m experiments.{NAME}",
-        description="Spoken digits with a bidirectional recurrent network, alone and in strings.",
+        "Spoken digits with a bidirectional recurrent network, alone and in strings.",
     )
 
 

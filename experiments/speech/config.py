@@ -7,14 +7,28 @@ from typing import Literal
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
 from experiments.runner.data.reading import ReadSettings
+from experiments.runner.run.choices import CELLS, BasicCell, Direction, Readout
 from experiments.runner.run.settings import RunSettings, require
 from experiments.speech.features import Features, Kind
-from experiments.speech.model import CELLS, Readout, SpeechModel, Task
+
+Task = Literal["label", "row"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeechModel:
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    task: Task
+    features: Features
+    layers: tuple[Layer, ...]
+    readout: Readout = "max"
+    dropout: float = 0.0
+    noise: float = 0.0  # standard deviation of what is added to the features in training
+
 
 BUNDLED = DATA / "fsdd_mfcc13_int8.npz"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeechConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
@@ -41,9 +55,9 @@ class SpeechConfig(ReadSettings, RunSettings):
     rate: int = 8000
     """Samples a second to which wav files of other rates are resampled."""
 
-    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    cell: BasicCell = "lstm"
     """Recurrent cell."""
-    direction: Literal["both", "fwd", "bwd"] = "both"
+    direction: Direction = "both"
     """Directions in which every layer reads the sound."""
     hidden_size: int = 96
     """Hidden units of each layer and direction."""

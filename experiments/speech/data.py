@@ -15,7 +15,7 @@ import numpy as np
 from experiments.runner.data.files import parsed_as, read_arrays, read_utf8
 from experiments.runner.data.parts import PARTS, fill_parts
 from experiments.runner.data.reading import Reading
-from experiments.runner.run.folder import RunFolder, write_text
+from experiments.runner.run.folder import write_text
 from experiments.speech.config import SpeechConfig
 from experiments.speech.folders import part_of_index, read_folder
 from experiments.speech.sounds import Recording
@@ -144,9 +144,9 @@ def read_parts(config: SpeechConfig) -> Parts:
     return parts
 
 
-def save_labels(folder: RunFolder, labels: Sequence[str]) -> None:
-    """Writes the labels beside the run."""
-    write_text(folder.path / LABELS, json.dumps(list(labels), ensure_ascii=False) + "\n")
+def save_labels(path: pathlib.Path, labels: Sequence[str]) -> None:
+    """Writes the labels as JSON."""
+    write_text(path, json.dumps(list(labels), ensure_ascii=False) + "\n")
 
 
 def load_labels(path: pathlib.Path) -> list[str]:

@@ -7,33 +7,25 @@ logits = softmax layer over a readout of ys      "label": one of K
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import birnn_jax
-from birnn_jax import Layer, Total, heads
+from birnn_jax import Total, heads
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
-from experiments.speech.features import Features, extract
-
-CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
-Task = Literal["label", "row"]
-Readout = Literal["final", "mean", "max", "attention"]
-
-
-@dataclasses.dataclass(frozen=True)
-class SpeechModel:
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    task: Task
-    features: Features
-    layers: tuple[Layer, ...]
-    readout: Readout = "max"
-    dropout: float = 0.0
-    noise: float = 0.0  # standard deviation of what is added to the features in training
+from experiments.runner.run.best import best_params
+from experiments.runner.run.folder import RunFolder
+from experiments.speech.config import SpeechConfig, SpeechModel
+from experiments.speech.data import LABELS, Parts, load_labels
+from experiments.speech.features import extract
+from experiments.speech.sounds import Recording
+from experiments.speech.utterances import joined, make_batches
 
 
 def init_params(
@@ -105,3 +97,96 @@ def make_loss(model: SpeechModel) -> loop.LossFn:
         return totals(model, logits, lengths, batch)
 
     return loss_fn
+
+
+def make_training(config: SpeechConfig, parts: Parts, labels: Sequence[str]) -> loop.Training:
+    """Says to the runner what to train."""
+    train = make_batches(config, parts.train, labels, epochs=config.epochs, seed=config.seed)
+    return loop.Training(
+        loss_fn=make_loss(config.model),
+        init_params=params_maker(config, len(labels)),
+        train=train,
+        dev=make_batches(config, parts.dev, labels),
+        score=lambda means: -means["loss"],
+        **config.training(train.per_epoch, len(train)),
+    )
+
+
+def params_maker(config: SpeechConfig, num_labels: int) -> Any:
+    """The function that makes the parameters from a key."""
+    sizes = {"hidden_size": config.hidden_size, "num_labels": num_labels}
+    return functools.partial(init_params, config.model, **sizes)
+
+
+class Heard(NamedTuple):
+    """What was said in a sound, and what was heard."""
+
+    said: tuple[str, ...]
+    heard: tuple[str, ...]
+    name: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every label is right."""
+        return self.said == self.heard
+
+
+class TrainedListener(NamedTuple):
+    """A model with its best parameters, and the words it knows."""
+
+    config: SpeechConfig
+    params: Any
+    labels: list[str]
+
+    def listen(self, recordings: Sequence[Recording], *, greedy: bool = False) -> list[Heard]:
+        """What is heard in recordings, or in strings of them where the run joins them.
+
+        Args:
+          recordings: in any order.
+          greedy: takes the best path of CTC in place of a beam search.
+        """
+        config = self.config
+        unknown = sorted({word for one in recordings for word in one.words} - set(self.labels))
+        known = [*self.labels, *unknown]
+        batches = make_batches(config, recordings, known)
+        width = 0 if greedy else config.beam_width
+        strings = joined(config, recordings)[1] > 1
+        heard: dict[int, Heard] = {}
+        for i in range(len(batches)):
+            batch = batches[i]
+            found = np.asarray(_decode(config.model, self.params, jax.device_put(batch), width))
+            said = zip(batch["labels"], batch["label_lengths"], strict=True)
+            for row, (wanted, count), labels in zip(batch["rows"], said, found, strict=True):
+                heard[int(row)] = Heard(
+                    tuple(known[k] for k in wanted[:count]),
+                    tuple(self.labels[k] for k in labels if k >= 0),
+                    f"string {row + 1}" if strings else recordings[row].name,
+                )
+        return [heard[row] for row in sorted(heard) if row >= 0]
+
+    def transcribe(self, recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
+        """The words in each recording as it is, in order; what is said in it is not looked at."""
+        config = dataclasses.replace(self.config, join=None)
+        if config.task == "row":
+            config = dataclasses.replace(config, join=(1, 1))
+        said = [one._replace(words=()) for one in recordings]
+        return [one.heard for one in self._replace(config=config).listen(said)]
+
+
+@jax.jit(static_argnames=("model", "width"))
+def _decode(model: SpeechModel, params: Any, batch: dict[str, jax.Array], width: int) -> jax.Array:
+    """Labels `[B, S]`, -1 behind them."""
+    logits, lengths = score(model, params, batch, None)
+    if model.task == "label":
+        return logits.argmax(axis=-1)[:, None]
+    if width == 0:
+        return heads.ctc_greedy_decode(logits, lengths)[0] - 1
+    return heads.ctc_beam_decode(logits, lengths, width=width)[0][:, 0] - 1
+
+
+def load_listener(folder: RunFolder) -> TrainedListener:
+    """The best checkpoint of a run, from its folder alone."""
+    config = SpeechConfig.of(folder)
+    labels = load_labels(folder.path / LABELS)
+    params = best_params(folder, config, params_maker(config, len(labels)))
+    return TrainedListener(config, params, labels)

@@ -25,13 +25,11 @@ from experiments.runner.pictures.style import (
     tidy,
 )
 from experiments.runner.run.folder import RunFolder, write_text
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
+from experiments.speech.config import SpeechModel
 from experiments.speech.errors import count_errors, label_error_rate
 from experiments.speech.features import Features, extract, spectrum_of
-from experiments.speech.model import SpeechModel, score
+from experiments.speech.model import Heard, TrainedListener, score
 from experiments.speech.sounds import Recording
-from experiments.speech.training import Heard, TrainedListener
 from experiments.speech.utterances import Utterance, make_draw
 
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
@@ -116,35 +114,25 @@ _SHOWN = 3  # mistakes that are printed
 
 def finish(
     folder: RunFolder, listener: TrainedListener, test: Sequence[Recording], console: Console
-) -> None:
-    """Tests the network, prints how it does, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the network, prints how it does, and draws; returns the metrics."""
     heard = listener.listen(test)
     metrics = summarise(heard, listener, test)
     print_summary(heard, metrics, listener, console)
     wrong = [mistake(one) for one in heard if not one.is_right]
     write_text(folder.path / "mistakes.txt", "".join(f"{line}\n" for line in wrong))
-    write_result(folder, metrics)
     plot_curves(
-        folder.path / "curves.png",
-        read_journal(folder.path / "metrics.jsonl"),
-        [
-            Panel("Loss, nats a sound", "loss", scale="log"),
-            Panel("Sounds with every label right", "accuracy", percent=True),
-        ],
+        folder,
+        Panel("Loss, nats a sound", "loss", scale="log"),
+        Panel("Sounds with every label right", "accuracy", percent=True),
     )
     if listener.config.task == "label":
         said, found = ([one[i][0] for one in heard] for i in (0, 1))
         plot_confusion(folder.path / "confusion.png", said, found)
-        picture = "confusion.png"
     else:
-        picture = "posteriors.png"
-        plot_posteriors(
-            folder.path / picture,
-            hearing({f"direction {listener.config.direction}": listener}, test),
-        )
-    console.print(
-        f"Everything is in {folder.path}; look at its curves.png and {picture}.", highlight=False
-    )
+        listeners = {f"direction {listener.config.direction}": listener}
+        plot_posteriors(folder.path / "posteriors.png", hearing(listeners, test))
+    return metrics
 
 
 def summarise(

@@ -1,40 +1,28 @@
 """The settings of a run on a made-up task."""
 
-import dataclasses
 from typing import Literal
 
 import jax
 
-import birnn_jax
 from birnn_jax import Cell, Layer
-from birnn_jax.cells import MINGRU, elman
-from experiments.runner.run.settings import require
+from birnn_jax.cells import elman
+from experiments.runner.run.choices import CELLS, BasicCell, Direction
+from experiments.runner.run.settings import Settings, require
 from experiments.synthetic.tasks import TASKS, Task
 
-CELLS = {
-    "elman": birnn_jax.ELMAN,
-    "relu": elman(jax.nn.relu),
-    "gru": birnn_jax.GRU,
-    "lstm": birnn_jax.LSTM,
-    "mingru": MINGRU,
-}
-_POSITIVE = (
-    *("layers", "hidden_size", "batch_size", "steps", "steps_per_evaluation"),
-    *("held_out", "learning_rate"),
-)
+ALL_CELLS = CELLS | {"relu": elman(jax.nn.relu)}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SyntheticConfig:
+class SyntheticConfig(Settings):
     """Everything that decides the outcome of a run."""
 
     task: Literal["adding", "copy", "order", "parity", "xor"] = "adding"
     """What to learn; experiments/synthetic/tasks.py says what each is."""
     length: int = 100
     """Steps T of a sequence; of "copy", those between the symbols and the sign to repeat them."""
-    cell: Literal["elman", "relu", "gru", "lstm", "mingru"] = "lstm"
+    cell: BasicCell | Literal["relu", "mingru"] = "lstm"
     """Recurrent cell; "relu" is an Elman cell with that nonlinearity."""
-    direction: Literal["both", "fwd", "bwd"] = "fwd"
+    direction: Direction = "fwd"
     """Directions in which each layer reads the sequence."""
     layers: int = 1
     """Recurrent layers."""
@@ -63,14 +51,11 @@ class SyntheticConfig:
     """Steps between evaluations; as many are one call of the device."""
     held_out: int = 512
     """Sequences of an evaluation; the test at the end has four times as many."""
-    seed: int = 0
-    """Seed of parameters and sequences. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            require(value > 0, f"{name} must be positive, got {value}")
+        self.require_positive("layers", "hidden_size", "batch_size", "steps", "held_out")
+        self.require_positive("steps_per_evaluation", "learning_rate")
         require(
             self.steps % self.steps_per_evaluation == 0,
             f"steps must be a multiple of steps_per_evaluation, got {self.steps} and "
@@ -89,7 +74,7 @@ class SyntheticConfig:
         names = ("w_h", "forget_bias", "time_span")
         options = {name: getattr(self, name) for name in names}
         given = {name: value for name, value in options.items() if value is not None}
-        return CELLS[self.cell].with_init(**given) if given else CELLS[self.cell]
+        return ALL_CELLS[self.cell].with_init(**given) if given else ALL_CELLS[self.cell]
 
     @property
     def stack(self) -> tuple[Layer, ...]:

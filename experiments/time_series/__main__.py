@@ -8,39 +8,34 @@ was made for it, and what does the second direction give to the filling of gaps?
 experiments/README.md.
 """
 
-import dataclasses
-
 import tyro
 
-from experiments.runner.run.command import run_command
-from experiments.time_series.classify import __main__ as series
-from experiments.time_series.impute import __main__ as imputation
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.options import Options
+from experiments.time_series.classify import commands as classify
+from experiments.time_series.impute import commands as impute
 
-NAME = series.NAME
+NAME = classify.NAME
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Classify:
+class Classify(Options):
     """Tell which class a whole series is of, such as who speaks, or which gesture it is."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[series.Train | series.Evaluate | series.Predict]
+    command: tyro.conf.OmitSubcommandPrefixes[classify.Train | classify.Evaluate | classify.Predict]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Impute:
+class Impute(Options):
     """Fill in the missing values of a table of measurements."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[
-        imputation.Train | imputation.Evaluate | imputation.Predict
-    ]
+    command: tyro.conf.OmitSubcommandPrefixes[impute.Train | impute.Evaluate | impute.Predict]
 
 
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Classify | Impute]],
-        program=f"python -m experiments.{NAME}",
-        description="Series of measurements, classified and completed.",
+        "Series of measurements, classified and completed.",
     )
 
 

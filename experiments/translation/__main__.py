@@ -8,7 +8,6 @@ Question: what does attention give over one fixed vector for the whole sentence,
 depend on the length of the sentence? The results are in experiments/README.md.
 """
 
-import dataclasses
 import pathlib
 import sys
 from typing import Annotated
@@ -16,13 +15,13 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from experiments.runner.devices.machines import OnMachines
-from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.command_line import run_command
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.options import Options
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair, read_pairs, read_parallel
-from experiments.translation.encoding import start_run
+from experiments.translation.encoding import LEXICON, learn_or_load
 from experiments.translation.report import (
     draw_alignments,
     finish,
@@ -39,36 +38,39 @@ NAME = "translation"
 RUN = pathlib.Path("runs") / NAME
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a translator, or go on with a training that was stopped, and look at what it does.
+def prepare(config: TranslationConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the pairs of a run, learns the subwords once, and says what to train and to test."""
+    reading = config.reading()
+    parts = read_pairs(config, reading)
+    reading.tell()
+    lexicon = learn_or_load(config, parts["train"], path)
+    return Prepared(
+        make_training(config, lexicon, parts),
+        lambda folder, console: finish(folder, load_translator(folder), parts["test"], console),
+        files={name: subwords.save for name, subwords in zip(LEXICON, lexicon, strict=True)},
+    )
 
-    The run folder gets config.json, environment.json, metrics.jsonl, checkpoints, source.model and
-    target.model, result.json, translations.jsonl, curves.png and alignments.png. A training that
-    was killed or interrupted goes on with the same command, and ends exactly as if it had not been.
+
+EXPERIMENT = Experiment(NAME, prepare)
+
+
+class Train(TrainCommand):
+    """Train a translator, or resume a training that was stopped, and test it.
+
+    The run folder also gets source.model and target.model, translations.jsonl, curves.png and
+    alignments.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[TranslationConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        console = Console()
-        reading = self.config.reading()
-        parts = read_pairs(self.config, reading)
-        reading.tell()
-        folder, lexicon = start_run(self.run_folder, self.config, parts["train"], experiment=NAME)
-        loop.fit(folder, make_training(self.config, lexicon, parts), console)
-        finish(folder, load_translator(folder), parts["test"], console)
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure BLEU and chrF of a trained translator on the test of its run, or on two files."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the translator."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     source: pathlib.Path | None = None
     """Sentences, one a line; the test of the run if not given."""
     target: pathlib.Path | None = None
@@ -80,7 +82,7 @@ class Evaluate:
         """Measures and prints."""
         if (self.source is None) != (self.target is None):
             raise ValueError("Give --source and --target together, or neither.")
-        translator = load_translator(RunFolder.open(self.run_folder, experiment=NAME))
+        translator = load_translator(self.folder)
         reading = translator.config.reading(self.encoding)
         if self.source is not None and self.target is not None:
             test = read_parallel(self.source, self.target, reading)
@@ -96,14 +98,13 @@ class Evaluate:
         print_summary(scores, Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(RunCommand):
     """Translate sentences, from the command line or, without any, from standard input."""
 
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Sentences, each in quotes."""
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the translator. Nothing else is read."""
     picture: pathlib.Path | None = None
     """Where to draw what the decoder looked at."""
 
@@ -115,7 +116,7 @@ class Predict:
                 raise ValueError(f"Sentence {number} is empty: there is nothing to translate.")
         if not sentences:
             raise ValueError("There is no sentence to translate.")
-        translator = load_translator(RunFolder.open(self.run_folder, experiment=NAME))
+        translator = load_translator(self.folder)
         for found in translator.translate(sentences):
             print(found)
         if self.picture:
@@ -123,8 +124,7 @@ class Predict:
             draw_alignments(self.picture, translator, pairs, Console(stderr=True))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Lengths:
+class Lengths(Options):
     """Compare runs on short and on long sentences: what attention is for.
 
     Train the second translator with: train --attention none --run runs/translation_none
@@ -142,7 +142,7 @@ class Lengths:
         groups: dict[str, list[list[OfLength]]] = {}
         tests = []
         for path in self.runs:
-            folder = RunFolder.open(path, experiment=NAME)
+            folder = EXPERIMENT.open(path)
             found = read_translations(folder)
             tests.append([pair for pair, _ in found])
             if tests[-1] != tests[0]:
@@ -163,9 +163,9 @@ class Lengths:
 def main() -> None:
     """The command line."""
     run_command(
+        NAME,
         Train | Evaluate | Predict | Lengths,
-        program=f"python -m experiments.{NAME}",
-        description="Translation with attention over a bidirectional encoder.",
+        "Translation with attention over a bidirectional encoder.",
     )
 
 

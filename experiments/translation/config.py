@@ -2,21 +2,34 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from birnn_jax import Layer
+from birnn_jax import Cell, Layer
 from experiments.runner.data.files import DATA
 from experiments.runner.data.parts import Part
 from experiments.runner.data.reading import ReadSettings
+from experiments.runner.run.choices import CELLS
 from experiments.runner.run.settings import RunSettings, require
-from experiments.translation.model import CELLS, Attention, Translator
+
+Attention = Literal["additive", "multiplicative", "none"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    cell: Cell
+    layers: tuple[Layer, ...]
+    attention: Attention
+    dropout: float = 0.0
+    scheduled: bool = False  # the decoder sometimes reads its own predictions in training
+
 
 BUNDLED = DATA / "mt_tatoeba_en_zh_5k.tsv.gz"
-FILES = tuple(f"{part}{side}" for part in ("", "dev_", "test_") for side in ("source", "target"))
 BleuTokens = Literal["13a", "zh", "char", "none"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TranslationConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
@@ -106,6 +119,12 @@ class TranslationConfig(ReadSettings, RunSettings):
             for part, name in names.items()
         }
         return {part: files for part, files in sides.items() if files[0] is not None}
+
+    @property
+    def files(self) -> Mapping[str, pathlib.Path]:
+        """The data files that are read."""
+        others = {name: path for name, path in super().files.items() if name != "data"}
+        return others or {"data": self.data}
 
     @property
     def model(self) -> Translator:

@@ -1,6 +1,5 @@
 """Pairs of sentences as subwords, and minibatches of them."""
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.runner.data.minibatches import Minibatch, Minibatches, padded_length
-from experiments.runner.run.folder import RunFolder
-from experiments.translation.config import FILES, TranslationConfig
+from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair
 from experiments.translation.subwords import END, Subwords
 
@@ -82,26 +80,11 @@ def pad(pairs: Sequence[Encoded], size: int) -> Minibatch:
 LEXICON = ("source.model", "target.model")
 
 
-def start_run(
-    path: pathlib.Path, config: TranslationConfig, train: Sequence[Pair], *, experiment: str
-) -> tuple[RunFolder, Lexicon]:
-    """Makes or takes up the folder of a run, the subwords beside it."""
-    files = {name: getattr(config, name) for name in FILES}
-    files = {name: file for name, file in files.items() if file is not None}
-    settings = {
-        name: value
-        for name, value in dataclasses.asdict(config).items()
-        if name not in (*FILES, "data")
-    }
-    is_new = not all((path / name).exists() for name in LEXICON)
-    lexicon = learn_lexicon(config, train) if is_new else load_lexicon(path)
-    folder = RunFolder.start(
-        path, experiment=experiment, settings=settings, data=files or {"data": config.data}
-    )
-    for subwords, name in zip(lexicon, LEXICON, strict=True):
-        if is_new:
-            subwords.save(path / name)
-    return folder, lexicon
+def learn_or_load(config: TranslationConfig, train: Sequence[Pair], path: pathlib.Path) -> Lexicon:
+    """The subwords in the folder of a run; where it has none yet, those of its training data."""
+    if all((path / name).exists() for name in LEXICON):
+        return load_lexicon(path)
+    return learn_lexicon(config, train)
 
 
 def load_lexicon(path: pathlib.Path) -> Lexicon:

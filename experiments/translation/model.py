@@ -18,31 +18,17 @@ References:
   Learning Phrase Representations using RNN Encoder-Decoder, 2014 ("none").
 """
 
-import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import birnn_jax
-from birnn_jax import Cell, Layer, heads
+from birnn_jax import heads
 from birnn_jax.stacks import LayerParams
 from experiments.runner.data.keys import keys_of_rows
+from experiments.translation.config import Translator
 from experiments.translation.subwords import BEGIN, END
-
-Attention = Literal["additive", "multiplicative", "none"]
-CELLS = {"gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
-
-
-@dataclasses.dataclass(frozen=True)
-class Translator:
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    cell: Cell
-    layers: tuple[Layer, ...]
-    attention: Attention
-    dropout: float = 0.0
-    scheduled: bool = False  # the decoder sometimes reads its own predictions in training
 
 
 class TranslatorParams(NamedTuple):

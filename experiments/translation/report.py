@@ -24,8 +24,6 @@ from experiments.runner.pictures.style import (
     tidy,
 )
 from experiments.runner.run.folder import RunFolder, write_text
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 from experiments.translation.data import Pair
 from experiments.translation.scores import OfLength, Scores, length_of, score
 from experiments.translation.search import Search
@@ -120,8 +118,8 @@ _NO_FONT = (
 
 def finish(
     folder: RunFolder, translator: TrainedTranslator, test: Sequence[Pair], console: Console
-) -> None:
-    """Tests the translator, prints how it does, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the translator, prints how it does, and draws; returns the metrics."""
     sources = [pair.source for pair in test]
     found = translator.translate(sources)
     greedy = translator.translate(sources, Search(1, 0.0))
@@ -133,20 +131,14 @@ def finish(
     records = [{**pair._asdict(), "found": one} for pair, one in zip(test, found, strict=True)]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     write_text(folder.path / TRANSLATIONS, lines)
-    write_result(folder, metrics_of(scores))
     plot_curves(
-        folder.path / "curves.png",
-        read_journal(folder.path / "metrics.jsonl"),
-        [
-            Panel("Loss, nats a subword", "loss", scale="log"),
-            Panel("Subwords right, after right ones", "accuracy", percent=True),
-        ],
+        folder,
+        Panel("Loss, nats a subword", "loss", scale="log"),
+        Panel("Subwords right, after right ones", "accuracy", percent=True),
     )
-    pictures = "curves.png"
     if translator.config.attention != "none":
-        pictures += " and alignments.png"
         draw_alignments(folder.path / "alignments.png", translator, examples(test), console)
-    console.print(f"Everything is in {folder.path}; look at its {pictures}.", highlight=False)
+    return metrics_of(scores)
 
 
 def measure(found: Sequence[str], test: Sequence[Pair], translator: TrainedTranslator) -> Scores:

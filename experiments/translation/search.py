@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.translation.model import State, Translator, advance, log_probs_of
+from experiments.translation.config import Translator
+from experiments.translation.model import State, advance, log_probs_of
 from experiments.translation.subwords import BEGIN, END
 
 StepFn = Callable[[Any, jax.Array], tuple[Any, jax.Array]]  # (states, tokens [W]) -> log p [W, V]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
-from experiments.translation.config import TranslationConfig
+from experiments.translation.config import TranslationConfig, Translator
 from experiments.translation.data import Pair
 from experiments.translation.encoding import (
     Encoded,
@@ -26,7 +25,6 @@ from experiments.translation.encoding import (
 )
 from experiments.translation.model import (
     State,
-    Translator,
     advance,
     encode,
     foretell,
@@ -178,14 +176,8 @@ def _translate(
     return jax.vmap(row)(memory, state)
 
 
-def config_of(folder: RunFolder) -> TranslationConfig:
-    """The settings of a run."""
-    files = {name: pathlib.Path(file["path"]) for name, file in folder.config["data"].items()}
-    return TranslationConfig(**{**folder.settings, **files})
-
-
 def load_translator(folder: RunFolder) -> TrainedTranslator:
     """The best checkpoint of a run, from its folder alone."""
-    config, lexicon = config_of(folder), load_lexicon(folder.path)
+    config, lexicon = TranslationConfig.of(folder), load_lexicon(folder.path)
     params = best_params(folder, config, params_maker(config, lexicon))
     return TrainedTranslator(config, params, lexicon)

@@ -1,24 +1,43 @@
 """The settings that all models over words have in common."""
 
-import dataclasses
 import pathlib
-from typing import Literal
+from typing import NamedTuple
 
-from birnn_jax import Layer
+from birnn_jax import Cell, Layer
 from experiments.runner.data.reading import ReadSettings
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.choices import CELLS, CellName, Direction
 from experiments.runner.run.settings import RunSettings, require
 from experiments.words.data import Vocabulary
-from experiments.words.model import CELLS, CellName, WordTagger
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class WordReader(NamedTuple):
+    """How words are read: everything static about it."""
+
+    cell: Cell
+    dropout: float
+    word_dropout: float
+
+
+class WordTagger(NamedTuple):
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    cell: Cell
+    layers: tuple[Layer, ...]
+    dropout: float
+    word_dropout: float
+
+    @property
+    def reader(self) -> WordReader:
+        """How it reads words."""
+        return WordReader(self.cell, self.dropout, self.word_dropout)
+
+
 class WordSettings(RunSettings):
     """How words are read by a stack, and how that is trained."""
 
     cell: CellName = "lstm"
     """Recurrent cell, of the characters and of the stack."""
-    direction: Literal["both", "fwd", "bwd"] = "both"
+    direction: Direction = "both"
     """Directions in which the stack reads the sentence. Characters are always read in both."""
     layers: int = 1
     """Recurrent layers over the words."""
@@ -70,10 +89,6 @@ class WordSettings(RunSettings):
         }
 
 
-_FILES = ("train", "dev", "test", "vectors")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class FileSettings(ReadSettings, WordSettings):
     """Settings of a model that is trained on files, perhaps from vectors of words."""
 
@@ -99,12 +114,4 @@ class FileSettings(ReadSettings, WordSettings):
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
         super().__post_init__()
-        if self.max_vectors < 1:
-            raise ValueError("max_vectors must be positive.")
-
-
-def start_run(experiment: str, settings: FileSettings, path: pathlib.Path) -> RunFolder:
-    """Makes the folder of a run, or takes it up: `RunFolder.start` with all files as data."""
-    files = {name: getattr(settings, name) for name in _FILES if getattr(settings, name)}
-    values = {k: v for k, v in dataclasses.asdict(settings).items() if k not in _FILES}
-    return RunFolder.start(path, experiment=experiment, settings=values, data=files)
+        self.require_positive("max_vectors")

@@ -8,25 +8,24 @@ A rare word is sometimes read as the unknown word in training, with probability 
 that the unknown word gets an embedding and the characters have to carry meaning.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import birnn_jax
-from birnn_jax import Bi, Cell, Layer, cells
+from birnn_jax import Bi, Cell
 from birnn_jax.models import TaggerParams
+from experiments.runner.data.batches import Batches, Example, bucket_lengths
 from experiments.runner.data.keys import keys_of_rows
-from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD
-
-
-class WordReader(NamedTuple):
-    """How words are read: everything static about it."""
-
-    cell: Cell
-    dropout: float
-    word_dropout: float
+from experiments.runner.run import loop
+from experiments.runner.run.best import best_params
+from experiments.runner.run.folder import RunFolder
+from experiments.words.config import WordReader, WordSettings, WordTagger
+from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Vocabulary
 
 
 class WordParams(NamedTuple):
@@ -98,48 +97,6 @@ def _uniform(keys: jax.Array, num_steps: int) -> jax.Array:
     return jax.vmap(jax.vmap(jax.random.uniform))(of_rows)
 
 
-CELLS = {
-    "elman": birnn_jax.ELMAN,
-    "indrnn": cells.INDRNN,
-    "gru": birnn_jax.GRU,
-    "gru_reset_before": cells.GRU_RESET_BEFORE,
-    "layer_norm_gru": cells.LAYER_NORM_GRU_BA,
-    "mingru": cells.MINGRU,
-    "lstm": birnn_jax.LSTM,
-    "peephole_lstm": cells.PEEPHOLE_LSTM,
-    "coupled_lstm": cells.COUPLED_LSTM,
-    "layer_norm_lstm": cells.LAYER_NORM_LSTM_BA,
-    "minlstm": cells.MINLSTM,
-}
-CellName = Literal[
-    "elman",
-    "indrnn",
-    "gru",
-    "gru_reset_before",
-    "layer_norm_gru",
-    "mingru",
-    "lstm",
-    "peephole_lstm",
-    "coupled_lstm",
-    "layer_norm_lstm",
-    "minlstm",
-]
-
-
-class WordTagger(NamedTuple):
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    cell: Cell
-    layers: tuple[Layer, ...]
-    dropout: float
-    word_dropout: float
-
-    @property
-    def reader(self) -> WordReader:
-        """How it reads words."""
-        return WordReader(self.cell, self.dropout, self.word_dropout)
-
-
 class WordTaggerParams(NamedTuple):
     """Parameters of `score`."""
 
@@ -155,34 +112,16 @@ class WordTaggerParams(NamedTuple):
 
 
 def init_word_tagger(
-    model: WordTagger,
-    key: jax.Array,
-    *,
-    num_words: int,
-    num_characters: int,
-    num_tags: int,
-    word_size: int,
-    character_size: int,
-    speller_size: int,
-    hidden_size: int,
+    model: WordTagger, key: jax.Array, *, num_tags: int, hidden_size: int, **sizes: int
 ) -> WordTaggerParams:
-    """Makes the parameters; consumes `key`."""
+    """Makes the parameters, with sizes as in `init_words`; consumes `key`."""
     keys = jax.random.split(key, 4)
-    reader = init_words(
-        model.cell,
-        keys[:3],
-        num_words=num_words,
-        num_characters=num_characters,
-        word_size=word_size,
-        character_size=character_size,
-        speller_size=speller_size,
-    )
     return WordTaggerParams(
-        *reader,
+        *init_words(model.cell, keys[:3], **sizes),
         tagger=birnn_jax.init_tagger(
             model.layers,
             keys[3],
-            input_size=word_size + 2 * speller_size,
+            input_size=sizes["word_size"] + 2 * sizes["speller_size"],
             hidden_size=hidden_size,
             num_classes=num_tags,
         ),
@@ -204,3 +143,67 @@ def score(
     return birnn_jax.tagger(
         model.layers, params.tagger, xs, batch["lengths"], dropout=model.dropout, key=key_stack
     )
+
+
+VOCABULARY = "vocabulary.json"
+_BUCKETS = (8, 16, 32, 64, 128)
+S = TypeVar("S", bound=WordSettings)
+
+
+def make_word_training(
+    settings: WordSettings,
+    *,
+    loss_fn: loop.LossFn,
+    init_params: Callable[[jax.Array], Any],
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    metric: str,
+) -> loop.Training:
+    """Says to the runner what to train.
+
+    Args:
+      settings: of the model and its training.
+      loss_fn: of a batch of examples.
+      init_params: makes the parameters from a key.
+      train: examples to learn.
+      dev: examples that decide which checkpoint is best.
+      metric: what decides it, of the totals of `loss_fn`; bigger is better.
+    """
+    make_batches = functools.partial(
+        Batches,
+        buckets=bucket_lengths([len(example["words"]) for example in train], settings.buckets),
+        tokens_per_batch=settings.tokens_per_batch,
+    )
+    batches = make_batches(train, epochs=settings.epochs, seed=settings.seed)
+    return loop.Training(
+        loss_fn=loss_fn,
+        init_params=init_params,
+        train=batches,
+        dev=make_batches(dev),
+        score=lambda means: means[metric],
+        **settings.training(batches.per_epoch, len(batches)),
+    )
+
+
+def load_words(
+    folder: RunFolder, settings: type[S], init_params: Callable[[S, Vocabulary, jax.Array], Any]
+) -> tuple[S, Any, Vocabulary]:
+    """The settings, the best parameters and the vocabulary of a run, from its folder alone."""
+    config = settings.of(folder)
+    vocabulary = Vocabulary.load(folder.path / VOCABULARY)
+    make = functools.partial(init_params, config, vocabulary)
+    return config, best_params(folder, config, make), vocabulary
+
+
+def label_rows(
+    decode: Callable[[Any], Any], examples: Sequence[Example], tokens_per_batch: int
+) -> list[np.ndarray]:
+    """What `decode`, from a batch to arrays `[B, T]`, says of each example, without its padding."""
+    batches = Batches(examples, buckets=_BUCKETS, tokens_per_batch=tokens_per_batch)
+    labels: dict[int, np.ndarray] = {}
+    for i in range(len(batches)):
+        batch = batches[i]
+        decoded = np.asarray(decode(jax.device_put(batch)))
+        for row, length, values in zip(batch["rows"], batch["lengths"], decoded, strict=True):
+            labels[int(row)] = values[:length]
+    return [labels[row] for row in range(len(examples))]

@@ -7,7 +7,7 @@ of two numbers, how many words and how many numbers each; files of GloVe do not.
 import gzip
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
@@ -62,7 +62,7 @@ def add_words(vocabulary: Vocabulary, vectors: dict[str, np.ndarray]) -> Vocabul
 
 
 def put_vectors(
-    table: jax.Array, vocabulary: Vocabulary, vectors: dict[str, np.ndarray]
+    table: jax.Array, vocabulary: Vocabulary, vectors: Mapping[str, np.ndarray]
 ) -> jax.Array:
     """The table `[V, E]` of words with the rows of known vectors replaced."""
     rows = [row for row, word in enumerate(vocabulary.counts, start=1) if word in vectors]

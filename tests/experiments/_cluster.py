@@ -18,7 +18,7 @@ from birnn_jax import Total, make_optimizer
 from experiments.runner.data.batches import Batches
 from experiments.runner.devices.machines import OnMachines
 from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import RunFolder
 
 
@@ -91,4 +91,4 @@ class Train(OnMachines):
 
 if __name__ == "__main__":
     jax.config.update("jax_disable_most_optimizations", True)
-    run_command(Train, program="cluster", description=__doc__ or "")
+    run_command("cluster", Train, __doc__ or "")

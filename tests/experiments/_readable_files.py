@@ -29,8 +29,8 @@ from experiments.speech.data import load_labels, read_recordings
 from experiments.speech.folders import read_entries
 from experiments.speech.sounds import read_wav
 from experiments.time_series.classify.data import Problem, read_series
+from experiments.time_series.impute.model import load_features
 from experiments.time_series.impute.table import read_table
-from experiments.time_series.impute.training import load_features
 from experiments.translation.data import read_columns, read_parallel
 from experiments.translation.report import read_translations
 from experiments.translation.subwords import Subwords

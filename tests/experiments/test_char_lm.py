@@ -17,7 +17,7 @@ from experiments.char_lm.config import EPOCHS, ROWS
 from experiments.char_lm.report import markdown_rows
 from experiments.characters.config import LanguageConfig
 from experiments.characters.data import read_corpus
-from experiments.characters.training import load_model, make_training, start_run
+from experiments.characters.training import load_model, make_training
 from experiments.runner.run import loop
 from experiments.runner.run.carried import make_carried_train_step
 from experiments.runner.run.folder import RunFolder
@@ -246,11 +246,10 @@ def test_interrupted_run_takes_up_the_carried_state_bit_for_bit(
         if record["step"] == step and record.get("split") == "train":
             signal.raise_signal(signal.SIGINT)
 
-    folder, corpus = start_run(tmp_path / "run", config, experiment=char_lm.NAME)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
         patch.setattr(Journal, "write", write_and_interrupt)
-        loop.fit(folder, make_training(config, corpus), QUIET)
-    loop.fit(folder, make_training(config, corpus), QUIET)
+        char_lm.EXPERIMENT.train(config, tmp_path / "run")
+    folder = char_lm.EXPERIMENT.train(config, tmp_path / "run")
     assert outcome(folder.path) == outcome(trained)
 
 

@@ -12,14 +12,8 @@ from birnn_jax import Bi, Layer
 from birnn_jax._stacks.layer import NormParams
 from birnn_jax.models import TaggerParams
 from experiments.bilm_leakage import model as sides
-from experiments.characters.config import LanguageConfig
-from experiments.characters.model import (
-    CharModel,
-    cell_with_init,
-    init_params,
-    initial_carry,
-    score,
-)
+from experiments.characters.config import CharModel, LanguageConfig, cell_with_init
+from experiments.characters.model import init_params, initial_carry, score
 from experiments.characters.training import TrainedModel
 from tests.experiments._small_language import OPTIONS
 from tests.library import _oracles

@@ -8,12 +8,12 @@ import pytest
 
 from birnn_jax import LSTM, init_bidirectional
 from experiments.compare_cells import __main__ as compare_cells
-from experiments.compare_cells import training as compare_cells_training
-from experiments.compare_cells.config import ComparisonConfig
-from experiments.compare_cells.model import count, solve_size
-from experiments.pos_tagging.training import init_params
+from experiments.compare_cells import model as compare_cells_training
+from experiments.compare_cells.config import ComparisonConfig, count, solve_size
+from experiments.pos_tagging.model import init_params
+from experiments.runner.run import loop
+from experiments.runner.run.choices import CELLS
 from experiments.words.data import build_vocabulary
-from experiments.words.model import CELLS
 from tests import _figures
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
@@ -123,7 +123,7 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     assert {"elman", "forwards only"} <= {*_figures.words(axes)}
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
-    monkeypatch.setattr(compare_cells_training, "train_and_test", None)  # nothing is trained again
+    monkeypatch.setattr(loop, "fit", None)  # nothing is trained again
     assert command(monkeypatch, compare_cells, *words, *places) == 0
 
 

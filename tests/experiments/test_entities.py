@@ -9,10 +9,9 @@ import pytest
 
 from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import read_answers, read_data, read_entities, with_all_tags
-from experiments.ner.model import decode, entity_totals, f1_total
+from experiments.ner.model import decode, entity_totals, f1_total, init_params
 from experiments.ner.schemes import complete, faults, rewrite, scheme_of_file, spans_of
 from experiments.ner.scorer import Score, score_entities
-from experiments.ner.training import init_params
 from experiments.runner.data.batches import pad
 from experiments.runner.data.reading import Reading
 from experiments.words.data import build_vocabulary
@@ -288,7 +287,7 @@ def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
     config = EntityConfig(**TINY, crf=crf)
     model = config.model(vocabulary)
     assert model.tags == ("B-PER", "I-PER", "O")
-    params = init_params(config, vocabulary, {}, jax.random.key(0))
+    params = init_params(config, vocabulary, jax.random.key(0))
     b = params.words.tagger.b + np.array([0.0, 9.0, 0.0])  # every word alone is I-PER
     params = params._replace(words=params.words._replace(tagger=params.words.tagger._replace(b=b)))
     examples = config.encoder(vocabulary).encode_all(sentences)
@@ -326,7 +325,7 @@ def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
     assert read_vectors(path, size=3, limit=1).keys() == {"zebra"}
     larger = add_words(vocabulary, vectors)
     config = EntityConfig(**TINY)
-    words = init_params(config, larger, vectors, jax.random.key(0)).words.words
+    words = init_params(config, larger, jax.random.key(0), vectors).words.words
     known = config.encoder(larger).encode_words(["Zebra", "a", "c"])["words"]
     np.testing.assert_array_equal(words[known[:2]], [[1, 2, 3], [4, 5, 6]])
     assert 0 < abs(words[known[2]]).max() < 1

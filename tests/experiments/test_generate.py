@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from experiments.bilm_leakage.model import score_fresh
+from experiments.characters.config import CharModel, cell_with_init
 from experiments.characters.generate import Drawing, draw, generate, keep_nucleus, keep_top_k
-from experiments.characters.model import CharModel, cell_with_init, init_params
+from experiments.characters.model import init_params
 
 V = 7
 

@@ -6,14 +6,13 @@ import pytest
 
 from experiments.gradient_flow import __main__ as gradient_flow
 from experiments.gradient_flow import config as gradient_flow_config
-from experiments.gradient_flow.model import reach, read_flow, write_flow
-from experiments.runner.run.folder import RunFolder
+from experiments.gradient_flow.model import reach, read_flow
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.journal import read_journal
 from experiments.runner.run.results import read_result
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import init_params
-from experiments.synthetic.training import train_run
 from tests import _figures
 from tests.experiments._commands import command
 from tests.library import _oracles
@@ -70,8 +69,7 @@ def test_norms_by_distance_are_those_of_finite_differences(cell):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
-    train_run("gradient_flow", SyntheticConfig(task="order", cell="lstm", **TINY), path, write_flow)
-    return RunFolder.open(path)
+    return gradient_flow.EXPERIMENT.train(SyntheticConfig(task="order", cell="lstm", **TINY), path)
 
 
 def test_flow_is_measured_before_and_after_training(run):
@@ -113,19 +111,18 @@ def test_run_that_blows_up_has_a_result_that_says_so(tmp_path):
     options = {"optimizer": "sgd", "learning_rate": 1e6, "clip_norm": None}
     tiny = TINY | {"steps": 30, "steps_per_evaluation": 1}
     config = SyntheticConfig(task="adding", cell="elman", **options, **tiny)
-    train_run("gradient_flow", config, tmp_path, write_flow)
-    result = read_result(RunFolder.open(tmp_path))
+    result = read_result(gradient_flow.EXPERIMENT.train(config, tmp_path))
     assert result["metrics"]["finite"] == 0 and result["steps"] < 30
 
 
 def test_sweep_trains_every_variant(tmp_path, monkeypatch):
     trained = []
 
-    def pretend(experiment, config, path, finish):
+    def pretend(experiment, config, path):
         trained.append((config.cell, config.forget_bias, config.w_h, config.clip_norm, config.seed))
-        RunFolder.start(path, experiment=experiment, settings={}, data={})
+        return experiment.start(config, path, {})
 
-    monkeypatch.setattr(gradient_flow, "train_run", pretend)
+    monkeypatch.setattr(Experiment, "train", pretend)
     monkeypatch.setattr(gradient_flow, "PICTURES", {})
     words = ("sweep", "--runs", tmp_path, "--pictures", tmp_path, "--seeds", 4, 5)
     assert command(monkeypatch, gradient_flow, *words) == 0

@@ -14,12 +14,10 @@ from experiments.runner.run.settings import RunSettings
 from experiments.time_series import __main__ as time_series
 from experiments.time_series.impute.baselines import last_value, straight_lines
 from experiments.time_series.impute.brits import BRITS
-from experiments.time_series.impute.config import ImputeConfig
-from experiments.time_series.impute.data import hide
-from experiments.time_series.impute.data import read_parts as _read_parts
-from experiments.time_series.impute.model import ImputeModel, estimate
+from experiments.time_series.impute.config import ImputeConfig, ImputeModel
+from experiments.time_series.impute.data import hide, read_parts
+from experiments.time_series.impute.model import estimate, make_training
 from experiments.time_series.impute.table import read_table
-from experiments.time_series.impute.training import make_training
 from tests import _figures
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
@@ -175,7 +173,7 @@ def test_baselines_fill_in_by_hand():
 
 
 def test_hidden_values_are_neither_shown_nor_wanted_in_training(table):
-    _, parts = _read_parts(config(table, concealed=0.3))
+    parts = read_parts(config(table, concealed=0.3)).windows
     assert {name: len(part.values) for name, part in parts.items()} == {
         "train": 9,
         "dev": 2,
@@ -198,7 +196,7 @@ def test_hidden_values_are_neither_shown_nor_wanted_in_training(table):
 
 def training_of(table, **changes):
     chosen = config(table, **changes)
-    return make_training(chosen, _read_parts(chosen)[1])
+    return make_training(chosen, read_parts(chosen).windows)
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +264,7 @@ def test_broken_table_is_refused_in_a_sentence(tmp_path, text, sentence):
 )
 def test_parts_that_cannot_be_made_are_refused(table, changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        _read_parts(config(table, **changes))
+        read_parts(config(table, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +325,7 @@ def test_run_of_another_task_is_refused(trained, monkeypatch, capsys):
 @pytest.mark.skipif(not ETTH1.exists(), reason="ETTh1 is not shipped")
 def test_etth1_has_the_windows_of_the_protocol():
     parts_from = {"dev_from": "2017-09-01", "test_from": "2018-02-01"}
-    table, parts = _read_parts(ImputeConfig(table=ETTH1, **parts_from))
+    table, _, parts = read_parts(ImputeConfig(table=ETTH1, **parts_from))
     assert [len(part.values) for part in parts.values()] == [212, 75, 71]
     test = parts["test"]
     np.testing.assert_allclose(np.abs(test.values).mean(), 0.847, atol=0.001)

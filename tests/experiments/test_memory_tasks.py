@@ -16,8 +16,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.synthetic import tasks
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
-from experiments.synthetic.model import totals_of
-from experiments.synthetic.training import make_training, train_run
+from experiments.synthetic.model import make_training, totals_of
 from tests import _figures
 from tests.experiments._commands import command
 from tests.experiments.test_runs import interrupt_at
@@ -245,22 +244,22 @@ def outcome(path, settings):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     path = tmp_path_factory.mktemp("unbroken")
-    train_run("memory_tasks", config(), path)
+    memory_tasks.EXPERIMENT.train(config(), path)
     return path
 
 
 def test_interrupted_run_goes_on_bit_for_bit(unbroken, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
         interrupt_at(patch, 3)
-        train_run("memory_tasks", config(), tmp_path)
-    train_run("memory_tasks", config(), tmp_path)
+        memory_tasks.EXPERIMENT.train(config(), tmp_path)
+    memory_tasks.EXPERIMENT.train(config(), tmp_path)
     assert outcome(tmp_path, config()) == outcome(unbroken, config())
 
 
 def test_finished_run_is_left_alone(unbroken, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in unbroken.iterdir()}
     monkeypatch.setattr(loop, "fit", None)
-    train_run("memory_tasks", config(), unbroken)
+    memory_tasks.EXPERIMENT.train(config(), unbroken)
     assert {path: path.stat().st_mtime_ns for path in unbroken.iterdir()} == before
 
 

@@ -11,17 +11,17 @@ from matplotlib.colors import to_rgba
 
 from experiments.music import __main__ as music
 from experiments.music.compose import model as causal_model
-from experiments.music.compose import training as causal_training
+from experiments.music.compose import model as causal_training
 from experiments.music.compose.config import MusicConfig
 from experiments.music.compose.generate import compose
 from experiments.music.config import BUNDLED
 from experiments.music.data import read_rolls
 from experiments.music.infill import data as infill_data
 from experiments.music.infill import model as infill
-from experiments.music.infill import training as infill_training
+from experiments.music.infill import model as infill_training
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import hidden_span, hidden_voice, to_voices
-from experiments.music.infill.training import TrainedInfiller
+from experiments.music.infill.model import TrainedInfiller
 from experiments.music.midi import KEYS, LOWEST, read_midi, write_midi
 from experiments.runner.pictures.style import BLUE, GREY, VERMILION
 from experiments.runner.run.folder import RunFolder

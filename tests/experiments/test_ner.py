@@ -6,8 +6,9 @@ import json
 import pytest
 
 from experiments.ner import __main__ as ner
-from experiments.ner import training as ner_training
+from experiments.ner import model as ner_training
 from experiments.ner.config import EntityConfig
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.words.config import WordSettings
 from tests import _figures
@@ -83,15 +84,16 @@ def test_every_option_of_entities_is_tested():
 
 
 def test_comparison_trains_every_network(tmp_path, monkeypatch, capsys):
-    def train_run(config, path):
-        RunFolder.start(path, experiment="ner", settings=dataclasses.asdict(config), data={})
+    def train(experiment, config, path):
+        folder = experiment.start(config, path, {})
         f1 = 0.2 + 0.1 * config.crf + 0.1 * (config.direction == "both")
         metrics = {"f1": f1, "precision": 0.5, "recall": 0.5}
         (path / "result.json").write_text(json.dumps({"metrics": metrics}))
         record = {"step": 1, "split": "dev", "f1": f1}
         (path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        return folder
 
-    monkeypatch.setattr(ner, "train_run", train_run)
+    monkeypatch.setattr(Experiment, "train", train)
     picture = tmp_path / "f1.png"
     words = ["compare", "--seeds", 1, 2, "--runs", tmp_path, "--picture", picture]
     assert command(monkeypatch, ner, *words) == 0

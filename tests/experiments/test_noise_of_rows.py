@@ -6,16 +6,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from experiments.music.compose import config as causal
-from experiments.music.compose import training as causal_training
+from experiments.music.compose import model as causal_training
 from experiments.music.data import read_rolls
 from experiments.music.infill import config as infill_config
-from experiments.music.infill import training as infill_training
-from experiments.pos_tagging import training as pos_tagging_training
+from experiments.music.infill import model as infill_training
+from experiments.pos_tagging import model as pos_tagging_training
 from experiments.pos_tagging.data import read_data
 from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.data.reading import Reading
 from experiments.speech.data import labels_of, read_parts
-from experiments.speech.training import make_training as make_speech
+from experiments.speech.model import make_training as make_speech
 from experiments.translation.data import read_pairs
 from experiments.translation.encoding import learn_lexicon
 from experiments.translation.training import make_training as make_translation

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from experiments.pos_tagging import __main__ as pos_tagging
-from experiments.pos_tagging import training as pos_tagging_training
+from experiments.pos_tagging import model as pos_tagging_training
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.data import read_data, read_sentences
-from experiments.pos_tagging.model import tagging_totals
-from experiments.pos_tagging.training import init_params
+from experiments.pos_tagging.model import init_params, tagging_totals
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.journal import read_journal
+from experiments.words.config import WordTagger
 from experiments.words.data import Encoder, Sentence, build_vocabulary
-from experiments.words.model import WordTagger, score
+from experiments.words.model import score
 from tests import _figures
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command

@@ -21,12 +21,12 @@ from rich.console import Console
 from birnn_jax import Total, make_optimizer
 from birnn_jax.checkpoint import Checkpoints
 from experiments.pos_tagging import __main__ as pos_tagging
-from experiments.pos_tagging import training as pos_tagging_training
+from experiments.pos_tagging import model as pos_tagging_training
 from experiments.runner.data.batches import Batches
 from experiments.runner.devices.machines import OnDevices, OnMachines
 from experiments.runner.devices.processes import Interrupted
 from experiments.runner.run import loop
-from experiments.runner.run.command import run_command
+from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import Journal, read_journal
 from tests.experiments import _small_tagging
@@ -319,14 +319,16 @@ def test_status_of_a_command_says_whether_it_goes_on(monkeypatch, capsys, failur
 
     monkeypatch.setattr(sys, "argv", ["failing"])
     with pytest.raises(SystemExit) as leaving:
-        run_command(Failing, program="failing", description="Fails.")
+        run_command("failing", Failing, "Fails.")
     assert leaving.value.code == status
     assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [*ONE_TRAINING, *GROUPED])
 def test_every_experiment_trains_on_any_devices(name):
-    module = importlib.import_module(f"experiments.{name}.__main__")
+    module = importlib.import_module(
+        f"experiments.{name}.{'commands' if name in GROUPED else '__main__'}"
+    )
     commands = [one for one in vars(module).values() if hasattr(one, "run")]
     training = [one for one in commands if one.__name__ in TRAINING]
     assert issubclass(module.Train, OnMachines)

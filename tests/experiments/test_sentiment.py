@@ -1,6 +1,5 @@
 """The classifier of sentences: what it reads, its readouts, its baseline, and its commands."""
 
-import dataclasses
 import json
 import pathlib
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from experiments.runner.data.batches import pad
 from experiments.runner.data.parts import folds
 from experiments.runner.data.reading import Reading
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.experiment import Experiment
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import data as sentiment_data
 from experiments.sentiment.baseline import bag_of_words
@@ -23,9 +22,8 @@ from experiments.sentiment.data import (
     encode_texts,
     read_texts,
 )
-from experiments.sentiment.model import attention, classify
+from experiments.sentiment.model import Judged, attention, classify, init_params
 from experiments.sentiment.report import show, weighty_words
-from experiments.sentiment.training import Judged, init_params
 from experiments.words.segments import split_text
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command, options
@@ -125,7 +123,7 @@ def judged_by():
 
     def make(readout):
         config = TextConfig(**TINY, readout=readout)
-        params = init_params(config, vocabulary, {}, jax.random.key(0))
+        params = init_params(config, vocabulary, jax.random.key(0))
         batch = pad(encode_texts(config, vocabulary, TEXTS), [2, 0, 1], size=4, length=6)
         return config.model(), params, batch
 
@@ -212,13 +210,13 @@ def test_classifier_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys)
     ids=["compare", "cross-validate"],
 )
 def test_several_runs_are_trained_and_told(tmp_path, monkeypatch, capsys, words, names):
-    def train_run(config, path):
-        settings = dataclasses.asdict(config)
-        RunFolder.start(path, experiment="sentiment", settings=settings, data={})
+    def train(experiment, config, path):
+        folder = experiment.start(config, path, {})
         metrics = {"accuracy": 0.5 + config.fold / 4, "bag_of_words": 0.25}
         (path / "result.json").write_text(json.dumps({"metrics": metrics}))
+        return folder
 
-    monkeypatch.setattr(sentiment, "train_run", train_run)
+    monkeypatch.setattr(Experiment, "train", train)
     assert command(monkeypatch, sentiment, *words, "--runs", tmp_path) == 0
     assert names <= {path.name for path in pathlib.Path(tmp_path).iterdir()}
     out = capsys.readouterr().out

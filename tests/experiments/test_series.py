@@ -20,7 +20,7 @@ from experiments.time_series.classify.data import (
     read_data,
     read_series,
 )
-from experiments.time_series.classify.training import make_training
+from experiments.time_series.classify.model import make_training
 from experiments.time_series.classify.ts_file import Series, read_ts
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of

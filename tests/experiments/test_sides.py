@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.bilm_leakage import __main__ as bilm_leakage
+from experiments.bilm_leakage import config as sides_config
 from experiments.bilm_leakage import data as sides_data
 from experiments.bilm_leakage import model as sides
 from experiments.bilm_leakage.config import SidesConfig
@@ -118,7 +119,7 @@ def test_elmo_predicts_the_next_and_the_previous_character(tokens):
     np.testing.assert_allclose(totals["loss"].mean, (want_fwd + want_bwd).mean() / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize("task", sides.TASKS)
+@pytest.mark.parametrize("task", sides_config.TASKS)
 def test_every_character_counts_once(task, tokens):
     text = np.resize(tokens, 45)
     config = SidesConfig(task=task, **SMALL)

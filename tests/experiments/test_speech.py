@@ -9,8 +9,8 @@ import pytest
 from experiments.speech import __main__ as speech
 from experiments.speech.config import SpeechConfig
 from experiments.speech.data import labels_of, read_parts
+from experiments.speech.model import make_training
 from experiments.speech.sounds import Recording
-from experiments.speech.training import make_training
 from experiments.speech.utterances import make_batches
 from tests import _figures
 from tests.experiments import _small_speech

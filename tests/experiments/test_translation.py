@@ -9,7 +9,7 @@ import pytest
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.journal import read_journal
 from experiments.translation import __main__ as translation
-from experiments.translation.config import TranslationConfig
+from experiments.translation.config import TranslationConfig, Translator
 from experiments.translation.data import (
     Pair,
     read_columns,
@@ -17,7 +17,6 @@ from experiments.translation.data import (
     read_parallel,
 )
 from experiments.translation.encoding import learn_lexicon
-from experiments.translation.model import Translator
 from experiments.translation.scores import by_length, score
 from experiments.translation.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.translation.training import make_training

@@ -1,13 +1,22 @@
 """The settings of a model that goes on with music."""
 
 import dataclasses
+from typing import NamedTuple
 
 from birnn_jax import Layer
-from experiments.music.compose.model import MusicModel
-from experiments.music.config import CELLS, RollSettings
+from experiments.music.config import RollSettings
+from experiments.runner.run.choices import CELLS
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class MusicModel(NamedTuple):
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    layers: tuple[Layer, ...]
+    dropout: float
+    input_dropout: float
+    transpose: int
+
+
 class MusicConfig(RollSettings):
     """Everything that decides the outcome of a run."""
 

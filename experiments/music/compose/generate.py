@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax.models import TaggerParams
-from experiments.music.compose.model import MusicModel, score
+from experiments.music.compose.config import MusicModel
+from experiments.music.compose.model import score
 
 
 @functools.partial(jax.jit, static_argnames="most")

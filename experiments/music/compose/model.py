@@ -1,27 +1,23 @@
 """A model that expects the next frame of a piano roll."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from birnn_jax import Layer, Total, locked_dropout
+from birnn_jax import Total, init_tagger, locked_dropout
 from birnn_jax.models import TaggerParams
+from experiments.music.compose.config import MusicConfig, MusicModel
+from experiments.music.midi import KEYS
 from experiments.music.model import read
 from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.run import loop
-
-
-class MusicModel(NamedTuple):
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    layers: tuple[Layer, ...]
-    dropout: float
-    input_dropout: float
-    transpose: int
+from experiments.runner.run.best import best_params
+from experiments.runner.run.folder import RunFolder
 
 
 def score(
@@ -78,3 +74,56 @@ def transposed(most: int, key: jax.Array, roll: jax.Array) -> jax.Array:
     shift = jax.random.randint(key, [], 0, 2 * most + 1)
     padded = jnp.pad(roll, [(0, 0), (most, most)])
     return jax.lax.dynamic_slice_in_dim(padded, shift, roll.shape[1], axis=1)
+
+
+def init_params(config: MusicConfig, key: jax.Array) -> TaggerParams:
+    """The parameters before training; consumes `key`. At first about four keys are expected."""
+    sizes = {"input_size": KEYS, "hidden_size": config.hidden_size, "num_classes": KEYS}
+    params = init_tagger(config.model.layers, key, **sizes)
+    return params._replace(b=jnp.full_like(params.b, -3.0))
+
+
+def make_training(
+    config: MusicConfig, train: Sequence[np.ndarray], dev: Sequence[np.ndarray]
+) -> loop.Training:
+    """Says to the runner what to train."""
+    lengths = [len(roll) for roll in train]
+    batches = config.batches(_examples(train), lengths, epochs=config.epochs, seed=config.seed)
+    return loop.Training(
+        loss_fn=make_loss(config.model),
+        init_params=functools.partial(init_params, config),
+        train=batches,
+        dev=config.batches(_examples(dev), lengths),
+        score=lambda means: -means["loss"],
+        **config.training(batches.per_epoch, len(batches)),
+    )
+
+
+def _examples(rolls: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+    return [{"roll": roll} for roll in rolls]
+
+
+class TrainedComposer(NamedTuple):
+    """A model that goes on with music, with its best parameters."""
+
+    config: MusicConfig
+    params: Any
+
+    def measure(self, rolls: Sequence[np.ndarray]) -> float:
+        """Nats a frame, over every frame but the first of each piece."""
+        examples = [{"roll": roll} for roll in rolls]
+        batches = self.config.batches(examples, [len(roll) for roll in rolls])
+        eval_step = functools.partial(_music_totals, self.config.model)
+        return loop.evaluate(eval_step, self.params, batches)["loss"]
+
+
+def load_composer(folder: RunFolder) -> TrainedComposer:
+    """The best checkpoint of a run, from its folder alone."""
+    config = MusicConfig.of(folder)
+    params = best_params(folder, config, functools.partial(init_params, config))
+    return TrainedComposer(config, params)
+
+
+@jax.jit(static_argnames="model")
+def _music_totals(model: MusicModel, params: Any, batch: Any) -> Any:
+    return make_loss(model)(params, batch, None)

@@ -1,18 +1,19 @@
 """Tables and pictures of a model that goes on with music."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
 
+from experiments.music.compose.baselines import independent_keys, markov_keys
 from experiments.music.compose.generate import compose
-from experiments.music.compose.training import TrainedComposer
+from experiments.music.compose.model import TrainedComposer
+from experiments.music.data import Part
 from experiments.music.midi import write_midi
 from experiments.music.report import Strip, plot_rolls
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 
 _SAMPLE_FRAMES = 64
 
@@ -20,20 +21,24 @@ _SAMPLE_FRAMES = 64
 def finish(
     folder: RunFolder,
     composer: TrainedComposer,
-    beginning: np.ndarray,
-    metrics: dict[str, float],
+    rolls: Mapping[Part, Sequence[np.ndarray]],
     console: Console,
-) -> None:
-    """Prints how the model does, and leaves results, pictures and a piece in the run folder."""
-    write_result(folder, metrics)
+) -> dict[str, float]:
+    """Tests the model, prints how it does, draws, and writes a piece; returns the metrics."""
+    metrics = {
+        "nats": composer.measure(rolls["test"]),
+        "nats_dev": composer.measure(rolls["valid"]),
+        "nats_markov": markov_keys(rolls["train"], rolls["test"]),
+        "nats_independent": independent_keys(rolls["train"], rolls["test"]),
+    }
     console.print(
         f"Test: {metrics['nats']:.4f} nats a frame; by counting how each key goes on "
         f"{metrics['nats_markov']:.2f}, by how often it sounds {metrics['nats_independent']:.2f}.",
         highlight=False,
     )
-    records = read_journal(folder.path / "metrics.jsonl")
-    panels = [Panel("Loss, nats a frame", "loss", levels={"Markov": metrics["nats_markov"]})]
-    plot_curves(folder.path / "curves.png", records, panels)
+    levels = {"Markov": metrics["nats_markov"]}
+    plot_curves(folder, Panel("Loss, nats a frame", "loss", levels=levels))
+    beginning = rolls["test"][0][:1]
     roll = compose(
         *(composer.config.model, composer.params, beginning),
         frames=_SAMPLE_FRAMES,
@@ -43,7 +48,7 @@ def finish(
     )
     write_midi(folder.path / "sample.mid", roll)
     draw(folder.path / "sample.png", roll, len(beginning))
-    console.print(f"Everything is in {folder.path}; look at its curves.png and sample.png.")
+    return metrics
 
 
 def draw(path: pathlib.Path, roll: np.ndarray, given: int) -> None:

@@ -1,14 +1,21 @@
 """The settings of a model that fills in hidden notes."""
 
-import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from birnn_jax import Layer
-from experiments.music.config import CELLS, RollSettings
-from experiments.music.infill.model import InfillModel
+from experiments.music.config import RollSettings
+from experiments.runner.run.choices import CELLS
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class InfillModel(NamedTuple):
+    """The shape of the model, and how it is trained: everything static about it."""
+
+    layers: tuple[Layer, ...]
+    dropout: float
+    transpose: int
+    bar: int
+
+
 class InfillConfig(RollSettings):
     """Everything that decides the outcome of a run."""
 

@@ -5,7 +5,7 @@ each voice how likely every key is.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,22 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 
 import birnn_jax
-from birnn_jax import Layer, Total
+from birnn_jax import Total, init_tagger
 from birnn_jax.models import TaggerParams
-from experiments.music.infill.data import PLACES, VOICES, hidden_bars, hidden_voice
+from experiments.music.infill.config import InfillConfig, InfillModel
+from experiments.music.infill.data import (
+    PLACES,
+    VOICES,
+    examples_of,
+    hidden_bars,
+    hidden_voice,
+    ways_to_hide,
+)
 from experiments.music.midi import KEYS
 from experiments.music.model import read
 from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.run import loop
-
-
-class InfillModel(NamedTuple):
-    """The shape of the model, and how it is trained: everything static about it."""
-
-    layers: tuple[Layer, ...]
-    dropout: float
-    transpose: int
-    bar: int
+from experiments.runner.run.best import best_params
+from experiments.runner.run.folder import RunFolder
 
 
 def score(
@@ -92,3 +93,82 @@ def _hide(bar: int, frames: int, key: jax.Array) -> jax.Array:
     choices = [hidden_voice(frames, voice) for voice in range(len(VOICES))]
     choices += [hidden_bars(frames, bar, place) for place in range(PLACES)]
     return jnp.asarray(np.stack(choices))[jax.random.randint(key, [], 0, len(choices))]
+
+
+def init_params(config: InfillConfig, key: jax.Array) -> TaggerParams:
+    """The parameters before training; consumes `key`."""
+    count = len(VOICES)
+    sizes = {"input_size": count * (KEYS + 1), "num_classes": count * KEYS}
+    return init_tagger(config.model.layers, key, hidden_size=config.hidden_size, **sizes)
+
+
+def make_training(
+    config: InfillConfig, train: Sequence[np.ndarray], dev: Sequence[np.ndarray]
+) -> loop.Training:
+    """Says to the runner what to train."""
+    nothing = [np.zeros([len(roll), len(VOICES)], bool) for roll in train]
+    lengths = [len(roll) for roll in train]
+    examples = examples_of(train, nothing)
+    of_train = config.batches(examples, lengths, epochs=config.epochs, seed=config.seed)
+    of_dev = [one for way in ways_to_hide(dev, config.bar).values() for one in way]
+    return loop.Training(
+        loss_fn=make_loss(config.model),
+        init_params=functools.partial(init_params, config),
+        train=of_train,
+        dev=config.batches(of_dev, lengths),
+        score=lambda means: -means["loss"],
+        **config.training(of_train.per_epoch, len(of_train)),
+    )
+
+
+class TrainedInfiller(NamedTuple):
+    """A model that fills in hidden notes, with its best parameters."""
+
+    config: InfillConfig
+    params: Any
+
+    def measure(self, rolls: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+        """Nats a note and the share of notes right, for each voice and for bars."""
+        eval_step = functools.partial(_infill_totals, self.config.model)
+        measured = {}
+        for name, examples in ways_to_hide(rolls, self.config.bar).items():
+            batches = self.config.batches(examples, [len(roll) for roll in rolls])
+            measured[name] = loop.evaluate(eval_step, self.params, batches)
+        return measured
+
+    def fill(self, voices: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """Voices `[T, 4]` with the hidden notes filled in, the most certain one first.
+
+        Each note is the likeliest one, given those that were not hidden and those filled in before.
+        """
+        voices, hidden = voices.copy(), hidden.copy()
+        for _ in range(int(hidden.sum())):
+            batch = (voices[None], hidden[None], np.array([len(voices)]))
+            shares = np.asarray(_shares(self.config.model, self.params, *batch))[0]
+            certainty = np.where(hidden, shares.max(axis=-1), -1)
+            place = np.unravel_index(certainty.argmax(), certainty.shape)
+            voices[place], hidden[place] = shares[place].argmax(), False
+        return voices
+
+
+def load_infiller(folder: RunFolder) -> TrainedInfiller:
+    """The best checkpoint of a run, from its folder alone."""
+    config = InfillConfig.of(folder)
+    params = best_params(folder, config, functools.partial(init_params, config))
+    return TrainedInfiller(config, params)
+
+
+@jax.jit(static_argnames="model")
+def _infill_totals(model: InfillModel, params: Any, batch: Any) -> Any:
+    return make_loss(model)(params, batch, None)
+
+
+@jax.jit(static_argnames="model")
+def _shares(
+    model: InfillModel,
+    params: Any,
+    voices: jax.Array,
+    hidden: jax.Array,
+    lengths: jax.Array,
+) -> jax.Array:
+    return jax.nn.softmax(score(model, params, voices, hidden, jnp.asarray(lengths)))

@@ -1,12 +1,29 @@
 """Tables of how well hidden notes are filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from experiments.music.infill.data import VOICES
+from experiments.music.infill.model import TrainedInfiller
+from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.run.folder import RunFolder
+
+
+def finish(
+    folder: RunFolder, infiller: TrainedInfiller, test: Sequence[np.ndarray], console: Console
+) -> dict[str, float]:
+    """Tests the model, prints how it does, and draws; returns the metrics."""
+    measured = infiller.measure(test)
+    print_measures(measured, console)
+    plot_curves(
+        folder,
+        Panel("Loss, nats a hidden note", "loss"),
+        Panel("Hidden notes right", "accuracy", percent=True),
+    )
+    return flat_measures(measured)
 
 
 def print_measures(measured: Mapping[str, Mapping[str, float]], console: Console) -> None:

@@ -6,12 +6,12 @@ file and kind. With `strict` the first one is refused instead.
 """
 
 import codecs
-import dataclasses
 import pathlib
 
 from rich.console import Console
 
 from experiments.runner.data.files import read_bytes
+from experiments.runner.run.options import Options
 from experiments.runner.run.progress import teller
 
 _MARKS = {  # longest first: the mark of UTF-32 begins with that of UTF-16
@@ -114,8 +114,7 @@ class Reading:
         self._remarks.clear()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadSettings:
+class ReadSettings(Options):
     """How the files of a run are read."""
 
     encoding: str = "utf-8"

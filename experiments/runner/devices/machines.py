@@ -6,7 +6,6 @@ are.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -16,6 +15,7 @@ from jax.sharding import Mesh
 
 from experiments.runner.devices import processes
 from experiments.runner.devices.place import ONE_DEVICE, Place
+from experiments.runner.run.options import Options
 
 _PLACE: ContextVar[Place] = ContextVar("place", default=ONE_DEVICE)
 
@@ -25,8 +25,7 @@ def current_place() -> Place:
     return _PLACE.get()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Devices:
+class Devices(Options):
     """Devices of this machine."""
 
     devices: int = 1
@@ -67,7 +66,6 @@ class Devices:
         return jax.make_mesh((len(chosen),), ("data",), devices=chosen, axis_types=types)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Machines(Devices):
     """Devices of several processes, which may be on several machines."""
 
@@ -119,15 +117,13 @@ class Machines(Devices):
                 yield
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OnDevices:
+class OnDevices(Options):
     """A command that trains several times, on the devices of one machine."""
 
     machines: tyro.conf.OmitArgPrefixes[Devices] = Devices()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OnMachines:
+class OnMachines(Options):
     """A command that trains once, on any number of machines."""
 
     machines: tyro.conf.OmitArgPrefixes[Machines] = Machines()

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.runner.pictures.style import BLUE, GREY, SKY, tidy
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.journal import read_journal
 
 _SMOOTHED = 60  # points of the smoothed training curve
 Records = Sequence[Mapping[str, Any]]
@@ -24,8 +26,9 @@ class Panel(NamedTuple):
     levels: Mapping[str, float] = {}  # names and heights of lines to compare with
 
 
-def plot_curves(path: pathlib.Path, records: Records, panels: Sequence[Panel]) -> None:
-    """Draws a metric in each panel: of training, smoothed, and on dev."""
+def plot_curves(folder: RunFolder, *panels: Panel) -> None:
+    """Draws curves.png of a run, a metric in each panel: of training, smoothed, and on dev."""
+    records = read_journal(folder.path / "metrics.jsonl")
     figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         train, dev = (_points(records, split, panel.metric) for split in ("train", "dev"))
@@ -39,12 +42,12 @@ def plot_curves(path: pathlib.Path, records: Records, panels: Sequence[Panel]) -
             axes.yaxis.set_major_formatter("{x:.0%}")
         axes.legend(frameon=False)
         tidy(axes)
-    figure.savefig(path, dpi=150)
+    figure.savefig(folder.path / "curves.png", dpi=150)
 
 
 def plot_comparison(
     path: pathlib.Path,
-    groups: Mapping[str, Sequence[Records]],
+    groups: Mapping[str, Sequence[RunFolder]],
     *,
     title: str,
     metric: str = "accuracy",
@@ -53,7 +56,8 @@ def plot_comparison(
     figure = Figure(figsize=(6.5, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, (label, runs) in enumerate(groups.items()):
-        color, points = f"C{number}", [_points(records, "dev", metric) for records in runs]
+        journals = [read_journal(run.path / "metrics.jsonl") for run in runs]
+        color, points = f"C{number}", [_points(records, "dev", metric) for records in journals]
         for one in points:
             axes.plot(*one.T, "o-", color=color, ms=3)
         mean = np.mean([one[-1, 1] for one in points])

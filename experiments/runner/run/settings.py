@@ -1,18 +1,61 @@
-"""Settings that most trainings have: how long, how fast, and which parameters count in the end."""
+"""Settings: what decides the outcome of a run, and what a run folder holds of it."""
 
 import dataclasses
-from typing import Any
+import functools
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
 
 import optax
 
 from birnn_jax import make_optimizer
 from experiments.runner.run.averaging import average_of, with_average
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.options import Options
 
-_POSITIVE = ("epochs", "epochs_per_evaluation", "patience", "learning_rate", "clip_norm")
+
+class Settings(Options):
+    """Settings of a run. Those that are paths are data files; all others are plain values."""
+
+    seed: int = 0
+    """Seed of all that is drawn in a run. The same seed gives the same run."""
+
+    @property
+    def files(self) -> Mapping[str, pathlib.Path]:
+        """The data files that are read, by the names of their settings."""
+        given = {name: getattr(self, name) for name in _paths(type(self))}
+        return {name: path for name, path in given.items() if path is not None}
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All other settings, by their names."""
+        names = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in names if name not in _paths(type(self))}
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self:
+        """The settings of a run, from its folder."""
+        stored = folder.settings | {
+            name: pathlib.Path(file["path"]) for name, file in folder.config["data"].items()
+        }
+        names = {field.name for field in dataclasses.fields(cls)} & stored.keys()
+        return cls(**{name: _as_given(stored[name]) for name in names})
+
+    def require_positive(self, *names: str) -> None:
+        """Refuses settings that are not above 0."""
+        for name in names:
+            value = getattr(self, name)
+            require(value > 0, f"{name} must be positive, got {value}")
+
+    def require_rates(self, *names: str) -> None:
+        """Refuses settings that are not shares below 1."""
+        for name in names:
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunSettings:
+class RunSettings(Settings):
     """Adam on a schedule, an average of the parameters, and when to stop."""
 
     epochs: int = 10
@@ -28,25 +71,12 @@ class RunSettings:
     """Longest gradient; a longer one is scaled down."""
     average_decay: float = 0.99
     """Decay of the average of the parameters that is evaluated; 0 is no average."""
-    seed: int = 0
-    """Seed of all that is drawn in a run. The same seed gives the same run."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        self.require_positive(*_POSITIVE)
+        self.require_positive("epochs", "epochs_per_evaluation", "patience")
+        self.require_positive("learning_rate", "clip_norm")
         self.require_rates("average_decay")
-
-    def require_positive(self, *names: str) -> None:
-        """Refuses settings that are not above 0."""
-        for name in names:
-            value = getattr(self, name)
-            require(value > 0, f"{name} must be positive, got {value}")
-
-    def require_rates(self, *names: str) -> None:
-        """Refuses settings that are not shares below 1."""
-        for name in names:
-            value = getattr(self, name)
-            require(0 <= value < 1, f"{name} must be at least 0 and below 1, got {value}")
 
     def make_optimizer(self, num_steps: int) -> optax.GradientTransformation:
         """Clipping, Adam with a warm-up and a cosine, and the average of the parameters."""
@@ -70,3 +100,16 @@ def require(holds: bool, sentence: str) -> None:
     """Refuses, with a sentence, what does not hold."""
     if not holds:
         raise ValueError(f"{sentence}.")
+
+
+@functools.cache
+def _paths(settings: type[Settings]) -> tuple[str, ...]:
+    """The names of the settings that are paths."""
+    hints = typing.get_type_hints(settings)
+    names = (field.name for field in dataclasses.fields(settings))
+    return tuple(n for n in names if pathlib.Path in (hints[n], *typing.get_args(hints[n])))
+
+
+def _as_given(value: Any) -> Any:
+    """A setting as the command line gives it: JSON knows no tuples."""
+    return tuple(value) if isinstance(value, list) else value

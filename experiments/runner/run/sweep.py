@@ -4,14 +4,15 @@ import dataclasses
 import pathlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.runner.pictures.curves import plot_comparison
+from experiments.runner.run.commands import SweepCommand
+from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import read_journal
 from experiments.runner.run.results import read_result
 
 
@@ -19,62 +20,55 @@ def train_all(
     root: pathlib.Path,
     configs: Mapping[str, Any],
     seeds: Sequence[int],
-    train: Callable[[Any, pathlib.Path], None],
+    train: Callable[[Any, pathlib.Path], RunFolder],
+    *,
+    path: str = "{name}-seed{seed}",
 ) -> dict[str, list[RunFolder]]:
-    """Trains each of `configs` with each seed, in the folder `root / "NAME-seed0"`.
+    """Trains each of `configs` with each seed, in a folder of its own.
 
     Args:
       root: folder of the run folders.
       configs: dataclasses with a field `seed`, by name.
       seeds: of the runs of each.
       train: trains one run in its folder, and returns at once from one that has its result.
+      path: of a run folder below `root`, of {name} and {seed}.
 
     Returns:
       For each name its run folders, in the order of the seeds.
     """
-    folders: dict[str, list[RunFolder]] = {}
-    for name, config in configs.items():
-        paths = [root / f"{name}-seed{seed}" for seed in seeds]
-        for seed, path in zip(seeds, paths, strict=True):
-            train(dataclasses.replace(config, seed=seed), path)
-        folders[name] = [RunFolder.open(path) for path in paths]
-    return folders
-
-
-def compare_variants(
-    root: pathlib.Path,
-    config: Any,
-    variants: Mapping[str, Mapping[str, Any]],
-    seeds: Sequence[int],
-    train: Callable[[Any, pathlib.Path], None],
-    *,
-    metrics: Sequence[str],
-    picture: pathlib.Path | None,
-    title: str,
-) -> None:
-    """Trains `config` with the changes of each variant, prints the means, and draws the first.
-
-    Args:
-      root, seeds, train: as in `train_all`.
-      config: the settings that all have in common.
-      variants: for each name in words the settings that differ.
-      metrics: what is printed; the first is drawn as it stood on dev.
-      picture: where to draw; None draws nothing.
-      title: of the picture.
-    """
-    configs = {
-        name.replace(", ", "-").replace(" ", "-"): dataclasses.replace(config, **changes)
-        for name, changes in variants.items()
+    return {
+        name: [
+            train(dataclasses.replace(config, seed=seed), root / path.format(name=name, seed=seed))
+            for seed in seeds
+        ]
+        for name, config in configs.items()
     }
-    trained = train_all(root, configs, seeds, train)
-    folders = dict(zip(variants, trained.values(), strict=True))
-    print_means(folders, metrics, Console())
-    if picture:
-        groups = {
-            name: [read_journal(folder.path / "metrics.jsonl") for folder in runs]
-            for name, runs in folders.items()
+
+
+class CompareCommand(SweepCommand):
+    """Trains the same settings with the changes of each variant, and compares."""
+
+    experiment: ClassVar[Experiment]
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]]  # by their names in words
+    metrics: ClassVar[Sequence[str]]  # what is printed; the first is drawn as it stood on dev
+    title: ClassVar[str]
+
+    config: Any
+    runs: pathlib.Path
+    picture: pathlib.Path | None = None
+    """Where to draw the first metric on dev of all runs."""
+
+    def run(self) -> None:
+        """Trains, prints and draws."""
+        configs = {
+            name.replace(", ", "-").replace(" ", "-"): dataclasses.replace(self.config, **changes)
+            for name, changes in self.variants.items()
         }
-        plot_comparison(picture, groups, title=title, metric=metrics[0])
+        trained = train_all(self.runs, configs, self.seeds, self.experiment.train)
+        folders = dict(zip(self.variants, trained.values(), strict=True))
+        print_means(folders, self.metrics, Console())
+        if self.picture:
+            plot_comparison(self.picture, folders, title=self.title, metric=self.metrics[0])
 
 
 def print_means(

@@ -1,21 +1,27 @@
 """The settings of a classifier of series."""
 
-import dataclasses
 import pathlib
-from typing import Literal
+from typing import NamedTuple
 
-import birnn_jax
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
 from experiments.runner.data.reading import ReadSettings
-from experiments.runner.run.settings import RunSettings
-from experiments.time_series.classify.model import SeriesModel
+from experiments.runner.run.choices import CELLS, BasicCell, Direction, Readout
+from experiments.runner.run.settings import RunSettings, require
+
+
+class SeriesModel(NamedTuple):
+    """The shape of the model, and how it is regularised: everything static about it."""
+
+    layers: tuple[Layer, ...]
+    readout: Readout
+    dropout: float
+    noise: float
+
 
 BUNDLED = DATA / "japanese_vowels.npz"
-CELLS = {"elman": birnn_jax.ELMAN, "gru": birnn_jax.GRU, "lstm": birnn_jax.LSTM}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class SeriesConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
@@ -29,15 +35,15 @@ class SeriesConfig(ReadSettings, RunSettings):
     """Every so manieth series of each class of --train decides which checkpoint is best, and is
     not trained on."""
 
-    cell: Literal["elman", "gru", "lstm"] = "gru"
+    cell: BasicCell = "gru"
     """Recurrent cell."""
-    direction: Literal["both", "fwd", "bwd"] = "both"
+    direction: Direction = "both"
     """Directions in which each layer reads."""
     layers: int = 2
     """Recurrent layers."""
     hidden_size: int = 64
     """Hidden units of each layer and direction."""
-    readout: Literal["final", "mean", "max", "attention"] = "mean"
+    readout: Readout = "mean"
     """How the steps become one vector: see `birnn_jax.classifier`."""
 
     dropout: float = 0.3
@@ -58,10 +64,8 @@ class SeriesConfig(ReadSettings, RunSettings):
         super().__post_init__()
         self.require_positive("layers", "hidden_size", "series_per_batch", "buckets")
         self.require_rates("dropout")
-        if self.dev_every < 2:
-            raise ValueError(f"dev_every must be at least 2, got {self.dev_every}.")
-        if self.noise < 0:
-            raise ValueError(f"noise must not be negative, got {self.noise}.")
+        require(self.dev_every >= 2, f"dev_every must be at least 2, got {self.dev_every}")
+        require(self.noise >= 0, f"noise must not be negative, got {self.noise}")
 
     @property
     def files(self) -> dict[str, pathlib.Path]:

@@ -1,24 +1,23 @@
 """A classifier of series: a stack, a readout of all its steps, a softmax."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 import birnn_jax
-from birnn_jax import Layer, Total
+from birnn_jax import Total
 from birnn_jax.models import ClassifierParams
+from experiments.runner.data.batches import Batches, bucket_lengths
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
-
-
-class SeriesModel(NamedTuple):
-    """The shape of the model, and how it is regularised: everything static about it."""
-
-    layers: tuple[Layer, ...]
-    readout: Literal["final", "mean", "max", "attention"]
-    dropout: float
-    noise: float
+from experiments.runner.run.best import best_params
+from experiments.runner.run.folder import RunFolder
+from experiments.time_series.classify.config import SeriesConfig, SeriesModel
+from experiments.time_series.classify.data import Labelled, Problem
+from experiments.time_series.classify.ts_file import Series
 
 
 def score(
@@ -55,3 +54,78 @@ def make_loss(model: SeriesModel) -> loop.LossFn:
         }
 
     return loss_fn
+
+
+def init_params(config: SeriesConfig, problem: Problem, key: jax.Array) -> ClassifierParams:
+    """The parameters before training; consumes `key`."""
+    return birnn_jax.init_classifier(
+        config.model.layers,
+        key,
+        input_size=len(problem.mean),
+        hidden_size=config.hidden_size,
+        num_classes=len(problem.labels),
+        readout=config.readout,
+    )
+
+
+def make_training(
+    config: SeriesConfig, problem: Problem, train: Sequence[Series], dev: Sequence[Series]
+) -> loop.Training:
+    """Says to the runner what to train."""
+    lengths = [len(one.values) for one in train]
+    steps = config.series_per_batch * max(lengths)
+    buckets = bucket_lengths(lengths, config.buckets)
+
+    def batches(series: Sequence[Series], **options: Any) -> Batches:
+        examples = problem.encode(series)
+        return Batches(examples, buckets=buckets, tokens_per_batch=steps, **options)
+
+    of_train = batches(train, epochs=config.epochs, seed=config.seed)
+    return loop.Training(
+        loss_fn=make_loss(config.model),
+        init_params=functools.partial(init_params, config, problem),
+        train=Labelled(of_train, problem.indices(train)),
+        dev=Labelled(batches(dev), problem.indices(dev)),
+        score=lambda means: -means["loss"],
+        **config.training(of_train.per_epoch, len(of_train)),
+    )
+
+
+PROBLEM = "problem.json"
+_BUCKETS = (32, 64, 128, 256, 512)
+_STEPS_PER_BATCH = 4096
+
+
+class TrainedClassifier(NamedTuple):
+    """A model with its best parameters, and the problem that it was trained for."""
+
+    config: SeriesConfig
+    params: Any
+    problem: Problem
+
+    def classify(self, series: Sequence[Series]) -> np.ndarray:
+        """The probability of each class for each series, `[N, K]`."""
+        examples = self.problem.encode(series)
+        batches = Batches(examples, buckets=_BUCKETS, tokens_per_batch=_STEPS_PER_BATCH)
+        shares = np.zeros([len(series), len(self.problem.labels)])
+        for i in range(len(batches)):
+            batch = batches[i]
+            valid = batch["rows"] >= 0
+            found = np.asarray(
+                _probabilities(self.config.model, self.params, jax.device_put(batch))
+            )
+            shares[batch["rows"][valid]] = found[valid]
+        return shares
+
+
+def load_classifier(folder: RunFolder) -> TrainedClassifier:
+    """The best checkpoint of a run, from its folder alone."""
+    config = SeriesConfig.of(folder)
+    problem = Problem.load(folder.path / PROBLEM)
+    params = best_params(folder, config, functools.partial(init_params, config, problem))
+    return TrainedClassifier(config, params, problem)
+
+
+@jax.jit(static_argnames="model")
+def _probabilities(model: SeriesModel, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    return jax.nn.softmax(score(model, params, batch, key=None), axis=-1)

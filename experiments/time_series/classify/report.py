@@ -9,32 +9,27 @@ from rich.table import Table
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
-from experiments.time_series.classify.training import TrainedClassifier
+from experiments.time_series.classify.model import TrainedClassifier
 from experiments.time_series.classify.ts_file import Series
 
 
 def finish(
     folder: RunFolder, classifier: TrainedClassifier, test: Sequence[Series], console: Console
-) -> None:
-    """Tests the classifier, prints how it does, and leaves the results in the run folder."""
+) -> dict[str, float]:
+    """Tests the classifier, prints how it does, and draws; returns the metrics."""
     guessed = print_summary(classifier, test, console)
     gold = [one.label for one in test]
     usual = max(classifier.problem.labels, key=gold.count)
-    metrics = {
-        "accuracy": share_right(gold, guessed),
-        "largest_class": gold.count(usual) / len(gold),
-    }
-    write_result(folder, metrics)
-    records = read_journal(folder.path / "metrics.jsonl")
-    panels = (
+    plot_curves(
+        folder,
         Panel("Loss, nats a series", "loss", scale="log"),
         Panel("Series right", "accuracy", percent=True),
     )
-    plot_curves(folder.path / "curves.png", records, panels)
     plot_confusion(folder.path / "confusion.png", gold, guessed, items="series")
-    console.print(f"Everything is in {folder.path}; look at its curves.png and confusion.png.")
+    return {
+        "accuracy": share_right(gold, guessed),
+        "largest_class": gold.count(usual) / len(gold),
+    }
 
 
 def print_summary(

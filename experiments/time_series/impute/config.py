@@ -1,13 +1,19 @@
 """The settings of a model that fills in missing values."""
 
-import dataclasses
 import pathlib
+from typing import NamedTuple
 
-from experiments.runner.run.settings import RunSettings
-from experiments.time_series.impute.model import Direction, ImputeModel
+from experiments.runner.run.choices import Direction
+from experiments.runner.run.settings import RunSettings, require
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImputeModel(NamedTuple):
+    """How windows are read, and what the loss weighs: everything static about the model."""
+
+    direction: Direction
+    consistency: float
+
+
 class ImputeConfig(RunSettings):
     """Everything that decides the outcome of a run."""
 
@@ -53,8 +59,7 @@ class ImputeConfig(RunSettings):
         super().__post_init__()
         self.require_positive("steps", "hidden", "hidden_size", "windows_per_batch")
         self.require_rates("hidden", "concealed")
-        if self.consistency < 0:
-            raise ValueError(f"consistency must not be negative, got {self.consistency}.")
+        require(self.consistency >= 0, f"consistency must not be negative, got {self.consistency}")
 
     @property
     def model(self) -> "ImputeModel":

@@ -226,15 +226,18 @@ class HiddenBatches:
         return self._batch
 
 
-def cuts(config: ImputeConfig) -> tuple[str, str]:
-    """The times at which development and test begin."""
-    return config.dev_from, config.test_from
+class Parts(NamedTuple):
+    """The table of a run, the scale of its training part, and the windows of each part."""
+
+    table: Table
+    scale: Scale
+    windows: dict[str, Windows]
 
 
-def read_parts(config: ImputeConfig) -> tuple[Table, dict[str, Windows]]:
-    """The table of a run, and the windows of each part."""
+def read_parts(config: ImputeConfig) -> Parts:
+    """Reads the data of a run."""
     table = read_table(config.table)
-    rows = split_rows(table, *cuts(config))
+    rows = split_rows(table, config.dev_from, config.test_from)
     scale = measure_scale(table, rows["train"])
     options = {"steps": config.steps, "hidden": config.hidden, "seed": config.seed}
-    return table, cut_parts(table, rows, scale, **options)
+    return Parts(table, scale, cut_parts(table, rows, scale, **options))

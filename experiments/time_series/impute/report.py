@@ -21,12 +21,10 @@ from experiments.runner.pictures.style import (
     tidy,
 )
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
 from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.data import Windows, hide
+from experiments.time_series.impute.model import TrainedImputer
 from experiments.time_series.impute.table import Table
-from experiments.time_series.impute.training import TrainedImputer
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # values and seen [N, T, D] to estimates
 MODEL = "model"
@@ -169,22 +167,21 @@ _DRAWN_GAP = 6
 
 def finish(
     folder: RunFolder, imputer: TrainedImputer, table: Table, test: Windows, console: Console
-) -> None:
-    """Tests the model, prints how it does, and leaves results and pictures in the run folder."""
+) -> dict[str, float]:
+    """Tests the model, prints how it does, and draws; returns the metrics."""
     compared = compare(imputer.fill, test)
     print_comparison(compared, int(test.hidden.sum()), console)
     metrics = metrics_of(compared)
-    write_result(folder, metrics)
     levels = {"straight lines": metrics["mae_straight_lines"]}
-    panels = (
+    plot_curves(
+        folder,
         Panel("Loss, all estimates", "loss", scale="log"),
         Panel("Mean absolute error, deviations", "mae", levels=levels),
     )
-    plot_curves(folder.path / "curves.png", read_journal(folder.path / "metrics.jsonl"), panels)
-    gap = min(_DRAWN_GAP, imputer.steps // 2)
+    gap = min(_DRAWN_GAP, imputer.config.steps // 2)
     for name, windows in (("points", test), ("gaps", hide_again(test, gap, seed=0))):
         draw_window(folder.path / f"{name}.png", imputer, table, windows)
-    console.print(f"Everything is in {folder.path}; look at its points.png and gaps.png.")
+    return metrics
 
 
 def draw_window(

@@ -14,7 +14,8 @@ import pytest
 from birnn_jax import GRU, LSTM, Layer
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging.export import to_onnx
-from experiments.words.model import WordTagger, init_word_tagger, score
+from experiments.words.config import WordTagger
+from experiments.words.model import init_word_tagger, score
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 

@@ -17,14 +17,16 @@ class Command(Protocol):
         ...
 
 
-def run_command(commands: Any, *, program: str, description: str) -> None:
+def run_command(experiment: str, commands: Any, description: str) -> None:
     """Parses the command line into one of `commands` and runs it, or the `command` of a group.
 
     Exit status 1 after a failure, 75 after an interruption from which the same command goes on, 130
     after another, 2 for options that do not parse. `python -X dev` shows where a failure came from.
     """
     try:
-        chosen = tyro.cli(commands, prog=program, description=description)
+        chosen = tyro.cli(
+            commands, prog=f"python -m experiments.{experiment}", description=description
+        )
         command: Command = getattr(chosen, "command", chosen)  # of a group of commands
         machines = getattr(command, "machines", None)
         with contextlib.nullcontext() if machines is None else machines.use():

@@ -1,6 +1,5 @@
 """The commands of `python -m experiments.music infill`."""
 
-import dataclasses
 import pathlib
 from typing import Annotated, Literal
 
@@ -8,76 +7,63 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from experiments.music.compose.__main__ import NAME
-from experiments.music.data import read_rolls, test_rolls
+from experiments.music.config import NAME
+from experiments.music.data import read_parts, read_rolls
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
-from experiments.music.infill.report import flat_measures, print_measures
-from experiments.music.infill.training import TrainedInfiller, load_infiller, make_training
+from experiments.music.infill.model import TrainedInfiller, load_infiller, make_training
+from experiments.music.infill.report import finish, print_measures
 from experiments.music.midi import read_midi, write_midi
 from experiments.music.report import Strip, plot_rolls
 from experiments.runner.data.files import require_new
-from experiments.runner.devices.machines import OnMachines
-from experiments.runner.pictures.curves import Panel, plot_curves
-from experiments.runner.run import loop
-from experiments.runner.run.journal import read_journal
-from experiments.runner.run.results import write_result
-from experiments.runner.run.tasks import open_run, start_run
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.options import Options
 
-TASK = "infill"
-RUN = pathlib.Path("runs") / "music_infill"
+RUN = pathlib.Path("runs") / f"{NAME}_infill"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Train(OnMachines):
-    """Train a model to fill in hidden notes, or go on with a training that was stopped.
+def prepare(config: InfillConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the pieces of a run, and says what to train and to test."""
+    rolls = read_parts(config)
+    return Prepared(
+        make_training(config, rolls["train"], rolls["valid"]),
+        lambda folder, console: finish(folder, load_infiller(folder), rolls["test"], console),
+    )
 
-    To see what the second direction gives, train another with --direction fwd. The run folder gets
-    config.json, environment.json, metrics.jsonl, checkpoints, result.json and curves.png. A
-    training that was killed or interrupted goes on with the same command.
+
+EXPERIMENT = Experiment(NAME, prepare, task="infill")
+
+
+class Train(TrainCommand):
+    """Train a model to fill in hidden notes, or resume a training that was stopped, and test it.
+
+    To see what the second direction gives, train another with --direction fwd. The run folder also
+    gets curves.png.
     """
 
+    experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[InfillConfig]
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder: made, or, if it holds an unfinished run with the same settings, gone on with."""
-
-    def run(self) -> None:
-        """Trains and reports."""
-        config, console = self.config, Console()
-        train, dev, test = (
-            read_rolls(config.data, part, config.frames_per_beat)
-            for part in ("train", "valid", "test")
-        )
-        folder = start_run(self.run_folder, NAME, TASK, config, {"data": config.data})
-        loop.fit(folder, make_training(config, train, dev), console)
-        measured = load_infiller(folder).measure(test)
-        print_measures(measured, console)
-        write_result(folder, flat_measures(measured))
-        panels = (
-            Panel("Loss, nats a hidden note", "loss"),
-            Panel("Hidden notes right", "accuracy", percent=True),
-        )
-        plot_curves(folder.path / "curves.png", read_journal(folder.path / "metrics.jsonl"), panels)
-        console.print(f"Everything is in {folder.path}; look at its curves.png.")
+    run_folder: NewRun = RUN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(RunCommand):
     """Measure a trained model on the test part, each voice hidden in turn, and bars."""
 
-    run_folder: Annotated[pathlib.Path, tyro.conf.arg(name="run")] = RUN
-    """Run folder of the model."""
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
     data: pathlib.Path | None = None
     """Pieces, in the formats of train; those of the run if not given."""
 
     def run(self) -> None:
         """Measures and prints."""
-        folder = open_run(self.run_folder, NAME, TASK)
-        print_measures(load_infiller(folder).measure(test_rolls(folder, self.data)), Console())
+        infiller = load_infiller(self.folder)
+        config = infiller.config
+        rolls = read_rolls(self.data or config.data, "test", config.frames_per_beat)
+        print_measures(infiller.measure(rolls), Console())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Fill:
+class Fill(Options):
     """Hide a voice or a bar of a piece, and let trained models fill it in.
 
     With several run folders, such as of one direction and of both, all of them fill in the same.
@@ -100,7 +86,7 @@ class Fill:
         """Fills in, prints how much of it is as it was, writes and draws."""
         if self.midi:
             require_new(self.midi)
-        infillers = [load_infiller(open_run(path, NAME, TASK)) for path in self.runs]
+        infillers = [load_infiller(EXPERIMENT.open(path)) for path in self.runs]
         roll = self._read(infillers[0])
         voices = to_voices(roll)
         hidden = self._hidden(voices, infillers[0].config.bar)
@@ -118,9 +104,10 @@ class Fill:
             plot_rolls(self.picture, strips, "hidden, filled in as it was")
 
     def _read(self, infiller: TrainedInfiller) -> np.ndarray:
+        config = infiller.config
         if not self.piece.isdecimal():
-            return read_midi(pathlib.Path(self.piece), infiller.config.frames_per_beat)
-        rolls = test_rolls(open_run(self.runs[0], NAME, TASK))
+            return read_midi(pathlib.Path(self.piece), config.frames_per_beat)
+        rolls = read_rolls(config.data, "test", config.frames_per_beat)
         if not 1 <= int(self.piece) <= len(rolls):
             raise ValueError(f"The test part has the pieces 1 to {len(rolls)}, got {self.piece}.")
         return rolls[int(self.piece) - 1]

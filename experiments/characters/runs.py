@@ -1,0 +1,22 @@
+"""Runs of language models, which two experiments prepare alike."""
+
+import pathlib
+
+from rich.console import Console
+
+from experiments.characters.config import LanguageConfig
+from experiments.characters.data import read_corpus
+from experiments.characters.report import finish
+from experiments.characters.training import VOCABULARY, make_training
+from experiments.runner.run.experiment import Prepared
+
+
+def prepare(config: LanguageConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the text of a run, and says what to train and to measure."""
+    corpus = read_corpus(config.text, characters=config.characters, held_out=config.held_out)
+    return Prepared(
+        make_training(config, corpus),
+        lambda folder, console: finish(folder, corpus, console),
+        files={VOCABULARY: corpus.vocabulary.save},
+        learned={"vocabulary": corpus.vocabulary.digest},
+    )

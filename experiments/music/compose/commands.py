@@ -1,0 +1,110 @@
+"""The commands of `python -m experiments.music compose`."""
+
+import pathlib
+
+import tyro
+from rich.console import Console
+
+from experiments.music.compose.config import MusicConfig
+from experiments.music.compose.data import chord_of
+from experiments.music.compose.generate import compose
+from experiments.music.compose.model import load_composer, make_training
+from experiments.music.compose.report import draw, finish
+from experiments.music.config import NAME
+from experiments.music.data import read_parts, read_rolls
+from experiments.music.midi import read_midi, write_midi
+from experiments.runner.data.files import require_new
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+
+RUN = pathlib.Path("runs") / NAME
+
+
+def prepare(config: MusicConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the pieces of a run, and says what to train and to test."""
+    rolls = read_parts(config)
+    return Prepared(
+        make_training(config, rolls["train"], rolls["valid"]),
+        lambda folder, console: finish(folder, load_composer(folder), rolls, console),
+    )
+
+
+EXPERIMENT = Experiment(NAME, prepare, task="compose")
+
+
+class Train(TrainCommand):
+    """Train a model to expect the next chord, or resume a training that was stopped, and test it.
+
+    The run folder also gets curves.png, and a piece that the model made, sample.mid and sample.png.
+    """
+
+    experiment = EXPERIMENT
+    config: tyro.conf.OmitArgPrefixes[MusicConfig]
+    run_folder: NewRun = RUN
+
+
+class Evaluate(RunCommand):
+    """Measure a trained model: nats a frame on the test part."""
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    data: pathlib.Path | None = None
+    """Pieces, in the formats of train; those of the run if not given."""
+
+    def run(self) -> None:
+        """Measures and prints."""
+        composer = load_composer(self.folder)
+        rolls = read_rolls(
+            self.data or composer.config.data, "test", composer.config.frames_per_beat
+        )
+        frames = sum(len(roll) - 1 for roll in rolls)
+        nats = composer.measure(rolls)
+        print(f"{len(rolls)} pieces, {frames:,} frames after the first: {nats:.4f} nats a frame.")
+
+
+class Generate(RunCommand):
+    """Let a trained model go on from a chord, and write what it makes as a MIDI file.
+
+    The same seed gives the same piece.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    midi: tyro.conf.Positional[pathlib.Path]
+    """File to write; it must not exist yet."""
+    chord: str = "C4 C5 G5 E6"
+    """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
+    beginning: pathlib.Path | None = None
+    """A MIDI file to go on from, in place of a chord."""
+    frames: int = 64
+    """Frames to make."""
+    voices: int = 4
+    """Notes that sound at once, at most."""
+    temperature: float = 1.0
+    """Below 1 safer, above 1 bolder."""
+    beats_per_minute: int = 80
+    """Tempo of the file."""
+    seed: int = 0
+    """Seed of the draws."""
+    picture: pathlib.Path | None = None
+    """Where to draw the piano roll."""
+
+    def run(self) -> None:
+        """Composes and writes."""
+        require_new(self.midi)
+        composer = load_composer(self.folder)
+        if self.beginning is not None:
+            beginning = read_midi(self.beginning, composer.config.frames_per_beat)
+        else:
+            beginning = chord_of(self.chord)
+        roll = compose(
+            *(composer.config.model, composer.params, beginning),
+            frames=self.frames,
+            voices=self.voices,
+            temperature=self.temperature,
+            seed=self.seed,
+        )
+        write_midi(self.midi, roll, beats_per_minute=self.beats_per_minute)
+        if self.picture:
+            draw(self.picture, roll, len(beginning))
+        print(f"{self.midi}: {len(roll)} frames, of which {self.frames} were made.")

@@ -1,0 +1,58 @@
+"""Commands that every experiment has: to train, to use what was trained, to train many times."""
+
+import pathlib
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from experiments.runner.devices.machines import OnDevices, OnMachines
+from experiments.runner.run.experiment import Experiment
+from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.options import Options
+
+NewRun = Annotated[
+    pathlib.Path,
+    tyro.conf.arg(
+        name="run",
+        help="Run folder: made, or, if it holds an unfinished run with the same settings, gone on "
+        "with. A training that was killed or interrupted goes on with the same command, and ends "
+        "exactly as if it had not been. The folder gets config.json, environment.json, "
+        "metrics.jsonl, clock.jsonl, checkpoints and, last, result.json.",
+    ),
+]
+OldRun = Annotated[
+    pathlib.Path,
+    tyro.conf.arg(name="run", help="Run folder of the trained model."),
+]
+RunsBelow = Annotated[pathlib.Path, tyro.conf.arg(name="run")]
+
+
+class TrainCommand(OnMachines):
+    """Trains one model in a run folder."""
+
+    experiment: ClassVar[Experiment]
+    config: Any
+    run_folder: NewRun
+
+    def run(self) -> None:
+        """Trains and tests."""
+        self.experiment.train(self.config, self.run_folder)
+
+
+class RunCommand(Options):
+    """Does something with the model of a run folder."""
+
+    experiment: ClassVar[Experiment]
+    run_folder: OldRun
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run folder, refused if it is of another experiment."""
+        return self.experiment.open(self.run_folder)
+
+
+class SweepCommand(OnDevices):
+    """Trains what is not trained yet, with several seeds."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the runs of each."""

@@ -1,0 +1,84 @@
+"""The commands of `python -m experiments.time_series classify`."""
+
+import pathlib
+
+import tyro
+from rich.console import Console
+
+from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.time_series.classify.config import SeriesConfig
+from experiments.time_series.classify.data import describe, hold_out, read_data, read_series
+from experiments.time_series.classify.model import PROBLEM, load_classifier, make_training
+from experiments.time_series.classify.report import finish, print_summary
+
+NAME = "time_series"
+RUN = pathlib.Path("runs") / NAME
+
+
+def prepare(config: SeriesConfig, path: pathlib.Path, console: Console) -> Prepared:
+    """Reads the series of a run, and says what to train and to test."""
+    reading = config.reading()
+    given, test = read_data(config.train, config.test, reading)
+    reading.tell()
+    train, dev = hold_out(given, config.dev_every)
+    problem = describe(train)
+    problem.encode(test)  # what does not fit is refused before the training, not after it
+    return Prepared(
+        make_training(config, problem, train, dev),
+        lambda folder, console: finish(folder, load_classifier(folder), test, console),
+        files={PROBLEM: problem.save},
+    )
+
+
+EXPERIMENT = Experiment(NAME, prepare, task="classify")
+
+
+class Train(TrainCommand):
+    """Train a classifier of whole series, or resume a training that was stopped, and test it.
+
+    The run folder also gets problem.json, curves.png and confusion.png.
+    """
+
+    experiment = EXPERIMENT
+    config: tyro.conf.OmitArgPrefixes[SeriesConfig]
+    run_folder: NewRun = RUN
+
+
+class Evaluate(RunCommand):
+    """Measure a trained classifier on series with labels."""
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    test: pathlib.Path | None = None
+    """Series, in the formats of train; the test data of the run if not given."""
+
+    def run(self) -> None:
+        """Evaluates and prints."""
+        classifier = load_classifier(self.folder)
+        config, reading = classifier.config, classifier.config.reading()
+        if self.test:
+            series = read_series(self.test, "test", reading)
+        else:
+            _, series = read_data(config.train, config.test, reading)
+        reading.tell()
+        print_summary(classifier, series, Console())
+
+
+class Predict(RunCommand):
+    """Name the class of each series of a file, with its probability, one line a series."""
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    series: tyro.conf.Positional[pathlib.Path]
+    """Series, in the formats of train; their own labels are not looked at."""
+
+    def run(self) -> None:
+        """Classifies and prints."""
+        classifier = load_classifier(self.folder)
+        reading = classifier.config.reading()
+        series = read_series(self.series, "test", reading)
+        reading.tell()
+        for shares in classifier.classify(series):
+            best = int(shares.argmax())
+            print(f"{classifier.problem.labels[best]}\t{shares[best]:.3f}")
