@@ -291,7 +291,7 @@ def test_evaluate_draws_errors_by_gap(trained, tmp_path, monkeypatch, capsys):
     assert out.count("straight lines") == 3 and "direction both" in out
     (axes,) = _figures.drawn(picture).axes
     drawn = _figures.curves(axes)
-    assert len(drawn) == 1 + 2 and "direction both" in _figures.words(axes)
+    assert len(drawn) == 1 + 3 and "direction both" in _figures.words(axes)
     for gap, error in np.concatenate(drawn):
         assert gap in (1, 2, 4) and f" {error:.3f} " in out
 

@@ -224,7 +224,7 @@ def test_option_changes_what_is_computed(usually_computed, cell, name, value):
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
         ({"steps": 7}, "steps must be a multiple of steps_per_evaluation, got 7 and 2"),
         ({"length": 9}, "order needs a length of at least 10, got 9"),
-        ({"forget_bias": 1.0}, "'forget_bias' is no option of this cell's init"),
+        ({"forget_bias": 1.0}, "Unknown option 'forget_bias' for the init of ELMAN"),
         ({"w_h": "orthogonol"}, "orthogonol"),
         ({"clip_norm": 0.0}, "clip_norm must be positive"),
     ],
