@@ -69,7 +69,7 @@ def exported(tmp_path_factory):
         "word_size": 12,
     }
     with jax.enable_x64(False), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pos_tagging, "finish", lambda *_: None)  # no pictures
+        patch.setattr(pos_tagging, "finish", lambda *_: {})  # no pictures
         run = folder / "run"
         train = _small_tagging.arguments(data, run, **changes)
         assert command(patch, pos_tagging, *train) == 0
