@@ -49,7 +49,7 @@ class Add(Options):
     source: str = ""
     """Where that number was published."""
     detail: bool = False
-    """Whether it stands in the table of experiments/README.md only."""
+    """Whether it stands in the table of the experiment's README.md only."""
 
     def run(self) -> None:
         """Records and makes the tables."""
@@ -70,7 +70,7 @@ class Add(Options):
 
 
 class Tables(Options):
-    """Write the tables of README.md and experiments/README.md from experiments/results.json."""
+    """Write the tables of README.md and of the experiments from experiments/results.json."""
 
     def run(self) -> None:
         """Writes what lies between the two markers in each file."""
@@ -85,7 +85,7 @@ def read_results() -> list[dict[str, Any]]:
 
 
 def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
-    """The table for each file: what came out, and, beside the experiments, how to repeat it."""
+    """The table for each file: what came out, and, beside each experiment, how to repeat it."""
     short = _table(
         ("experiment", "data", "measure", "result", "baseline", "published"),
         [
@@ -94,23 +94,28 @@ def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
             if not r.get("detail")
         ],
     )
-    long = _table(
-        ("experiment", "measure", "result", "seeds", "time a run", "hardware", "commit", "command"),
-        [
-            (
-                f"`{r['experiment']}`, {r['data']}",
-                r["label"],
-                _result(r),
-                ", ".join(map(str, r["seeds"])),
-                _time(r["seconds"]),
-                f"{r['hardware']}, JAX {r['jax']}",
-                r["commit"][:8],
-                f"`{r['command']}`",
-            )
-            for r in results
-        ],
+    names = sorted({result["experiment"] for result in results})
+    repeated = {name: [r for r in results if r["experiment"] == name] for name in names}
+    return {HERE.parent / "README.md": short} | {
+        HERE / name / "README.md": _table(
+            ("data", "measure", "result", "seeds", "time a run", "hardware", "commit", "command"),
+            [_row(result) for result in of_name],
+        )
+        for name, of_name in repeated.items()
+    }
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        result["data"],
+        result["label"],
+        _result(result),
+        ", ".join(map(str, result["seeds"])),
+        _time(result["seconds"]),
+        f"{result['hardware']}, JAX {result['jax']}",
+        result["commit"][:8],
+        f"`{result['command']}`",
     )
-    return {HERE.parent / "README.md": short, HERE / "README.md": long}
 
 
 def replaced(text: str, table: str, path: pathlib.Path) -> str:

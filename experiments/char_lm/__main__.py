@@ -5,7 +5,7 @@
 
 Question: how do cell, depth, optimiser and direction change what a recurrent network learns of
 10,000 characters, and how well does one predict text that it has not read? The results are in
-experiments/README.md.
+README.md of this folder.
 """
 
 import pathlib

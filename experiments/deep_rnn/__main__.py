@@ -4,7 +4,7 @@
 
 Question: is "more layers are not always better" a law, or an initialisation? Every change is tried
 alone and with the others: residual connections, layer norm, orthogonal initialisation gate by
-gate. The results are in experiments/README.md.
+gate. The results are in README.md of this folder.
 """
 
 import pathlib

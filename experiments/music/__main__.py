@@ -6,7 +6,7 @@
 
 Questions: how well does a causal network expect the next chord of a chorale, and how much better is
 a missing voice or bar filled in from both sides than from one? The results are in
-experiments/README.md.
+README.md of this folder.
 """
 
 import tyro

@@ -5,7 +5,7 @@
     python -m experiments.ner compare --picture crf.png
 
 Question: what do the CRF and the second direction give, without pretrained vectors? The results are
-in experiments/README.md.
+in README.md of this folder.
 """
 
 import pathlib

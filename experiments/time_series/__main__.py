@@ -5,7 +5,7 @@
 
 Questions: does a plain bidirectional network tell series of different lengths apart as well as what
 was made for it, and what does the second direction give to the filling of gaps? The results are in
-experiments/README.md.
+README.md of this folder.
 """
 
 import tyro

@@ -73,10 +73,10 @@ def test_run_without_a_result_and_unknown_metric_are_refused(runs):
 def readme(tmp_path, monkeypatch):
     """A repository with two README files."""
     here = tmp_path / "experiments"
-    here.mkdir()
+    (here / "copy").mkdir(parents=True)
     monkeypatch.setattr(report, "HERE", here)
     monkeypatch.setattr(report, "RESULTS", here / "results.json")
-    for path in (tmp_path, here):
+    for path in (tmp_path, here / "copy"):
         (path / "README.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     return tmp_path / "README.md"
 
@@ -107,16 +107,16 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
 def test_detail_stands_in_one_table_only(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small", detail=True).run()
     assert "right" not in readme.read_text()
-    assert "right" in (readme.parent / "experiments" / "README.md").read_text()
+    assert "right" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
 
 
 def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small").run()
-    assert "| 2 min |" in (readme.parent / "experiments" / "README.md").read_text()
+    assert "| 2 min |" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
     results = report.read_results()
     report.write_json(report.RESULTS, [one | {"seconds": 41} for one in results])
     report.Tables().run()
-    assert "| 41 s |" in (readme.parent / "experiments" / "README.md").read_text()
+    assert "| 41 s |" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

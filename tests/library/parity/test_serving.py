@@ -21,7 +21,7 @@ from tests.experiments._commands import command
 
 from ._stacks import TOLERANCE_FLOAT32, assert_close, randomised
 
-README = pathlib.Path(__file__).parents[3] / "experiments" / "README.md"
+README = pathlib.Path(__file__).parents[3] / "experiments" / "pos_tagging" / "README.md"
 BLOCKED = ("jax", "jaxlib", "flax", "birnn_jax", "experiments", "onnx")
 SENTENCES = ["I know that man .", "Uncharacteristically , Ünal", "the THE The unheard-of-word"]
 SENTENCES += [
