@@ -3,7 +3,6 @@
 python -m tests.experiments._cluster --run FOLDER --devices 2 --coordinator localhost:1234 ...
 """
 
-import dataclasses
 import os
 import pathlib
 import signal
@@ -70,7 +69,6 @@ def live_slowly(pause, die_after, number):
     loop._Loop._record = record_and_die
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Train(OnMachines):
     """Trains."""
 
