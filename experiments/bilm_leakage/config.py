@@ -49,7 +49,7 @@ class SidesConfig(Settings):
     """Longest gradient; a longer one is scaled down."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         self.require_positive("hidden_size", "gap", "steps", "batch_size", "epochs")
         self.require_positive("learning_rate", "clip_norm", "held_out")
         self.require_rates("held_out", "dropout")
@@ -60,8 +60,8 @@ class SidesConfig(Settings):
         make = functools.partial(CharModel, cell_with_init("gru", "torch"), 1, dropout=self.dropout)
         if self.task == "elmo":
             return Bi(make(direction="fwd"), make(direction="bwd"))
-        one = make(direction=direction_of(self.task))
-        return Bi(one, one)
+        model = make(direction=direction_of(self.task))
+        return Bi(model, model)
 
     @property
     def gap_length(self) -> int:

@@ -117,7 +117,7 @@ class LanguageConfig(Settings):
     """Passes from one evaluation, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         self.require_positive("layers", "hidden_size", "steps", "batch_size", "epochs")
         self.require_positive("learning_rate", "clip_norm", "epochs_per_evaluation")
         self.require_rates("dropout", "average_decay", "held_out")

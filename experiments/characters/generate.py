@@ -25,7 +25,7 @@ class Drawing(Options):
     after temperature and top_k."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         if not self.temperature >= 0:
             raise ValueError(f"temperature must be at least 0, got {self.temperature}.")
         if self.top_k is not None and self.top_k < 1:

@@ -97,7 +97,7 @@ def score(
     """
     rows = jnp.arange(len(tokens)) if rows is None else rows
     key_first, key_above, key_top = keys_of_rows(key, rows, 3)
-    first, *above = (_as_beginning(model, one) for one in carry)
+    first, *above = (_as_beginning(model, of_layer) for of_layer in carry)
     carry, xs = _read_tokens(model, params.rnn[0].rnn, tokens, lengths, first)
     carries = ()
     if above:

@@ -40,14 +40,14 @@ def solve_size(parameters: Callable[[int], int], target: int) -> int:
       >>> solve_size(lambda size: size**2, 20)
       4
     """
-    one, two, three = (parameters(size) for size in (1, 2, 3))
-    if one > 2 * target:
+    of_1, of_2, of_3 = (parameters(size) for size in (1, 2, 3))
+    if of_1 > 2 * target:
         raise ValueError(
-            f"One hidden unit has {one} parameters already, more than {target} allow; give more."
+            f"One hidden unit has {of_1} parameters already, more than {target} allow; give more."
         )
-    a = (three - 2 * two + one) / 2
-    b = two - one - 3 * a
-    c = one - a - b
+    a = (of_3 - 2 * of_2 + of_1) / 2
+    b = of_2 - of_1 - 3 * a
+    c = of_1 - a - b
     under_root = max(0.0, b * b + 4 * a * (target - c))
     exact = (target - c) / b if a == 0 else (math.sqrt(under_root) - b) / (2 * a)
     sizes = [max(1, math.floor(exact)), max(1, math.ceil(exact))]
@@ -82,7 +82,7 @@ class ComparisonConfig(ReadSettings, Settings):
     """Highest learning rate of Adam, with the schedule of experiments.pos_tagging."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         self.require_positive("speller_parameters", "stack_parameters", "layers", "word_size")
         self.require_positive("character_size")
         _ = self.tagging  # which refuses the rest

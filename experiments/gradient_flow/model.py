@@ -36,8 +36,8 @@ def write_flow(folder: RunFolder, config: SyntheticConfig, params: Any) -> dict[
     """Measures, writes flow.json, and gives the norms of d h[T] / d h[1]."""
     initial = loop.initial_state(make_training(config)).params
     flow = {
-        part: {name: np.round(by, 4).tolist() for name, by in reach(config, one).items()}
-        for part, one in zip(Flow._fields, (initial, params), strict=True)
+        part: {name: np.round(by, 4).tolist() for name, by in reach(config, parameters).items()}
+        for part, parameters in zip(Flow._fields, (initial, params), strict=True)
     }
     write_json(folder.path / "flow.json", flow)
     return {f"log10_norm_{part}": flow[part]["h"][-1] for part in flow}

@@ -127,4 +127,4 @@ def _distance_axes(axes: Axes, longest: int) -> None:
 def _training(folder: RunFolder, measure: str) -> tuple[list[int], list[float]]:
     records = read_journal(folder.path / "metrics.jsonl")
     train = [record for record in records if record["split"] == "train"]
-    return [one["step"] for one in train], [one[measure] for one in train]
+    return [record["step"] for record in train], [record[measure] for record in train]

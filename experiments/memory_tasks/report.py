@@ -75,7 +75,7 @@ def plot_lengths(
     for axes, (name, variants) in zip(panels, results.items(), strict=False):
         for variant, by_length in variants.items():
             _plot_variant(axes, variant, by_length)
-        _plot_known(axes, name, sorted({n for one in variants.values() for n in one}))
+        _plot_known(axes, name, sorted({n for by_length in variants.values() for n in by_length}))
         axes.set_title(_NAMES[name], fontsize=10)
         axes.set_xlabel("length T of a sequence, k = T / 8" if name == "xor" else "length T")
         scale_axis(axes, TASKS[name])
@@ -99,9 +99,9 @@ def _plot_known(axes: Axes, name: str, lengths: list[int]) -> None:
     grid = np.geomspace(lengths[0], lengths[-1], 50)
     floor = [TASKS[name].memoryless(length) for length in grid]
     axes.plot(grid, floor, "--", color=GREY, lw=1)
-    for one in PUBLISHED:
-        if one.task == name and lengths[0] <= one.length <= lengths[-1]:
-            axes.plot(one.length, one.value, "*", color=COLOURS[one.text], mec="black", ms=11)
+    for known in PUBLISHED:
+        if known.task == name and lengths[0] <= known.length <= lengths[-1]:
+            axes.plot(known.length, known.value, "*", color=COLOURS[known.text], mec="black", ms=11)
 
 
 def _mark_lengths(axes: Axes, variants: Mapping[str, Mapping[int, np.ndarray]]) -> None:

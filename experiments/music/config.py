@@ -32,7 +32,7 @@ class RollSettings(RunSettings):
     """Recurrent cell."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("frames_per_beat", "frames_per_batch", "buckets")
         require(self.transpose >= 0, f"transpose must not be negative, got {self.transpose}")

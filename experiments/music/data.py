@@ -76,7 +76,7 @@ def _read_json(path: pathlib.Path, part: Part) -> list[np.ndarray]:
     text = read_utf8(path)
     with parsed_as(path, _KINDS):
         pieces = [[list(frame) for frame in piece] for piece in json.loads(text)[part]]
-    return [to_roll(one, f"{path}, {part} {i}") for i, one in enumerate(pieces, start=1)]
+    return [to_roll(piece, f"{path}, {part} {i}") for i, piece in enumerate(pieces, start=1)]
 
 
 def _read_mat(path: pathlib.Path, part: Part) -> list[np.ndarray]:

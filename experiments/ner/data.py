@@ -55,8 +55,8 @@ def read_entities(
     """
     file, word, tag = _read(path, columns, reading)
     rows = [[row.cells[tag].text for row in block.rows] for block in file.blocks]
-    spell = _spelling(path, {one for tags in rows for one in tags}, reading)
-    spelled = [[spell(one) for one in tags] for tags in rows]
+    spell = _spelling(path, {tag for tags in rows for tag in tags}, reading)
+    spelled = [[spell(tag) for tag in tags] for tags in rows]
     found = scheme or scheme_of_file(spelled)
     _refuse_foreign(path, file.blocks, spelled, found)
     target = target_of(found)
@@ -69,7 +69,7 @@ def read_entities(
             what = f"a tag that {found} does not allow where it stands"
             reading.bridge(path, what, "repaired as conlleval reads it", number)
         words = tuple(row.cells[word].text for row in block.rows)
-        right = rewrite([in_letters(one, target) for one in tags], target)
+        right = rewrite([in_letters(tag, target) for tag in tags], target)
         parts.setdefault(block.part, []).append(Sentence(words, right, ()))
     return EntityFile(parts, target)
 
@@ -177,7 +177,7 @@ def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[S
         config.dev,
         config.test,
         read=read,
-        key=lambda one: " ".join(one.words),
+        key=lambda sentence: " ".join(sentence.words),
         reading=reading,
     )
     return parts, schemes[0]
@@ -186,6 +186,6 @@ def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[S
 def in_scheme(file: EntityFile, scheme: Scheme) -> dict[str | None, list[Sentence]]:
     """The sentences of a file with their tags in another scheme."""
     return {
-        part: [one._replace(tags=rewrite(one.tags, scheme)) for one in sentences]
+        part: [sentence._replace(tags=rewrite(sentence.tags, scheme)) for sentence in sentences]
         for part, sentences in file.parts.items()
     }

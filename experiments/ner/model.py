@@ -123,7 +123,7 @@ def _spans(tags: tuple[str, ...], labels: jax.Array, lengths: jax.Array) -> _Spa
     named = [*tags, OUTSIDE]  # index -1, of unknown tags and of padding, is outside
     joined = jnp.array([[continues(before, tag) for tag in named] for before in named])
     entities = [split_tag(tag)[1] for tag in named]
-    entity = jnp.array([entities.index(one) for one in entities])
+    entity = jnp.array([entities.index(name) for name in entities])
     outside = jnp.array([tag == OUTSIDE for tag in named])
     steps = jnp.arange(labels.shape[1])[None]
     labels = jnp.where(steps < lengths[:, None], labels, -1)

@@ -24,9 +24,9 @@ def finish(
     scores = print_scores(test, predicted, console)
     write_predictions(folder, test, predicted)
     wrong = [
-        mistakes(one, tags)
-        for one, tags in zip(test, predicted, strict=True)
-        if is_wrong(one, tags)
+        mistakes(sentence, tags)
+        for sentence, tags in zip(test, predicted, strict=True)
+        if is_wrong(sentence, tags)
     ]
     write_text(folder.path / "mistakes.txt", "\n\n\n".join(wrong) + "\n")
     overall = scores[""]
@@ -39,7 +39,7 @@ def finish(
     )
     entities = [
         [split_tag(tag)[1] or tag for row in rows for tag in row]
-        for rows in ([one.tags for one in test], predicted)
+        for rows in ([sentence.tags for sentence in test], predicted)
     ]
     plot_confusion(folder.path / "confusion.png", *entities)
     return metrics | by_class
@@ -55,8 +55,10 @@ def write_predictions(
 ) -> None:
     """Writes word, right tag and predicted tag, which is what conlleval reads."""
     blocks = [
-        "".join("\t".join(row) + "\n" for row in zip(one.words, one.tags, tags, strict=True))
-        for one, tags in zip(test, predicted, strict=True)
+        "".join(
+            "\t".join(row) + "\n" for row in zip(sentence.words, sentence.tags, tags, strict=True)
+        )
+        for sentence, tags in zip(test, predicted, strict=True)
     ]
     write_text(folder.path / "predictions.tsv", "\n".join(blocks))
 
@@ -65,7 +67,7 @@ def print_scores(
     test: Sequence[Sentence], predicted: Sequence[Sequence[str]], console: Console
 ) -> dict[str, Score]:
     """Prints precision, recall and F1, and a few sentences with their mistakes."""
-    gold = [one.tags for one in test]
+    gold = [sentence.tags for sentence in test]
     scores = score_entities(gold, predicted)
     console.print(table_of(scores, gold), highlight=False)
     wrong = [pair for pair in zip(test, predicted, strict=True) if is_wrong(*pair)]

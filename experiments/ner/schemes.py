@@ -148,7 +148,7 @@ def faults(tags: Sequence[str], scheme: WrittenScheme) -> list[int]:
         ]
     written = [in_letters(tag, target_of(scheme)) for tag in tags]
     right = rewrite(written, target_of(scheme))
-    return [i for i, (tag, one) in enumerate(zip(written, right, strict=True)) if tag != one]
+    return [i for i, (tag, wanted) in enumerate(zip(written, right, strict=True)) if tag != wanted]
 
 
 def in_letters(tag: str, scheme: Scheme) -> str:

@@ -25,7 +25,7 @@ def read_data(
     """The sentences of each part: see `runner.data.parts`."""
     read = functools.partial(read_tagged, tags=tags, reading=reading)
     return read_parts(
-        train, dev, test, read=read, key=lambda one: " ".join(one.words), reading=reading
+        train, dev, test, read=read, key=lambda sentence: " ".join(sentence.words), reading=reading
     )
 
 

@@ -47,7 +47,7 @@ def finish(
     tagged = tag_all(tagger, test)
     print_summary(tagged, tagger, console)
     write_predictions(folder, tagged)
-    wrong = [mistakes(one) for one in tagged if not one.is_right]
+    wrong = [mistakes(result) for result in tagged if not result.is_right]
     write_text(folder.path / "mistakes.txt", "\n\n\n".join(wrong) + "\n")
     summary, words = summarise(tagged), words_of(tagged)
     levels = {"most frequent tag": summary["most_frequent_tag"]}
@@ -65,7 +65,7 @@ def write_predictions(folder: RunFolder, tagged: Sequence[Tagged]) -> None:
     """Writes the test data as it was, but with the predicted tags."""
     suffixes = pathlib.Path(folder.config["data"]["test"]["path"]).suffixes
     suffix = "".join(suffix for suffix in suffixes[-2:] if suffix != ".gz")
-    blocks = [retag(one.sentence, one.predicted) for one in tagged]
+    blocks = [retag(result.sentence, result.predicted) for result in tagged]
     text = "".join("\n".join(block) + "\n\n" for block in blocks)
     write_text(folder.path / f"predictions{suffix}", text)
 
@@ -89,8 +89,10 @@ def words_of(tagged: Sequence[Tagged]) -> list[Word]:
     """The words of all sentences."""
     return [
         Word(*word)
-        for one in tagged
-        for word in zip(one.sentence.tags, one.predicted, one.usual, one.known, strict=True)
+        for result in tagged
+        for word in zip(
+            result.sentence.tags, result.predicted, result.usual, result.known, strict=True
+        )
     ]
 
 
@@ -104,7 +106,7 @@ def summarise(tagged: Sequence[Tagged]) -> dict[str, float]:
             [word for word in words if not word.known], lambda word: word.predicted == word.gold
         ),
         "unknown_words": _share(words, lambda word: not word.known),
-        "whole_sentences": _share(tagged, lambda one: one.is_right),
+        "whole_sentences": _share(tagged, lambda result: result.is_right),
     }
 
 
@@ -128,20 +130,20 @@ def print_summary(tagged: Sequence[Tagged], tagger: TrainedTagger, console: Cons
             f"Training has no tag {', '.join(strange)}: those words count as wrong.",
             highlight=False,
         )
-    wrong = [one for one in tagged if not one.is_right]
+    wrong = [result for result in tagged if not result.is_right]
     if wrong:
         console.print(f"{len(wrong):,} sentences have a mistake; some of them:\n", highlight=False)
-    for one in random.Random(0).sample(wrong, min(3, len(wrong))):
-        console.print(mistakes(one) + "\n", highlight=False, markup=False, soft_wrap=True)
+    for result in random.Random(0).sample(wrong, min(3, len(wrong))):
+        console.print(mistakes(result) + "\n", highlight=False, markup=False, soft_wrap=True)
 
 
-def mistakes(one: Tagged) -> str:
+def mistakes(result: Tagged) -> str:
     """A sentence, its predicted tags, and below a wrong one the right one."""
     right = [
         "" if gold == tag else gold
-        for gold, tag in zip(one.sentence.tags, one.predicted, strict=True)
+        for gold, tag in zip(result.sentence.tags, result.predicted, strict=True)
     ]
-    labelled = [["", *one.sentence.words], ["said", *one.predicted], ["right", *right]]
+    labelled = [["", *result.sentence.words], ["said", *result.predicted], ["right", *right]]
     return aligned(labelled)
 
 

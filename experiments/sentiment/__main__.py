@@ -114,8 +114,8 @@ class Predict(RunCommand):
                 raise ValueError(f"Text {number} is empty: there is no word to read.")
         if not texts:
             raise ValueError("There is no text to label.")
-        for one in classifier.judge(texts):
-            print(show(one))
+        for result in classifier.judge(texts):
+            print(show(result))
 
 
 class Compare(CompareCommand):

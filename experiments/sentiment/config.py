@@ -44,7 +44,7 @@ class TextConfig(FileSettings):
     weighted by attention."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         if self.folds and not 0 <= self.fold < self.folds > 1:
             raise ValueError(f"fold {self.fold} of {self.folds} folds cannot be tested on.")

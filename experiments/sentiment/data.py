@@ -83,7 +83,7 @@ def read_data(config: TextConfig, reading: Reading) -> dict[Part, list[Text]]:
             config.dev,
             config.test,
             read=read,
-            key=lambda one: one.text,
+            key=lambda text: text.text,
             reading=reading,
         )
     texts = [text for part in read(config.train).values() for text in part]

@@ -149,7 +149,8 @@ class TrainedClassifier(NamedTuple):
             return judged
         weights = label_rows(functools.partial(_attention, model, self.params), examples, size)
         return [
-            one._replace(weights=row.tolist()) for one, row in zip(judged, weights, strict=True)
+            result._replace(weights=row.tolist())
+            for result, row in zip(judged, weights, strict=True)
         ]
 
 

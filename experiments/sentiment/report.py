@@ -63,21 +63,23 @@ def finish(
         [text.label == label for text, label in zip(parts["test"], labels, strict=True)]
     )
     print_summary(judged, classifier, console, baseline)
-    rows = [f"{one.text.label}\t{one.label}\t{one.text.text}\n" for one in judged]
+    rows = [f"{result.text.label}\t{result.label}\t{result.text.text}\n" for result in judged]
     write_text(folder.path / "predictions.tsv", "".join(rows))
-    wrong = [show(one) for one in judged if not one.is_right]
+    wrong = [show(result) for result in judged if not result.is_right]
     write_text(folder.path / "mistakes.txt", "\n\n".join(wrong) + "\n")
     plot_curves(
         folder,
         Panel("Loss, nats a sentence", "loss", scale="log"),
         Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
     )
-    gold, predicted = [one.text.label for one in judged], [one.label for one in judged]
+    gold, predicted = [result.text.label for result in judged], [result.label for result in judged]
     plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")
     if judged[0].weights:
-        chosen = [(one.text.words, one.weights or [], one.label) for one in judged[:_SHOWN]]
+        chosen = [
+            (result.text.words, result.weights or [], result.label) for result in judged[:_SHOWN]
+        ]
         plot_attention(folder.path / "attention.png", chosen)
-    accuracy = _share([one.is_right for one in judged])
+    accuracy = _share([result.is_right for result in judged])
     return {"accuracy": accuracy, "bag_of_words": baseline}
 
 
@@ -92,7 +94,7 @@ def print_summary(
     table = Table(title=f"{len(judged):,} sentences", title_justify="left")
     table.add_column("of test")
     table.add_column("right", justify="right")
-    table.add_row("all sentences", f"{_share([one.is_right for one in judged]):.2%}")
+    table.add_row("all sentences", f"{_share([result.is_right for result in judged]):.2%}")
     if baseline is not None:
         table.add_row("  by words and pairs of words alone", f"{baseline:.2%}")
     table.add_row(
@@ -109,10 +111,10 @@ def weighty_words(judged: Sequence[Judged]) -> dict[str, list[str]]:
     Of words that stand in several of the sentences that got the label.
     """
     shares: dict[str, dict[str, list[float]]] = {}
-    for one in judged:
-        of_label = shares.setdefault(one.label, {})
-        for word, weight in zip(one.text.words, one.weights or [], strict=False):
-            of_label.setdefault(word.lower(), []).append(weight * len(one.text.words))
+    for result in judged:
+        of_label = shares.setdefault(result.label, {})
+        for word, weight in zip(result.text.words, result.weights or [], strict=False):
+            of_label.setdefault(word.lower(), []).append(weight * len(result.text.words))
     return {label: _heaviest(shares[label]) for label in sorted(shares)}
 
 
@@ -121,14 +123,14 @@ def _heaviest(shares: dict[str, list[float]]) -> list[str]:
     return sorted(means, key=lambda word: -means[word])[:_SHOWN]
 
 
-def show(one: Judged) -> str:
+def show(result: Judged) -> str:
     """A text with its label, and the words that have more than their share of the attention."""
-    said = f"{one.label} ({one.probability:.0%}): {one.text.text}"
-    if not one.weights:
+    said = f"{result.label} ({result.probability:.0%}): {result.text.text}"
+    if not result.weights:
         return said
-    order = np.argsort(one.weights)[::-1]
-    heavy = [i for i in order if one.weights[i] > 1 / len(one.weights)]
-    rests = ", ".join(f"{one.text.words[i]} {one.weights[i]:.0%}" for i in heavy)
+    order = np.argsort(result.weights)[::-1]
+    heavy = [i for i in order if result.weights[i] > 1 / len(result.weights)]
+    rests = ", ".join(f"{result.text.words[i]} {result.weights[i]:.0%}" for i in heavy)
     return f"{said}\n  rests on {rests or 'all words alike'}"
 
 

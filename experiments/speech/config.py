@@ -81,7 +81,7 @@ class SpeechConfig(ReadSettings, RunSettings):
     """With --task row: beginnings that the search keeps when it decodes."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("rate", "hidden_size", "strings", "batch_size", "beam_width")
         self.require_rates("dropout")

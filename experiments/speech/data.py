@@ -61,23 +61,23 @@ def split(
     Raises:
       ValueError: if there is too little to split, or no such speaker.
     """
-    by_part = {name: [one for one in recordings if one.part == name] for name in (*PARTS, None)}
+    by_part = {name: [item for item in recordings if item.part == name] for name in (*PARTS, None)}
     if held_out_speaker is not None:
-        speakers = sorted({one.speaker for one in recordings})
+        speakers = sorted({item.speaker for item in recordings})
         if held_out_speaker not in speakers:
             raise ValueError(
                 f"There is no speaker {held_out_speaker!r}; there are {', '.join(speakers)}."
             )
-        others = [one for one in recordings if one.speaker != held_out_speaker]
+        others = [item for item in recordings if item.speaker != held_out_speaker]
         by_part = {
-            "train": [one for one in others if one.part not in ("dev", None)],
-            None: [one for one in others if one.part is None],
-            "dev": [one for one in others if one.part == "dev"],
-            "test": [one for one in recordings if one.speaker == held_out_speaker],
+            "train": [item for item in others if item.part not in ("dev", None)],
+            None: [item for item in others if item.part is None],
+            "dev": [item for item in others if item.part == "dev"],
+            "test": [item for item in recordings if item.speaker == held_out_speaker],
         }
     return Parts(
         **fill_parts(
-            path, by_part, key=lambda one: pathlib.PurePath(one.name).name, reading=reading
+            path, by_part, key=lambda item: pathlib.PurePath(item.name).name, reading=reading
         )
     )
 
@@ -123,13 +123,13 @@ def labels_of(config: SpeechConfig, train: Sequence[Recording]) -> list[str]:
       ValueError: if a recording does not have one label with --task label.
     """
     if config.task == "label":
-        for one in train:
-            if len(one.words) != 1:
+        for item in train:
+            if len(item.words) != 1:
                 raise ValueError(
-                    f"{one.name} says {len(one.words)} words, but --task label takes one of each "
+                    f"{item.name} says {len(item.words)} words, but --task label takes one of each "
                     "recording; give --task row."
                 )
-    return sorted({word for one in train for word in one.words})
+    return sorted({word for item in train for word in item.words})
 
 
 LABELS = "labels.json"

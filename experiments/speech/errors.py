@@ -28,9 +28,9 @@ def count_errors(said: Sequence[Hashable], heard: Sequence[Hashable]) -> Errors:
     """
     costs = np.zeros([len(said) + 1, len(heard) + 1], int)
     costs[:, 0], costs[0] = range(len(said) + 1), range(len(heard) + 1)
-    for i, one in enumerate(said):
+    for i, label in enumerate(said):
         for j, other in enumerate(heard):
-            near = costs[i, j] + (one != other), costs[i, j + 1] + 1, costs[i + 1, j] + 1
+            near = costs[i, j] + (label != other), costs[i, j + 1] + 1, costs[i + 1, j] + 1
             costs[i + 1, j + 1] = min(near)
     return _back(costs, said, heard)
 

@@ -146,7 +146,7 @@ class TrainedListener(NamedTuple):
           greedy: takes the best path of CTC in place of a beam search.
         """
         config = self.config
-        unknown = sorted({word for one in recordings for word in one.words} - set(self.labels))
+        unknown = sorted({word for item in recordings for word in item.words} - set(self.labels))
         known = [*self.labels, *unknown]
         batches = make_batches(config, recordings, known)
         width = 0 if greedy else config.beam_width
@@ -169,8 +169,8 @@ class TrainedListener(NamedTuple):
         config = dataclasses.replace(self.config, join=None)
         if config.task == "row":
             config = dataclasses.replace(config, join=(1, 1))
-        said = [one._replace(words=()) for one in recordings]
-        return [one.heard for one in self._replace(config=config).listen(said)]
+        said = [item._replace(words=()) for item in recordings]
+        return [item.heard for item in self._replace(config=config).listen(said)]
 
 
 @jax.jit(static_argnames=("model", "width"))

@@ -119,7 +119,7 @@ def finish(
     heard = listener.listen(test)
     metrics = summarise(heard, listener, test)
     print_summary(heard, metrics, listener, console)
-    wrong = [mistake(one) for one in heard if not one.is_right]
+    wrong = [mistake(result) for result in heard if not result.is_right]
     write_text(folder.path / "mistakes.txt", "".join(f"{line}\n" for line in wrong))
     plot_curves(
         folder,
@@ -127,7 +127,7 @@ def finish(
         Panel("Sounds with every label right", "accuracy", percent=True),
     )
     if listener.config.task == "label":
-        said, found = ([one[i][0] for one in heard] for i in (0, 1))
+        said, found = ([result[i][0] for result in heard] for i in (0, 1))
         plot_confusion(folder.path / "confusion.png", said, found)
     else:
         listeners = {f"direction {listener.config.direction}": listener}
@@ -139,11 +139,11 @@ def summarise(
     heard: Sequence[Heard], listener: TrainedListener, recordings: Sequence[Recording]
 ) -> dict[str, float]:
     """Shares, of 1."""
-    metrics = {"accuracy": sum(one.is_right for one in heard) / len(heard)}
+    metrics = {"accuracy": sum(result.is_right for result in heard) / len(heard)}
     if listener.config.task == "row":
-        metrics["label_error_rate"] = label_error_rate([one[:2] for one in heard])
+        metrics["label_error_rate"] = label_error_rate([result[:2] for result in heard])
         greedy = listener.listen(recordings, greedy=True)
-        metrics["greedy_label_error_rate"] = label_error_rate([one[:2] for one in greedy])
+        metrics["greedy_label_error_rate"] = label_error_rate([result[:2] for result in greedy])
     return metrics
 
 
@@ -159,24 +159,27 @@ def print_summary(
         "label_error_rate": f"label error rate, beam of {listener.config.beam_width}",
         "greedy_label_error_rate": "label error rate, best path",
     }
-    table = Table(title=f"{len(heard):,} sounds, {sum(len(one.said) for one in heard):,} labels")
+    table = Table(
+        title=f"{len(heard):,} sounds, {sum(len(result.said) for result in heard):,} labels"
+    )
     table.add_column("measure")
     table.add_column("share", justify="right")
     for name, value in metrics.items():
         table.add_row(names[name], f"{value:.2%}")
     console.print(table)
-    unknown = {word for one in heard for word in one.said} - set(listener.labels)
+    unknown = {word for result in heard for word in result.said} - set(listener.labels)
     if unknown:
         console.print(f"Training has no label {', '.join(sorted(unknown))}: that counts as wrong.")
-    for one in [one for one in heard if not one.is_right][:_SHOWN]:
-        console.print(mistake(one), highlight=False, markup=False)
+    for result in [result for result in heard if not result.is_right][:_SHOWN]:
+        console.print(mistake(result), highlight=False, markup=False)
 
 
-def mistake(one: Heard) -> str:
+def mistake(result: Heard) -> str:
     """One line on a sound that was not heard right."""
-    kinds = count_errors(one.said, one.heard)._asdict()
+    kinds = count_errors(result.said, result.heard)._asdict()
     edits = ", ".join(f"{count} {name}" for name, count in kinds.items() if count)
-    return f"{one.name}: said {' '.join(one.said)}, heard {' '.join(one.heard) or '-'} ({edits})"
+    said, heard = " ".join(result.said), " ".join(result.heard) or "-"
+    return f"{result.name}: said {said}, heard {heard} ({edits})"
 
 
 def hearing(

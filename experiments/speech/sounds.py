@@ -67,7 +67,7 @@ def read_alone(path: pathlib.Path, rate: int) -> Recording:
 
 def tell_resampled(what: str, rates: Sequence[int], rate: int) -> None:
     """Says on standard error what rates were not that of the network."""
-    found = ", ".join(f"{one:,}" for one in sorted(set(rates)))
+    found = ", ".join(f"{number:,}" for number in sorted(set(rates)))
     line = f"{what}: {found} samples a second, resampled to {rate:,}."
     Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 

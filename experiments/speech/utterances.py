@@ -49,7 +49,7 @@ class Strings:
         self._range = (shortest, longest + 1)
         self._number = number
         self._seed = seed
-        speakers = np.array([one.speaker for one in utterances])
+        speakers = np.array([utterance.speaker for utterance in utterances])
         self._of = [np.flatnonzero(speakers == name) for name in np.unique(speakers)]
         self._shares = np.array([len(rows) for rows in self._of]) / len(utterances)
 
@@ -73,19 +73,19 @@ class Strings:
 
 def pad(utterances: Sequence[Utterance], size: int, unit: int) -> Minibatch:
     """Stacks utterances to `size` rows; `unit` is the shortest padded length."""
-    longest = padded_length(max(len(one.signal) for one in utterances), unit)
-    most = max(len(one.labels) for one in utterances)
+    longest = padded_length(max(len(utterance.signal) for utterance in utterances), unit)
+    most = max(len(utterance.labels) for utterance in utterances)
     batch = {
         "signals": np.zeros([size, longest, *utterances[0].signal.shape[1:]], np.float32),
         "lengths": np.zeros([size], np.int32),
         "labels": np.zeros([size, padded_length(most, _FEWEST_LABELS)], np.int32),
         "label_lengths": np.zeros([size], np.int32),
     }
-    for i, one in enumerate(utterances):
-        batch["signals"][i, : len(one.signal)] = one.signal
-        batch["lengths"][i] = len(one.signal)
-        batch["labels"][i, : len(one.labels)] = one.labels
-        batch["label_lengths"][i] = len(one.labels)
+    for i, utterance in enumerate(utterances):
+        batch["signals"][i, : len(utterance.signal)] = utterance.signal
+        batch["lengths"][i] = len(utterance.signal)
+        batch["labels"][i, : len(utterance.labels)] = utterance.labels
+        batch["label_lengths"][i] = len(utterance.labels)
     return batch
 
 
@@ -97,7 +97,7 @@ def joined(config: SpeechConfig, recordings: Sequence[Recording]) -> tuple[int, 
     """How many recordings make a string, fewest and most."""
     if config.task == "label":
         return 1, 1
-    single = all(len(one.words) == 1 for one in recordings)
+    single = all(len(item.words) == 1 for item in recordings)
     return tuple(config.join or ((3, 7) if single else (1, 1)))  # pyright: ignore
 
 
@@ -129,8 +129,8 @@ def make_draw(
     """The function from a pass to its utterances. A word that is no label is label -1."""
     place = {word: i for i, word in enumerate(labels)}
     utterances = [
-        Utterance(one.signal, tuple(place.get(word, -1) for word in one.words), one.speaker)
-        for one in recordings
+        Utterance(item.signal, tuple(place.get(word, -1) for word in item.words), item.speaker)
+        for item in recordings
     ]
     shortest, longest = joined(config, recordings)
     if longest == 1:
@@ -149,17 +149,17 @@ def require_room(config: SpeechConfig, recordings: Sequence[Recording]) -> None:
     """Refuses a recording that has more labels than the network has steps for them."""
     if config.task == "label":
         return
-    for one in recordings:
-        steps = len(one.signal)
-        if one.signal.ndim == 1:
+    for item in recordings:
+        steps = len(item.signal)
+        if item.signal.ndim == 1:
             steps = int(num_frames(config.model.features, steps))
         for every in config.subsample:
             steps = -(-steps // every)
-        needed = len(one.words) + sum(
-            a == b for a, b in zip(one.words, one.words[1:], strict=False)
+        needed = len(item.words) + sum(
+            a == b for a, b in zip(item.words, item.words[1:], strict=False)
         )
         if needed > steps:
             raise ValueError(
-                f"{one.name} has {len(one.words)} labels but only {steps} steps for them: give "
+                f"{item.name} has {len(item.words)} labels but only {steps} steps for them: give "
                 "smaller numbers to --subsample, or leave the recording out."
             )

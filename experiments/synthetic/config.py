@@ -53,7 +53,7 @@ class SyntheticConfig(Settings):
     """Sequences of an evaluation; the test at the end has four times as many."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         self.require_positive("layers", "hidden_size", "batch_size", "steps", "held_out")
         self.require_positive("steps_per_evaluation", "learning_rate")
         require(

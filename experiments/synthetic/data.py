@@ -29,7 +29,7 @@ class Numbers:
         """Numbers `[]`, rows `[B]`; or a `per_item` of each."""
         first = index * self._per_item
         batches = [self._batch(first + i) for i in range(self._per_item)]
-        stacked = {name: np.stack([one[name] for one in batches]) for name in batches[0]}
+        stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
         return stacked if self._per_item > 1 else batches[0]
 
     def _batch(self, number: int) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ def plot_run(folder: RunFolder, task: Task, length: int) -> None:
     axes = figure.subplots()
     for split, color in (("train", SKY), ("dev", BLUE)):
         chosen = [record for record in records if record["split"] == split]
-        steps, values = ([one[name] for one in chosen] for name in ("step", task.measure))
+        steps, values = ([record[name] for record in chosen] for name in ("step", task.measure))
         axes.plot(steps, values, color=color, lw=1, label=split)
     axes.axhline(task.memoryless(length), color=GREY, ls="--", lw=1, label="without a memory")
     axes.set(xlabel="step", ylabel=task.measure)

@@ -148,13 +148,13 @@ class Lengths(Options):
             if tests[-1] != tests[0]:
                 raise ValueError(f"{path} was tested on other sentences than {self.runs[0]}.")
             of_lengths = by_length(
-                [one for _, one in found],
+                [translation for _, translation in found],
                 tests[-1],
                 folder.settings["bleu_tokens"],
                 self.classes,
             )
             groups.setdefault(folder.settings["attention"], []).append(of_lengths)
-            shown = ", ".join(f"{one.length:.1f} words {one.bleu:.1f}" for one in of_lengths)
+            shown = ", ".join(f"{score.length:.1f} words {score.bleu:.1f}" for score in of_lengths)
             print(f"{path}, {folder.settings['attention']}: {shown}")
         if self.picture:
             plot_lengths(self.picture, groups)

@@ -92,7 +92,7 @@ class TranslationConfig(ReadSettings, RunSettings):
     "char", or "none" where the files are cut already."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("source_subwords", "target_subwords", "layers", "beam_width")
         self.require_positive("embedding_size", "hidden_size", "batch_size")

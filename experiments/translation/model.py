@@ -123,7 +123,7 @@ def advance(
     state: State,
     words: jax.Array,
 ) -> tuple[State, jax.Array]:
-    """Reads the words `[B, E]` before, embedded; `state.fed` is what foretells the next.
+    """Reads the words `[B, E]` before, embedded; `state.fed` scores the next.
 
     Returns:
       The state, and the weights of attention `[B, T]`, equal ones for the fixed vector.
@@ -150,7 +150,7 @@ def log_probs_of(params: TranslatorParams, fed: jax.Array, before: jax.Array) ->
     return jax.nn.log_softmax(jnp.where(never, -jnp.inf, logits_of(params, fed)))
 
 
-def foretell(
+def score(
     model: Translator,
     params: TranslatorParams,
     batch: dict[str, jax.Array],
@@ -190,7 +190,7 @@ def foretell(
             own = logits_of(params, jax.lax.stop_gradient(state.fed)).argmax(axis=-1)
         return (state, own), (state.fed, weights)
 
-    along = jax.tree.map(lambda one: jnp.moveaxis(one, 1, 0), (right, reads_right, kept))
+    along = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (right, reads_right, kept))
     _, (fed, weights) = jax.lax.scan(step, (state, right[:, 0]), along)
     fed = birnn_jax.dropout(jnp.moveaxis(fed, 0, 1), model.dropout, key_fed)
     return logits_of(params, fed), jnp.moveaxis(weights, 0, 1)

@@ -53,13 +53,17 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool
     font = font_manager.FontProperties(family=_families())
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     image = None
-    for axes, one in zip(panels, alignments, strict=False):
-        image = axes.imshow(one.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    for axes, alignment in zip(panels, alignments, strict=False):
+        image = axes.imshow(alignment.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
         options = {"fontproperties": font, "fontsize": 9}
         axes.set_xticks(
-            range(len(one.source)), _shown(one.source), rotation=60, ha="left", **options
+            range(len(alignment.source)),
+            _shown(alignment.source),
+            rotation=60,
+            ha="left",
+            **options,
         )
-        axes.set_yticks(range(len(one.target)), _shown(one.target), **options)
+        axes.set_yticks(range(len(alignment.target)), _shown(alignment.target), **options)
         axes.xaxis.set_ticks_position("top")
         axes.tick_params(length=0)
         axes.spines[:].set_color(GREY)
@@ -70,7 +74,7 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(path, dpi=150)
-    return not any("missing from" in str(one.message) for one in caught)
+    return not any("missing from" in str(warning.message) for warning in caught)
 
 
 def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLength]]]) -> None:
@@ -79,8 +83,8 @@ def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLe
     axes = figure.subplots()
     ends = []
     for kind, runs in groups.items():
-        lengths = [one.length for one in runs[0]]
-        bleus = np.array([[one.bleu for one in run] for run in runs])
+        lengths = [of_length.length for of_length in runs[0]]
+        bleus = np.array([[of_length.bleu for of_length in run] for run in runs])
         end = median_line(axes, lengths, bleus, _COLORS[kind], "o-")
         ends.append((*end, _NAMES[kind], _COLORS[kind]))
     axes.set(
@@ -125,10 +129,13 @@ def finish(
     greedy = translator.translate(sources, Search(1, 0.0))
     scores = {"beam": measure(found, test, translator), "greedy": measure(greedy, test, translator)}
     print_summary(scores, console)
-    for pair, one in list(zip(test, found, strict=True))[:_SHOWN]:
-        lines = f"{pair.source}\n  found: {one}\n  right: {pair.target}"
+    for pair, translation in list(zip(test, found, strict=True))[:_SHOWN]:
+        lines = f"{pair.source}\n  found: {translation}\n  right: {pair.target}"
         console.print(lines, highlight=False, markup=False, soft_wrap=True)
-    records = [{**pair._asdict(), "found": one} for pair, one in zip(test, found, strict=True)]
+    records = [
+        {**pair._asdict(), "found": translation}
+        for pair, translation in zip(test, found, strict=True)
+    ]
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     write_text(folder.path / TRANSLATIONS, lines)
     plot_curves(
@@ -161,8 +168,8 @@ def print_summary(scores: Mapping[str, Scores], console: Console) -> None:
     table = Table()
     for name in ("search", "BLEU", "chrF"):
         table.add_column(name)
-    for search, one in scores.items():
-        table.add_row(search, f"{one.bleu:.2f}", f"{one.chrf:.2f}")
+    for search, found in scores.items():
+        table.add_row(search, f"{found.bleu:.2f}", f"{found.chrf:.2f}")
     console.print(table)
     console.print(f"sacreBLEU {scores['beam'].signature}", highlight=False)
 
@@ -180,10 +187,10 @@ def draw_alignments(
     """Draws where the translator looks while it writes its own translations."""
     found = translator.translate([pair.source for pair in pairs])
     shown = [
-        Alignment(*translator.align(pair.source, one))
-        for pair, one in zip(pairs, found, strict=True)
+        Alignment(*translator.align(pair.source, translation))
+        for pair, translation in zip(pairs, found, strict=True)
     ]
-    shown = [one for one in shown if one.weights.size]
+    shown = [alignment for alignment in shown if alignment.weights.size]
     if not shown:
         console.print(_NOTHING)
     elif not plot_alignments(path, shown):
@@ -198,4 +205,6 @@ def read_translations(folder: RunFolder) -> list[tuple[Pair, str]]:
     lines = read_utf8(path).removesuffix("\n").split("\n")
     with parsed_as(path, "lines of JSON, each with source, target and found"):
         records = [json.loads(line) for line in lines]
-        return [(Pair(one["source"], one["target"]), str(one["found"])) for one in records]
+        return [
+            (Pair(record["source"], record["target"]), str(record["found"])) for record in records
+        ]

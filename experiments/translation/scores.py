@@ -65,7 +65,7 @@ def by_length(
     for length in sorted(set(lengths)):
         if len(groups[-1]) >= least:
             groups.append([])
-        groups[-1] += [row for row, one in enumerate(lengths) if one == length]
+        groups[-1] += [row for row, number in enumerate(lengths) if number == length]
     if len(groups) > 1 and len(groups[-1]) < _FEWEST:
         last = groups.pop()
         groups[-1] += last

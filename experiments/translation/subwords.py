@@ -79,11 +79,11 @@ class Subwords:
 
     def decode(self, subwords: Sequence[int] | np.ndarray) -> str:
         """The sentence of subwords."""
-        return self._processor.decode([int(one) for one in subwords])
+        return self._processor.decode([int(subword) for subword in subwords])
 
     def pieces(self, subwords: Sequence[int] | np.ndarray) -> list[str]:
         """How each subword is written; "▁" is a space."""
-        return [self._processor.id_to_piece(int(one)) for one in subwords]
+        return [self._processor.id_to_piece(int(subword)) for subword in subwords]
 
 
 def _coverage(sentences: Sequence[str], number: int) -> float:

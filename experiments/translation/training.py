@@ -27,9 +27,9 @@ from experiments.translation.model import (
     State,
     advance,
     encode,
-    foretell,
     init_params,
     log_probs_of,
+    score,
 )
 from experiments.translation.search import MORE_STEPS, Search, beam_search, greedy
 from experiments.translation.subwords import BEGIN, END
@@ -57,7 +57,7 @@ def make_loss(config: TranslationConfig) -> loop.LossFn:
 
     def loss_fn(params: Any, batch: Any, key: jax.Array | None) -> dict[str, Any]:
         forcing = 1 - (1 - config.teacher_forcing) * batch["progress"]
-        logits, _ = foretell(model, params, batch, key, forcing)
+        logits, _ = score(model, params, batch, key, forcing)
         target = batch["target"]
         valid = jnp.arange(target.shape[1])[None] < batch["target_lengths"][:, None]
         loss = cross_entropy(logits, target, valid)
@@ -105,7 +105,7 @@ class TrainedTranslator(NamedTuple):
     def translate(self, sentences: Sequence[str], search: Search | None = None) -> list[str]:
         """The translation of each sentence."""
         nothing = np.array([END], np.int32)
-        pairs = [Encoded(self.lexicon.source.encode(one), nothing) for one in sentences]
+        pairs = [Encoded(self.lexicon.source.encode(sentence), nothing) for sentence in sentences]
         batches = make_batches(self.config, pairs)
         found: dict[int, str] = {}
         for i in range(len(batches)):
@@ -117,10 +117,10 @@ class TrainedTranslator(NamedTuple):
                 batch["source"],
                 batch["source_lengths"],
             )
-            for row, one, length in zip(
+            for row, subwords, length in zip(
                 batch["rows"], np.asarray(tokens), np.asarray(lengths), strict=True
             ):
-                found[int(row)] = self.lexicon.target.decode(one[:length])
+                found[int(row)] = self.lexicon.target.decode(subwords[:length])
         return [found[row] for row in range(len(sentences))]
 
     def align(self, source: str, target: str) -> tuple[list[str], list[str], np.ndarray]:
@@ -129,7 +129,7 @@ class TrainedTranslator(NamedTuple):
             self.lexicon.source.encode(source), np.append(self.lexicon.target.encode(target), END)
         )
         batch = make_batches(dataclasses.replace(self.config, batch_size=1), [pair])[0]
-        _, weights = _foretell(self.config.model, self.params, batch)
+        _, weights = _score(self.config.model, self.params, batch)
         count = len(pair.target) - 1
         return (
             self.lexicon.source.pieces(pair.source),
@@ -139,8 +139,8 @@ class TrainedTranslator(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _foretell(model: Translator, params: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
-    return foretell(model, params, batch, None)
+def _score(model: Translator, params: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
+    return score(model, params, batch, None)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "search"))

@@ -125,9 +125,9 @@ def _layout(
 ) -> _Layout:
     """From the names of the columns or the first line of a word."""
     numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
-    numbered = [one for one in numbered if not one[1].startswith(_DOCUMENT)]
-    words = [one for one in numbered if not one[1].startswith("#")]
-    words += [one for one in numbered if one[1].startswith("#") and not _SETTING.match(one[1])]
+    numbered = [cell for cell in numbered if not cell[1].startswith(_DOCUMENT)]
+    words = [cell for cell in numbered if not cell[1].startswith("#")]
+    words += [cell for cell in numbered if cell[1].startswith("#") and not _SETTING.match(cell[1])]
     if not words or (words[0][1].startswith("# ") and "\t" not in words[0][1]):
         raise ValueError(f"{path} is empty: there is no sentence in it.")
     number, first = words[0]
@@ -194,13 +194,13 @@ def _checked(
 def _counts(width: int, blocks: Sequence[Block]) -> bool:
     """Whether the first of three columns or more counts the words of every sentence from 1."""
     firsts = [[row.cells[0].text for row in block.rows] for block in blocks]
-    counted = [[one for one in column if one.isdecimal()] for column in firsts]
+    counted = [[cell for cell in column if cell.isdecimal()] for column in firsts]
     return (
         width > 2
         and any(len(column) > 1 for column in counted)
         and all(
             column == [str(i) for i in range(1, len(column) + 1)]
-            and all(re.fullmatch(r"\d+([-.]\d+)?", one) for one in first)
+            and all(re.fullmatch(r"\d+([-.]\d+)?", cell) for cell in first)
             for column, first in zip(counted, firsts, strict=True)
         )
     )

@@ -64,7 +64,7 @@ class WordSettings(RunSettings):
     """Evaluations on dev without a new best before training stops early."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("layers", "hidden_size", "word_size", "character_size")
         self.require_positive("speller_size", "tokens_per_batch", "buckets")
@@ -112,6 +112,6 @@ class FileSettings(ReadSettings, WordSettings):
     """Hidden units of each direction over the characters of a word."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("max_vectors")

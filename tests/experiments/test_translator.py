@@ -17,10 +17,10 @@ from experiments.translation.encoding import Encoded, pad
 from experiments.translation.model import (
     advance,
     encode,
-    foretell,
     init_params,
     log_probs_of,
     logits_of,
+    score,
 )
 from experiments.translation.report import draw_alignments
 from experiments.translation.subwords import BEGIN, END
@@ -47,14 +47,14 @@ def model(request):
     return config.model, params, pad(pairs, 3)
 
 
-foretold, encoded, advanced = (
-    jax.jit(function, static_argnames="model") for function in (foretell, encode, advance)
+scored, encoded, advanced = (
+    jax.jit(function, static_argnames="model") for function in (score, encode, advance)
 )
 
 
 def test_scores_are_those_of_single_steps(model):
     translator, params, batch = model
-    logits, weights = foretold(translator, params, batch, None)
+    logits, weights = scored(translator, params, batch, None)
     for row, count in enumerate([3, 5]):
         length = int(batch["source_lengths"][row])
         source = batch["source"][row : row + 1, :5]
@@ -72,7 +72,7 @@ def test_scores_depend_on_what_stands_before_only(model):
     translator, params, batch = model
     changed = {**batch, "target": batch["target"].copy()}
     changed["target"][1, 2] = 7
-    one, other = (foretold(translator, params, b, None)[0] for b in (batch, changed))
+    one, other = (scored(translator, params, b, None)[0] for b in (batch, changed))
     np.testing.assert_array_equal(one[1, :3], other[1, :3])
     assert (one[1, 3] != other[1, 3]).any()
 
@@ -93,15 +93,15 @@ def test_without_teacher_the_decoder_reads_its_own_words(model):
     other = {**batch, "target": np.where(batch["target"] == END, END, 4)}
 
     def scores(batch, forcing):
-        return foretold(scheduled, params, batch, jax.random.key(0), forcing)[0]
+        return scored(scheduled, params, batch, jax.random.key(0), forcing)[0]
 
     np.testing.assert_array_equal(scores(batch, 0.0), scores(other, 0.0))
     assert (scores(batch, 1.0) != scores(other, 1.0)).any()
-    right = foretold(translator, params, batch, None)[0]
+    right = scored(translator, params, batch, None)[0]
     np.testing.assert_allclose(scores(batch, 1.0), right, atol=1e-5)
     own = scores(batch, 0.0)
     read = {**batch, "target": np.asarray(own.argmax(axis=-1))}
-    again = foretold(translator, params, read, None)[0]
+    again = scored(translator, params, read, None)[0]
     np.testing.assert_allclose(again, own, atol=1e-5)
 
 

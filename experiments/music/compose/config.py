@@ -34,7 +34,7 @@ class MusicConfig(RollSettings):
     """Passes from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("layers", "hidden_size")
         self.require_rates("dropout", "input_dropout")

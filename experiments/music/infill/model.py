@@ -110,7 +110,7 @@ def make_training(
     lengths = [len(roll) for roll in train]
     examples = examples_of(train, nothing)
     of_train = config.batches(examples, lengths, epochs=config.epochs, seed=config.seed)
-    of_dev = [one for way in ways_to_hide(dev, config.bar).values() for one in way]
+    of_dev = [example for way in ways_to_hide(dev, config.bar).values() for example in way]
     return loop.Training(
         loss_fn=make_loss(config.model),
         init_params=functools.partial(init_params, config),

@@ -132,9 +132,9 @@ class Batches:
 
         Rows of length 0 are added to a batch that cannot be cut evenly.
         """
-        one = copy.copy(self)
-        one._share = share
-        return one
+        copied = copy.copy(self)
+        copied._share = share
+        return copied
 
     def __len__(self) -> int:
         return self._epochs * self.per_epoch

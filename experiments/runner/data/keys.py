@@ -29,7 +29,7 @@ def keys_of_rows(
     if key is None:
         return (None,) * num
     assert rows is not None
-    return tuple(key_of_rows(one, rows) for one in jax.random.split(key, num))
+    return tuple(key_of_rows(new_key, rows) for new_key in jax.random.split(key, num))
 
 
 def split_rows(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:

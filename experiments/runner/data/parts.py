@@ -117,20 +117,20 @@ def split_off(
 ) -> dict[Part, list[Item]]:
     """Divides items into train and the parts named, a tenth of the keys each, and tells that."""
     keys = [key(item) for item in items]
-    digests = {one: int(hashlib.sha1(one.encode()).hexdigest(), 16) for one in keys}
+    digests = {text: int(hashlib.sha1(text.encode()).hexdigest(), 16) for text in keys}
     if len(digests) <= len(names):
         raise ValueError(
             f"{path} has {len(digests)} different items, too few to split {' and '.join(names)} "
             "off. Give more, or files of their own."
         )
-    order = sorted(digests, key=lambda one: (digests[one] % _TENTHS, digests[one]))
+    order = sorted(digests, key=lambda text: (digests[text] % _TENTHS, digests[text]))
     share = max(1, round(len(order) / _TENTHS))
     place: dict[str, Part] = dict.fromkeys(order, "train")
     for i, name in enumerate(sorted(names, reverse=True)):  # the test first
         place |= dict.fromkeys(order[i * share : (i + 1) * share], name)
     parts: dict[Part, list[Item]] = {name: [] for name in ("train", *names)}
-    for item, one in zip(items, keys, strict=True):
-        parts[place[one]].append(item)
+    for item, text in zip(items, keys, strict=True):
+        parts[place[text]].append(item)
     shares = " and ".join(f"{len(parts[name]):,} for {name}" for name in names)
     reading.remark(
         path, f"of its {len(items):,} items {shares} were split off, always the same ones"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from experiments.runner.data.files import read_bytes
 from experiments.runner.run.options import Options
-from experiments.runner.run.progress import teller
+from experiments.runner.run.progress import printer
 
 _MARKS = {  # longest first: the mark of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -107,7 +107,7 @@ class Reading:
 
     def tell(self) -> None:
         """Says on standard error what was noted since the last time."""
-        say = teller(Console(stderr=True))
+        say = printer(Console(stderr=True))
         for sentence in self.sentences():
             say(sentence)
         self._bridged.clear()

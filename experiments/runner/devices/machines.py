@@ -36,7 +36,7 @@ class Devices(Options):
     same outcome up to rounding (gradient accumulation)."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         for name in ("devices", "accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -55,7 +55,7 @@ class Devices(Options):
             return None
         chosen = []
         for process in range(jax.process_count()):
-            local = [one for one in jax.devices() if one.process_index == process]
+            local = [device for device in jax.devices() if device.process_index == process]
             if len(local) < self.devices:
                 raise ValueError(
                     f"--devices {self.devices}: there are {len(local)}, {local[0].device_kind}. "
@@ -81,7 +81,7 @@ class Machines(Devices):
     of that is dead."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         if self.coordinator in (None, "auto"):
             if (self.num_processes, self.process_id) != (None, None):

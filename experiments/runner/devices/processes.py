@@ -155,10 +155,10 @@ def require_alike(identity: Mapping[str, Any]) -> None:
     first, *others = map(json.loads, texts)
     if _FAREWELL in first:
         raise PartDone if first[_FAREWELL] is None else ValueError(first[_FAREWELL])
-    for process, one in enumerate(others, start=1):
-        names = [name for name in {**first, **one} if first.get(name) != one.get(name)]
+    for process, other in enumerate(others, start=1):
+        names = [name for name in {**first, **other} if first.get(name) != other.get(name)]
         if names:
-            theirs = ", ".join(f"{name} {one.get(name)}" for name in names)
+            theirs = ", ".join(f"{name} {other.get(name)}" for name in names)
             ours = ", ".join(f"{name} {first.get(name)}" for name in names)
             raise ValueError(
                 f"Process {process} was started with {theirs}, process 0 with {ours}; give all "

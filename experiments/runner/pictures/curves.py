@@ -58,9 +58,9 @@ def plot_comparison(
     for number, (label, runs) in enumerate(groups.items()):
         journals = [read_journal(run.path / "metrics.jsonl") for run in runs]
         color, points = f"C{number}", [_points(records, "dev", metric) for records in journals]
-        for one in points:
-            axes.plot(*one.T, "o-", color=color, ms=3)
-        mean = np.mean([one[-1, 1] for one in points])
+        for curve in points:
+            axes.plot(*curve.T, "o-", color=color, ms=3)
+        mean = np.mean([curve[-1, 1] for curve in points])
         axes.plot([], [], "o-", color=color, label=f"{label}: {mean:.1%}")
     axes.set(xlabel="step", xlim=(0, None), title=title)
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.progress import teller
+from experiments.runner.run.progress import printer
 from experiments.runner.run.results import has_result, write_result
 from experiments.runner.run.settings import Settings
 
@@ -44,7 +44,7 @@ class Experiment(Generic[S]):
         A training that was stopped goes on where it was. result.json is written last.
         """
         console = Console()
-        tell = teller(console)
+        tell = printer(console)
         prepared = self.prepare(settings, path, console)
         folder = self.start(settings, path, prepared.learned)
         if has_result(folder):

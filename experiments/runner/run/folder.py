@@ -186,7 +186,7 @@ def _sha256(path: pathlib.Path) -> str:
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     total = hashlib.sha256()
-    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+    for file in sorted(found for found in path.rglob("*") if found.is_file()):
         total.update(f"{file.relative_to(path)} {_sha256(file)}\n".encode())
     return total.hexdigest()
 

@@ -32,7 +32,7 @@ from experiments.runner.run.carried import (
 from experiments.runner.run.dispatch import steps_of
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.interruption import Interruption
-from experiments.runner.run.scribe import Scribe
+from experiments.runner.run.recorder import Recorder
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Total]]
 
@@ -95,11 +95,11 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
         if position is not None:
             state = place.same_state(state if restored is None else restored.state)
             batches.set_state(position["batches"])
-        scribe = checkpoints and stack.enter_context(
-            Scribe(folder, checkpoints, console, done=int(state.step), total=training.num_steps)
+        recorder = checkpoints and stack.enter_context(
+            Recorder(folder, checkpoints, console, done=int(state.step), total=training.num_steps)
         )
         try:
-            _Loop(training, place, scribe, interruption).run(place.put_state(state), batches)
+            _Loop(training, place, recorder, interruption).run(place.put_state(state), batches)
         except Interrupted:
             meet()
             raise
@@ -132,7 +132,7 @@ def best_state(folder: RunFolder, like: Any) -> Any:
 class _Loop(NamedTuple):
     training: Training
     place: Place
-    scribe: Scribe | None  # in the first process
+    recorder: Recorder | None  # in the first process
     interruption: Interruption
 
     def run(self, state: Any, batches: Any) -> None:
@@ -158,32 +158,38 @@ class _Loop(NamedTuple):
             self._record(*unread)
             unread = None
             alone = place.take_state(state)
-            if self.scribe is not None:
-                score = self._evaluate(self.scribe, step, eval_step, alone) if evaluating else None
-                self.scribe.save(alone, batches.get_state(), score)
+            if self.recorder is not None:
+                score = (
+                    self._evaluate(self.recorder, step, eval_step, alone) if evaluating else None
+                )
+                self.recorder.save(alone, batches.get_state(), score)
             if self.interruption.is_due(step) and not is_last:
-                if self.scribe is not None:
-                    self.scribe.finish()
+                if self.recorder is not None:
+                    self.recorder.finish()
                 raise Interrupted(
                     f"Interrupted after step {step} and saved; give the same command to go on."
                 )
             over = self._is_over()
-        if self.scribe is not None:
-            self.scribe.finish()
+        if self.recorder is not None:
+            self.recorder.finish()
 
     def _is_over(self) -> bool:
         """Whether the first process sees in its journal that the run may stop."""
-        return agree(self.scribe is not None and _is_over(self.scribe.evaluations, self.training))
+        return agree(
+            self.recorder is not None and _is_over(self.recorder.evaluations, self.training)
+        )
 
     def _record(self, step: int, totals: dict[str, Any]) -> None:
         """Notes the steps of one dispatch, of which `step` is the last."""
         num_steps = self.training.steps_per_dispatch
-        for i, one in enumerate(steps_of(jax.device_get(totals), num_steps), start=1 - num_steps):
-            require_finite(one, step + i)
-            if self.scribe is not None:
-                self.scribe.record(step + i, _means(one), float(one["loss"].count))
+        for i, of_step in enumerate(
+            steps_of(jax.device_get(totals), num_steps), start=1 - num_steps
+        ):
+            require_finite(of_step, step + i)
+            if self.recorder is not None:
+                self.recorder.record(step + i, _means(of_step), float(of_step["loss"].count))
 
-    def _evaluate(self, scribe: Scribe, step: int, eval_step: Callable, state: Any) -> float:
+    def _evaluate(self, recorder: Recorder, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
         score = self.training.score(means)
@@ -192,7 +198,7 @@ class _Loop(NamedTuple):
                 f"After step {step} the score on dev is {score}. Lower the learning rate or clip "
                 "the gradient, and start again from the last checkpoint."
             )
-        scribe.evaluated(step, means)
+        recorder.evaluated(step, means)
         return score
 
 

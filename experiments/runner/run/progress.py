@@ -56,7 +56,7 @@ class Display:
         self._console.print(f"{text}: {_words(metrics)}", highlight=False)
 
 
-def teller(console: Console) -> Callable[[str], None]:
+def printer(console: Console) -> Callable[[str], None]:
     """What prints a sentence as it is, paths in it too."""
     return functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
 

@@ -73,7 +73,7 @@ class RunSettings(Settings):
     """Decay of the average of the parameters that is evaluated; 0 is no average."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         self.require_positive("epochs", "epochs_per_evaluation", "patience")
         self.require_positive("learning_rate", "clip_norm")
         self.require_rates("average_decay")

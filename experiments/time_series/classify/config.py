@@ -60,7 +60,7 @@ class SeriesConfig(ReadSettings, RunSettings):
     """Evaluations on dev without a new best before training stops early."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("layers", "hidden_size", "series_per_batch", "buckets")
         self.require_rates("dropout")

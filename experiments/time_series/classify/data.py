@@ -33,8 +33,8 @@ def read_data(
     return parts["train"], parts["test"]
 
 
-def _digest(one: Series) -> str:
-    return f"{one.label} {hashlib.sha1(one.values.tobytes()).hexdigest()}"
+def _digest(example: Series) -> str:
+    return f"{example.label} {hashlib.sha1(example.values.tobytes()).hexdigest()}"
 
 
 def read_series(path: pathlib.Path, split: str, reading: Reading) -> list[Series]:
@@ -71,9 +71,9 @@ def hold_out(series: Sequence[Series], every: int) -> tuple[list[Series], list[S
     """Training and development: every so manieth series of each class is for development."""
     seen: dict[str, int] = {}
     train, dev = [], []
-    for one in series:
-        seen[one.label] = seen.get(one.label, 0) + 1
-        (dev if seen[one.label] % every == 0 else train).append(one)
+    for example in series:
+        seen[example.label] = seen.get(example.label, 0) + 1
+        (dev if seen[example.label] % every == 0 else train).append(example)
     if not dev:
         raise ValueError(
             f"No class has {every} series, so none is left to choose by: give a smaller "
@@ -95,19 +95,19 @@ class Problem(NamedTuple):
         Raises:
           ValueError: if the number of dimensions is not that of training.
         """
-        for one in series:
-            if one.values.shape[1] != len(self.mean):
+        for example in series:
+            if example.values.shape[1] != len(self.mean):
                 raise ValueError(
                     f"The model was trained on series of {len(self.mean)} dimension(s), these have "
-                    f"{one.values.shape[1]}."
+                    f"{example.values.shape[1]}."
                 )
         scale = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        return [{"values": (one.values - scale[0]) / scale[1]} for one in series]
+        return [{"values": (example.values - scale[0]) / scale[1]} for example in series]
 
     def indices(self, series: Sequence[Series]) -> np.ndarray:
         """The index of each label; -1 for one that training has not."""
         places = {label: index for index, label in enumerate(self.labels)}
-        return np.array([places.get(one.label, -1) for one in series], np.int32)
+        return np.array([places.get(example.label, -1) for example in series], np.int32)
 
     def save(self, path: pathlib.Path) -> None:
         """Writes JSON."""
@@ -129,10 +129,10 @@ class Problem(NamedTuple):
 
 def describe(series: Sequence[Series]) -> Problem:
     """Of the training data; a dimension that never changes has a deviation of 1."""
-    steps = np.concatenate([one.values for one in series]).astype(np.float64)
+    steps = np.concatenate([example.values for example in series]).astype(np.float64)
     deviation = steps.std(axis=0)
     return Problem(
-        labels=sorted({one.label for one in series}),
+        labels=sorted({example.label for example in series}),
         mean=steps.mean(axis=0).tolist(),
         deviation=np.where(deviation > 0, deviation, 1.0).tolist(),
     )

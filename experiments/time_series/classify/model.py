@@ -72,7 +72,7 @@ def make_training(
     config: SeriesConfig, problem: Problem, train: Sequence[Series], dev: Sequence[Series]
 ) -> loop.Training:
     """Says to the runner what to train."""
-    lengths = [len(one.values) for one in train]
+    lengths = [len(example.values) for example in train]
     steps = config.series_per_batch * max(lengths)
     buckets = bucket_lengths(lengths, config.buckets)
 

@@ -18,7 +18,7 @@ def finish(
 ) -> dict[str, float]:
     """Tests the classifier, prints how it does, and draws; returns the metrics."""
     guessed = print_summary(classifier, test, console)
-    gold = [one.label for one in test]
+    gold = [example.label for example in test]
     usual = max(classifier.problem.labels, key=gold.count)
     plot_curves(
         folder,
@@ -38,7 +38,7 @@ def print_summary(
     """Prints accuracy overall and of each class; returns the class given to each series."""
     labels = classifier.problem.labels
     guessed = [labels[k] for k in classifier.classify(series).argmax(axis=1)]
-    gold = [one.label for one in series]
+    gold = [example.label for example in series]
     table = Table(title=f"{len(series):,} series", title_justify="left")
     for name, justify in (("class", "left"), ("series", "right"), ("right", "right")):
         table.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]

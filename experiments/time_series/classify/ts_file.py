@@ -59,13 +59,13 @@ def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
     for number, line in enumerate(lines[header.lines :], start=header.lines + 1):
         if not line or line.startswith(_COMMENT):
             continue
-        one = _read_series(path, number, line, header, reading)
-        if series and one.values.shape[1] != series[0].values.shape[1]:
+        example = _read_series(path, number, line, header, reading)
+        if series and example.values.shape[1] != series[0].values.shape[1]:
             raise ValueError(
-                f"{path}, line {number}: {one.values.shape[1]} dimension(s) where the series "
+                f"{path}, line {number}: {example.values.shape[1]} dimension(s) where the series "
                 f"before have {series[0].values.shape[1]}."
             )
-        series.append(one)
+        series.append(example)
     if not series:
         raise ValueError(f"{path} has no series below its @data.")
     return series
@@ -133,7 +133,9 @@ def _read_series(
     if any(len(column) < longest for column in columns):
         what = "a series with dimensions of unequal length"
         reading.bridge(path, what, "shorter ones keep their last value", number)
-        columns = [np.pad(one, (0, longest - len(one)), constant_values=np.nan) for one in columns]
+        columns = [
+            np.pad(column, (0, longest - len(column)), constant_values=np.nan) for column in columns
+        ]
     return Series(_fill(where, np.stack(columns, axis=1)), label)
 
 
@@ -141,8 +143,8 @@ def _known_label(where: str, label: str, labels: Sequence[str]) -> str:
     """The label as the header writes it, 1.0 being 1."""
     if label in labels:
         return label
-    same = [one for one in labels if _is_number(one) and _is_number(label)]
-    same = [one for one in same if float(one) == float(label)]
+    same = [name for name in labels if _is_number(name) and _is_number(label)]
+    same = [name for name in same if float(name) == float(label)]
     if len(same) != 1:
         raise ValueError(
             f"{where}: the label {label[:20]!r} is none of @classLabel: {', '.join(labels)}."

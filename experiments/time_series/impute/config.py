@@ -55,7 +55,7 @@ class ImputeConfig(RunSettings):
     """Longest gradient; a longer one is scaled down."""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("steps", "hidden", "hidden_size", "windows_per_batch")
         self.require_rates("hidden", "concealed")

@@ -39,7 +39,7 @@ def estimate(
 
 def combine(estimates: tuple[Estimates, ...]) -> jax.Array:
     """What is filled in: the mean of the directions."""
-    return jnp.mean(jnp.stack([one.mixed for one in estimates]), axis=0)
+    return jnp.mean(jnp.stack([direction.mixed for direction in estimates]), axis=0)
 
 
 def make_loss(model: ImputeModel) -> loop.LossFn:
@@ -58,7 +58,7 @@ def make_loss(model: ImputeModel) -> loop.LossFn:
         def total(errors: jax.Array) -> Total:
             return Total(jnp.where(wanted, errors, 0).sum(), count)
 
-        errors = [jnp.abs(one - values) for each in estimates for one in each]
+        errors = [jnp.abs(guess - values) for direction in estimates for guess in direction]
         loss = total(jnp.stack(errors).sum(axis=0))
         if len(estimates) == 2:
             differences = jnp.abs(estimates[0].mixed - estimates[1].mixed)
@@ -155,7 +155,7 @@ def load_features(path: pathlib.Path) -> tuple[tuple[str, ...], Scale]:
     with parsed_as(path, what):
         names = tuple(str(name) for name in known["names"])
         numbers = (np.array(known[name], float) for name in ("mean", "deviation"))
-        return names, Scale(*(one.reshape(len(names)) for one in numbers))
+        return names, Scale(*(array.reshape(len(names)) for array in numbers))
 
 
 def load_imputer(folder: RunFolder) -> TrainedImputer:

@@ -40,7 +40,7 @@ def errors_of(fill: Fill, windows: Windows) -> dict[str, float]:
 
 def compare(fill: Fill, windows: Windows) -> dict[str, dict[str, float]]:
     """The errors of the model and of what needs none."""
-    return {name: errors_of(one, windows) for name, one in {MODEL: fill, **BASELINES}.items()}
+    return {name: errors_of(way, windows) for name, way in {MODEL: fill, **BASELINES}.items()}
 
 
 def metrics_of(compared: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from experiments.runner.run.progress import Display
 _AGAIN = "Make room, and give the same command to go on."
 
 
-class Scribe:
+class Recorder:
     """Writes for the first process. What a full disk refuses stays in memory till the next save."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Scribe:
         self._metrics = Journal(folder.path / "metrics.jsonl", done)
         self._clock = Journal(folder.path / "clock.jsonl", done)
         self._display = Display(console, done=done, total=total)
-        self.evaluations = [one for one in self._metrics.before if one["split"] == "dev"]
+        self.evaluations = [record for record in self._metrics.before if record["split"] == "dev"]
         self._watch = _Watch()
         self._has_failed = False  # the last attempt
         self._last: tuple[Any, dict[str, Any], float | None] | None = None
