@@ -5,6 +5,7 @@ python -m experiments.report tables
 """
 
 import json
+import math
 import pathlib
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ class Add(Options):
     data: str
     """What the data is called in the tables."""
     unit: Literal["percent", "plain", "perplexity"] = "percent"
-    """How numbers are written."""
+    """How numbers are written: in percent, or as they are."""
     also: tuple[str, ...] = ()
     """Names of other metrics whose means are recorded beside it, for tables of their own."""
     baseline: str = ""
@@ -49,7 +50,7 @@ class Add(Options):
     source: str = ""
     """Where that number was published."""
     detail: bool = False
-    """Whether it stands in the table of the experiment's README.md only."""
+    """Whether it stands on the page of its experiment only."""
 
     def run(self) -> None:
         """Records and makes the tables."""
@@ -70,7 +71,7 @@ class Add(Options):
 
 
 class Tables(Options):
-    """Write the tables of README.md and of the experiments from experiments/results.json."""
+    """Write the tables of README.md and of each experiment from experiments/results.json."""
 
     def run(self) -> None:
         """Writes what lies between the two markers in each file."""
@@ -85,37 +86,13 @@ def read_results() -> list[dict[str, Any]]:
 
 
 def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
-    """The table for each file: what came out, and, beside each experiment, how to repeat it."""
-    short = _table(
-        ("experiment", "data", "measure", "result", "baseline", "published"),
-        [
-            (f"`{r['experiment']}`", r["data"], r["label"], _result(r), _baseline(r), _reference(r))
-            for r in results
-            if not r.get("detail")
-        ],
-    )
-    names = sorted({result["experiment"] for result in results})
-    repeated = {name: [r for r in results if r["experiment"] == name] for name in names}
-    return {HERE.parent / "README.md": short} | {
-        HERE / name / "README.md": _table(
-            ("data", "measure", "result", "seeds", "time a run", "hardware", "commit", "command"),
-            [_row(result) for result in of_name],
-        )
-        for name, of_name in repeated.items()
-    }
-
-
-def _row(result: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        result["data"],
-        result["label"],
-        _result(result),
-        ", ".join(map(str, result["seeds"])),
-        _time(result["seconds"]),
-        f"{result['hardware']}, JAX {result['jax']}",
-        result["commit"][:8],
-        f"`{result['command']}`",
-    )
+    """The table for each file: results that matter, and those of an experiment with their runs."""
+    short = [result for result in results if not result.get("detail")]
+    files = {HERE.parent / "README.md": _table(short, ("experiment", "data"))}
+    for name in sorted({result["experiment"] for result in results}):
+        own = [result for result in results if result["experiment"] == name]
+        files[HERE / name / "README.md"] = f"{_table(own, ('data',))}\n{_runs(own)}"
+    return files
 
 
 def replaced(text: str, table: str, path: pathlib.Path) -> str:
@@ -131,9 +108,40 @@ def replaced(text: str, table: str, path: pathlib.Path) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(results: list[dict[str, Any]], first: tuple[str, ...]) -> str:
+    """A row for each result; `first` are the columns that say what was measured."""
+    head = (*first, "measure", "result", "baseline", "published")
+    rows = [
+        (
+            *(f"`{r[name]}`" if name == "experiment" else r[name] for name in first),
+            *(r["label"], _result(r), _baseline(r), _reference(r)),
+        )
+        for r in results
+    ]
     lines = [head, ("---",) * len(head), *rows] if rows else []
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _runs(results: list[dict[str, Any]]) -> str:
+    """A line for each command: what it took, where it ran, and by which commit."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for r in results:
+        seeds = ", ".join(map(str, r["seeds"]))
+        hardware = f"{r['hardware']}, JAX {r['jax']}, commit {r['commit'][:8]}"
+        seconds.setdefault((r["command"], seeds, hardware), []).append(r["seconds"])
+    return "".join(
+        f"- `{command}`: seeds {seeds}, {_span(times)} a run on {hardware}\n"
+        for (command, seeds, hardware), times in seconds.items()
+    )
+
+
+def _span(seconds: list[float]) -> str:
+    first, last = _time(min(seconds)), _time(max(seconds))
+    return first if first == last else f"{first} to {last}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _result(result: dict[str, Any]) -> str:
@@ -151,14 +159,12 @@ def _reference(result: dict[str, Any]) -> str:
     return f"{result['reference']} ({result['source']})" if result["source"] else ""
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
-
-
 def _number(value: float, result: dict[str, Any]) -> str:
-    if result["unit"] == "perplexity":
-        return f"{value:#,.4g}" if value >= 10 else f"{value:.4f}"
-    return f"{100 * value:.2f} %" if result["unit"] == "percent" else f"{value:.3g}"
+    """A number of a result, to two digits of its spread, and at most to four decimals."""
+    scale, unit = (100, " %") if result["unit"] == "percent" else (1, "")
+    std = scale * result["std"]
+    decimals = min(4, max(0, 1 - math.floor(math.log10(std)))) if std > 0 else 4
+    return f"{scale * value:,.{min(decimals, 2) if unit else decimals}f}{unit}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m experiments.bilm_leakage compare
 
 Question: why does a bidirectional network reach a perplexity of 1 as a language model and write
-nonsense, and how is the second direction used rightly? The results are in README.md of this folder.
+nonsense, and how is the second direction used rightly? README.md of this folder has the results.
 """
 
 import pathlib

@@ -4,8 +4,8 @@
     python -m experiments.char_lm generate 你好 --temperature 0.8
 
 Question: how do cell, depth, optimiser and direction change what a recurrent network learns of
-10,000 characters, and how well does one predict text that it has not read? The results are in
-README.md of this folder.
+10,000 characters, and how well does one predict text that it has not read? README.md of this folder
+has the results.
 """
 
 import pathlib

@@ -5,7 +5,7 @@
 
 Question: what does GRU save against LSTM, what do the other cells give up or win, and what does the
 second direction buy at the same number of parameters? The task is that of experiments.pos_tagging,
-on its bundled text. The results are in README.md of this folder.
+on its bundled text. README.md of this folder has the results.
 """
 
 import dataclasses

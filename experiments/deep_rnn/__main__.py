@@ -3,8 +3,8 @@
     python -m experiments.deep_rnn compare --picture depth.png
 
 Question: is "more layers are not always better" a law, or an initialisation? Every change is tried
-alone and with the others: residual connections, layer norm, orthogonal initialisation gate by
-gate. The results are in README.md of this folder.
+alone and with the others: residual connections, layer norm, orthogonal initialisation gate by gate.
+README.md of this folder has the results.
 """
 
 import pathlib

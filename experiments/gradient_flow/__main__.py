@@ -5,7 +5,7 @@
 
 Question: how does the norm of d h[T] / d h[t] fall with the distance T - t, before training and
 after it; what do orthogonal weights, the bias of the forget gate and clipping change; and what
-happens without clipping? The results are in README.md of this folder.
+happens without clipping? README.md of this folder has the results.
 """
 
 import dataclasses

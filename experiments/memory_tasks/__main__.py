@@ -4,7 +4,7 @@
     python -m experiments.memory_tasks sweep
 
 Question: how long can Elman, GRU and LSTM remember, what does the initialisation change, and which
-task cannot be solved at all in one direction? The results are in README.md of this folder.
+task cannot be solved at all in one direction? README.md of this folder has the results.
 """
 
 import pathlib

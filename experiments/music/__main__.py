@@ -5,8 +5,8 @@
     python -m experiments.music infill train
 
 Questions: how well does a causal network expect the next chord of a chorale, and how much better is
-a missing voice or bar filled in from both sides than from one? The results are in
-README.md of this folder.
+a missing voice or bar filled in from both sides than from one? README.md of this folder has the
+results.
 """
 
 import tyro

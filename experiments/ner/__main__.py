@@ -4,8 +4,8 @@
     python -m experiments.ner predict "Barack Obama flew to New York ."
     python -m experiments.ner compare --picture crf.png
 
-Question: what do the CRF and the second direction give, without pretrained vectors? The results are
-in README.md of this folder.
+Question: what do the CRF and the second direction give, without pretrained vectors? README.md of
+this folder has the results.
 """
 
 import pathlib

@@ -5,7 +5,7 @@
     python -m experiments.pos_tagging export --onnx tagger.onnx
 
 Question: how well does a plain bidirectional tagger do without pretrained vectors, and what does
-the second direction give? The results are in README.md of this folder.
+the second direction give? README.md of this folder has the results.
 """
 
 import pathlib
@@ -143,8 +143,8 @@ class Directions(Options):
 class Export(RunCommand):
     """Write a trained tagger as one ONNX file, which is served without JAX.
 
-    The vocabulary is in the metadata of the model. The README of this folder has a program that
-    tags with nothing but onnxruntime and NumPy. Needs the package onnx, of the extra interop.
+    The vocabulary is in the metadata of the model. README.md of this folder has a program that tags
+    with nothing but onnxruntime and NumPy. Needs the package onnx, which is in the extra interop.
     """
 
     experiment = EXPERIMENT

@@ -5,7 +5,7 @@
     python -m experiments.sentiment compare
 
 Question: which readout of a recurrent network does best on 2,400 sentences, and does it beat
-counting words? The results are in README.md of this folder.
+counting words? README.md of this folder has the results.
 """
 
 import dataclasses

@@ -5,7 +5,7 @@
     python -m experiments.speech predict --run runs/speech_row call.wav
 
 Question: how well does a small bidirectional network hear digits of speakers it knows and of one it
-does not, and what is the second direction for in CTC? The results are in README.md of this folder.
+does not, and what is the second direction for in CTC? README.md of this folder has the results.
 """
 
 import dataclasses

@@ -4,8 +4,8 @@
     python -m experiments.time_series impute train --table ETTh1.csv
 
 Questions: does a plain bidirectional network tell series of different lengths apart as well as what
-was made for it, and what does the second direction give to the filling of gaps? The results are in
-README.md of this folder.
+was made for it, and what does the second direction give to the filling of gaps? README.md of this
+folder has the results.
 """
 
 import tyro

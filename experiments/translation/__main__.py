@@ -5,7 +5,7 @@
     python -m experiments.translation train --source train.en --target train.ja
 
 Question: what does attention give over one fixed vector for the whole sentence, and how does that
-depend on the length of the sentence? The results are in README.md of this folder.
+depend on the length of the sentence? README.md of this folder has the results.
 """
 
 import pathlib

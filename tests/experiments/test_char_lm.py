@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import shutil
 import signal
 
@@ -297,7 +296,7 @@ def test_rows_of_the_source_are_trained_and_shown_beside_its_numbers(tell, tmp_p
 
 
 def test_table_of_the_readme_is_that_of_the_results():
-    text = (pathlib.Path(report.HERE) / "char_lm" / "README.md").read_text(encoding="utf-8")
+    text = (report.HERE / "char_lm" / "README.md").read_text(encoding="utf-8")
     assert f"<!-- char_lm:begin -->\n{markdown_rows(report.read_results())}" in text
 
 

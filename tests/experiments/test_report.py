@@ -71,7 +71,7 @@ def test_run_without_a_result_and_unknown_metric_are_refused(runs):
 
 @pytest.fixture
 def readme(tmp_path, monkeypatch):
-    """A repository with two README files."""
+    """A repository with two README files, its own and that of an experiment."""
     here = tmp_path / "experiments"
     (here / "copy").mkdir(parents=True)
     monkeypatch.setattr(report, "HERE", here)
@@ -96,31 +96,35 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     add.run()
     text = readme.read_text()
     cells = [
-        *("`copy`", "small", "words right", "91.00 % ± 1.00 % (3 seeds)"),
-        *("50.00 %, guess", "95.40 % (a paper)"),
+        *("`copy`", "small", "words right", "91.0 % ± 1.0 % (3 seeds)"),
+        *("50.0 %, guess", "95.40 % (a paper)"),
     ]
     row = f"| {' | '.join(cells)} |"
     assert text.count(row) == 1 and "old" not in text
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
-def test_detail_stands_in_one_table_only(runs, readme):
+def page(readme):
+    return (readme.parent / "experiments" / "copy" / "README.md").read_text()
+
+
+def test_detail_stands_on_the_page_of_its_experiment_only(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small", detail=True).run()
     assert "right" not in readme.read_text()
-    assert "right" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
+    assert "right" in page(readme)
 
 
 def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
     report.Add(runs=tuple(runs), metric="accuracy", label="right", data="small").run()
-    assert "| 2 min |" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
+    assert "`: seeds 0, 1, 2, 2 min a run on " in page(readme)
     results = report.read_results()
     report.write_json(report.RESULTS, [one | {"seconds": 41} for one in results])
     report.Tables().run()
-    assert "| 41 s |" in (readme.parent / "experiments" / "copy" / "README.md").read_text()
+    assert ", 41 s a run on " in page(readme)
 
 
 @pytest.mark.parametrize(
-    ("unit", "shown"), [("percent", "91.00 %"), ("plain", "0.91"), ("perplexity", "0.9100")]
+    ("unit", "shown"), [("percent", "91.0 %"), ("plain", "0.910"), ("perplexity", "0.910")]
 )
 def test_numbers_are_written_in_their_unit(runs, readme, unit, shown):
     report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", unit=unit).run()
