@@ -108,7 +108,7 @@ def _narrow_on_host(lengths: Any) -> Any:
     return np.clip(values, max(limits.min, own.min), min(limits.max, own.max))
 
 
-def as_size(name: str, size: Any) -> int:
+def as_size(name: str, size: Any, *, least: int = 1) -> int:
     """`size` as an int: any integer, also of NumPy or a JAX array without axes."""
     if isinstance(size, Tracer):
         raise TypeError(
@@ -121,8 +121,8 @@ def as_size(name: str, size: Any) -> int:
         number = None
     if number is None or isinstance(size, bool | np.bool):
         raise TypeError(f"{name} must be an integer, got {describe(size)}.")
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {number}.")
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}.")
     return number
 
 
@@ -174,6 +174,14 @@ def _advise(cell: Any) -> str:
     if isinstance(cell, jax.Array):
         return " The cell comes first, then what it is given."
     return ""
+
+
+def check_made_by(maker: str, kind: type, params: Any) -> None:
+    """`params` are of the type that the function called `maker` makes."""
+    if not isinstance(params, kind):
+        raise ValueError(
+            f"params must be {kind.__name__}, as {maker} makes them, got {describe(params)}."
+        )
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:

@@ -6,8 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 
 from .._core.affine import init_affine
-from .._core.checks import as_size, check_choice, check_key
-from .._core.describe import describe
+from .._core.checks import as_size, check_choice, check_key, check_made_by
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
@@ -122,11 +121,7 @@ def classifier(
       (2, 5)
     """
     check_choice("readout", readout, _READOUTS)
-    if not isinstance(params, ClassifierParams):
-        raise ValueError(
-            "params must be ClassifierParams, as init_classifier makes them, got "
-            f"{describe(params)}."
-        )
+    check_made_by("init_classifier", ClassifierParams, params)
     if (readout == "attention") != (params.attention is not None):
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."

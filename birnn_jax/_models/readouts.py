@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_axes
+from .._core.checks import as_axes, as_size, check_key, check_made_by
 from .._core.describe import describe
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.masks import Lengths, named_valid_steps
@@ -112,6 +112,9 @@ def init_attention_pool(
       >>> init_attention_pool(jax.random.key(0), input_size=8, attention_size=3).w.shape
       (8, 3)
     """
+    check_key(key)
+    input_size = as_size("input_size", input_size)
+    attention_size = as_size("attention_size", attention_size)
     key_w, key_v = jax.random.split(key)
     glorot = jax.nn.initializers.glorot_uniform()
     return AttentionPoolParams(
@@ -155,7 +158,12 @@ def attention_pool(
     References:
       Yang et al., Hierarchical Attention Networks for Document Classification, 2016.
     """
+    check_made_by("init_attention_pool", AttentionPoolParams, params)
     ys, mask = _masked(ys, lengths)
+    if ys.shape[-1] != params.w.shape[0]:
+        raise ValueError(
+            f"ys has {ys.shape[-1]} features but params were made for {params.w.shape[0]}."
+        )
     ys = jnp.where(mask, ys, 0)
     hidden = jnp.tanh(product(ys, params.w) + widen(params.b)[None, None])
     scores = product(hidden, params.v)

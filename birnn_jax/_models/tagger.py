@@ -9,8 +9,7 @@ from typing import NamedTuple
 import jax
 
 from .._core.affine import init_affine
-from .._core.checks import as_size, check_key
-from .._core.describe import describe
+from .._core.checks import as_size, check_key, check_made_by
 from .._core.dtypes import product, widen
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
@@ -100,10 +99,7 @@ def tagger(
       >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
       (2, 6, 5)
     """
-    if not isinstance(params, TaggerParams):
-        raise ValueError(
-            f"params must be TaggerParams, as init_tagger makes them, got {describe(params)}."
-        )
+    check_made_by("init_tagger", TaggerParams, params)
     _, ys = stack(
         *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
     )

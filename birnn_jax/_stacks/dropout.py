@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_xs, check_rate
+from .._core.checks import as_array, as_xs, check_key, check_rate
 from .._core.keys import row_keys
 from .._core.meshes import over_rows
 from .._core.types import Params
@@ -113,6 +113,7 @@ def word_dropout(
       2015 (dropping words); Kiperwasser and Goldberg, Simple and Accurate Dependency Parsing Using
       Bidirectional LSTM Feature Representations, 2016 (replacing them).
     """
+    tokens = as_array("tokens", tokens)
     if tokens.ndim != 2:
         raise ValueError(f"tokens must be [B, T], got shape {tokens.shape}.")
     check_rate("word dropout rate", rate)
@@ -157,6 +158,7 @@ def drop_connect(params: Params, rate: float, key: jax.Array | None) -> Params:
     values = [leaf for _, leaf in leaves]
     if key is None or rate == 0:
         return params
+    check_key(key)
     for number, place in enumerate(places):
         w_h = values[place]
         keep = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, w_h.shape)

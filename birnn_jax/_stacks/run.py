@@ -1,13 +1,14 @@
 """The parameters of one layer of a stack, and its run."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .._core.affine import affine, init_affine
+from .._core.cell_checks import advise
 from .._core.describe import describe
 from .._core.dtypes import as_compute_dtype, as_output, widen
 from .._core.masks import Lengths, clear_padding
@@ -52,7 +53,6 @@ def run_layer(
     key: jax.Array | None,
 ) -> tuple[Carry, jax.Array]:
     """The carries and the outputs; `xs` and `lengths` are those after subsampling."""
-    check_layer(layer, params)
     initial_carry = fill_carry(params.initial, initial_carry, xs.shape[0])
     run = functools.partial(
         _run_rnn, layer, params.rnn, lengths=lengths, initial_carry=initial_carry, key=key
@@ -155,7 +155,21 @@ def _check_sizes(layer: Layer, input_size: int, output_size: int) -> None:
         )
 
 
-def check_layer(layer: Layer, params: LayerParams) -> None:
+def check_stack(layers: Sequence[Layer], params: Any) -> None:
+    """Refuses parameters of another stack, or of something else."""
+    if not isinstance(params, Sequence) or hasattr(params, "_fields"):
+        advice = " Give it in a tuple." if isinstance(params, LayerParams) else advise(params)
+        raise ValueError(
+            "params must hold a LayerParams for each layer, as init_stack makes them, got "
+            f"{describe(params)}.{advice}"
+        )
+    if len(layers) != len(params):
+        raise ValueError(f"layers and params must be as many, got {len(layers)} and {len(params)}.")
+    for pair in zip(layers, params, strict=True):
+        _check_layer(*pair)
+
+
+def _check_layer(layer: Layer, params: LayerParams) -> None:
     """Refuses parameters of another layer."""
     if not isinstance(params, LayerParams):
         raise ValueError(

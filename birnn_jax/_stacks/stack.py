@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.cell_checks import advise
 from .._core.checks import as_size, as_xs, check_key, check_rate
 from .._core.describe import describe
 from .._core.keys import row_keys
@@ -17,7 +16,7 @@ from ..cells._noise import draws_noise
 from .dropout import dropout as apply_dropout
 from .dropout import locked_dropout as apply_locked_dropout
 from .layer import Layer, LayerParams, Layers, as_layers
-from .run import init_layer, run_layer
+from .run import check_stack, init_layer, run_layer
 from .subsampling import subsample, subsampled_lengths, subsampled_size
 
 
@@ -118,16 +117,12 @@ def stack(
     xs = as_xs(xs)
     check_rate("dropout", dropout)
     check_rate("locked_dropout", locked_dropout)
-    if not isinstance(params, Sequence) or hasattr(params, "_fields"):
-        raise ValueError(
-            "params must hold a LayerParams for each layer, as init_stack makes them, got "
-            f"{describe(params)}.{advise(params)}"
-        )
+    check_stack(layers, params)
     carries = [None] * len(layers) if initial_carry is None else list(initial_carry)
-    if not len(layers) == len(params) == len(carries):
+    if len(carries) != len(layers):
         raise ValueError(
-            f"layers, params and initial_carry must be as many, got {len(layers)}, {len(params)} "
-            f"and {len(carries)}."
+            f"initial_carry must hold one carry for each of {len(layers)} layers, got "
+            f"{describe(initial_carry)}."
         )
     keys = None if key is None else row_keys(key, xs.shape[0])
     for index, layer in enumerate(layers):

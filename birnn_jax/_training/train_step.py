@@ -11,7 +11,8 @@ import optax
 from jax.core import Tracer
 from jax.sharding import Mesh
 
-from .._core.checks import as_array
+from .._core.checks import as_array, as_size, check_number
+from .._core.describe import describe
 from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 
 LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
@@ -67,10 +68,15 @@ def make_optimizer(
     References:
       Pascanu et al., On the difficulty of training recurrent neural networks, 2013.
     """
+    if not callable(learning_rate):  # a schedule
+        check_number("learning_rate", learning_rate)
     if clip_norm is not None and clip_value is not None:
         raise ValueError("Give clip_norm or clip_value, not both.")
     for name, limit in [("clip_norm", clip_norm), ("clip_value", clip_value)]:
-        if limit is not None and not limit > 0:
+        if limit is None:
+            continue
+        check_number(name, limit)
+        if not limit > 0:
             raise ValueError(f"{name} must be positive, got {limit}; None switches clipping off.")
     if clip_norm is not None:
         clip = _record(optax.clip_by_global_norm(clip_norm), optax.tree.norm, clip_norm)
@@ -96,11 +102,20 @@ def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> Tr
       >>> init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3)).params["w"].shape
       (3,)
     """
+    _check_optimizer(optimizer)
     params = jax.tree_util.tree_map_with_path(
         lambda path, leaf: as_array(f"params{jax.tree_util.keystr(path)}", leaf), params
     )
     state = TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params))
     return _unshared(jax.tree.map(jnp.asarray, state))
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise TypeError(
+            "optimizer must be an optax.GradientTransformation, such as make_optimizer(1e-3), got "
+            f"{describe(optimizer)}."
+        )
 
 
 def make_train_step(
@@ -158,8 +173,8 @@ def make_train_step(
       >>> float(state.params["mean"])
       1.0
     """
-    if accumulation_steps < 1:
-        raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps}.")
+    _check_optimizer(optimizer)
+    accumulation_steps = as_size("accumulation_steps", accumulation_steps)
     if mesh is not None:
         axis_of(mesh)
     gradient = on_devices(in_turns(gradient_of(loss_fn), accumulation_steps), mesh)

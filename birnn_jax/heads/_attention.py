@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_axes
+from .._core.checks import as_array, as_axes, as_size, check_key, check_made_by
 from .._core.dtypes import product, sum_dtype, widen
 from .._core.masks import Lengths, named_valid_steps
 from .._core.meshes import over_rows
@@ -44,6 +44,9 @@ def init_additive_attention(
       >>> params.w_states.shape
       (8, 5)
     """
+    check_key(key)
+    query_size, state_size = as_size("query_size", query_size), as_size("state_size", state_size)
+    attention_size = as_size("attention_size", attention_size)
     key_query, key_states, key_v = jax.random.split(key, 3)
     glorot = jax.nn.initializers.glorot_uniform()
     return AdditiveAttentionParams(
@@ -94,7 +97,9 @@ def additive_attention(
       Bahdanau, Cho and Bengio, Neural Machine Translation by Jointly Learning to Align and
       Translate, 2015.
     """
-    states, mask = _prepare(queries, states, lengths, sizes=(params.w_query, params.w_states))
+    check_made_by("init_additive_attention", AdditiveAttentionParams, params)
+    sizes = params.w_query, params.w_states
+    queries, states, mask = _prepare(queries, states, lengths, sizes=sizes)
     from_query, from_states = product(queries, params.w_query), product(states, params.w_states)
     hidden = jnp.tanh(from_query[:, :, None] + from_states[:, None])
     return _attend(product(hidden, params.v), states, mask)
@@ -128,7 +133,7 @@ def dot_attention(
       Luong, Pham and Manning, Effective Approaches to Attention-based Neural Machine Translation,
       2015.
     """
-    states, mask = _prepare(queries, states, lengths)
+    queries, states, mask = _prepare(queries, states, lengths)
     if queries.shape[-1] != states.shape[-1]:
         raise ValueError(
             f"dot_attention needs queries and states of one size, got {queries.shape[-1]} and "
@@ -152,6 +157,8 @@ def init_general_attention(
       >>> init_general_attention(jax.random.key(0), query_size=3, state_size=8).w.shape
       (3, 8)
     """
+    check_key(key)
+    query_size, state_size = as_size("query_size", query_size), as_size("state_size", state_size)
     glorot = jax.nn.initializers.glorot_uniform()
     return GeneralAttentionParams(w=glorot(key, (query_size, state_size)))
 
@@ -190,7 +197,9 @@ def general_attention(
       Luong, Pham and Manning, Effective Approaches to Attention-based Neural Machine Translation,
       2015.
     """
-    states, mask = _prepare(queries, states, lengths, sizes=(params.w, params.w.T))
+    check_made_by("init_general_attention", GeneralAttentionParams, params)
+    sizes = params.w, params.w.T
+    queries, states, mask = _prepare(queries, states, lengths, sizes=sizes)
     return _attend(_scores(product(queries, params.w), states), states, mask)
 
 
@@ -200,8 +209,9 @@ def _prepare(
     lengths: Lengths,
     *,
     sizes: tuple[jax.Array, jax.Array] | None = None,
-) -> tuple[jax.Array, jax.Array]:
-    """The states with zeros in padding, and the mask `[B, T]`; `sizes` have the sizes as rows."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Queries, states with zeros in padding, mask `[B, T]`; `sizes` have the sizes as rows."""
+    queries = as_array("queries", queries)
     states = as_axes("states", states, "B, T, S")
     mask = named_valid_steps(states, lengths, name="states")
     if queries.ndim != 3 or queries.shape[0] != states.shape[0]:
@@ -217,7 +227,7 @@ def _prepare(
                 f"{name} has {array.shape[-1]} features but params were made for "
                 f"{weights.shape[0]}."
             )
-    return jnp.where(mask[..., None], states, 0), mask
+    return queries, jnp.where(mask[..., None], states, 0), mask
 
 
 def _scores(queries: jax.Array, states: jax.Array) -> jax.Array:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from .._core.affine import AffineParams, affine, init_affine
+from .._core.checks import as_size, check_cell, check_key
+from .._core.describe import describe
 from .._core.meshes import over_rows
 from .._core.types import Carry, Cell
 
@@ -35,6 +37,9 @@ def init_bridge(cell: Cell, key: jax.Array, *, input_size: int, hidden_size: int
       >>> params.c.w.shape, params.h.b.shape
       ((8, 5), (5,))
     """
+    check_cell(cell)
+    check_key(key)
+    input_size, hidden_size = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
     carry = jax.eval_shape(lambda key: cell.init_carry(cell.init(key, 1, hidden_size)), key)
     leaves, structure = jax.tree.flatten(carry)
     for leaf in leaves:
@@ -81,6 +86,11 @@ def bridge(params: BridgeParams, carry: Carry) -> Carry:
       Bahdanau, Cho and Bengio, Neural Machine Translation by Jointly Learning to Align and
       Translate, 2015, appendix A.2.2 (h from the backward state).
     """
+    if not all(map(_is_map, jax.tree.leaves(params, is_leaf=_is_map))):
+        raise ValueError(
+            "params must hold AffineParams for each array of a carry, as init_bridge makes them, "
+            f"got {describe(params)}."
+        )
     arrays = [
         leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(carry)
     ]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_array
+from .._core.checks import as_array, as_size, check_made_by
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
@@ -32,6 +32,7 @@ def init_crf(*, num_classes: int) -> CRFParams:
       >>> init_crf(num_classes=5).transitions.shape
       (5, 5)
     """
+    num_classes = as_size("num_classes", num_classes)
     # Arrays of their own: a training step is given each buffer once, to write into.
     return CRFParams(*(jnp.zeros(shape) for shape in ([num_classes] * 2, num_classes, num_classes)))
 
@@ -141,6 +142,7 @@ def prepare(
     params: CRFParams, logits: jax.Array, lengths: Lengths
 ) -> tuple[CRFParams, jax.Array, Places]:
     """Parameters and logits in float32 at least, valid steps first, and zeros behind them."""
+    check_made_by("init_crf", CRFParams, params)
     logits, places = logits_to_front(logits, lengths)
     num_classes = params.start.shape[0]
     if logits.shape[-1] != num_classes:

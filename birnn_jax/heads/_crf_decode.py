@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_size
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from ._crf import CRFParams, prepare
@@ -66,8 +67,7 @@ def crf_decode_n_best(
       >>> labels[0].tolist(), scores[0].tolist()
       ([[1, 0], [0, 0], [1, 1]], [3.0, 2.0, 1.0])
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}.")
+    n = as_size("n", n)
     params, logits, places = prepare(params, logits, lengths)
     n_best = jax.vmap(_n_best_row, in_axes=(None, 0, 0, None))
     labels, scores = n_best(params, logits, places.mask, n)

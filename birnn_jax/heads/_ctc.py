@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_array
+from .._core.checks import as_array, as_size
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._models.losses import Total, known_labels
@@ -146,7 +146,7 @@ def make_lattice(
 def as_log_probs(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, Places]:
     """`[B, T, K]` log-probabilities in float32 at least, valid steps first."""
     logits, steps = logits_to_front(logits, lengths)
-    if not 0 <= blank < logits.shape[-1]:
+    if as_size("blank", blank, least=0) >= logits.shape[-1]:
         raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")
     return log_softmax(logits), steps
 

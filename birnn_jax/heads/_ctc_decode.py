@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_size
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from ._ctc import as_log_probs
@@ -83,8 +84,7 @@ def ctc_beam_decode(
       Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
       Recurrent DNNs, 2014.
     """
-    if width < 1:
-        raise ValueError(f"width must be at least 1, got {width}.")
+    width = as_size("width", width)
     log_probs, places = as_log_probs(logits, lengths, blank)
     num_steps = log_probs.shape[1]
 

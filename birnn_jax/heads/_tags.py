@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._core.checks import check_choice
+from .._core.checks import check_choice, check_made_by
 from ._crf import CRFParams
 
 Scheme = Literal["BIO", "IOB1", "IO", "BIOES", "BILOU", "BIOUL", "BMES"]
@@ -125,6 +125,7 @@ def constrain_crf(params: CRFParams, allowed: TagConstraints) -> CRFParams:
       >>> crf_decode(constrain_crf(init_crf(num_classes=3), allowed), logits)[0].tolist()
       [[1, 2]]
     """
+    check_made_by("init_crf", CRFParams, params)
     if params.transitions.shape != allowed.transitions.shape:
         raise ValueError(
             f"params are for {len(params.start)} labels, but allowed is for {len(allowed.start)}."

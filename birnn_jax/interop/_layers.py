@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.types import Bi, Carry, Cell, Params
-from .._stacks.layer import Layer, LayerParams, find_extras
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers, find_extras
+from .._stacks.run import check_stack
 from ..cells import (
     COUPLED_LSTM,
     ELMAN,
@@ -145,11 +146,11 @@ def to_stack(converted: Iterable[CellParams | Bi[CellParams]]) -> Imported:
 
 
 def from_stack(
-    layers: Sequence[Layer], params: Sequence[LayerParams]
+    layers: Layers, params: Sequence[LayerParams]
 ) -> Iterator[tuple[Layer, list[CellParams]]]:
     """Each layer with the cell and the numpy parameters of its directions, forward first."""
-    if len(layers) != len(params):
-        raise ValueError(f"layers and params must be as many, got {len(layers)} and {len(params)}.")
+    layers = as_layers(layers)
+    check_stack(layers, params)
     for layer, entry in zip(layers, params, strict=True):
         if extras := find_extras(layer):
             raise ValueError(
@@ -198,9 +199,10 @@ def make_carry(cell: Cell, h: Any, c: Any | None = None) -> Carry:
 
 
 def import_states(
-    layers: Sequence[Layer], states: Sequence[Any], split: Callable[[Any], tuple[Any, Any]]
+    layers: Layers, states: Sequence[Any], split: Callable[[Any], tuple[Any, Any]]
 ) -> tuple[Carry, ...]:
     """Carries for `stack`; `split` gives h and c (or None) of one direction's states."""
+    layers = as_layers(layers)
     if len(layers) != len(states):
         raise ValueError(f"states must be one for each layer, got {len(states)} for {len(layers)}.")
     carries = []

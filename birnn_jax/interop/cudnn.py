@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers, as_layers
 from ._layers import Imported, as_numpy
 from .torch import from_torch, to_torch
 
@@ -59,7 +59,7 @@ def from_cudnn(
     )
 
 
-def to_cudnn(layers: Sequence[Layer], params: Sequence[LayerParams]) -> jax.Array:
+def to_cudnn(layers: Layers, params: Sequence[LayerParams]) -> jax.Array:
     """The vector of weights for `jax.experimental.rnn.lstm`, which computes in float32.
 
     Args:
@@ -76,6 +76,7 @@ def to_cudnn(layers: Sequence[Layer], params: Sequence[LayerParams]) -> jax.Arra
       >>> to_cudnn(layers, params).shape
       (288,)
     """
+    layers = as_layers(layers)
     state_dict = to_torch(layers, params)
     rows, hidden_size = state_dict["weight_hh_l0"].shape
     if rows != 4 * hidden_size or "weight_hr_l0" in state_dict:

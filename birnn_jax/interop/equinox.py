@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from .._core.types import Bi, Carry
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from ..cells import GRU, LSTM
 from ._errors import check_shapes, framework
 from ._layers import (
@@ -50,7 +50,7 @@ def from_equinox(cells: Sequence[Any]) -> Imported:
     )
 
 
-def to_equinox(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
+def to_equinox(layers: Layers, params: Sequence[LayerParams]) -> list[Any]:
     """The cells of Equinox that compute the same: one for each layer, or a `Bi` of two.
 
     Args:
@@ -66,7 +66,7 @@ def to_equinox(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[A
     ]
 
 
-def states_from_equinox(layers: Sequence[Layer], states: Sequence[Any]) -> tuple[Carry, ...]:
+def states_from_equinox(layers: Layers, states: Sequence[Any]) -> tuple[Carry, ...]:
     """Carries for `stack` from those of each layer, a pair for two directions.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bi, Carry, Cell
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from ..cells import GRU_RESET_BEFORE, LSTM
 from ._errors import check_keys, check_shapes, framework
 from ._layers import (
@@ -67,7 +67,7 @@ def from_haiku(params: Mapping[str, Any], names: Sequence[str | Bi[str]]) -> Imp
 
 
 def to_haiku(
-    layers: Sequence[Layer], params: Sequence[LayerParams], names: Sequence[str | Bi[str]]
+    layers: Layers, params: Sequence[LayerParams], names: Sequence[str | Bi[str]]
 ) -> dict[str, dict[str, np.ndarray]]:
     """The parameters of Haiku's cores, under the names they have there.
 
@@ -98,7 +98,7 @@ def to_haiku(
     return exported
 
 
-def states_from_haiku(layers: Sequence[Layer], states: Sequence[Any]) -> tuple[Carry, ...]:
+def states_from_haiku(layers: Layers, states: Sequence[Any]) -> tuple[Carry, ...]:
     """Carries for `stack` from the states of cores.
 
     Args:

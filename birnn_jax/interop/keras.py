@@ -16,7 +16,7 @@ import numpy as np
 
 from .._core.types import Bi, Carry, Cell
 from .._recurrence.bidirectional import Merge
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
 from ._files import named_in_errors
@@ -96,7 +96,7 @@ def from_keras(source: Any, *, names: str | Sequence[str] | None = None) -> Impo
         )
 
 
-def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
+def to_keras(layers: Layers, params: Sequence[LayerParams]) -> list[Any]:
     """Built layers of Keras that compute the same, returning sequences and states.
 
     They take a mask `[B, T]` and give zero in padding. One with direction "bwd" returns its steps
@@ -111,6 +111,7 @@ def to_keras(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any
     """
     keras = framework("keras", "keras", "to_keras")
     exported = []
+    layers = as_layers(layers)
     for layer, directions in from_stack(layers, params):
         if layer.direction == "bwd" and len(exported) < len(layers) - 1:
             raise ValueError(_ORDER)
@@ -147,9 +148,7 @@ def _make_layer(keras: Any, cell: Cell, cell_params: Any, *, go_backwards: bool)
     )
 
 
-def states_from_keras(
-    layers: Sequence[Layer], states: Sequence[Sequence[Any]]
-) -> tuple[Carry, ...]:
+def states_from_keras(layers: Layers, states: Sequence[Sequence[Any]]) -> tuple[Carry, ...]:
     """Carries for `stack` from the states that each layer of Keras returns after its output.
 
     Args:
@@ -169,9 +168,10 @@ def states_from_keras(
       >>> again[0].bwd.c.shape
       (2, 4)
     """
+    layers = as_layers(layers)
     halves = [
         (state[: len(state) // 2], state[len(state) // 2 :]) if layer.direction == "both" else state
-        for layer, state in zip(layers, states, strict=True)
+        for layer, state in zip(layers, states, strict=False)  # counted below
     ]
     return import_states(layers, halves, lambda s: (s[0], s[1] if len(s) == 2 else None))
 

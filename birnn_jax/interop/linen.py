@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bi, Carry
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import (
@@ -62,7 +62,7 @@ def from_linen(trees: Sequence[Any]) -> Imported:
     return to_stack(import_layer(tree, from_linen_cell) for tree in trees)
 
 
-def to_linen(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[str, Any]]:
+def to_linen(layers: Layers, params: Sequence[LayerParams]) -> list[dict[str, Any]]:
     """The parameters of an `RNN` for each layer of one direction, of a `Bidirectional` for two.
 
     Args:
@@ -84,7 +84,7 @@ def to_linen(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dic
     ]
 
 
-def states_from_linen(layers: Sequence[Layer], carries: Sequence[Any]) -> tuple[Carry, ...]:
+def states_from_linen(layers: Layers, carries: Sequence[Any]) -> tuple[Carry, ...]:
     """Carries for `stack` from those of linen or nnx, one for each layer.
 
     Args:

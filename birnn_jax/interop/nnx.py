@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bi
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers
 from ..cells import ELMAN, GRU, LSTM
 from ._errors import check_keys, check_shapes
 from ._layers import CellParams, Imported, cell_name, from_stack, make_params, to_stack
@@ -53,7 +53,7 @@ def from_nnx(modules: Sequence[Any]) -> Imported:
     return to_stack(import_layer(_tree(module), _from_cell) for module in modules)
 
 
-def to_nnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[str, Any]]:
+def to_nnx(layers: Layers, params: Sequence[LayerParams]) -> list[dict[str, Any]]:
     """The parameters of nnx modules, as nested dicts of arrays for `nnx.replace_by_pure_dict`.
 
     An LSTM is that of `OptimizedLSTMCell`. Each layer is an `RNN` or a `Bidirectional`.

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import check_made_by
 from .._models.classifier import ClassifierParams, Readout
 from .._models.tagger import TaggerParams
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import LayerParams, Layers, as_layers
+from .._stacks.run import check_stack
 from ._layers import as_numpy
 from ._onnx_graph import Graph as Graph
 from ._onnx_layer import OnnxCarry, add_layer
@@ -25,7 +27,7 @@ from ._onnx_weights import from_onnx_model as from_onnx_model
 from ._onnx_weights import to_onnx as to_onnx
 
 
-def stack_to_onnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any:
+def stack_to_onnx(layers: Layers, params: Sequence[LayerParams]) -> Any:
     """The model of `stack`: an `onnx.ModelProto`, which `onnx.save` writes to a file.
 
     Its outputs are `ys` and, for each layer, the final states `h_LAYER` and, in an LSTM,
@@ -39,6 +41,8 @@ def stack_to_onnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any
       ValueError: for a cell that ONNX has not, directions that differ in cell or size, or a layer
         that subsamples or has a learned carry.
     """
+    layers = as_layers(layers)
+    check_stack(layers, params)
     graph, xs, lengths = _start(_input_size(params))
     carries, ys = add_stack(graph, layers, params, xs, lengths)
     graph.output("ys", ys, rank=3)
@@ -48,7 +52,7 @@ def stack_to_onnx(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any
     return graph.model()
 
 
-def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
+def tagger_to_onnx(layers: Layers, params: TaggerParams) -> Any:
     """The model of `tagger`, with the output `logits` `[B, T, K]`.
 
     Args:
@@ -58,6 +62,7 @@ def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
     Raises:
       ValueError: as `stack_to_onnx`.
     """
+    check_made_by("init_tagger", TaggerParams, params)
     graph, xs, lengths = _start(_input_size(params.rnn))
     _, ys = add_stack(graph, layers, params.rnn, xs, lengths)
     graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
@@ -65,7 +70,7 @@ def tagger_to_onnx(layers: Sequence[Layer], params: TaggerParams) -> Any:
 
 
 def classifier_to_onnx(
-    layers: Sequence[Layer], params: ClassifierParams, *, readout: Readout = "final"
+    layers: Layers, params: ClassifierParams, *, readout: Readout = "final"
 ) -> Any:
     """The model of `classifier`, with the output `logits` `[B, K]`.
 
@@ -77,6 +82,7 @@ def classifier_to_onnx(
     Raises:
       ValueError: as `stack_to_onnx`, and if the readout does not fit the params.
     """
+    check_made_by("init_classifier", ClassifierParams, params)
     if (readout == "attention") != (params.attention is not None):
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."
@@ -93,7 +99,7 @@ def classifier_to_onnx(
 
 
 def add_stack(
-    graph: Graph, layers: Sequence[Layer], params: Sequence[LayerParams], xs: str, lengths: str
+    graph: Graph, layers: Layers, params: Sequence[LayerParams], xs: str, lengths: str
 ) -> tuple[list[OnnxCarry], str]:
     """Adds `stack` to a graph.
 
@@ -109,6 +115,8 @@ def add_stack(
         `[B, directions, H]`.
       ys: the name of the outputs `[B, T, S]`.
     """
+    layers = as_layers(layers)
+    check_stack(layers, params)
     num_rows = graph.op("Shape", xs, start=0, end=1)
     xs, lengths = (_with_a_row(graph, value, num_rows) for value in (xs, lengths))
     mask = add_mask(graph, xs, lengths)

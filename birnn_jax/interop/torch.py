@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bi, Carry, Cell
-from .._stacks.layer import Layer, LayerParams
+from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.states import stack_states, unstack_states
 from ..cells import ELMAN, GRU, LSTM, PROJECTED_LSTM, ProjectedLSTMParams
 from ._errors import check_shapes, framework
@@ -95,7 +95,7 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None
         return to_stack(converted)
 
 
-def to_torch(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str, np.ndarray]:
+def to_torch(layers: Layers, params: Sequence[LayerParams]) -> dict[str, np.ndarray]:
     """The state dict of the `torch.nn` module that computes the same, as numpy arrays.
 
     Args:
@@ -136,7 +136,7 @@ def to_torch(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str
     return state_dict
 
 
-def to_torch_module(layers: Sequence[Layer], params: Sequence[LayerParams]) -> Any:
+def to_torch_module(layers: Layers, params: Sequence[LayerParams]) -> Any:
     """The `torch.nn` module that computes the same, batch first, in the dtype of the parameters.
 
     Args:
@@ -147,6 +147,7 @@ def to_torch_module(layers: Sequence[Layer], params: Sequence[LayerParams]) -> A
       ValueError: as `to_torch`.
     """
     torch = framework("torch", "torch", "to_torch_module")
+    layers = as_layers(layers)
     arrays = to_torch(layers, params)
     state_dict = {key: as_tensor(torch, array) for key, array in arrays.items()}
     name = cell_name(_one_cell(layers), _NAME, _MODULES)
@@ -166,7 +167,7 @@ def to_torch_module(layers: Sequence[Layer], params: Sequence[LayerParams]) -> A
     return module
 
 
-def states_from_torch(layers: Sequence[Layer], states: Any) -> tuple[Carry, ...]:
+def states_from_torch(layers: Layers, states: Any) -> tuple[Carry, ...]:
     """Carries for `stack` from `h_0` or `h_n`, or from the pair `(h, c)` of an LSTM.
 
     Args:
@@ -186,6 +187,7 @@ def states_from_torch(layers: Sequence[Layer], states: Any) -> tuple[Carry, ...]
       (2, 4)
     """
     h, c = states if isinstance(states, tuple | list) else (states, None)
+    layers = as_layers(layers)
     return unstack_states(layers, make_carry(_one_cell(layers), h, c))
 
 
@@ -249,7 +251,7 @@ def _import_cell(weights: Mapping[str, np.ndarray], end: str, cell: Cell) -> Cel
     return make_params(cell, w_x=w_x, w_h=w_h, b=b_x + b_h, **projection)
 
 
-def _check_uniform(layers: Sequence[Layer], params: Sequence[LayerParams]) -> None:
+def _check_uniform(layers: Layers, params: Sequence[LayerParams]) -> None:
     found = {
         (layer.direction, layer.merge, cell_name(cell, _NAME, _MODULES), cell_params.w_h.shape)
         for layer, directions in from_stack(layers, params)

@@ -9,6 +9,7 @@ from flax import linen as nn
 from flax.errors import InvalidRngError
 
 from .._adapters.flax_cells import check_features, check_initial_carry, check_state
+from .._core.describe import describe
 from .._core.dtypes import as_output
 from .._core.types import Bi, Carry, Cell, Params
 
@@ -45,10 +46,10 @@ def as_cell(module: nn.RNNCellBase) -> Cell:
       (2, 5, 8)
     """
     if not isinstance(module, nn.RNNCellBase):
-        got = module.__name__ if isinstance(module, type) else f"{_name(module)}(...)"
         raise TypeError(
             f"cell must be a birnn_jax.Cell or a cell of flax.linen, such as nn.GRUCell(64), got "
-            f"{got}. Of a layer give its cell; cells of flax.nnx go into birnn_jax.nnx."
+            f"{describe(module)}. Of a layer give its cell; cells of flax.nnx go into "
+            "birnn_jax.nnx."
         )
     module = module.clone(parent=None, name=None)
     return Cell(_Init(module), _InitialCarry(module), _Step(module))

@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from .._adapters.flax_cells import check_features, check_initial_carry, check_state
+from .._core.describe import describe
 from .._core.dtypes import as_output, cast_floating
 from .._core.types import Bi, Carry, Cell, Params
 from ._params import make_variables
@@ -77,11 +78,10 @@ def _check(module: Any) -> None:
     """`module` is a cell of NNX that keeps its state in its parameters."""
     name = type(module).__name__
     if not isinstance(module, nnx.RNNCellBase):
-        got = module.__name__ if isinstance(module, type) else f"{name}(...)"
         raise TypeError(
             "cell must be a birnn_jax.Cell or a cell of flax.nnx, such as nnx.GRUCell(3, 64, "
-            f"rngs=rngs), in both directions of one kind, got {got}. Of a layer give its cell; "
-            "cells of flax.linen go into birnn_jax.linen."
+            f"rngs=rngs), in both directions of one kind, got {describe(module)}. Of a layer give "
+            "its cell; cells of flax.linen go into birnn_jax.linen."
         )
     check_features(name, module.num_feature_axes, _LAYER)
     _, _, rest = nnx.split(module, nnx.Param, ...)

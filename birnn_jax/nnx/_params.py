@@ -7,6 +7,7 @@ import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
+from .._core.describe import describe
 from .._core.dtypes import cast_floating
 from .._core.types import Params
 from .._stacks.layer import Layer
@@ -19,6 +20,8 @@ def make_variables(
     """The parameters that `init` makes, with an `nnx.Param` for each array."""
     if rngs is None:
         raise ValueError("rngs draws the parameters: give rngs=nnx.Rngs(0) or another seed.")
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"rngs must be nnx.Rngs, such as nnx.Rngs(0), got {describe(rngs)}.")
     # One Param for each array: from a Param that holds the whole tree, `nnx.Optimizer` loses the
     # NamedTuples in its first update and fails in its second.
     return nnx.data(jax.tree.map(nnx.Param, cast_floating(init(rngs.params()), dtype)))
@@ -44,4 +47,4 @@ def dropout_key(
             return source()
         case jax.Array():
             return nnx.RngStream(source, tag="dropout").key[...]  # of the new style
-    raise TypeError(f"rngs must be nnx.Rngs, one of its streams or a key, got {type(source)}.")
+    raise TypeError(f"rngs must be nnx.Rngs, one of its streams or a key, got {describe(source)}.")

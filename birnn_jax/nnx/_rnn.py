@@ -47,9 +47,9 @@ class RNN(nnx.Module):
     def __init__(
         self,
         cell: Cell | nnx.Module,
-        *,
         input_size: int | None = None,
         hidden_size: int | None = None,
+        *,
         reverse: bool = False,
         residuals: ResidualsName = "auto",
         backend: BackendName = "auto",

@@ -48,9 +48,9 @@ class Stack(nnx.Module):
     def __init__(
         self,
         layers: Layers,
-        *,
         input_size: int,
         hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
+        *,
         dropout: float = 0.0,
         locked_dropout: float = 0.0,
         deterministic: bool = False,

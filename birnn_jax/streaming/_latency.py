@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from .._core.cell_checks import as_carry
-from .._core.checks import as_lengths, as_xs
+from .._core.checks import as_lengths, as_size, as_xs
 from .._core.masks import clear_padding
 from .._core.meshes import over_rows, scan
 from .._core.types import Bi, Carry
 from .._recurrence.bidirectional import MERGES
 from .._recurrence.scan_cell import scan_cell
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
-from .._stacks.run import check_layer, fill_carry, run_around
+from .._stacks.run import check_stack, fill_carry, run_around
 from ._steps import initial_carry as make_initial_carry
 from ._steps import refuse_subsampling
 
@@ -79,11 +79,8 @@ def latency_controlled(
       (latency-controlled bidirectional LSTM).
     """
     xs = as_xs(xs)
-    if chunk_size < 1 or lookahead < 0:
-        raise ValueError(
-            f"chunk_size must be at least 1 and lookahead at least 0, got {chunk_size} and "
-            f"{lookahead}."
-        )
+    chunk_size = as_size("chunk_size", chunk_size)
+    lookahead = as_size("lookahead", lookahead, least=0)
     batch_size, num_steps, _ = xs.shape
     lengths = jnp.minimum(_as_lengths(lengths, xs), num_steps)
     count = max(1, -(-num_steps // chunk_size))
@@ -146,7 +143,7 @@ def latency_controlled_step(
       (2, 20, 8)
     """
     xs = as_xs(xs)
-    if not 1 <= chunk_size <= xs.shape[1]:
+    if as_size("chunk_size", chunk_size) > xs.shape[1]:
         raise ValueError(
             f"chunk_size must be from 1 to the {xs.shape[1]} steps of the window, got {chunk_size}."
         )
@@ -179,8 +176,7 @@ def _run_windows(
     """
     layers = as_layers(layers)
     refuse_subsampling(layers)
-    for pair in zip(layers, params, strict=True):
-        check_layer(*pair)
+    check_stack(layers, params)
     own = make_initial_carry(layers, params, xs.shape[1])
     carries = own if carries is None else tuple(carries)
     starts, out = as_carry(carries, own), []

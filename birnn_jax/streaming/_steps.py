@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from .._core.checks import as_array, as_size
 from .._core.dtypes import at_least
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
+from .._stacks.run import check_stack
 from .._stacks.stack import stack
 
 
@@ -47,7 +49,10 @@ def initial_carry(
             start = jax.tree.map(at_least, initial, start)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)
 
-    pairs = zip(as_layers(layers), params, strict=True)
+    batch_size = as_size("batch_size", batch_size, least=0)
+    layers = as_layers(layers)
+    check_stack(layers, params)
+    pairs = zip(layers, params, strict=True)
     return tuple(carry_of(*pair) for pair in pairs)
 
 
@@ -91,6 +96,7 @@ def step(
             "that is still to come. Use latency_controlled_step."
         )
     refuse_subsampling(layers)
+    x = as_array("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must be one step of every row, [B, D], got shape {x.shape}.")
     carries, ys = stack(layers, params, x[:, None], initial_carry=carry)

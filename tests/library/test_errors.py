@@ -37,7 +37,7 @@ from birnn_jax import (
 )
 from birnn_jax.cells import GRU_RESET_BEFORE, zoneout
 from birnn_jax.heads import bridge, init_bridge
-from birnn_jax.models import ClassifierParams, attention_pool
+from birnn_jax.models import ClassifierParams, attention_pool, init_attention_pool
 from birnn_jax.stacks import LayerParams, stack_states, unstack_states
 from tests.library._cases import CLOCKED, LENGTHS, B, D, H, T, random_cell, random_inputs, random_xs
 
@@ -62,7 +62,9 @@ def make_stack(layers, *, hidden_size):
 
 drop = functools.partial(dropout, XS)
 run_stack = functools.partial(stack, LAYERS[:1], (LayerParams(PARAMS),))
-pool = functools.partial(attention_pool, None)
+pool = functools.partial(
+    attention_pool, init_attention_pool(jax.random.key(0), input_size=D, attention_size=3)
+)
 
 
 def _nnx_layer(params):
@@ -314,11 +316,11 @@ BAD_VALUES = {
     ),
     "params_of_fewer_layers": (
         lambda: stack(LAYERS, (LayerParams(PARAMS),), XS),
-        "layers, params and initial_carry must be as many, got 2, 1 and 2.",
+        "layers and params must be as many, got 2 and 1.",
     ),
     "carries_of_more_layers": (
         lambda: run_stack(XS, initial_carry=(CARRY, CARRY)),
-        "layers, params and initial_carry must be as many, got 1, 1 and 2.",
+        "initial_carry must hold one carry for each of 1 layers, got a tuple of 2 (Bi).",
     ),
     "states_of_different_cells": (
         lambda: stack_states((CARRY, random_inputs(GRU).carry)),

@@ -1,10 +1,9 @@
 """What people type first, from the habits of torch.nn, Keras and Flax: it works, or one sentence.
 
-`SENTENCES` holds the whole sentence of each mistake; what lies deeper is in `test_errors.py`.
+What lies deeper is in `test_errors.py`, what stands on top in `test_mistakes_on_top.py`.
 """
 
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +32,7 @@ from birnn_jax import (
 )
 from birnn_jax.stacks import LayerParams, stack_states, unstack_states
 from tests.library._cases import LENGTHS, B, D, H, T, assert_equal, random_inputs
+from tests.library._sentences import assert_says, read_sentences
 
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
 LAYERS = (Layer(LSTM),)
@@ -328,24 +328,12 @@ stack_states(())
 birnn_jax.BiLSTM
     AttributeError: module 'birnn_jax' has no attribute 'BiLSTM'
 """  # noqa: E501
-SENTENCES = dict(re.findall(r"^(\w.*)\n    (.*)$", MISTAKES, flags=re.MULTILINE))
-
-
-def test_every_mistake_has_its_sentence():
-    lines = [line for line in MISTAKES.splitlines() if line and not line.startswith("#")]
-    assert len(lines) == 2 * len(SENTENCES) and len(SENTENCES) > 60
+SENTENCES = read_sentences(MISTAKES)
 
 
 @pytest.mark.parametrize("code", SENTENCES)
 def test_mistake_gets_one_plain_sentence(code):
-    kind, _, sentence = SENTENCES[code].partition(": ")
-    with pytest.raises((TypeError, ValueError, AttributeError)) as raised:
-        eval(code, vars(birnn_jax) | vars(cells) | globals())
-    said = str(raised.value)
-    assert type(raised.value).__name__ == kind and "\n" not in said
-    if sentence.endswith("..."):
-        said = said[: len(sentence) - 3] + "..."
-    assert said == sentence
+    assert_says(code, SENTENCES[code], vars(birnn_jax) | vars(cells) | globals())
 
 
 # What is no mistake, and once was.
