@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmarks import report
+from benchmarks._rows import OURS, group_name, ratios, shape_name
 from benchmarks.peers import CANDIDATES
 
 AXES = {"B": "rows B", "T": "steps T", "D": "features D", "H": "hidden units H", "layers": "layers"}
@@ -29,11 +29,11 @@ def draw(rows: list[dict], folder: Path) -> None:
     groups: dict[str, list[dict]] = {}
     for row in rows:
         if "median_s" in row:
-            groups.setdefault(report.group_name(row), []).append(row)
+            groups.setdefault(group_name(row), []).append(row)
     with plt.rc_context(STYLE):
         for group, members in groups.items():
             stem = group.replace(" ", "_")
-            if len({report.shape_name(row) for row in members}) <= MAX_BARS:
+            if len({shape_name(row) for row in members}) <= MAX_BARS:
                 _draw_ratios(group, members, folder / f"ratios_{stem}.png")
             for axis in AXES:
                 sweep = _sweep(members, axis)
@@ -86,8 +86,8 @@ def _mark(panel: Axes, axis: str, rows: list[dict]) -> None:
 
 def _color(candidate: str) -> Any:
     """The same in every picture: muted for our own variants, bright for the others."""
-    is_ours = [name.startswith(report.OURS) for name in CANDIDATES]
-    ours = candidate.startswith(report.OURS)
+    is_ours = [name.startswith(OURS) for name in CANDIDATES]
+    ours = candidate.startswith(OURS)
     number = is_ours[: list(CANDIDATES).index(candidate)].count(ours)
     return plt.get_cmap("tab20b" if ours else "tab10")(number)
 
@@ -95,12 +95,12 @@ def _color(candidate: str) -> Any:
 def _draw_ratios(group: str, rows: list[dict], path: Path) -> None:
     points: dict[str, dict[str, dict]] = {}
     for row in rows:
-        points.setdefault(report.shape_name(row), {})[row["candidate"]] = row
-    candidates = [c for c in dict.fromkeys(row["candidate"] for row in rows) if c != report.OURS]
+        points.setdefault(shape_name(row), {})[row["candidate"]] = row
+    candidates = [c for c in dict.fromkeys(row["candidate"] for row in rows) if c != OURS]
     figure, panel = plt.subplots(figsize=(4 + 1.4 * len(points), 3.8), layout="constrained")
     width = 0.8 / max(1, len(candidates))
     for number, candidate in enumerate(candidates):
-        heights = [sum(report.ratios([point], candidate)) for point in points.values()]
+        heights = [sum(ratios([point], candidate)) for point in points.values()]
         left = (number + 0.5 - len(candidates) / 2) * width
         at = [index + left for index in range(len(points))]
         gains = [height - 1 for height in heights]
@@ -112,7 +112,7 @@ def _draw_ratios(group: str, rows: list[dict], path: Path) -> None:
     panel.axhline(1, color="black", linewidth=1)
     panel.grid(axis="y", alpha=0.3)
     panel.set_xticks(range(len(points)), list(points))
-    panel.set(xlabel="B,T,D,H", ylabel=f"time over that of {report.OURS}", title=group)
+    panel.set(xlabel="B,T,D,H", ylabel=f"time over that of {OURS}", title=group)
     figure.legend(loc="outside right upper", frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -1,16 +1,24 @@
 """Tables and plots of measurements: `python -m benchmarks.report results/FILE --plots FOLDER`."""
 
 import argparse
-import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks._points import JAX_PEERS
+from benchmarks._rows import (
+    OURS,
+    XLA_ALONE,
+    geometric_mean,
+    group_name,
+    name,
+    ratios,
+    read,
+    shape_name,
+)
 
 RESULTS = Path(__file__).parent / "results"
-OURS, XLA_ALONE = "birnn", "birnn-xla"
 SLOWER = 0.9  # of the recorded ratio, as a geometric mean over the points
 
 
@@ -27,27 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from benchmarks import _plots  # matplotlib is wanted for this alone
 
         _plots.draw(rows, options.plots)
-
-
-def read(path: Path) -> list[dict]:
-    """The rows of a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def name(row: dict) -> str:
-    """Of the point of a row."""
-    return f"{group_name(row)} {shape_name(row)}"
-
-
-def shape_name(row: dict) -> str:
-    """B,T,D,H, and the layers where there are several."""
-    return ",".join(map(str, row["shape"])) + f" x{row['layers']}" * (row["layers"] > 1)
-
-
-def group_name(row: dict) -> str:
-    """What the points of one table share."""
-    precision = f" {row['precision']}" * (row["precision"] != "float32")
-    return f"{row['cell']} {row['work']}" + " lengths" * row["lengths"] + precision
 
 
 def table(rows: Iterable[dict]) -> str:
@@ -141,17 +128,6 @@ def _median(points: Iterable[dict[str, dict]], name: str, key: str, unit: float)
     values = [point[name].get(key) for point in points if name in point]
     values = [value for value in values if value is not None]
     return f"{statistics.median(values) / unit:.2g}" if values else ""
-
-
-def ratios(points: Iterable[dict[str, dict]], name: str, ours: str = OURS) -> list[float]:
-    """Time of a candidate over ours, at every point that has both."""
-    pairs = [(point.get(name, {}), point.get(ours, {})) for point in points]
-    return [a["median_s"] / b["median_s"] for a, b in pairs if "median_s" in a and "median_s" in b]
-
-
-def geometric_mean(values: Sequence[float]) -> float | None:
-    """None of no values."""
-    return math.exp(statistics.fmean(map(math.log, values))) if values else None
 
 
 def print_changes(rows: list[dict], recorded: list[dict]) -> bool:

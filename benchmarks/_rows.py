@@ -1,0 +1,41 @@
+"""Rows of measurements: how they are read, what they are called, and ratios of them."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+OURS, XLA_ALONE = "birnn", "birnn-xla"
+
+
+def read(path: Path) -> list[dict]:
+    """The rows of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def name(row: dict) -> str:
+    """Of the point of a row."""
+    return f"{group_name(row)} {shape_name(row)}"
+
+
+def shape_name(row: dict) -> str:
+    """B,T,D,H, and the layers where there are several."""
+    return ",".join(map(str, row["shape"])) + f" x{row['layers']}" * (row["layers"] > 1)
+
+
+def group_name(row: dict) -> str:
+    """What the points of one table share."""
+    precision = f" {row['precision']}" * (row["precision"] != "float32")
+    return f"{row['cell']} {row['work']}" + " lengths" * row["lengths"] + precision
+
+
+def ratios(points: Iterable[dict[str, dict]], name: str, ours: str = OURS) -> list[float]:
+    """Time of a candidate over ours, at every point that has both."""
+    pairs = [(point.get(name, {}), point.get(ours, {})) for point in points]
+    return [a["median_s"] / b["median_s"] for a, b in pairs if "median_s" in a and "median_s" in b]
+
+
+def geometric_mean(values: Sequence[float]) -> float | None:
+    """None of no values."""
+    return math.exp(statistics.fmean(map(math.log, values))) if values else None
