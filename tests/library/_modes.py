@@ -302,7 +302,7 @@ def main(wanted):
         for mode in MODES
         for name in SUBJECTS
         if applies(mode, name)
-        and any(mode == one and re.fullmatch(two, name) for one, two in patterns or [(mode, ".*")])
+        and any(mode == m and re.fullmatch(names, name) for m, names in patterns or [(mode, ".*")])
     ]
     failures = 0
     for mode, name in cells:

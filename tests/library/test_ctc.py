@@ -176,7 +176,8 @@ def test_alignment_of_greedy_labels_is_the_path_they_were_read_from():
     ids=str,
 )
 def test_nothing_has_a_likelihood_too(shape, num_labels, want):
-    logits, labels = LOGITS[: shape[0], : shape[1]], jnp.ones([shape[0], num_labels], int)
+    logits = LOGITS[: shape[0], : shape[1]]
+    labels = 1 + jnp.arange(shape[0] * num_labels).reshape(shape[0], num_labels) % (K - 1)
     values, grads = log_likelihood_and_grads(logits, None, labels, None)
     blanks = log_softmax(logits)[..., 0].sum(axis=1)
     assert_close(values, np.full(shape[0], want) if want is not None else blanks)
