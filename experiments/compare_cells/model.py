@@ -10,9 +10,10 @@ from rich.console import Console
 
 from birnn_jax import make_eval_step
 from experiments.compare_cells.config import ComparisonConfig
-from experiments.pos_tagging.data import read_data
+from experiments.pos_tagging.data import read_data, tags_of
 from experiments.pos_tagging.model import make_loss, make_training
 from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.data.measures import require_labels, share
 from experiments.runner.run import loop
 from experiments.runner.run.averaging import average_of
 from experiments.runner.run.experiment import Prepared
@@ -29,6 +30,7 @@ def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> P
     reading = config.reading()
     parts = read_data(config.data, None, None, tags=tagging.tags, reading=reading)
     reading.tell()
+    require_labels(tags_of(parts["train"]), tags_of(parts["dev"]), "tag")
     vocabulary = build_vocabulary(parts["train"])
     training = make_training(tagging, vocabulary, parts["train"], parts["dev"])
     every = -(-training.num_steps // _EVALUATIONS)
@@ -65,7 +67,7 @@ def measure(
     ]
     return {
         "accuracy": means["accuracy"],
-        "most_frequent_tag": statistics.mean(usual),
+        "most_frequent_tag": share(usual, "words"),
         "parameters": config.parameters,
         "hidden_size": config.sizes[1],
     }

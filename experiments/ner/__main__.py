@@ -17,11 +17,19 @@ import tyro
 from rich.console import Console
 
 from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.data import in_scheme, read_answers, read_data, read_entities, with_all_tags
+from experiments.ner.data import (
+    entities_of,
+    in_scheme,
+    read_answers,
+    read_data,
+    read_entities,
+    with_all_tags,
+)
 from experiments.ner.model import load_tagger, make_training
-from experiments.ner.report import finish, print_scores, table_of
+from experiments.ner.report import finish, print_scores, print_table
 from experiments.ner.schemes import scheme_of
 from experiments.ner.scorer import score_entities
+from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.command_line import run_command
@@ -31,6 +39,7 @@ from experiments.runner.run.sweep import CompareCommand
 from experiments.words.data import build_vocabulary, split_words
 from experiments.words.model import VOCABULARY
 from experiments.words.report import aligned
+from experiments.words.segments import graphemes
 from experiments.words.vectors import with_vectors
 
 NAME = "ner"
@@ -49,6 +58,7 @@ def prepare(config: EntityConfig, path: pathlib.Path, console: Console) -> Prepa
     reading = config.reading()
     parts, scheme = read_data(config, reading)
     reading.tell()
+    require_labels(entities_of(parts["train"]), entities_of(parts["dev"]), "entity", fewest=1)
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
     vocabulary, vectors = with_vectors(config, vocabulary)
     return Prepared(
@@ -116,7 +126,7 @@ class Predict(RunCommand):
         tagger = load_tagger(self.folder)
         lines: Iterable[str] = self.sentences or sys.stdin
         if tagger.vocabulary.longest_word == 1:
-            lines = (" ".join(line) for line in lines)
+            lines = (" ".join(graphemes(line)) for line in lines)
         sentences = split_words(lines)
         for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
             print(aligned([words, tags]))
@@ -138,7 +148,7 @@ class Score(ReadSettings):
         reading = self.reading()
         gold, said = (read_answers(path, columns, reading) for path in self.files)
         reading.tell()
-        console.print(table_of(score_entities(gold, said), gold), highlight=False)
+        print_table(score_entities(gold, said), gold, console)
 
 
 class Compare(CompareCommand):

@@ -19,6 +19,7 @@ from experiments.ner.schemes import (
     in_letters,
     rewrite,
     scheme_of_file,
+    split_tag,
     target_of,
 )
 from experiments.runner.data.parts import Part, read_parts
@@ -156,6 +157,12 @@ def _refuse_foreign(
                     f"{path}, line {row.number}: {tag!r} is no tag of {scheme}. Tags are one of "
                     f"its letters, or a letter and an entity as in B-PER; O has no entity."
                 )
+
+
+def entities_of(sentences: Sequence[Sentence]) -> set[str]:
+    """The classes of entities that the tags of sentences name."""
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    return {split_tag(tag)[1] for tag in tags if tag != OUTSIDE}
 
 
 def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:

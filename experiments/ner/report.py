@@ -9,6 +9,7 @@ from rich.table import Table
 from experiments.ner.model import TrainedEntityTagger
 from experiments.ner.schemes import OUTSIDE, split_tag
 from experiments.ner.scorer import Score, score_entities
+from experiments.runner.data.measures import require_some
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder, write_text
@@ -69,7 +70,7 @@ def print_scores(
     """Prints precision, recall and F1, and a few sentences with their mistakes."""
     gold = [sentence.tags for sentence in test]
     scores = score_entities(gold, predicted)
-    console.print(table_of(scores, gold), highlight=False)
+    print_table(scores, gold, console)
     wrong = [pair for pair in zip(test, predicted, strict=True) if is_wrong(*pair)]
     if wrong:
         console.print(f"{len(wrong):,} sentences have a mistake; some of them:\n", highlight=False)
@@ -78,16 +79,23 @@ def print_scores(
     return scores
 
 
-def table_of(scores: Mapping[str, Score], gold: Sequence[Sequence[str]]) -> Table:
-    """Precision, recall and F1, overall and by class."""
+def print_table(
+    scores: Mapping[str, Score], gold: Sequence[Sequence[str]], console: Console
+) -> None:
+    """Prints precision, recall and F1, overall and by class; "-" is a measure of nothing."""
+    require_some(gold, "sentences")
     words = sum(map(len, gold))
     table = Table(title=f"{len(gold):,} sentences, {words:,} words", title_justify="left")
     for name in ("entities", "in the text", "found", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "entities" else "right")
     for name, score in scores.items():
-        shares = (f"{share:.2%}" for share in (score.precision, score.recall, score.f1))
-        table.add_row(name or "all", f"{score.present:,}", f"{score.found:,}", *shares)
-    return table
+        counts = (score.found, score.present, score.found + score.present)
+        shares = (score.precision, score.recall, score.f1)
+        cells = (f"{s:.2%}" if count else "-" for s, count in zip(shares, counts, strict=True))
+        table.add_row(name or "all", f"{score.present:,}", f"{score.found:,}", *cells)
+    console.print(table, highlight=False)
+    if not scores[""].present:
+        console.print("The sentences have no entity: recall is of nothing, and F1 says little.")
 
 
 def mistakes(sentence: Sentence, predicted: Sequence[str]) -> str:

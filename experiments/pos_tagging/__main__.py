@@ -16,10 +16,11 @@ import tyro
 from rich.console import Console
 
 from experiments.pos_tagging.config import TaggingConfig
-from experiments.pos_tagging.data import read_data, read_sentences
+from experiments.pos_tagging.data import read_data, read_sentences, tags_of
 from experiments.pos_tagging.export import export
 from experiments.pos_tagging.model import load_tagger, make_training
 from experiments.pos_tagging.report import finish, print_summary, tag_all
+from experiments.runner.data.measures import require_labels
 from experiments.runner.pictures.curves import plot_comparison
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
@@ -40,6 +41,7 @@ def prepare(config: TaggingConfig, path: pathlib.Path, console: Console) -> Prep
     reading = config.reading()
     parts = read_data(**config.files, tags=config.tags, reading=reading)
     reading.tell()
+    require_labels(tags_of(parts["train"]), tags_of(parts["dev"]), "tag")
     vocabulary = build_vocabulary(parts["train"])
     return Prepared(
         make_training(config, vocabulary, parts["train"], parts["dev"]),

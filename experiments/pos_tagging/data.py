@@ -57,6 +57,11 @@ def read_tagged(
     return parts
 
 
+def tags_of(sentences: Sequence[Sentence]) -> set[str]:
+    """The tags that sentences have."""
+    return {tag for sentence in sentences for tag in sentence.tags}
+
+
 def retag(sentence: Sentence, tags: Sequence[str]) -> list[str]:
     """The lines of a sentence with other tags where its own stand, all else as it was."""
     lines = list(sentence.lines)

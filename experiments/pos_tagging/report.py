@@ -2,14 +2,15 @@
 
 import pathlib
 import random
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.pos_tagging.data import retag
 from experiments.pos_tagging.model import TrainedTagger
+from experiments.runner.data.measures import share
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.run.folder import RunFolder, write_text
@@ -79,7 +80,7 @@ def tag_all(tagger: TrainedTagger, sentences: Sequence[Sentence]) -> list[Tagged
             sentence,
             tags,
             usual=[vocabulary.guess(word) for word in sentence.words],
-            known=[word in vocabulary.usual_tag for word in sentence.words],
+            known=[vocabulary.knows(word) for word in sentence.words],
         )
         for sentence, tags in zip(sentences, predicted, strict=True)
     ]
@@ -97,16 +98,15 @@ def words_of(tagged: Sequence[Tagged]) -> list[Word]:
 
 
 def summarise(tagged: Sequence[Tagged]) -> dict[str, float]:
-    """Accuracies, of 1."""
+    """Accuracies, of 1; that of unknown words where there are any."""
     words = words_of(tagged)
+    unknown = [word.predicted == word.gold for word in words if not word.known]
     return {
-        "accuracy": _share(words, lambda word: word.predicted == word.gold),
-        "most_frequent_tag": _share(words, lambda word: word.usual == word.gold),
-        "accuracy_unknown_words": _share(
-            [word for word in words if not word.known], lambda word: word.predicted == word.gold
-        ),
-        "unknown_words": _share(words, lambda word: not word.known),
-        "whole_sentences": _share(tagged, lambda result: result.is_right),
+        "accuracy": share([word.predicted == word.gold for word in words], "words"),
+        "most_frequent_tag": share([word.usual == word.gold for word in words], "words"),
+        **({"accuracy_unknown_words": share(unknown, "unknown words")} if unknown else {}),
+        "unknown_words": len(unknown) / len(words),
+        "whole_sentences": share([result.is_right for result in tagged], "sentences"),
     }
 
 
@@ -118,9 +118,10 @@ def print_summary(tagged: Sequence[Tagged], tagger: TrainedTagger, console: Cons
     table.add_column("right", justify="right")
     table.add_row("all words", f"{summary['accuracy']:.2%}")
     table.add_row("  by the most frequent tag of each", f"{summary['most_frequent_tag']:.2%}")
+    of_unknown = summary.get("accuracy_unknown_words")
     table.add_row(
         f"unknown words ({summary['unknown_words']:.1%} of all)",
-        f"{summary['accuracy_unknown_words']:.2%}",
+        "none" if of_unknown is None else f"{of_unknown:.2%}",
     )
     table.add_row("whole sentences", f"{summary['whole_sentences']:.2%}")
     console.print(table, highlight=False)
@@ -145,7 +146,3 @@ def mistakes(result: Tagged) -> str:
     ]
     labelled = [["", *result.sentence.words], ["said", *result.predicted], ["right", *right]]
     return aligned(labelled)
-
-
-def _share(items: Sequence[Any], is_counted: Callable[[Any], bool]) -> float:
-    return sum(map(is_counted, items)) / len(items) if items else 0.0

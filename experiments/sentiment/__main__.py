@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
@@ -47,6 +48,8 @@ def prepare(config: TextConfig, path: pathlib.Path, console: Console) -> Prepare
     reading = config.reading()
     parts = read_data(config, reading)
     reading.tell()
+    train, dev = ([text.label for text in parts[name]] for name in ("train", "dev"))
+    require_labels(train, dev, "label")
     vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
     return Prepared(
         make_training(config, vocabulary, parts, vectors),

@@ -12,7 +12,7 @@ from experiments.runner.data.parts import Part, folds, held_out, read_parts
 from experiments.runner.data.reading import Reading
 from experiments.sentiment.config import TextConfig
 from experiments.sentiment.tables import read_labelled
-from experiments.words.data import Encoder, Vocabulary
+from experiments.words.data import Encoder, Vocabulary, folded
 from experiments.words.segments import Segmentation, split_text
 
 
@@ -54,7 +54,7 @@ def build_text_vocabulary(texts: Sequence[Text]) -> Vocabulary:
     words = [word for text in texts for word in text.words]
     labels = collections.Counter(text.label for text in texts)
     return Vocabulary(
-        counts=dict(collections.Counter(word.lower() for word in words)),
+        counts=dict(collections.Counter(map(folded, words))),
         characters=sorted({*"".join(words)}),
         tags=sorted(labels),
         usual_tag={},

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.data.measures import share
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.pictures.style import BLUE
@@ -59,8 +60,9 @@ def finish(
     """Tests the classifier and the baseline, and draws; returns the metrics."""
     judged = classifier.judge(parts["test"])
     labels = bag_of_words(parts["train"], parts["dev"], parts["test"])
-    baseline = _share(
-        [text.label == label for text, label in zip(parts["test"], labels, strict=True)]
+    baseline = share(
+        [text.label == label for text, label in zip(parts["test"], labels, strict=True)],
+        "sentences",
     )
     print_summary(judged, classifier, console, baseline)
     rows = [f"{result.text.label}\t{result.label}\t{result.text.text}\n" for result in judged]
@@ -79,7 +81,7 @@ def finish(
             (result.text.words, result.weights or [], result.label) for result in judged[:_SHOWN]
         ]
         plot_attention(folder.path / "attention.png", chosen)
-    accuracy = _share([result.is_right for result in judged])
+    accuracy = share([result.is_right for result in judged], "sentences")
     return {"accuracy": accuracy, "bag_of_words": baseline}
 
 
@@ -91,16 +93,23 @@ def print_summary(
 ) -> None:
     """Prints accuracies, and the words on which the attention rests most."""
     usual = classifier.vocabulary.default_tag
+    accuracy = share([result.is_right for result in judged], "sentences")
     table = Table(title=f"{len(judged):,} sentences", title_justify="left")
     table.add_column("of test")
     table.add_column("right", justify="right")
-    table.add_row("all sentences", f"{_share([result.is_right for result in judged]):.2%}")
+    table.add_row("all sentences", f"{accuracy:.2%}")
     if baseline is not None:
         table.add_row("  by words and pairs of words alone", f"{baseline:.2%}")
-    table.add_row(
-        "  by the most frequent label", f"{_share([j.text.label == usual for j in judged]):.2%}"
-    )
+    by_usual = share([result.text.label == usual for result in judged], "sentences")
+    table.add_row("  by the most frequent label", f"{by_usual:.2%}")
     console.print(table, highlight=False)
+    strange = sorted({result.text.label for result in judged} - {*classifier.vocabulary.tags})
+    if strange:
+        console.print(
+            f"Training has no label {', '.join(strange)}: those sentences count as wrong.",
+            highlight=False,
+            markup=False,
+        )
     for label, words in weighty_words(judged).items() if judged[0].weights else ():
         console.print(f"{label} rests on {', '.join(words)}.", highlight=False, markup=False)
 
@@ -132,7 +141,3 @@ def show(result: Judged) -> str:
     heavy = [i for i in order if result.weights[i] > 1 / len(result.weights)]
     rests = ", ".join(f"{result.text.words[i]} {result.weights[i]:.0%}" for i in heavy)
     return f"{said}\n  rests on {rests or 'all words alike'}"
-
-
-def _share(holds: Sequence[bool]) -> float:
-    return sum(holds) / len(holds)

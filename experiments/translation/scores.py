@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import sacrebleu
 
+from experiments.runner.data.measures import require_some
 from experiments.translation.data import Pair
+from experiments.words.segments import graphemes
 
 _FEWEST = 30  # sentences in a class of lengths, below which its BLEU says little
 
@@ -29,9 +31,13 @@ class OfLength(NamedTuple):
 def score(translations: Sequence[str], references: Sequence[str], tokens: str) -> Scores:
     """Scores a test set; `tokens` is how sacreBLEU cuts sentences into words.
 
+    Raises:
+      ValueError: if there is no sentence.
+
     References:
       Post, A Call for Clarity in Reporting BLEU Scores, 2018; Popovic, chrF, 2015.
     """
+    require_some(references, "sentences")
     bleu = sacrebleu.BLEU(tokenize=tokens)
     chrf = sacrebleu.CHRF()
     return Scores(
@@ -42,14 +48,14 @@ def score(translations: Sequence[str], references: Sequence[str], tokens: str) -
 
 
 def length_of(sentence: str) -> int:
-    """Words of a sentence, or characters where it has no spaces.
+    """Words of a sentence, or characters as a reader sees them where it has no spaces.
 
     Example:
-      >>> length_of("I quit ."), length_of("我不干了。")
-      (3, 5)
+      >>> length_of("I quit ."), length_of("我不干了。"), length_of("がんば\u3099れ")
+      (3, 5, 4)
     """
     words = sentence.split()
-    return len(words) if len(words) > 1 else len(sentence.strip())
+    return len(words) if len(words) > 1 else len(graphemes(sentence.strip()))
 
 
 def by_length(
@@ -58,7 +64,11 @@ def by_length(
     """BLEU of the shortest sources to the longest, in classes of about as many sentences.
 
     Sentences of one length are in one class; a class has 30 sentences or more.
+
+    Raises:
+      ValueError: if there is no sentence.
     """
+    require_some(pairs, "sentences")
     lengths = [length_of(pair.source) for pair in pairs]
     least = max(len(pairs) // classes, _FEWEST)
     groups: list[list[int]] = [[]]

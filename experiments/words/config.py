@@ -4,7 +4,7 @@ import pathlib
 from typing import NamedTuple
 
 from birnn_jax import Cell, Layer
-from experiments.runner.data.reading import ReadSettings
+from experiments.runner.data.reading import Reading, ReadSettings
 from experiments.runner.run.choices import CELLS, CellName, Direction
 from experiments.runner.run.settings import RunSettings, require
 from experiments.words.data import Vocabulary
@@ -101,6 +101,8 @@ class FileSettings(ReadSettings, WordSettings):
     vectors: pathlib.Path | None = None
     """Vectors of words to start from: a text file of GloVe, word2vec or fastText, plain or .gz.
     Their size is given to --word-size."""
+    vectors_encoding: str = "utf-8"
+    """Encoding of that file."""
     max_vectors: int = 50_000
     """How many vectors are read from the beginning of that file, at most."""
 
@@ -115,3 +117,7 @@ class FileSettings(ReadSettings, WordSettings):
         """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("max_vectors")
+
+    def reading_vectors(self) -> Reading:
+        """How the file of vectors is read."""
+        return Reading(self.vectors_encoding, strict=self.strict, option="--vectors-encoding")

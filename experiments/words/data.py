@@ -1,17 +1,21 @@
 """Sentences of words, and what a model of words knows of its training data.
 
-Word embeddings are looked up in lower case; case is left to the characters.
+Word embeddings are looked up in lower case; case is left to the characters. Words are looked up in
+the composed form of Unicode (NFC), so that a letter with its accent is the same as one character
+and as two.
 """
 
 import collections
 import json
 import pathlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.runner.data.files import read_json
+from experiments.words.segments import graphemes
 
 
 class Sentence(NamedTuple):
@@ -48,12 +52,20 @@ class Vocabulary(NamedTuple):
 
     @property
     def longest_word(self) -> int:
-        """Characters of the longest word of training; 1 if it is a text of characters."""
-        return max(map(len, self.usual_tag))
+        """Characters of the longest word of training, as a reader sees them."""
+        return max(len(graphemes(word)) for word in self.usual_tag)
 
     def guess(self, word: str) -> str:
         """The baseline: the most frequent tag of the word, of all words where it is unknown."""
-        return self.usual_tag.get(word, self.default_tag)
+        return self._usual(word) or self.default_tag
+
+    def knows(self, word: str) -> bool:
+        """Whether training has the word, in its own case."""
+        return self._usual(word) is not None
+
+    def _usual(self, word: str) -> str | None:
+        """Runs of before have words in the form of their file."""
+        return self.usual_tag.get(word) or self.usual_tag.get(composed(word))
 
     def save(self, path: pathlib.Path) -> None:
         """Writes the vocabulary as JSON."""
@@ -89,7 +101,8 @@ def build_vocabulary(sentences: Sequence[Sentence]) -> Vocabulary:
     tags_of: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for sentence in sentences:
         for word, tag in zip(sentence.words, sentence.tags, strict=True):
-            counts[word.lower()] += 1
+            word = composed(word)
+            counts[folded(word)] += 1
             tags[tag] += 1
             tags_of[word][tag] += 1
     return Vocabulary(
@@ -101,12 +114,29 @@ def build_vocabulary(sentences: Sequence[Sentence]) -> Vocabulary:
     )
 
 
+def composed(word: str) -> str:
+    """A word in the composed form of Unicode (NFC).
+
+    Example:
+      >>> composed("e\u0301") == "\u00e9"
+      True
+    """
+    return unicodedata.normalize("NFC", word)
+
+
+def folded(word: str) -> str:
+    """The form in which the embedding of a word is looked up."""
+    return composed(word.lower())
+
+
 class Encoder:
     """Turns sentences into arrays, one row a word."""
 
     def __init__(self, vocabulary: Vocabulary, word_width: int):
         """Words keep `word_width` characters; of a longer word, as many from either end."""
         self._width = word_width
+        of_file = any(word != composed(word) for word in vocabulary.counts)  # in runs of before
+        self._form = str if of_file else composed
         self._counts = vocabulary.counts
         self._word = {word: i for i, word in enumerate(vocabulary.counts, start=1)}
         self._character = {c: i for i, c in enumerate(vocabulary.characters, start=2)}
@@ -144,7 +174,7 @@ class Encoder:
           counts: `[T]`, how often training has each word.
           characters: `[T, W]`, indices of the characters of each word, 0 after its end.
         """
-        lowered = [word.lower() for word in words]
+        lowered = [self._form(word.lower()) for word in words]
         return {
             "words": np.array([self._word.get(w, UNKNOWN_WORD) for w in lowered], np.int32),
             "counts": np.array([self._counts.get(w, 0) for w in lowered], np.float32),
@@ -152,6 +182,7 @@ class Encoder:
         }
 
     def _spell(self, word: str) -> np.ndarray:
+        word = self._form(word)
         if len(word) > self._width:
             half = self._width // 2
             word = word[: self._width - half] + word[len(word) - half :]

@@ -4,7 +4,6 @@ A line is a word and its numbers, apart by blanks. Files of word2vec and fastTex
 of two numbers, how many words and how many numbers each; files of GloVe do not.
 """
 
-import gzip
 import itertools
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -12,9 +11,9 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from experiments.runner.data.files import readable
+from experiments.runner.data.reading import Reading
 from experiments.words.config import FileSettings
-from experiments.words.data import Vocabulary
+from experiments.words.data import Vocabulary, composed, folded
 
 
 def with_vectors(
@@ -23,17 +22,26 @@ def with_vectors(
     """The vectors that the settings ask for, and the vocabulary with their words."""
     if settings.vectors is None:
         return vocabulary, {}
-    vectors = read_vectors(settings.vectors, size=settings.word_size, limit=settings.max_vectors)
+    reading = settings.reading_vectors()
+    vectors = read_vectors(
+        settings.vectors, reading, size=settings.word_size, limit=settings.max_vectors
+    )
+    reading.tell()
     return add_words(vocabulary, vectors), vectors
 
 
-def read_vectors(path: pathlib.Path, *, size: int, limit: int) -> dict[str, np.ndarray]:
+def read_vectors(
+    path: pathlib.Path, reading: Reading, *, size: int, limit: int
+) -> dict[str, np.ndarray]:
     """Reads the first `limit` vectors; files have the most frequent words first.
 
     A word is taken in lower case; of several with the same letters, the one that is in lower case.
+    A word that stands there again is left out, and so is one that was cut within a character, as
+    word2vec cuts long ones; both are told.
 
     Args:
       path: the file, which is read no further than needed.
+      reading: how, and what is told of what was bridged.
       size: numbers of a vector.
       limit: how many vectors, at most.
 
@@ -42,15 +50,24 @@ def read_vectors(path: pathlib.Path, *, size: int, limit: int) -> dict[str, np.n
         something else in it.
     """
     vectors: dict[str, np.ndarray] = {}
-    for number, line in itertools.islice(_lines(path), limit):
+    written: set[str] = set()
+    for number, line in itertools.islice(_lines(path, reading), limit):
         if not vectors and line.count(" ") != size:
             raise ValueError(
                 f"{path} has vectors of {line.count(' ')} numbers, not {size}: give their size to "
                 "--word-size."
             )
         word, values = _parse(path, number, line, size)
-        if word == word.lower() or word.lower() not in vectors:
-            vectors[word.lower()] = values
+        if _is_cut(word):
+            reading.bridge(path, "a word cut within a character", "left out", number)
+            continue
+        reading.refuse_undecodable(path, number, word)
+        word = composed(word)
+        if word in written:
+            reading.bridge(path, "a word that stands there twice", "the first is taken", number)
+        elif word == word.lower() or folded(word) not in vectors:
+            vectors[folded(word)] = values
+        written.add(word)
     if not vectors:
         raise ValueError(f"{path} is empty: there is no vector in it.")
     return vectors
@@ -74,16 +91,31 @@ def _unseen(vocabulary: Vocabulary, vectors: dict[str, np.ndarray]) -> dict[str,
     return {word: 0 for word in vectors if word not in vocabulary.counts}
 
 
-def _lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+def _lines(path: pathlib.Path, reading: Reading) -> Iterator[tuple[int, str]]:
     """The lines with a vector, and their numbers."""
+    said, found = None, 0
+    for number, line in enumerate(reading.stream(path), start=1):
+        text = line.strip(" \r")
+        if number == 1 and _is_head(text):
+            said = int(text.split(" ")[0])
+        elif "\0" in text:
+            raise ValueError(f"{path} has bytes of 0: vectors in binary form cannot be read.")
+        elif text:
+            found += 1
+            yield number, text
+        else:
+            reading.bridge(path, "an empty line", "left out", number)
+    if said is not None and said != found:
+        reading.remark(path, f"its first line says {said:,} vectors, but {found:,} follow")
+
+
+def _is_cut(word: str) -> bool:
+    """Whether the last character of a word in UTF-8 lacks bytes."""
     try:
-        with readable(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                text = line.decode("utf-8").strip(" \r\n")
-                if number > 1 or not _is_head(text):
-                    yield number, text
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not text in UTF-8; binary vectors cannot be read.") from None
+        word.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return False
 
 
 def _is_head(line: str) -> bool:

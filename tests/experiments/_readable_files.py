@@ -164,7 +164,7 @@ READERS = {
     ),
     "vectors": (
         writer("a.vec", "3 2\nthe 0.1 -2\nné 1e-3 4\nof 1 1\n".encode()),
-        lambda p: read_vectors(p, size=2, limit=3),
+        lambda p: read_vectors(p, Reading(), size=2, limit=3),
     ),
     "pairs in columns": (
         writer("a.tsv", "train\tI go.\t我走。\tme\ndev\tHi.\t你好。\tme\n".encode()),

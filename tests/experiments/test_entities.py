@@ -321,8 +321,8 @@ def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
     _, vocabulary = tagging
     path = tmp_path / "vectors.txt.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    vectors = read_vectors(path, size=3, limit=9)
-    assert read_vectors(path, size=3, limit=1).keys() == {"zebra"}
+    vectors = read_vectors(path, Reading(), size=3, limit=9)
+    assert read_vectors(path, Reading(), size=3, limit=1).keys() == {"zebra"}
     larger = add_words(vocabulary, vectors)
     config = EntityConfig(**TINY)
     words = init_params(config, larger, jax.random.key(0), vectors).words.words
@@ -340,11 +340,45 @@ def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
         (b"a 1 2 3\nb 1 2\n", "line 2: a word and 3 finite numbers were expected, got 'b 1 2'"),
         (b"a 1 2 3\nb 1 2 1e93\n", "line 2: a word and 3 finite numbers were expected"),
         (b"a 1 2 3\nb 1 x 3\n", "line 2: a word and 3 finite numbers"),
-        (b"a 1 2 3\n\xff\xfe 1 2 3\n", "not text in UTF-8"),
+        (
+            b"a 1 2 3\nna\xefve 1 2 3\n",
+            "vectors.txt, line 2: not UTF-8 .*--vectors-encoding latin-1",
+        ),
+        (b"1 3\nab \0\0\x80?\0", "has bytes of 0: vectors in binary form"),
+        (b"\xff\xfea", "line 1: not UTF-16"),
     ],
 )
 def test_vectors_that_cannot_be_read_are_refused(tmp_path, content, sentence):
     path = tmp_path / "vectors.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=sentence):
-        read_vectors(path, size=3, limit=9)
+        read_vectors(path, Reading(option="--vectors-encoding"), size=3, limit=9)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "told"),
+    [
+        ("5 1\né 1\nb 2\n", "latin-1", ["its first line says 5 vectors, but 2 follow."]),
+        ("2 1\né 1\nb 2\n", "utf-16", ["read as UTF-16, which its byte order mark says."]),
+        ("é 1\nb 2\n", "utf-8-sig", []),
+        ("é 1\n\nb 2\n", "utf-8", ["line 2: an empty line; left out."]),
+        ("e\u0301 1\nb 2\né 3\nb 4\nÉ 5", "utf-8", ["twice, 2 times (lines 3, 4); the first"]),
+        (
+            "2 1\né 1\nc\udce9 7\nb 2\nd\udce4\udcbd 7\n",
+            "utf-8",
+            ["a word cut within a character, 2 times (lines 3, 5)", "says 2 vectors, but 4 follow"],
+        ),
+    ],
+    ids=["header", "UTF-16", "mark", "blank", "twice", "cut"],
+)
+def test_vectors_are_read_as_they_are_found_and_that_is_told(tmp_path, content, encoding, told):
+    path, reading = tmp_path / "vectors.txt", Reading(encoding)
+    path.write_bytes(content.encode(encoding, "surrogateescape"))
+    vectors = read_vectors(path, reading, size=1, limit=9)
+    assert {word: float(value[0]) for word, value in vectors.items()} == {"é": 1, "b": 2}
+    assert len(reading.sentences()) == len(told)
+    for sentence in told:
+        assert any(sentence in said for said in reading.sentences())
+    if any(";" in sentence or "cut" in sentence for sentence in told):
+        with pytest.raises(ValueError, match="--strict refuses"):
+            read_vectors(path, Reading(encoding, strict=True), size=1, limit=9)

@@ -62,6 +62,9 @@ def test_prediction_takes_every_character_for_a_word(trained, monkeypatch, capsy
     assert command(monkeypatch, ner, "predict", "--run", trained, "小明在京") == 0
     words, tags = capsys.readouterr().out.splitlines()
     assert words.split() == list("小明在京") and len(tags.split()) == 4
+    marked = "王\ufe00が\u3099 京"
+    assert command(monkeypatch, ner, "predict", "--run", trained, marked) == 0
+    assert capsys.readouterr().out.split("\n")[0].split() == ["王\ufe00", "が\u3099", "京"]
     assert command(monkeypatch, ner, "predict", "--run", trained, "京", " ") == 1
     assert capsys.readouterr().err == "error: Sentence 2 is empty: there is no word to tag.\n"
 
@@ -78,7 +81,8 @@ def test_every_option_of_entities_is_tested():
     names = {field.name for field in dataclasses.fields(EntityConfig)}
     own = names - {field.name for field in dataclasses.fields(WordSettings)}
     assert own == {
-        *("train", "dev", "test", "vectors", "max_vectors"),  # all in test_entities
+        *("train", "dev", "test"),
+        *("vectors", "max_vectors", "vectors_encoding"),  # all in test_entities
         *("word_column", "tag_column", "scheme", "crf", "recall_cost", "encoding", "strict"),
     }
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import shutil
 import sys
+import unicodedata
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from experiments.runner.data.batches import Batches
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.journal import read_journal
 from experiments.words.config import WordTagger
-from experiments.words.data import Encoder, Sentence, build_vocabulary
+from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabulary
 from experiments.words.model import score
 from tests import _figures
 from tests.experiments import _small_tagging
@@ -110,6 +111,39 @@ def test_vocabulary_knows_words_in_lower_case_and_usual_tags_in_their_own():
     vocabulary = build_vocabulary([*SENTENCES, SENTENCES[0]])
     assert vocabulary.counts["the"] == 4 and "The" not in vocabulary.counts
     assert [vocabulary.guess(word) for word in ("dog", "and", "cat")] == ["NOUN", "DET", "DET"]
+
+
+def test_words_are_looked_up_in_any_normalisation_form():
+    text = "Äpfel côté ガギ 각"
+    forms = [unicodedata.normalize(form, text).split() for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    for seen in forms:
+        tags = ("N", "A", "N", "A")
+        vocabulary = build_vocabulary([Sentence(tuple(seen), tags, ())])
+        encoder = Encoder(vocabulary, word_width=9)
+        for words in forms:
+            encoded = encoder.encode_words(words)
+            assert (
+                encoded["words"].tolist() == [1, 2, 3, 4] and encoded["counts"].tolist() == [1] * 4
+            )
+            spelled = [
+                [vocabulary.characters[i - 2] for i in row if i] for row in encoded["characters"]
+            ]
+            assert ["".join(word) for word in spelled] == forms[0]
+            assert [vocabulary.guess(word) for word in words] == [*tags]
+            assert all(map(vocabulary.knows, words)) and not vocabulary.knows("cote")
+    assert vocabulary.longest_word == 5
+
+
+def test_vocabulary_of_before_keeps_the_form_of_its_file():
+    words = unicodedata.normalize("NFD", "Äpfel côté").split()
+    characters = sorted({*"".join(words)})
+    counts = {word.lower(): 1 for word in words}
+    vocabulary = Vocabulary(counts, characters, ["N"], dict.fromkeys(words, "N"), "X")
+    encoded = Encoder(vocabulary, word_width=9).encode_words(words)
+    assert encoded["words"].tolist() == [1, 2] and (encoded["characters"] != 1).all()
+    assert (encoded["characters"] > 1).sum(axis=1).tolist() == [6, 6]
+    assert vocabulary.knows(words[0]) and vocabulary.guess(words[1]) == "N"
 
 
 def test_long_word_keeps_both_ends():

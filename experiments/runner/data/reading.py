@@ -6,11 +6,15 @@ file and kind. With `strict` the first one is refused instead.
 """
 
 import codecs
+import gzip
+import io
 import pathlib
+from collections.abc import Iterator
+from typing import Any, cast
 
 from rich.console import Console
 
-from experiments.runner.data.files import read_bytes
+from experiments.runner.data.files import read_bytes, readable
 from experiments.runner.run.options import Options
 from experiments.runner.run.progress import printer
 
@@ -35,14 +39,17 @@ class Reading:
       ['a.txt: an empty line, 4 times (lines 3, 7, 9, ...); left out.']
     """
 
-    def __init__(self, encoding: str = "utf-8", *, strict: bool = False):
-        """`strict` refuses what would be bridged.
+    def __init__(
+        self, encoding: str = "utf-8", *, strict: bool = False, option: str = "--encoding"
+    ):
+        """`strict` refuses what would be bridged; `option` names the encoding to a user.
 
         Raises:
           ValueError: if there is no such encoding of text.
         """
         self.encoding = _known(encoding)
         self.strict = strict
+        self._option = option
         self._bridged: dict[tuple[pathlib.Path, str, str], list[str]] = {}
         self._remarks: dict[tuple[pathlib.Path, str], None] = {}
 
@@ -55,14 +62,13 @@ class Reading:
           ValueError: names the file and the line, if it is not text in this encoding.
         """
         content = read_bytes(path)
-        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
-        encoding = marked or self.encoding
+        encoding = self._encoding_of(path, content)
         try:
             text = content.decode(encoding)
         except UnicodeError as error:
-            raise ValueError(_undecodable(path, content, encoding, error)) from None
-        if marked not in (None, "utf-8-sig"):
-            self.remark(path, f"read as {marked.upper()}, which its byte order mark says")
+            start = error.start if isinstance(error, UnicodeDecodeError) else 0
+            line = content.count(b"\n", 0, start) + 1
+            raise ValueError(self._undecodable(path, line, encoding, error)) from None
         text = text.replace("\r\n", "\n")
         if "\r" in text and "\n" not in text:
             self.remark(path, "its lines end in carriage returns, as on old Macintoshes")
@@ -72,6 +78,40 @@ class Reading:
     def lines(self, path: pathlib.Path) -> list[str]:
         """The lines of a text; nothing else than a line feed ends one."""
         return self.text(path).removesuffix("\n").split("\n")
+
+    def stream(self, path: pathlib.Path) -> Iterator[str]:
+        """The lines of a text one by one, for a file that is not read to its end.
+
+        Bytes of a line that are no text in the encoding become lone surrogates, as
+        `surrogateescape` makes them.
+
+        Raises:
+          ValueError: names the file, if it is not text in its encoding.
+        """
+        number = 0
+        with readable(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            encoding = self._encoding_of(path, file.read(4))
+            file.seek(0)
+            text = io.TextIOWrapper(
+                cast(Any, file), encoding=encoding, errors="surrogateescape", newline="\n"
+            )
+            try:
+                for line in text:
+                    number += 1
+                    yield line.rstrip("\r\n")
+            except UnicodeError as error:
+                raise ValueError(self._undecodable(path, number + 1, encoding, error)) from None
+
+    def refuse_undecodable(self, path: pathlib.Path, number: int, line: str) -> None:
+        """Refuses a line of `stream` that is no text in the encoding.
+
+        Raises:
+          ValueError: names the file and the line.
+        """
+        try:
+            line.encode("utf-8")
+        except UnicodeError as error:
+            raise ValueError(self._undecodable(path, number, self.encoding, error)) from None
 
     def bridge(
         self, path: pathlib.Path, what: str, done: str, place: int | str | None = None
@@ -104,6 +144,25 @@ class Reading:
             else f"{path}: {what}, {len(places):,} times{_among(places)}; {done}."
             for (path, what, done), places in self._bridged.items()
         ]
+
+    def _encoding_of(self, path: pathlib.Path, content: bytes) -> str:
+        """What the byte order mark at the beginning says, or else `encoding`."""
+        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+        if marked is None:
+            return self.encoding
+        if marked != "utf-8-sig":
+            self.remark(path, f"read as {marked.upper()}, which its byte order mark says")
+        return marked
+
+    def _undecodable(
+        self, path: pathlib.Path, line: int, encoding: str, error: UnicodeError
+    ) -> str:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else "invalid bytes"
+        name = {"utf-8-sig": "UTF-8"}.get(encoding, encoding.upper())
+        return (
+            f"{path}, line {line}: not {name} ({reason}). Name the encoding of the file, for "
+            f"example {self._option} latin-1."
+        )
 
     def tell(self) -> None:
         """Says on standard error what was noted since the last time."""
@@ -140,17 +199,6 @@ def _known(encoding: str) -> str:
             "gb18030, big5, shift_jis, euc-kr and koi8-r."
         )
     return encoding
-
-
-def _undecodable(path: pathlib.Path, content: bytes, encoding: str, error: UnicodeError) -> str:
-    start = error.start if isinstance(error, UnicodeDecodeError) else 0
-    line = content.count(b"\n", 0, start) + 1
-    reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
-    name = {"utf-8-sig": "UTF-8"}.get(encoding, encoding.upper())
-    return (
-        f"{path}, line {line}: not {name} ({reason}). Name the encoding of the file, for example "
-        "--encoding latin-1."
-    )
 
 
 def _named(place: int | str | None) -> str:

@@ -30,7 +30,12 @@ import jax
 from experiments.runner.data.files import read_json
 
 # Settings that runs of before do not name, with the values that they had without a name.
-_NEW_SETTINGS = {"encoding": "utf-8", "strict": False, "segmentation": "words"}
+_NEW_SETTINGS = {
+    "encoding": "utf-8",
+    "vectors_encoding": "utf-8",
+    "strict": False,
+    "segmentation": "words",
+}
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
