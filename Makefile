@@ -25,6 +25,7 @@ lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m tests.library._typing
 
 kernels: $(VENV)/.test  ## Builds the native CPU kernels again and says what is there
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -6,7 +6,7 @@ import os
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self
 
 from ._training.checkpoint_folder import (
     DamagedError,
@@ -20,13 +20,13 @@ from ._training.checkpoint_folder import (
     write,
 )
 from ._training.checkpoint_leaves import copied, describe
-from ._training.train_step import TrainState
+from ._training.train_step import P, P_co, TrainState
 
 
-class Restored(NamedTuple):
+class Restored(NamedTuple, Generic[P_co]):
     """What `Checkpoints` gives back: the state, and the position saved with it."""
 
-    state: TrainState
+    state: TrainState[P_co]
     position: dict[str, Any]
 
 
@@ -169,7 +169,7 @@ class Checkpoints:
         for old in set(steps) - {*steps[-self._keep :], best} - self._damaged:
             remove(self._folder(old))
 
-    def restore_latest(self, like: TrainState) -> Restored | None:
+    def restore_latest(self, like: TrainState[P]) -> Restored[P] | None:
         """Reads the newest checkpoint, bit for bit.
 
         Args:
@@ -200,7 +200,7 @@ class Checkpoints:
             )
         return None
 
-    def restore_best(self, like: TrainState) -> Restored | None:
+    def restore_best(self, like: TrainState[P]) -> Restored[P] | None:
         """Reads the checkpoint of the highest score, as `restore_latest` does the newest.
 
         Args:
@@ -228,7 +228,7 @@ class Checkpoints:
             )
         return None
 
-    def _restore(self, step: int, like: TrainState) -> Restored:
+    def _restore(self, step: int, like: TrainState[P]) -> Restored[P]:
         return Restored(*read(self._folder(step), self._orbax, like))
 
     def _best(self) -> int | None:

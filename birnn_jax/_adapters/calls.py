@@ -67,7 +67,10 @@ def call_bidirectional(
 
     def run(xs: jax.Array, lengths: Lengths, carry: Any) -> tuple[Bi[Carry], Any]:
         carry, ys = bidirectional(
-            *(cell, params, xs, lengths),
+            cell,
+            params,
+            xs,
+            lengths,
             initial_carry=as_carry(cell, params, carry),
             merge=merge if merge_fn is None else "none",
             **settings,

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from .types import Carry, Cell, Params
+from .types import C, Carry, Cell, P
 
 
 class Starts(NamedTuple):
@@ -24,22 +24,22 @@ class Starts(NamedTuple):
     meta_fields=["cell", "reverse"],
 )
 @dataclasses.dataclass(frozen=True)
-class Direction:
+class Direction(Generic[P, C]):
     """What one direction of a layer computes from; checked and complete."""
 
-    cell: Cell
+    cell: Cell[P, C]
     reverse: bool  # from the last valid step to the first
-    params: Params
-    carry: Carry  # before the first valid step, leaves [B, ...]
+    params: P
+    carry: C  # before the first valid step, leaves [B, ...]
     xs: jax.Array  # [B, T, D], in the dtype of params
     valid: jax.Array | None = None  # [B, T] bool; None means that every step is valid
     starts: Starts | None = None  # None means that the carry never comes back
 
-    def replace(self, **changes: Any) -> "Direction":
+    def replace(self, **changes: Any) -> "Direction[P, C]":
         """This direction with other fields."""
         return dataclasses.replace(self, **changes)
 
-    def rows(self) -> "Direction":
+    def rows(self) -> "Direction[P, C]":
         """Without the parameters: every array has rows as its first axis."""
         return self.replace(params=None)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+from typing_extensions import TypeAliasType
 
 from .checks import as_array, as_lengths
 
@@ -50,7 +51,8 @@ class Segments(NamedTuple):
     ids: ArrayLike  # [B, T] integers, 0 for padding
 
 
-Lengths = ArrayLike | Mask | Segments | None
+Lengths = TypeAliasType("Lengths", ArrayLike | Mask | Segments | None)
+"""`[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid."""
 
 
 def segment_starts(lengths: Lengths, xs: jax.Array, *, reverse: bool) -> jax.Array | None:

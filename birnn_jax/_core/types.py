@@ -21,9 +21,10 @@ given narrower than `cell.init_carry` is widened to it.
 
 import dataclasses
 import inspect
-from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import jax
+from typing_extensions import ParamSpec, TypeVar
 
 from .deprecated import renamed_keyword, warn
 from .describe import describe, find_constant, name_function
@@ -31,32 +32,49 @@ from .describe import describe, find_constant, name_function
 Params = Any  # a pytree of arrays that a cell understands
 Carry = Any  # a pytree of arrays that a cell understands
 
-T = TypeVar("T")
+# What a type checker knows about a cell: its parameters, its carry, the options of its init.
+P = TypeVar("P", default=Any)
+C = TypeVar("C", default=Any)
+Options = ParamSpec("Options", default=...)
+
+P_co = TypeVar("P_co", covariant=True)
+P_contra = TypeVar("P_contra", contravariant=True)
+C_co = TypeVar("C_co", covariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
-class InitFn(Protocol):
+class InitFn(Protocol[P_co, Options]):
     """Makes the parameters of a cell.
 
     Options of initialisation are keyword-only arguments with defaults; see `Cell.with_init`.
     """
 
-    def __call__(self, key: jax.Array, input_size: int, hidden_size: int) -> Params:
+    def __call__(
+        self,
+        key: jax.Array,
+        input_size: int,
+        hidden_size: int,
+        /,
+        *args: Options.args,
+        **options: Options.kwargs,
+    ) -> P_co:
         """Consumes `key`. Every size the cell needs must be readable from what is returned."""
         ...
 
 
-class InitCarryFn(Protocol):
+class InitCarryFn(Protocol[P_contra, C_co]):
     """Makes the carry that stands before the first step."""
 
-    def __call__(self, params: Params) -> Carry:
+    def __call__(self, params: P_contra, /) -> C_co:
         """For one sequence, without a batch axis, in the dtypes in which it is to be carried."""
         ...
 
 
-class StepFn(Protocol):
+class StepFn(Protocol[P_contra, C]):
     """Advances one sequence by one step of time."""
 
-    def __call__(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+    def __call__(self, params: P_contra, carry: C, x: jax.Array, /) -> tuple[C, jax.Array]:
         """In the order of `lax.scan`: carry first, and `(carry, y)` back.
 
         `x` is `[D]`, `y` is `[H]`. The new carry has the structure and the shapes of the old one.
@@ -68,12 +86,15 @@ class StepFn(Protocol):
 @renamed_keyword("initial_carry", "init_carry")
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, repr=False)
-class Cell:
+class Cell(Generic[P, C, Options]):
     """A recurrent cell: three pure functions over one time step of one sequence.
 
     Make cells once, at module level: JAX compiles once for each cell, compared by its functions. A
     cell has no arrays, so that `jax.jit`, `jax.vmap` and the like take it as any other argument,
     static or not.
+
+    For type checkers it is `Cell[parameters, carry]`, such as `Cell[LSTMParams, LSTMCarry]`: they
+    and editors then know the fields of what `bidirectional` takes and returns.
 
     Args:
       init: `(key, input_size, hidden_size)` to parameters.
@@ -96,9 +117,9 @@ class Cell:
       >>> LEAKY = Cell(leaky_init, leaky_init_carry, leaky_step)
     """
 
-    init: InitFn
-    init_carry: InitCarryFn
-    step: StepFn
+    init: InitFn[P, Options]
+    init_carry: InitCarryFn[P, C]
+    step: StepFn[P, C]
 
     def __post_init__(self) -> None:
         """Refuses what is no function, or could not be told apart by `jax.jit`."""
@@ -119,7 +140,7 @@ class Cell:
             f"run it by carry, ys = bidirectional({self!r}, params, xs, lengths)."
         )
 
-    def with_init(self, **options: Any) -> "Cell":
+    def with_init(self, *args: Options.args, **options: Options.kwargs) -> "Cell[P, C, Options]":
         """This cell with other options of `init`; cells made with the same options are equal.
 
         Args:
@@ -128,6 +149,7 @@ class Cell:
         Raises:
           ValueError: if `init` has no such option.
           TypeError: if an option is not hashable: the cell could not be static under `jax.jit`.
+            For options without a name.
 
         Example:
           >>> cell = LSTM.with_init(forget_bias=2.0)
@@ -135,7 +157,13 @@ class Cell:
           >>> params.bwd.b.tolist(), cell == LSTM.with_init(forget_bias=2.0)
           ([0.0, 2.0, 0.0, 0.0], True)
         """
-        init, before = self.init, {}
+        if args:
+            raise TypeError(
+                "with_init takes options by their names, such as LSTM.with_init(forget_bias=2.0), "
+                f"got {describe(args[0])}."
+            )
+        init: Any = self.init
+        before: dict[str, Any] = {}
         if isinstance(init, InitWithOptions):
             init, before = init.init, dict(init.options)
         parameters = inspect.signature(init).parameters.values()
@@ -151,19 +179,19 @@ class Cell:
         return self._replace(init=InitWithOptions(init, merged))
 
     @property
-    def initial_carry(self) -> InitCarryFn:
+    def initial_carry(self) -> InitCarryFn[P, C]:
         """Of before `init_carry`."""
         warn("Cell.initial_carry", "Cell.init_carry")
         return self.init_carry
 
-    def _replace(self, **functions: Any) -> "Cell":
+    def _replace(self, **functions: Any) -> "Cell[P, C, Options]":
         """This cell with other functions; named as the method of a NamedTuple is."""
         return dataclasses.replace(self, **functions)
 
-    def __copy__(self) -> "Cell":
+    def __copy__(self) -> "Cell[P, C, Options]":
         return self
 
-    def __deepcopy__(self, memo: Any) -> "Cell":
+    def __deepcopy__(self, memo: Any) -> "Cell[P, C, Options]":
         return self  # copies of functions are not equal to them
 
     def __repr__(self) -> str:
@@ -189,10 +217,10 @@ class CellPart(Protocol):
 class InitWithOptions:
     """An `InitFn` with options filled in: a `functools.partial` that compares by its contents."""
 
-    init: InitFn
+    init: Any  # an `InitFn` with the options
     options: tuple[tuple[str, Any], ...]
 
-    def __call__(self, key: jax.Array, input_size: int, hidden_size: int) -> Params:
+    def __call__(self, key: jax.Array, input_size: int, hidden_size: int, /) -> Params:
         """Makes the parameters with the options."""
         return self.init(key, input_size, hidden_size, **dict(self.options))
 
@@ -215,7 +243,7 @@ def _check_hashable(name: str, value: Any) -> None:
         ) from error
 
 
-class Bi(NamedTuple, Generic[T]):
+class Bi(NamedTuple, Generic[T_co]):
     """A pair with one value for each direction of time: cells, parameters, carries, outputs.
 
     Example:
@@ -223,5 +251,5 @@ class Bi(NamedTuple, Generic[T]):
       2
     """
 
-    fwd: T
-    bwd: T
+    fwd: T_co
+    bwd: T_co

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
+from typing_extensions import TypeAliasType
 
 from .._core.checks import as_array
 from .._core.masks import Mask, Segments, named_valid_steps
 from .._core.meshes import over_rows
 
-Weights = ArrayLike | Mask | Segments | None
+Weights = TypeAliasType("Weights", ArrayLike | Mask | Segments | None)
+"""Which steps count: bools, weights, `[B]` integer lengths, a `Mask` or `Segments`; None: all."""
 
 
 class Total(NamedTuple):

@@ -1,6 +1,6 @@
 """Two directions of time over the same ragged batch."""
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,12 @@ from .._core.cell_checks import check_pair
 from .._core.checks import as_cells, as_size, check_cell, check_choice, check_key
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
-from .._core.types import Bi, Carry, Cell, Params
+from .._core.types import Bi, C, Cell, P
 from .backends import BackendName
 from .directions import ResidualsName, Run, run_directions
 
-Merge = Literal["concat", "sum", "mul", "mean", "none"]
+MergeToArray = Literal["concat", "sum", "mul", "mean"]
+Merge = Literal[MergeToArray, "none"]
 
 MERGES = {
     "concat": lambda fwd, bwd: jnp.concatenate([fwd, bwd], axis=-1),
@@ -25,8 +26,11 @@ MERGES = {
 
 
 def init_bidirectional(
-    cell: Cell | Bi[Cell], key: jax.Array, input_size: int, hidden_size: int | Bi[int]
-) -> Bi[Params]:
+    cell: Cell[P, C] | Bi[Cell],
+    key: jax.Array,
+    input_size: int,
+    hidden_size: int | Bi[int],
+) -> Bi[P]:
     """Makes the parameters of two directions, drawn independently.
 
     Args:
@@ -52,19 +56,49 @@ def init_bidirectional(
     )
 
 
-@over_rows("xs")
+@overload
 def bidirectional(
-    cell: Cell | Bi[Cell],
-    params: Bi[Params],
+    cell: Cell[P, C] | Bi[Cell],
+    params: Bi[P],
     xs: jax.Array,
     lengths: Lengths = None,
     *,
-    initial_carry: Bi[Carry] | None = None,
+    initial_carry: Bi[C | None] | None = None,
+    merge: MergeToArray = "concat",
+    key: jax.Array | None = None,
+    residuals: ResidualsName = "auto",
+    backend: BackendName = "auto",
+) -> tuple[Bi[C], jax.Array]: ...
+
+
+@overload
+def bidirectional(
+    cell: Cell[P, C] | Bi[Cell],
+    params: Bi[P],
+    xs: jax.Array,
+    lengths: Lengths = None,
+    *,
+    initial_carry: Bi[C | None] | None = None,
+    merge: Literal["none"],
+    key: jax.Array | None = None,
+    residuals: ResidualsName = "auto",
+    backend: BackendName = "auto",
+) -> tuple[Bi[C], Bi[jax.Array]]: ...
+
+
+@over_rows("xs")
+def bidirectional(
+    cell: Cell[P, C] | Bi[Cell],
+    params: Bi[P],
+    xs: jax.Array,
+    lengths: Lengths = None,
+    *,
+    initial_carry: Bi[C | None] | None = None,
     merge: Merge = "concat",
     key: jax.Array | None = None,
     residuals: ResidualsName = "auto",
     backend: BackendName = "auto",
-) -> tuple[Bi[Carry], Any]:
+) -> tuple[Bi[C], Any]:
     """Runs `cell` over `xs` in both directions of time and merges the outputs.
 
     For each row with n valid steps
@@ -132,7 +166,7 @@ def bidirectional(
     return Bi(*outputs.carries), MERGES[merge](ys_fwd, ys_bwd)
 
 
-def init_direction(cell: Cell, key: jax.Array, input_size: int, hidden_size: int) -> Params:
+def init_direction(cell: Cell[P, C], key: jax.Array, input_size: int, hidden_size: int) -> P:
     """The parameters of one direction."""
     check_cell(cell)
     check_key(key)

@@ -5,24 +5,24 @@ import jax
 from .._core.checks import check_cell, check_flag
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
-from .._core.types import Carry, Cell, Params
+from .._core.types import C, Cell, P
 from .backends import BackendName
 from .directions import ResidualsName, Run, run_directions
 
 
 @over_rows("xs")
 def scan_cell(
-    cell: Cell,
-    params: Params,
+    cell: Cell[P, C],
+    params: P,
     xs: jax.Array,
     lengths: Lengths = None,
     *,
-    initial_carry: Carry | None = None,
+    initial_carry: C | None = None,
     reverse: bool = False,
     key: jax.Array | None = None,
     residuals: ResidualsName = "auto",
     backend: BackendName = "auto",
-) -> tuple[Carry, jax.Array]:
+) -> tuple[C, jax.Array]:
     """Runs `cell` over the valid steps of every row of `xs`, in one direction of time.
 
     For a row with n valid steps, with `reverse` in the order n .. 1

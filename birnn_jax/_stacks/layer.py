@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
+from typing_extensions import TypeAliasType
 
 from .._core.affine import AffineParams
 from .._core.checks import as_cells, as_size, check_choice
@@ -12,7 +13,7 @@ from .._core.deprecated import renamed_keyword, warn
 from .._core.describe import describe
 from .._core.types import Bi, Carry, Cell, Params
 from .._recurrence.backends import NAMES, BackendName
-from .._recurrence.bidirectional import MERGES, Merge
+from .._recurrence.bidirectional import MERGES, MergeToArray
 from .._recurrence.directions import RESIDUALS, ResidualsName
 from .subsampling import SUBSAMPLE_MODES, SubsampleMode
 
@@ -85,7 +86,7 @@ class Layer:
     cell: Cell | Bi[Cell]
     _: dataclasses.KW_ONLY
     direction: Literal["both", "fwd", "bwd"] = "both"
-    merge: Merge = "concat"
+    merge: MergeToArray = "concat"
     residuals: ResidualsName = "auto"
     backend: BackendName = "auto"
     subsample: int = 1
@@ -135,7 +136,7 @@ class Layer:
         return f"Layer({', '.join([repr(self.cell), *changed])})"
 
 
-Layers = Sequence[Layer | Cell | Bi[Cell]] | Layer | Cell | Bi[Cell]
+Layers = TypeAliasType("Layers", Sequence[Layer | Cell | Bi[Cell]] | Layer | Cell | Bi[Cell])
 """What a stack is made of; a cell stands for a layer of it in both directions."""
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,22 @@ import numpy as np
 import optax
 from jax.core import Tracer
 from jax.sharding import Mesh
+from typing_extensions import TypeAliasType, TypeVar
 
 from .._core.checks import as_array, as_size, check_number
 from .._core.describe import describe
 from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 
-LossFn = Callable[[Any, Any, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
+P = TypeVar("P", bound=Any, default=Any)  # parameters
+P_co = TypeVar("P_co", covariant=True, default=Any)
+Batch = TypeVar("Batch", bound=Any, default=Any)
+
+LossFn = Callable[[P, Batch, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
 Metrics = dict[str, Any]
+LearningRate = TypeAliasType("LearningRate", optax.ScalarOrSchedule)  # or a function of the step
 
 
-class TrainState(NamedTuple):
+class TrainState(NamedTuple, Generic[P_co]):
     """All that a training step changes.
 
     Example:
@@ -29,7 +35,7 @@ class TrainState(NamedTuple):
     """
 
     step: jax.Array  # [] int32, steps done
-    params: Any
+    params: P_co
     opt_state: optax.OptState
 
 
@@ -40,11 +46,11 @@ class ClipState(NamedTuple):
 
 
 def make_optimizer(
-    learning_rate: optax.ScalarOrSchedule,
+    learning_rate: LearningRate,
     *,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    method: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = optax.adam,
+    method: Callable[[LearningRate], optax.GradientTransformation] = optax.adam,
 ) -> optax.GradientTransformation:
     """Clips the gradient, then applies `method`.
 
@@ -87,7 +93,7 @@ def make_optimizer(
     return optax.chain(clip, method(learning_rate))
 
 
-def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
+def init_train_state(params: P, optimizer: optax.GradientTransformation) -> TrainState[P]:
     """The state before the first step.
 
     Every leaf becomes a JAX array of its own, since a step donates each to the next. Weights that
@@ -103,10 +109,10 @@ def init_train_state(params: Any, optimizer: optax.GradientTransformation) -> Tr
       (3,)
     """
     _check_optimizer(optimizer)
-    params = jax.tree_util.tree_map_with_path(
+    arrays: Any = jax.tree_util.tree_map_with_path(
         lambda path, leaf: as_array(f"params{jax.tree_util.keystr(path)}", leaf), params
     )
-    state = TrainState(jnp.zeros([], jnp.int32), params, optimizer.init(params))
+    state = TrainState(jnp.zeros([], jnp.int32), arrays, optimizer.init(arrays))
     return _unshared(jax.tree.map(jnp.asarray, state))
 
 
@@ -119,12 +125,12 @@ def _check_optimizer(optimizer: Any) -> None:
 
 
 def make_train_step(
-    loss_fn: LossFn,
+    loss_fn: LossFn[P, Batch],
     optimizer: optax.GradientTransformation,
     *,
     mesh: Mesh | None = None,
     accumulation_steps: int = 1,
-) -> Callable[[TrainState, Any, jax.Array], tuple[TrainState, Metrics]]:
+) -> Callable[[TrainState[P], Batch, jax.Array], tuple[TrainState[P], Metrics]]:
     """Makes the function that trains by one batch, jit-compiled once for each shape of batch.
 
     With a `mesh` or several `accumulation_steps` the batch is cut into pieces of equally many rows,
@@ -180,11 +186,14 @@ def make_train_step(
     gradient = on_devices(in_turns(gradient_of(loss_fn), accumulation_steps), mesh)
 
     @functools.partial(jax.jit, donate_argnames="state")
-    def train_step(state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, Metrics]:
-        grads, sums, rows = gradient(state.params, batch, jax.random.fold_in(key, state.step))
+    def train_step(
+        state: TrainState[P], batch: Batch, key: jax.Array
+    ) -> tuple[TrainState[P], Metrics]:
+        params: Any = state.params
+        grads, sums, rows = gradient(params, batch, jax.random.fold_in(key, state.step))
         with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
-            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+            updates, opt_state = optimizer.update(grads, state.opt_state, params)
+        params = optax.apply_updates(params, updates)
         metrics = {
             **sums,
             **rows,
@@ -227,8 +236,8 @@ def repeat_step(
 
 
 def make_eval_step(
-    loss_fn: LossFn, *, mesh: Mesh | None = None
-) -> Callable[[Any, Any], Mapping[str, Any]]:
+    loss_fn: LossFn[P, Batch], *, mesh: Mesh | None = None
+) -> Callable[[P, Batch], Mapping[str, Any]]:
     """Makes the function that evaluates one batch, jit-compiled: `loss_fn` with `key=None`.
 
     Args:
@@ -248,7 +257,7 @@ def make_eval_step(
     """
     totals = on_devices(totals_of(loss_fn), mesh)
 
-    def eval_step(params: Any, batch: Any) -> dict[str, Any]:
+    def eval_step(params: P, batch: Batch) -> dict[str, Any]:
         piece = totals(params, batch, None)
         return {**piece.sums, **piece.rows}
 
@@ -314,7 +323,7 @@ def _any_clipped(opt_state: optax.OptState) -> jax.Array:
     return functools.reduce(jnp.logical_or, [state.clipped for state in states], jnp.array(False))
 
 
-def _unshared(state: TrainState) -> TrainState:
+def _unshared(state: TrainState[P]) -> TrainState[P]:
     """The state, with a copy of every array that shares its memory with one before it."""
     seen = set()
 

@@ -3,42 +3,47 @@
 import dataclasses
 import importlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 import jax
+from typing_extensions import TypeVar
 
 from .._core.describe import name_function
-from .._core.types import Carry, Cell, CellPart, Params
+from .._core.types import C, C_contra, Cell, CellPart, P, P_contra
+
+G = TypeVar("G", default=Any)  # gates
+G_co = TypeVar("G_co", covariant=True)
+G_contra = TypeVar("G_contra", contravariant=True, default=Any)
 
 
-class GatesFn(Protocol):
+class GatesFn(Protocol[P_contra, C_contra, G_co]):
     """The half of a step that reads the input."""
 
-    def __call__(self, params: Params, carry: Carry, x: jax.Array) -> Any:
+    def __call__(self, params: P_contra, carry: C_contra, x: jax.Array, /) -> G_co:
         """All gates as a NamedTuple of `[H]`, the candidate being called `g` or `n`."""
         ...
 
 
-class UpdateFn(Protocol):
+class UpdateFn(Protocol[P_contra, C, G_contra]):
     """The half of a step that writes the state."""
 
-    def __call__(self, params: Params, carry: Carry, gates: Any) -> tuple[Carry, jax.Array]:
+    def __call__(self, params: P_contra, carry: C, gates: G_contra, /) -> tuple[C, jax.Array]:
         """The new carry and the output."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
-class GatedStep:
+class GatedStep(Generic[P, C, G]):
     """A `StepFn` made of `gates` and `update`; steps made of the same functions are equal.
 
     The cut is where regularisers and inspection need it: what the gates see of the old state, and
     what they are, can be changed without changing the state that is kept.
     """
 
-    gates: GatesFn
-    update: UpdateFn
+    gates: GatesFn[P, C, G]
+    update: UpdateFn[P, C, G]
 
-    def __call__(self, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+    def __call__(self, params: P, carry: C, x: jax.Array, /) -> tuple[C, jax.Array]:
         """One step: `update` with the gates of `x`."""
         return self.update(params, carry, self.gates(params, carry, x))
 

@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, cast
 
 import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
 from .._core.checks import as_size, check_choice, check_key, check_number
-from .._core.types import Params
+from .._core.types import InitFn, Options, P
 
 Initializer = str | Callable[[jax.Array, tuple[int, int]], jax.Array]
 """A name in `INITIALIZERS`, or a function of a key and the shape of one gate's block."""
@@ -26,16 +26,27 @@ INITIALIZERS = {
 }
 
 
-def checked_init(init: Callable[..., Params]) -> Callable[..., Params]:
+def checked_init(
+    init: Callable[Concatenate[jax.Array, int, int, Options], P],
+) -> InitFn[P, Options]:
     """The init of a built-in cell, which may be called by itself, with its arguments checked."""
+    make = cast(Callable[..., P], init)
 
     @functools.wraps(init)
-    def init_checked(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> Params:
+    def init_checked(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> P:
         check_key(key)
         sizes = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
-        return init(key, *sizes, **options)
+        return make(key, *sizes, **options)
 
-    return init_checked
+    return cast(InitFn[P, Options], init_checked)
+
+
+def with_options_of(
+    init: InitFn[Any, Options],
+) -> Callable[[Callable[..., P]], InitFn[P, Options]]:
+    """Makes an init that hands its options on to `init` have their names, for `with_init`."""
+    wrap: Any = functools.wraps(init, assigned=())
+    return wrap
 
 
 def init_weights(

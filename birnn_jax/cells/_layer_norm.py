@@ -1,7 +1,6 @@
 """LSTM and GRU with layer normalisation inside the recurrence."""
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ from .._core.types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_init_carry, gru_update
 from ._gru_reset_before import GRU_RESET_BEFORE
+from ._init import with_options_of
 from ._lstm import LSTMCarry, LSTMGates, activate, lstm_init, lstm_init_carry
 
 
@@ -47,7 +47,7 @@ def normalise(a: jax.Array, epsilon: float) -> jax.Array:
     return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + epsilon)
 
 
-@functools.wraps(lstm_init, assigned=())  # takes its options
+@with_options_of(lstm_init)
 def _lstm_init(
     key: jax.Array, input_size: int, hidden_size: int, **options: Any
 ) -> LayerNormLSTMParams:
@@ -128,7 +128,7 @@ References:
 """
 
 
-@functools.wraps(GRU_RESET_BEFORE.init, assigned=())  # takes its options
+@with_options_of(GRU_RESET_BEFORE.init)
 def _gru_init(
     key: jax.Array, input_size: int, hidden_size: int, **options: Any
 ) -> LayerNormGRUParams:

@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
 import jax
+from typing_extensions import TypeVar
 
 from .._core.checks import check_cell
 from .._core.dtypes import as_output
-from .._core.types import Cell, Params
+from .._core.types import C, Cell, Options, P, P_contra
+
+G = TypeVar("G", default=Any)  # gates
 
 
 class LinearCarry(NamedTuple):
@@ -17,34 +20,34 @@ class LinearCarry(NamedTuple):
     h: jax.Array  # [H]
 
 
-class CoefficientsFn(Protocol):
+class CoefficientsFn(Protocol[P_contra]):
     """What one step does to the state."""
 
-    def __call__(self, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, params: P_contra, x: jax.Array, /) -> tuple[jax.Array, jax.Array]:
         """`(a, b)` of `h[t] = a * h[t-1] + b`, each `[H]`, from the input alone."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
-class GatedCoefficients:
+class GatedCoefficients(Generic[P, G]):
     """A `CoefficientsFn` by way of gates, which inspection shows under their names."""
 
-    gates: Callable[[Params, jax.Array], Any]  # (params, x) -> a NamedTuple of [H]
-    combine: Callable[[Any], tuple[jax.Array, jax.Array]]  # gates -> (a, b)
+    gates: Callable[[P, jax.Array], G]  # (params, x) -> a NamedTuple of [H]
+    combine: Callable[[G], tuple[jax.Array, jax.Array]]  # gates -> (a, b)
 
-    def __call__(self, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, params: P, x: jax.Array, /) -> tuple[jax.Array, jax.Array]:
         """The coefficients of one step."""
         return self.combine(self.gates(params, x))
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearStep:
+class LinearStep(Generic[P]):
     """The `StepFn` `h[t] = a * h[t-1] + b`; steps with the same `coefficients` are equal."""
 
-    coefficients: CoefficientsFn
+    coefficients: CoefficientsFn[P]
 
     def __call__(
-        self, params: Params, carry: LinearCarry, x: jax.Array
+        self, params: P, carry: LinearCarry, x: jax.Array, /
     ) -> tuple[LinearCarry, jax.Array]:
         """One step."""
         a, b = self.coefficients(params, x)
@@ -53,7 +56,7 @@ class LinearStep:
 
 
 @dataclasses.dataclass(frozen=True)
-class ParallelStep(LinearStep):
+class ParallelStep(LinearStep[P]):
     """A `LinearStep` that `scan_cell` evaluates over all of time at once."""
 
     def describe_cell(self, cell: Cell) -> str:
@@ -61,7 +64,7 @@ class ParallelStep(LinearStep):
         return f"parallel({cell._replace(step=LinearStep(self.coefficients))!r})"
 
 
-def parallel(cell: Cell) -> Cell:
+def parallel(cell: Cell[P, C, Options]) -> Cell[P, C, Options]:
     """The same cell, but scanned in parallel over time: O(log T) rounds instead of T steps.
 
     The function, its padding, directions, carries and parameters stay the same. It pays where

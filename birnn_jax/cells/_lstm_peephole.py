@@ -1,6 +1,5 @@
 """LSTM whose gates also see the cell state."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
+from ._init import with_options_of
 from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_init_carry
 
 
@@ -30,7 +30,7 @@ class PeepholeLSTMGates(NamedTuple):
     a_o: jax.Array  # [H], before the peephole and the sigmoid
 
 
-@functools.wraps(lstm_init, assigned=())  # takes its options
+@with_options_of(lstm_init)
 def _init(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> PeepholeLSTMParams:
     params = lstm_init(key, input_size, hidden_size, **options)
     return PeepholeLSTMParams(*params, w_c=jnp.zeros(3 * hidden_size))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from .._core.checks import check_cell, check_rate
 from .._core.describe import describe
 from .._core.keys import IMPL
-from .._core.types import Bi, Carry, Cell, Params, StepFn
+from .._core.types import Bi, C, Carry, Cell, Options, P, Params, StepFn
 from ._gated import GatedStep
 from ._linear import ParallelStep
 
@@ -104,7 +104,7 @@ class NoisyStep:
         return new, new.h.astype(y.dtype) if self.zoneout_h else y
 
 
-def zoneout(cell: Cell, *, h: float, c: float = 0.0) -> Cell:
+def zoneout(cell: Cell[P, C, Options], *, h: float, c: float = 0.0) -> Cell[P, C, Options]:
     """Keeps each unit of the old state with probability `h` in h and `c` in c, step by step.
 
         h[t] = h[t-1] where a unit is kept, else the new h[t]; c[t] likewise
@@ -137,7 +137,7 @@ def zoneout(cell: Cell, *, h: float, c: float = 0.0) -> Cell:
     return _with_noise(cell, zoneout_h=h, zoneout_c=c)
 
 
-def recurrent_dropout(cell: Cell, rate: float) -> Cell:
+def recurrent_dropout(cell: Cell[P, C, Options], rate: float) -> Cell[P, C, Options]:
     """Hides units of h from all gates, the same ones at every step of a row.
 
         gates of (x[t], m * h[t-1])     m = 0 with probability rate, else 1/(1 - rate)
@@ -167,7 +167,7 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
     return _with_noise(cell, recurrent=rate)
 
 
-def candidate_dropout(cell: Cell, rate: float) -> Cell:
+def candidate_dropout(cell: Cell[P, C, Options], rate: float) -> Cell[P, C, Options]:
     """Drops units of the candidate, anew at every step: what is remembered is never dropped.
 
         LSTM: c[t] = f * c[t-1] + i * (m * g)
@@ -214,7 +214,7 @@ def remove_noise(carry: Carry) -> Carry:
     return carry.carry if isinstance(carry, NoisyCarry) else carry
 
 
-def _with_noise(cell: Cell, **rates: float) -> Cell:
+def _with_noise(cell: Cell[P, C, Options], **rates: float) -> Cell[P, C, Options]:
     check_cell(cell)
     step = cell.step if isinstance(cell.step, NoisyStep) else NoisyStep(cell.step)
     return cell._replace(step=dataclasses.replace(step, **rates))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bi, Carry, Cell
-from .._recurrence.bidirectional import Merge
+from .._recurrence.bidirectional import MergeToArray
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
 from ._errors import check_keys, check_shapes, framework
@@ -52,7 +52,7 @@ _CLASSES = {
     "GRU_RESET_BEFORE": ("GRU", {"reset_after": False}),
     "LSTM": ("LSTM", {}),
 }
-_MERGES: dict[str | None, Merge] = {
+_MERGES: dict[str | None, MergeToArray] = {
     "concat": "concat",
     "sum": "sum",
     "mul": "mul",

@@ -161,6 +161,8 @@ parallel(LSTM)
     ValueError: parallel needs a cell that is linear in its state, whose step is a LinearStep, such as MINGRU; got LSTM.
 LSTM.with_init(forget_bais=1.0)
     ValueError: Unknown option 'forget_bais' for the init of LSTM. Available: w_x, w_h, b, forget_bias, time_span.
+LSTM.with_init(2.0)
+    TypeError: with_init takes options by their names, such as LSTM.with_init(forget_bias=2.0), got 2.0.
 LSTM.with_init(w_x=["torch"])
     TypeError: w_x must be hashable, such as a number, a name, a function defined once or a frozen dataclass, got a list of 1 (str): JAX compiles once for each cell.
 LSTM.with_init(forget_bias="1").init(key(), D, H)

@@ -13,17 +13,17 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # each: what it may import from outside the package and the standard library. Other frameworks are
 # imported by name inside `interop`, when a function needs one.
 ROOMS = {
-    "_core": {"jax", "numpy"},
-    "cells": {"jax"},
+    "_core": {"jax", "numpy", "typing_extensions"},
+    "cells": {"jax", "typing_extensions"},
     "kernels": {"jax", "numpy"},
     "_recurrence": {"jax"},
-    "_stacks": {"jax"},
+    "_stacks": {"jax", "typing_extensions"},
     "selfcheck": {"jax", "numpy"},
-    "_models": {"jax", "optax"},
+    "_models": {"jax", "optax", "typing_extensions"},
     "heads": {"jax", "numpy", "optax"},
     "streaming": {"jax"},
     "inspection": {"jax"},
-    "_training": {"jax", "numpy", "optax", "orbax"},
+    "_training": {"jax", "numpy", "optax", "orbax", "typing_extensions"},
     "checkpoint": {"jax"},
     "_adapters": {"jax"},
     "linen": {"jax", "flax"},

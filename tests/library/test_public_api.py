@@ -171,6 +171,19 @@ def test_public_names_explain_themselves():
     _require_none(wrong)
 
 
+def test_signatures_name_their_types():
+    """As `Lengths`, not as all that JAX takes for an array: that is what help() shows."""
+    wrong = [
+        f"{_full(module, name)}: {parameter}. Name the union by a TypeAliasType."
+        for module, names in NAMES.items()
+        for name in names.split()
+        if inspect.isfunction(value := getattr(importlib.import_module(_full(module)), name))
+        for parameter in inspect.signature(value).parameters.values()
+        if "numpy.bool" in str(parameter)
+    ]
+    _require_none(wrong)
+
+
 def test_cells_have_their_equations_and_their_source_below_them():
     """For editors: a string after the constant."""
     sources = (PACKAGE / "cells").glob("_[a-z]*.py")

@@ -30,8 +30,8 @@ def estimate(
     """
     xs = jnp.concatenate([values, seen.astype(values.dtype)], axis=-1)
     if model.direction == "both":
-        _, ys = bidirectional(BRITS, params, xs, merge="none")
-        return ys.fwd, ys.bwd
+        estimates: Bi[Any] = bidirectional(BRITS, params, xs, merge="none")[1]
+        return estimates.fwd, estimates.bwd
     reverse = model.direction == "bwd"
     _, ys = scan_cell(BRITS, params.bwd if reverse else params.fwd, xs, reverse=reverse)
     return (Estimates(*ys),)
