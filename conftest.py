@@ -38,7 +38,10 @@ _compile_quickly()
 
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace):
-    doctest_namespace |= vars(birnn_jax) | {"jax": jax, "jnp": jnp}
+    doctest_namespace |= {name: getattr(birnn_jax, name) for name in birnn_jax.__all__} | {
+        "jax": jax,
+        "jnp": jnp,
+    }
 
 
 @pytest.fixture

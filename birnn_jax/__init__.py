@@ -2,7 +2,8 @@
 
 Here are the names that most scripts type: cells, the functions that make and run layers and models,
 what says which steps are valid, losses, train steps. The sub-packages have everything by theme,
-these names too, and are attributes that are imported when they are first used:
+these names too, and are attributes that are imported when they are first used, as are the names
+for training, which need Optax:
 
 | sub-package | what |
 | --- | --- |
@@ -28,7 +29,6 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from . import cells as cells
 from . import models as models
 from . import stacks as stacks
-from . import training as training
 from ._core.deprecated import module_getattr as _module_getattr
 from ._core.exporting import make_exportable as _make_exportable
 from ._core.masks import Mask as Mask
@@ -58,11 +58,6 @@ from ._stacks.layer import Layer as Layer
 from ._stacks.stack import init_stack as init_stack
 from ._stacks.stack import stack as stack
 from ._stacks.stack import stack_lengths as stack_lengths
-from ._training.train_step import TrainState as TrainState
-from ._training.train_step import init_train_state as init_train_state
-from ._training.train_step import make_eval_step as make_eval_step
-from ._training.train_step import make_optimizer as make_optimizer
-from ._training.train_step import make_train_step as make_train_step
 from .cells import ELMAN as ELMAN
 from .cells import GRU as GRU
 from .cells import LSTM as LSTM
@@ -76,10 +71,16 @@ if _TYPE_CHECKING:
     from . import nnx as nnx
     from . import selfcheck as selfcheck
     from . import streaming as streaming
+    from . import training as training
+    from ._training.train_step import TrainState as TrainState
+    from ._training.train_step import init_train_state as init_train_state
+    from ._training.train_step import make_eval_step as make_eval_step
+    from ._training.train_step import make_optimizer as make_optimizer
+    from ._training.train_step import make_train_step as make_train_step
 else:
-    __getattr__, __dir__ = _module_getattr(
+    __getattr__, __dir__, __all__ = _module_getattr(
         __name__,
-        "checkpoint heads inspection interop linen nnx selfcheck streaming".split(),
+        "checkpoint heads inspection interop linen nnx selfcheck streaming training".split(),
         {
             "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams".split(),
             "stacks": "AffineParams LayerParams NormParams stack_states unstack_states".split(),
@@ -87,6 +88,11 @@ else:
                 AttentionPoolParams ClassifierParams TaggerParams attention_pool init_attention_pool
             """.split(),
             "training": "repeat_step require_finite".split(),
+        },
+        {
+            "training": """
+                TrainState init_train_state make_eval_step make_optimizer make_train_step
+            """.split()
         },
     )
 

@@ -1,10 +1,11 @@
-"""Old names, which work for one release and say what to write now."""
+"""Names that a package imports when they are first used, and old names, which say the new ones."""
 
 import functools
 import importlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound=type)
@@ -39,20 +40,31 @@ def renamed_keyword(
 
 
 def module_getattr(
-    package: str, modules: Sequence[str], moved: Mapping[str, Sequence[str]]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package: modules when they are first used, and old names.
+    package: str,
+    modules: Sequence[str],
+    moved: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    lazy: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package, called when its other names are there.
+
+    What is imported at first use are modules and names of theirs; old names warn.
 
     Args:
       package: its name.
       modules: below it, not imported with it.
       moved: for each module the names that it has now, and that the package had before.
+      lazy: for each module the names that the package has too, without importing it.
     """
-    homes = {name: module for module, names in moved.items() for name in names}
+    homes, lazy_homes = (
+        {name: module for module, names in table.items() for name in names}
+        for table in (moved, lazy)
+    )
 
     def get(name: str) -> Any:
         if name in modules:
             return importlib.import_module(f"{package}.{name}")
+        if name in lazy_homes:
+            return getattr(importlib.import_module(f"{package}.{lazy_homes[name]}"), name)
         if name in homes:
             warn(f"{package}.{name}", f"{package}.{homes[name]}.{name}")
             return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
@@ -61,6 +73,7 @@ def module_getattr(
         raise AttributeError(text, name=name, obj=sys.modules[package])
 
     def list_names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *modules})
+        return sorted({*vars(sys.modules[package]), *modules, *lazy_homes})
 
-    return get, list_names
+    present = {name for name in vars(sys.modules[package]) if not name.startswith("_")}
+    return get, list_names, sorted(present | lazy_homes.keys())

@@ -10,4 +10,4 @@ exporter takes the same two. What cannot be converted exactly is refused.
 from .._core.deprecated import module_getattr as _module_getattr
 
 _MODULES = "cudnn equinox haiku keras linen nnx onnx safetensors stablehlo torch".split()
-__getattr__, __dir__ = _module_getattr(__name__, _MODULES, {})
+__getattr__, __dir__, _ = _module_getattr(__name__, _MODULES)

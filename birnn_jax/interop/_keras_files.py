@@ -27,7 +27,7 @@ _RECURRENT = {"SimpleRNN", "GRU", "LSTM", "RNN", "Bidirectional"}
 def read_file(path: str | os.PathLike[str], names: str | Sequence[str] | None) -> list[KerasLayer]:
     """The recurrent layers with these names, or with paths that end so."""
     kind = check_kind(path, ["keras", "hdf5"], "from_keras", _ACCEPTED)
-    h5py = framework("h5py", "h5py", "A file of Keras")
+    h5py = framework("h5py", "'birnn-jax[interop]'", "A file of Keras")
     with damage_told(path, OSError):
         found = _read_archive(h5py, path) if kind == "keras" else _read_hdf5(h5py, path)
     known = [layer.name for layer in found]

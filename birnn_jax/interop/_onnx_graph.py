@@ -27,7 +27,7 @@ class Graph:
 
     def __init__(self) -> None:
         """Starts with nothing."""
-        self._onnx = framework("onnx", "onnx", "Export to ONNX")
+        self._onnx = framework("onnx", "'birnn-jax[onnx]'", "Export to ONNX")
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._inputs: list[Any] = []

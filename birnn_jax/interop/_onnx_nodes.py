@@ -23,9 +23,11 @@ def load_model(source: Any) -> Any:
                 f"{type(source).__name__}. from_onnx takes a node with its weights."
             )
         return source
-    onnx = framework("onnx", "onnx", "A file of ONNX")
+    onnx = framework("onnx", "'birnn-jax[onnx]'", "A file of ONNX")
     check_kind(source, ["unknown"], "from_onnx_model", "models of ONNX")
-    decode_error = framework("google.protobuf.message", "protobuf", "A file of ONNX").DecodeError
+    decode_error = framework(
+        "google.protobuf.message", "'birnn-jax[onnx]'", "A file of ONNX"
+    ).DecodeError
     with damage_told(source, decode_error, onnx.checker.ValidationError):
         model = onnx.load(os.fspath(source))
     if not model.graph.node:
@@ -56,7 +58,7 @@ def choose_nodes(model: Any, names: str | Sequence[str] | None) -> list[Any]:
 
 def attributes_of(node: Any) -> dict[str, Any]:
     """The attributes of a node, as Python has them."""
-    onnx = framework("onnx", "onnx", "A node of ONNX")
+    onnx = framework("onnx", "'birnn-jax[onnx]'", "A node of ONNX")
     return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
 
 
@@ -86,7 +88,7 @@ def constant_inputs(model: Any, node: Any) -> dict[str, np.ndarray]:
 
 def _constant(model: Any, name: str) -> np.ndarray | None:
     """The value with this name, computed if need be; None if it depends on an input."""
-    onnx = framework("onnx", "onnx", "A model of ONNX")
+    onnx = framework("onnx", "'birnn-jax[onnx]'", "A model of ONNX")
     stored = {entry.name: entry for entry in model.graph.initializer}
     if name in stored:
         return onnx.numpy_helper.to_array(stored[name])
@@ -112,7 +114,7 @@ def _constant(model: Any, name: str) -> np.ndarray | None:
     part = onnx.helper.make_model(
         graph, opset_imports=model.opset_import, functions=model.functions
     )
-    reference = framework("onnx.reference", "onnx", "A model of ONNX")
+    reference = framework("onnx.reference", "'birnn-jax[onnx]'", "A model of ONNX")
     return reference.ReferenceEvaluator(part).run([name], {})[0]
 
 

@@ -21,7 +21,7 @@ def read_safetensors(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays by their names, and the texts that the file has beside them."""
-    safetensors = framework("safetensors", "safetensors", "A .safetensors file")
+    safetensors = framework("safetensors", "'birnn-jax[interop]'", "A .safetensors file")
     with open(path, "rb") as file:
         data = file.read()
     with damage_told(path, safetensors.SafetensorError):

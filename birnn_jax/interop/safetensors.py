@@ -89,7 +89,7 @@ def save(
         "tree": json.dumps(tree),
     }
     temporary = f"{os.fspath(path)}.tmp"
-    library = framework("safetensors.numpy", "safetensors", "A .safetensors file")
+    library = framework("safetensors.numpy", "'birnn-jax[interop]'", "A .safetensors file")
     library.save_file(arrays, temporary, metadata)
     os.replace(temporary, path)
 

@@ -347,5 +347,8 @@ def test_export_refuses_what_it_cannot_write(trained, tell, tmp_path):
 def test_export_without_onnx_says_what_to_install(trained, tell, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     status, _, err = tell("export", "--run", trained, "--onnx", tmp_path / "tagger.onnx")
-    assert (status, err) == (1, "error: Export to ONNX needs onnx: pip install onnx.\n")
+    assert (status, err) == (
+        1,
+        "error: Export to ONNX needs onnx: pip install 'birnn-jax[onnx]'.\n",
+    )
     assert not list(tmp_path.iterdir())

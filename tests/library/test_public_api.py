@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -107,8 +108,9 @@ def _public_modules():
 def _public_names(module, path):
     """Of a package all names but modules; of a module what it defines, or imports under `as`."""
     if path.name == "__init__.py":
-        members = vars(importlib.import_module(_full(module)))
-        names = {name for name, value in members.items() if not inspect.ismodule(value)}
+        package = importlib.import_module(_full(module))
+        members = [name for name in dir(package) if not name.startswith("_")]
+        names = {name for name in members if not inspect.ismodule(getattr(package, name))}
     else:
         body = ast.parse(path.read_text()).body
         names = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
@@ -230,7 +232,18 @@ def test_sub_packages_are_attributes_that_are_imported_when_they_are_used():
     code = textwrap.dedent(code)
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert result.stdout.split() == ["cells", "models", "stacks", "training"]
+    assert result.stdout.split() == ["cells", "models", "stacks"]
+
+
+def test_extras_that_messages_name_are_those_of_the_distribution():
+    named = {
+        extra
+        for path in PACKAGE.rglob("*.py")
+        for extra in re.findall(r"birnn-jax\[(\w+)\]", path.read_text())
+    }
+    assert "onnx" in named  # that they are found at all
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert named <= project["optional-dependencies"].keys()
 
 
 def test_version_is_that_of_the_distribution():
