@@ -15,6 +15,7 @@ for training, which need Optax:
 | `streaming` | sequences that arrive piece by piece |
 | `inspection` | states, gates and gradients of a run, tables of parameters |
 | `interop` | weights to and from other frameworks, ONNX, StableHLO, safetensors |
+| `data` | ragged sequences to batches: padded, packed, windows (needs grain) |
 | `checkpoint` | checkpoints of a training (Orbax) |
 | `linen`, `nnx` | layers for Flax |
 | `selfcheck` | compares every backend with the equations in float64 |
@@ -64,6 +65,7 @@ from .cells import LSTM as LSTM
 
 if _TYPE_CHECKING:
     from . import checkpoint as checkpoint
+    from . import data as data
     from . import heads as heads
     from . import inspection as inspection
     from . import interop as interop
@@ -80,7 +82,7 @@ if _TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = _module_getattr(
         __name__,
-        "checkpoint heads inspection interop linen nnx selfcheck streaming training".split(),
+        "checkpoint data heads inspection interop linen nnx selfcheck streaming training".split(),
         {
             "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams".split(),
             "stacks": "AffineParams LayerParams NormParams stack_states unstack_states".split(),

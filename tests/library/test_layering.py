@@ -14,6 +14,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # imported by name inside `interop`, when a function needs one.
 ROOMS = {
     "_core": {"jax", "numpy", "typing_extensions"},
+    "data": {"jax", "numpy", "grain"},
     "cells": {"jax", "typing_extensions"},
     "kernels": {"jax", "numpy"},
     "_recurrence": {"jax"},

@@ -61,6 +61,10 @@ NAMES = {
     """,
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
+    "data": """
+        Batch Packed PackedBatches PaddedBatches Source Window WindowBatches choose_buckets pack
+        packed_batches pad padded_batches prefetch row_keys split_row_keys windows
+    """,
     "checkpoint": "Checkpoints Restored",
     "linen": "Bidirectional RNN Stack as_cell from_dicts to_dicts",
     "nnx": "Bidirectional RNN Stack",
