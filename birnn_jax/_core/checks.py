@@ -27,8 +27,10 @@ def as_array(name: str, value: Any) -> jax.Array:
     ):
         raise TypeError(f"{name} must be an array, got {describe(value)}.")
     try:
+        if _is_beyond_numpy(value):
+            return jnp.asarray(np.array(jnp.from_dlpack(value)))  # in memory of its own
         return jnp.asarray(np.asarray(value) if is_nested and not _holds_arrays(value) else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError, BufferError) as error:
         if is_nested and isinstance(error, ValueError):
             raise ValueError(
                 f"{name} must be one array of numbers, got {describe(value)} that does not make "
@@ -39,6 +41,13 @@ def as_array(name: str, value: Any) -> jax.Array:
             f"{name} must be an array of numbers, got {describe(value)}, which JAX cannot read: "
             f"{first_line(error)}."
         ) from error
+
+
+def _is_beyond_numpy(value: Any) -> bool:
+    """Whether it is a tensor of another framework in a dtype that JAX has, and NumPy has not."""
+    name = str(getattr(value, "dtype", "")).rpartition(".")[2]
+    has_numpy = isinstance(value, np.ndarray | np.generic)
+    return name.startswith(("bfloat", "float8")) and not has_numpy and hasattr(value, "__dlpack__")
 
 
 def as_xs(xs: Any) -> jax.Array:

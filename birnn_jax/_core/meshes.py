@@ -82,8 +82,9 @@ def _run_auto(
         structure.append((tree, [leaf.ndim > 0 for leaf in leaves]))
         return [leaf for leaf in leaves if leaf.ndim], [leaf for leaf in leaves if not leaf.ndim]
 
+    # As one program: what is differentiated step by step would be transposed outside.
     run_inside: Any = jax.sharding.auto_axes(
-        run_leaves, axes=explicit, out_sharding=(by_rows, whole)
+        jax.jit(run_leaves), axes=explicit, out_sharding=(by_rows, whole)
     )
     parts = run_inside(arrays)
     (tree, is_row), (with_rows, scalars) = structure[-1], map(iter, parts)

@@ -27,6 +27,11 @@ _KINDS = {
     ),
     "lfs": ("a pointer of Git LFS and holds no weights", "`git lfs pull` fetches the file itself."),
     "page": ("a web page", _DOWNLOAD),
+    "shards": ("the index of a checkpoint of PyTorch in several files", _FROM_TORCH),
+    "distributed": (
+        "a distributed checkpoint of PyTorch",
+        "torch.distributed.checkpoint.format_utils.dcp_to_torch_save writes it as one file.",
+    ),
     "json": ("a JSON file", "Give the file that holds the weights."),
     "npy": ("an array of NumPy", "Give the arrays in a dict, by their names."),
     "npz": ("an archive of NumPy", "Give dict(numpy.load(path)) in place of the path."),
@@ -101,8 +106,9 @@ def damage_told(path: str | os.PathLike[str], *errors: type[Exception]) -> Itera
 
 def _identify(path: str | os.PathLike[str]) -> str:
     if os.path.isdir(path):
-        is_model = os.path.exists(os.path.join(path, "saved_model.pb"))
-        return "saved model" if is_model else "folder"
+        marks = {"saved_model.pb": "saved model", ".metadata": "distributed"}
+        found = [kind for name, kind in marks.items() if os.path.exists(os.path.join(path, name))]
+        return found[0] if found else "folder"
     with open(path, "rb") as file:
         start = file.read(64)
     if not start:
@@ -110,8 +116,18 @@ def _identify(path: str | os.PathLike[str]) -> str:
     if start[8:9] == b"{" and start[7:8] == b"\0":
         return "safetensors"
     found = [kind for prefix, kind in _STARTS.items() if start.lstrip().startswith(prefix)]
-    kind = found[0] if found else "unknown"
-    return _identify_zip(path) if kind == "zip" else kind
+    match found[0] if found else "unknown":
+        case "zip":
+            return _identify_zip(path)
+        case "json":
+            return _identify_json(path)
+        case kind:
+            return kind
+
+
+def _identify_json(path: str | os.PathLike[str]) -> str:
+    with open(path, "rb") as file:
+        return "shards" if b'"weight_map"' in file.read() else "json"
 
 
 def _identify_zip(path: str | os.PathLike[str]) -> str:

@@ -12,16 +12,15 @@ from ._files import check_kind, damage_told
 from ._keras_hdf5 import (
     named_cells,
     named_layers,
-    numbered,
+    places_of,
     saved_layers,
     texts,
     weights_at,
     weights_named,
 )
-from ._keras_layers import KerasLayer, class_name
+from ._keras_layers import RECURRENT, KerasLayer, class_name
 
 _ACCEPTED = "the .keras and .h5 files of Keras"
-_RECURRENT = {"SimpleRNN", "GRU", "LSTM", "RNN", "Bidirectional"}
 
 
 def read_file(path: str | os.PathLike[str], names: str | Sequence[str] | None) -> list[KerasLayer]:
@@ -54,7 +53,7 @@ def _read_archive(h5py: Any, path: str | os.PathLike[str]) -> list[KerasLayer]:
         config = json.loads(archive.read("config.json"))
         stored = io.BytesIO(archive.read("model.weights.h5"))
     with h5py.File(stored) as file:
-        configured = list(_configured_layers(config, "", ()))
+        configured = list(_configured_layers(config, file, "", ()))
         if not configured:  # a model of one's own class, which describes itself by no layers
             return list(saved_layers(file))
         return [
@@ -76,14 +75,14 @@ def _read_hdf5(h5py: Any, path: str | os.PathLike[str]) -> list[KerasLayer]:
             return list(named_layers(cells))
         return [
             KerasLayer(name, config, weights_named(cells, name, config))
-            for _, name, config in _configured_layers(json.loads(described), "", ())
+            for _, name, config in _configured_layers(json.loads(described), {}, "", ())
         ]
 
 
 def _configured_layers(
-    config: Any, place: str, names: tuple[str, ...]
+    config: Any, file: Any, place: str, names: tuple[str, ...]
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Recurrent layers in their order: place of the weights, path of names, configuration."""
+    """Recurrent layers in their order: place in the file, path of names, configuration."""
     if not isinstance(config, Mapping) or "class_name" not in config or "config" not in config:
         return
     settings = config["config"]
@@ -91,17 +90,15 @@ def _configured_layers(
         settings = {"layers": settings}
     if not isinstance(settings, Mapping):
         return
-    if class_name(config) in _RECURRENT:
+    if class_name(config) in RECURRENT:
         yield place, "/".join(names), config
         return
     for key, value in settings.items():
         if key == "layers" and isinstance(value, list):
-            for group, child in zip(numbered(value), value, strict=True):
-                yield from _configured_layers(
-                    child, f"{place}/layers/{group}".lstrip("/"), (*names, _name(child))
-                )
+            for child_place, child in zip(places_of(value, file, place), value, strict=True):
+                yield from _configured_layers(child, file, child_place, (*names, _name(child)))
         elif isinstance(value, Mapping):
-            yield from _configured_layers(value, f"{place}/{key}", (*names, _name(value)))
+            yield from _configured_layers(value, file, f"{place}/{key}", (*names, _name(value)))
 
 
 def _name(config: Mapping[str, Any]) -> str:

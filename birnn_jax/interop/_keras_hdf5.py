@@ -2,9 +2,11 @@
 
 There are two layouts. The older has a group for each layer of the model, with the names of its
 weights in an attribute. The newer has groups as objects contain each other, numbered by class; a
-layer has its name in an attribute, where the file is new enough to have it.
+layer has its name in an attribute, where the file is new enough to have it. Keras 2.12 and 2.13,
+which began it, counted layers twice that have weights.
 """
 
+import collections
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ import numpy as np
 from ._keras_layers import KEYS, KerasLayer, Weights, cells_of, directions_of
 
 _DIRECTIONS = ["forward_layer", "backward_layer"]
+_FIRST = "_layer_checkpoint_dependencies"
 _CELL = re.compile(r".*_cells?(_\d+)?")
 _BY_GATES = {1: "SimpleRNNCell", 3: "GRUCell", 4: "LSTMCell"}
 
@@ -53,7 +56,7 @@ def weights_at(file: Any, place: str, config: Mapping[str, Any]) -> list[list[We
         groups = {"": part["cell"]}
         if "cells" in part["cell"]:
             inner = part["cell"]["cells"]
-            groups = {key: inner[key] for key in numbered(cells_of(settings))}
+            groups = {key: inner[key] for key in _numbered(cells_of(settings))}
         found.append([_arrays(cell["vars"]) for cell in groups.values()])
     return found
 
@@ -103,11 +106,31 @@ def named_layers(cells: Mapping[str, NamedCells]) -> Iterator[KerasLayer]:
             yield _guess(name, [list(part.values()) for part in _split_directions(found)])
 
 
-def numbered(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+def places_of(configs: Sequence[Mapping[str, Any]], file: Any, place: str) -> list[str]:
+    """Where the layers of the model at a place have their groups, in the newer layout."""
+    inside = f"{place}/layers".lstrip("/")
+    first = f"{place}/{_FIRST}".lstrip("/")
+    if first not in file:
+        return [f"{inside}/{group}" for group in _numbered(configs)]
+    places: list[str] = []
+    counts = collections.Counter()
+    for config in configs:
+        kind = _snake_case(config["class_name"])
+        group = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        places.append(f"{first}/{group}")
+        counts[kind] += 2 if _has_weights(file.get(places[-1])) else 1
+    return places
+
+
+def _numbered(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The groups of objects that are in one list: those of a class are numbered from its second."""
     kinds = [_snake_case(config["class_name"]) for config in configs]
     numbers = [kinds[:at].count(kind) for at, kind in enumerate(kinds)]
     return [f"{k}_{number}" if number else k for k, number in zip(kinds, numbers, strict=True)]
+
+
+def _has_weights(group: Any) -> bool:
+    return hasattr(group, "shape") or any(map(_has_weights, group.values() if group else ()))
 
 
 def texts(group: Any, key: str) -> list[str]:

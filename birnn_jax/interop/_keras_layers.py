@@ -8,7 +8,9 @@ import numpy as np
 from ._layers import as_numpy
 
 CELLS = {"SimpleRNNCell": "SimpleRNN", "GRUCell": "GRU", "LSTMCell": "LSTM"}
-_LAYERS = {*CELLS.values(), "RNN", "Bidirectional"}
+CUDNN = {"CuDNNGRU": "GRU", "CuDNNLSTM": "LSTM"}  # layers that are cells of their own
+_KINDS = CELLS | CUDNN
+RECURRENT = {*CELLS.values(), *CUDNN, "RNN", "Bidirectional"}
 KEYS = ["kernel", "recurrent_kernel", "bias"]
 
 Weights = Mapping[str, np.ndarray]  # of one cell, by KEYS
@@ -57,8 +59,8 @@ def cells_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def class_name(config: Mapping[str, Any]) -> str:
     """The class of Keras that a layer is of, or whose settings a subclass has."""
     settings = config["config"]
-    name = str(CELLS.get(config["class_name"], config["class_name"]))
-    if name in _LAYERS or "recurrent_initializer" not in settings or "filters" in settings:
+    name = str(_KINDS.get(config["class_name"], config["class_name"]))
+    if name in RECURRENT or "recurrent_initializer" not in settings or "filters" in settings:
         return name
     if "reset_after" in settings:
         return "GRU"
@@ -78,12 +80,14 @@ def _config(layer: Any) -> dict[str, Any]:
 
 
 def _cells(layer: Any) -> Sequence[Any]:
+    if any(kind.__name__ in CUDNN for kind in type(layer).__mro__):
+        return [layer]
     return getattr(layer.cell, "cells", [layer.cell])
 
 
 def _cell_config(cell: Any) -> dict[str, Any]:
     """The settings of the class of Keras that a cell is of or derived from."""
-    bases = [kind for kind in type(cell).__mro__ if kind.__name__ in CELLS]
+    bases = [kind for kind in type(cell).__mro__ if kind.__name__ in _KINDS]
     if not bases or type(cell).call is not bases[0].call:
         return {"class_name": type(cell).__name__, "config": {"name": cell.name}}
     return {"class_name": bases[0].__name__, "config": bases[0].get_config(cell)}

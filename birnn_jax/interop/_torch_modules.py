@@ -28,9 +28,14 @@ def check_in_use(module: Any, weights: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def submodule(module: Any, path: str) -> Any:
-    """The module at a path, also in a TorchScript module, which has no `get_submodule`."""
-    return functools.reduce(getattr, path.split(".") if path else [], module)
+def submodule(source: Any, path: str) -> Any:
+    """The module at a path of a module, or of a mapping with modules; None in one of tensors."""
+    if not isinstance(source, Mapping):  # nor by `get_submodule`, which TorchScript has not
+        return functools.reduce(getattr, path.split(".") if path else [], source)
+    for key, value in source.items():
+        if f"{path}.".startswith(f"{key}."):
+            return submodule(value, path[len(key) + 1 :])
+    return None
 
 
 def nonlinearity_of(module: Any, told: str | None) -> str:

@@ -46,6 +46,11 @@ def read_weights(tensors: Mapping[str, Any], prefix: str) -> Weights:
     return Weights(path, arrays)
 
 
+def is_recurrent(key: str) -> bool:
+    """Whether a name in a state dict is that of a weight of a recurrent module."""
+    return _KEY.fullmatch(key) is not None
+
+
 def layer_names(weights: Collection[str]) -> list[list[str]]:
     """How the names of the weights of each layer end, forward first."""
     if "weight_ih" in weights:

@@ -1,7 +1,6 @@
 """`SimpleRNN`, `GRU`, `LSTM`, `RNN` and `Bidirectional` of Keras: parameters, states, files.
 
-Columns are gates, i f c o in an LSTM and z r h in a GRU. With `reset_after=True` a GRU has two rows
-of bias, of input and of state. A file is read without Keras, by h5py.
+A file is read without Keras, by h5py, also with the `CuDNNLSTM` and `CuDNNGRU` of Keras 2.
 
 Keras holds the last output in padding unless `zero_output_for_mask=True`, which `Bidirectional`
 sets; here it is zero. A backward layer of its own (`go_backwards=True`) returns steps in the order
@@ -17,34 +16,21 @@ import numpy as np
 from .._core.types import Bi, Carry, Cell
 from .._recurrence.bidirectional import MergeToArray
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
-from ..cells import ELMAN, GRU, GRU_RESET_BEFORE, LSTM, GRUParams, GRUResetBeforeParams
-from ._errors import check_keys, check_shapes, framework
+from ._errors import framework
 from ._files import named_in_errors
+from ._keras_cells import export_cell, import_cell
 from ._keras_files import read_file
-from ._keras_layers import (
-    KEYS,
-    KerasLayer,
-    Weights,
-    cells_of,
-    class_name,
-    directions_of,
-    read_layer,
-)
+from ._keras_layers import KerasLayer, cells_of, directions_of, read_layer
 from ._layers import (
-    GRU_GATES,
-    RELU,
     CellParams,
     Imported,
     cell_name,
     export_states,
     from_stack,
     import_states,
-    make_params,
-    reorder,
     to_stack,
 )
 
-_GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 _CLASSES = {
     "ELMAN": ("SimpleRNN", {}),
     "RELU": ("SimpleRNN", {"activation": "relu"}),
@@ -59,7 +45,6 @@ _MERGES: dict[str | None, MergeToArray] = {
     "ave": "mean",
     None: "concat",
 }
-_GRU_GATES = "zrn"  # those of the LSTM are packed as here
 
 
 def from_keras(source: Any, *, names: str | Sequence[str] | None = None) -> Imported:
@@ -129,7 +114,7 @@ def to_keras(layers: Layers, params: Sequence[LayerParams]) -> list[Any]:
             )
         made.build((None, None, directions[0][1].w_x.shape[0]))
         made.set_weights(
-            [array for _, cell_params in directions for array in _export_cell(cell_params)]
+            [array for _, cell_params in directions for array in export_cell(cell_params)]
         )
         exported.append(made)
     return exported
@@ -201,7 +186,7 @@ def _convert(source: KerasLayer, *, last: bool) -> Imported:
         )
     settings = source.config["config"]
     directions = [
-        [_import_cell(source.name, *cell) for cell in zip(cells_of(part), weights, strict=True)]
+        [import_cell(source.name, *cell) for cell in zip(cells_of(part), weights, strict=True)]
         for part, weights in zip(directions_of(source.config), source.weights, strict=True)
     ]
     if len(directions) == 2:
@@ -233,56 +218,3 @@ def _both_directions(
         )
     (layer,), params = to_stack([Bi(*(cells[0] for cells in directions))])
     return (Layer(layer.cell, merge=_MERGES[merge]),), params
-
-
-def _import_cell(name: str, config: Mapping[str, Any], arrays: Weights) -> CellParams:
-    kind, settings = class_name(config), config["config"]
-    where = f"{kind} {name!r}"
-    if kind not in _GATES:
-        raise ValueError(f"{where} cannot be converted; {', '.join(_GATES)} and their cells can.")
-    cell = _cell(where, kind, settings)
-    check_keys(where, arrays, KEYS if settings.get("use_bias", True) else KEYS[:2])
-    input_size, hidden_size = arrays["kernel"].shape[0], arrays["recurrent_kernel"].shape[0]
-    columns = _GATES[kind] * hidden_size
-    bias_shape = (2, columns) if cell == GRU else (columns,)
-    arrays = {"bias": np.zeros(bias_shape, arrays["kernel"].dtype), **arrays}
-    shapes = {"kernel": (input_size, columns), "recurrent_kernel": (hidden_size, columns)}
-    check_shapes(where, arrays, shapes | {"bias": bias_shape})
-    w_x, w_h, b = (arrays[key] for key in KEYS)
-    if kind == "GRU":
-        w_x, w_h, b = (reorder(array, _GRU_GATES, GRU_GATES) for array in (w_x, w_h, b))
-    if cell == GRU:
-        start = 2 * hidden_size
-        b_hn, b = b[1, start:], np.concatenate([b.sum(axis=0)[:start], b[0, start:]])
-        return make_params(cell, w_x=w_x, w_h=w_h, b=b, b_hn=b_hn)
-    return make_params(cell, w_x=w_x, w_h=w_h, b=b)
-
-
-def _cell(where: str, kind: str, settings: Mapping[str, Any]) -> Cell:
-    activation = settings.get("activation", "tanh")
-    recurrent = settings.get("recurrent_activation", "sigmoid")
-    if kind == "SimpleRNN" and activation == "relu":
-        return RELU
-    if (activation, recurrent) != ("tanh", "sigmoid"):
-        raise ValueError(
-            f"{where} has {activation=} and recurrent_activation={recurrent!r}; the cells here have"
-            " 'tanh' and 'sigmoid', or 'relu' in a SimpleRNN."
-        )
-    if kind == "GRU":  # the first versions had one kind, and no setting for it
-        return GRU if settings.get("reset_after", False) else GRU_RESET_BEFORE
-    return LSTM if kind == "LSTM" else ELMAN
-
-
-def _export_cell(cell_params: Any) -> list[np.ndarray]:
-    if isinstance(cell_params, GRUResetBeforeParams):
-        return [
-            reorder(array, GRU_GATES, _GRU_GATES)
-            for array in (cell_params.w_x, cell_params.w_h, cell_params.b)
-        ]
-    if isinstance(cell_params, GRUParams):
-        b_h = np.concatenate(
-            [np.zeros_like(cell_params.b)[cell_params.b_hn.size :], cell_params.b_hn]
-        )
-        arrays = [cell_params.w_x, cell_params.w_h, np.stack([cell_params.b, b_h])]
-        return [reorder(array, GRU_GATES, _GRU_GATES) for array in arrays]
-    return [cell_params.w_x, cell_params.w_h, cell_params.b]

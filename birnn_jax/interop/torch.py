@@ -28,7 +28,7 @@ from ._layers import (
     make_params,
     to_stack,
 )
-from ._torch_files import read_tensors
+from ._torch_files import open_source, read_tensors
 from ._torch_modules import check_in_use, nonlinearity_of, submodule
 from ._torch_weights import as_tensor, layer_names, read_weights
 
@@ -48,8 +48,8 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None
     Args:
       source: an `RNN`, `GRU`, `LSTM` or one of their cells, or a module that holds one; a state
         dict of tensors or arrays, also inside a checkpoint, such as `{"model_state_dict": ...}` or
-        the file of a `LightningModule`; or the path of a file of `torch.save` or .safetensors. No
-        pickled code is run.
+        the file of a `LightningModule`; or the path of a file of `torch.save`, also of a whole
+        module, of a .safetensors file, or of the .index.json of several. No pickled code is run.
       prefix: path of the recurrent module, such as "encoder.rnn", where there are several. The last
         part of the path is enough, and "module.", "_orig_mod." and the like may be left out.
       nonlinearity: of an `RNN`, "tanh" or "relu", which a state dict does not say: "tanh" unless
@@ -77,8 +77,9 @@ def from_torch(source: Any, *, prefix: str = "", nonlinearity: str | None = None
     if nonlinearity not in (None, *_NONLINEARITIES):
         raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}.")
     with named_in_errors(source):
-        path, weights = read_weights(read_tensors(source), prefix)
-        module = submodule(source, path) if hasattr(source, "get_submodule") else None
+        opened = open_source(source)
+        path, weights = read_weights(read_tensors(opened), prefix)
+        module = submodule(opened, path)
         check_in_use(module, weights)
         names = layer_names(weights)
         cell = _cell(weights, names[0][0])

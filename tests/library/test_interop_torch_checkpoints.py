@@ -178,7 +178,7 @@ FILES = {
     "text": (b"weights", "is of an unknown kind"),
     "page": (b"\n<!DOCTYPE html>", "is a web page"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-    "JSON": (b'{"weight_map": {}}', "is a JSON file"),
+    "JSON": (b'{"weights": {}}', "is a JSON file"),
     "hdf5": (b"\x89HDF\r\n\x1a\n\0", "keras.from_keras reads it"),
     "gzip": (b"\x1f\x8b\x08", "Uncompress it"),
     "array": (b"\x93NUMPY\x01", "by their names"),
@@ -202,9 +202,24 @@ def test_files_that_are_not_what_they_should_be_are_named(read, name, tmp_path):
         read(tmp_path / "model.bin")
 
 
-def test_folder_is_told(tmp_path):
+def test_folders_are_told(tmp_path):
     with pytest.raises(ValueError, match="is a folder; from_torch reads"):
         from_torch(tmp_path)
+    (tmp_path / ".metadata").write_bytes(b"1")
+    with pytest.raises(ValueError, match=r"is a distributed checkpoint .*dcp_to_torch"):
+        from_torch(tmp_path)
+
+
+def test_index_of_nothing_recurrent_is_told(tmp_path):
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text('{"weight_map": {"head.weight": "model-00001-of-00002.safetensors"}}')
+    with pytest.raises(ValueError, match=r"index\.json: state_dict has no weights of .*head.weig"):
+        from_torch(path)
+    with pytest.raises(ValueError, match=r"the index of a checkpoint .*from_torch reads it"):
+        load_safetensors(path)
+    path.write_text('{"weight_map": 3}')
+    with pytest.raises(ValueError, match=r"index\.json is damaged"):
+        from_torch(path)
 
 
 @pytest.mark.parametrize("source", [None, 3, [WEIGHTS]], ids=str)

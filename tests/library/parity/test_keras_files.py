@@ -3,6 +3,7 @@
 import pathlib
 import zipfile
 
+import h5py
 import jax
 import jax.numpy as jnp
 import keras
@@ -18,17 +19,26 @@ from ._stacks import TOLERANCE_FLOAT32, D, H, assert_close
 from .test_keras import pytestmark as pytestmark
 
 EXACT = {"rtol": 0, "atol": 0}
-KERAS_2 = pathlib.Path(__file__).parents[1] / "golden" / "keras2" / "files.zip"
+KERAS_2 = pathlib.Path(__file__).parents[1] / "golden" / "keras2"
 PATHS = "left/gru right/gru bidirectional_1 two cell cells both subclass inner/relu".split()
+
+
+def unpack(name, tmp_path_factory):
+    """The folder with the files that were made, and the outputs of the layers."""
+    folder = tmp_path_factory.mktemp("keras2")
+    with zipfile.ZipFile(KERAS_2 / name) as archive:
+        archive.extractall(folder)
+    return folder, dict(np.load(folder / "outputs.npz"))
 
 
 @pytest.fixture(scope="module")
 def keras_2(tmp_path_factory):
-    """The folder with the files that `make.py` made, and the outputs of the layers."""
-    folder = tmp_path_factory.mktemp("keras2")
-    with zipfile.ZipFile(KERAS_2) as archive:
-        archive.extractall(folder)
-    return folder, dict(np.load(folder / "outputs.npz"))
+    return unpack("files.zip", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def older_keras_2(tmp_path_factory):
+    return unpack("older_files.zip", tmp_path_factory)
 
 
 def assert_outputs_are_those(layers_and_params, arrays, path):
@@ -50,6 +60,45 @@ def test_whole_models_of_keras_2_compute_the_same(file, path, keras_2):
 def test_weights_of_keras_2_in_the_older_layout_compute_the_same(path, keras_2):
     folder, arrays = keras_2  # without a configuration a merge is "concat", a SimpleRNN is a tanh
     assert_outputs_are_those(from_keras(folder / "older_weights.h5", names=path), arrays, path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_models_of_keras_2_12_compute_the_same(path, older_keras_2):
+    folder, arrays = older_keras_2
+    assert_outputs_are_those(from_keras(folder / "model.keras", names=path), arrays, path)
+
+
+@pytest.mark.parametrize(
+    ("group", "path"), [("bidirectional_2", "two"), ("functional_2/{}/gru", "right/gru")]
+)
+def test_weights_of_keras_2_12_go_by_their_places(group, path, older_keras_2):
+    folder, arrays = older_keras_2
+    place = "_layer_checkpoint_dependencies"
+    name = f"{place}/{group.format(place)}"
+    assert_outputs_are_those(from_keras(folder / "model.weights.h5", names=name), arrays, path)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        *(("cudnn.h5", f"cudnn_{name}") for name in ("lstm", "both", "sum", "gru")),
+        *(("cudnn_weights.h5", f"cudnn_{name}") for name in ("lstm", "both", "gru")),
+    ],
+)
+def test_layers_of_cudnn_compute_what_keras_makes_of_them(file, name, older_keras_2):
+    folder, arrays = older_keras_2
+    assert_outputs_are_those(from_keras(folder / file, names=name), arrays, name)
+
+
+def test_layers_of_cudnn_in_memory_are_those_of_the_file(older_keras_2):
+    path = older_keras_2[0] / "cudnn.h5"
+    with h5py.File(path) as file:
+        group = file["model_weights"]["cudnn_gru"]["cudnn_gru"]
+        weights = {name.partition(":")[0]: np.asarray(group[name]) for name in group}
+    settings = {"name": "cudnn_gru", "built": True, "go_backwards": False, "call": None}
+    settings |= {"get_config": lambda self: {}, "cell": None}
+    layer = type("CuDNNGRU", (), settings | weights)()
+    assert_same(from_keras(layer), from_keras(path, names="cudnn_gru"))
 
 
 PLACES = {

@@ -1,6 +1,9 @@
 """Checkpoints of PyTorch as they are found: wrapped, nested, normed, pruned, dropped, in files."""
 
 import argparse
+import collections
+import json
+import os
 import pathlib
 
 import numpy as np
@@ -326,15 +329,88 @@ def test_tensors_that_are_not_dense_arrays():
 
 
 class Code:
+    def __init__(self, function=print):
+        self.function = function
+
     def __reduce__(self):
-        return print, ("must not run",)
+        return self.function, ("echo must not run",)
 
 
-def test_code_in_a_file_is_named_and_not_run(tmp_path, capsys):
-    torch.save({"weights": nn.GRU(D, H).state_dict(), "more": Code()}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt holds a print, .*its code"):
+@pytest.mark.parametrize("code", [Code(), Code(os.system), {Code(): 3}], ids=["", "os", "key"])
+def test_code_in_a_file_is_not_run(code, tmp_path, capfd):
+    gru = nn.GRU(D, H)
+    torch.save({"weights": gru.state_dict(), "more": code}, tmp_path / "model.pt")
+    if isinstance(code, Code) and code.function is os.system:
+        with pytest.raises(ValueError, match=r"model\.pt holds a posix\.system, .*its code"):
+            from_torch(tmp_path / "model.pt")
+    else:
+        assert_close(from_torch(tmp_path / "model.pt")[1], from_torch(gru)[1], EXACT)
+    assert capfd.readouterr().out == ""
+
+
+def test_files_whose_code_makes_the_containers_are_refused_with_what_to_save(tmp_path):
+    gru, path = nn.GRU(D, H), tmp_path / "model.pt"
+    refused = r"model\.pt holds a {}, .* torch\.save\(model\.state_dict\(\), path\)"
+    torch.save(collections.defaultdict(list, gru.state_dict()), path)
+    with pytest.raises(ValueError, match=refused.format("collections.defaultdict")):
+        from_torch(path)
+    torch.save(gru, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match=refused.format("torch.nn.modules.rnn.GRU")):
+        from_torch(path)
+
+
+WHOLE = {
+    "layer": lambda: nn.GRU(D, H, 2, bidirectional=True),
+    "model": Tagger,
+    "wrapped": lambda: nn.DataParallel(nn.Sequential(nn.GRU(D, H), nn.ReLU())),
+    "relu": lambda: nn.ModuleDict({"rnn": nn.RNN(D, H, nonlinearity="relu")}),
+    "cell": lambda: nn.RNNCell(D, H, nonlinearity="relu"),
+    "normed": lambda: nn.Sequential(weight_norm(nn.GRU(D, H), "weight_hh_l0")),
+    "beside others": lambda: {"model": Tagger(), "optimizer": torch.optim.SGD, "epoch": 3},
+}
+
+
+@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE.keys())
+def test_whole_modules_in_files_are_read_without_their_classes(make, tmp_path, monkeypatch):
+    model = make()
+    torch.save(model, tmp_path / "model.pt")
+    want = from_torch(model)
+    monkeypatch.delattr(f"{__name__}.Tagger")
+    got = from_torch(tmp_path / "model.pt")
+    assert got[0] == want[0]
+    assert_close(got[1], want[1], EXACT)
+
+
+def test_whole_quantised_modules_are_refused(tmp_path):
+    module = nn.Sequential(nn.LSTM(D, H))
+    quantised = torch.ao.quantization.quantize_dynamic(module, {nn.LSTM}, dtype=torch.qint8)
+    torch.save(quantised, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model\.pt holds .* a quantised module has"):
         from_torch(tmp_path / "model.pt")
-    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("ending", ["bin", "safetensors"])
+def test_checkpoints_in_several_files_are_read_by_their_index(ending, tmp_path):
+    model = Tagger()
+    items = list(model.state_dict().items())
+    names = [f"model-0000{n}-of-00003.{ending}" for n in (1, 2, 3)]
+    shards = [dict(items[:4]), dict(items[4:-2]), dict(items[-2:])]
+    for name, shard in zip(names, shards, strict=True):
+        save = torch.save if ending == "bin" else safetensors.torch.save_file
+        save(shard, tmp_path / name)
+    (tmp_path / names[2]).unlink()  # in which nothing is that is asked for
+    index = {key: n for n, shard in zip(names, shards, strict=True) for key in shard}
+    path = tmp_path / f"model.{ending}.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": index}))
+    assert_close(from_torch(path, prefix="rnn")[1], from_torch(model)[1], EXACT)
+    with pytest.raises(ValueError, match=f"{names[0]}: .*missing"):
+        from_torch(tmp_path / names[0])
+    path.write_text(path.read_text().replace("weight_ih_l0", "extra"))
+    with pytest.raises(ValueError, match=r"index\.json: .*surplus 'extra'"):
+        from_torch(path)
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(FileNotFoundError, match=names[1]):
+        from_torch(path)
 
 
 @pytest.mark.parametrize("legacy", [False, True])

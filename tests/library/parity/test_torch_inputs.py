@@ -1,11 +1,13 @@
 """What PyTorch hands over: tensors are read; what would lose something on the way is refused."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
 from birnn_jax import LSTM, Layer, Mask, bidirectional, init_bidirectional, scan_cell, stack
+from birnn_jax._core.checks import as_array
 from tests.library._cases import LENGTHS, B, D, H, T, assert_equal, random_inputs
 
 PARAMS, XS, _, CARRY = random_inputs(LSTM)
@@ -22,13 +24,28 @@ def test_tensors_are_read_as_arrays():
     assert_equal(bidirectional(LSTM, PARAMS, TENSOR.double(), lengths, initial_carry=carry), want)
 
 
+def test_tensors_in_16_bits_that_numpy_has_not_are_copied():
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), PARAMS)
+    given = TENSOR.bfloat16()
+    want = bidirectional(LSTM, params, jnp.asarray(given.float().numpy(), jnp.bfloat16), LENGTHS)
+    assert_equal(bidirectional(LSTM, params, given, LENGTHS), want)
+    turned = given.transpose(0, 1).contiguous().transpose(0, 1)
+    assert_equal(bidirectional(LSTM, params, turned, LENGTHS), want)
+    array = as_array("xs", given)
+    given.zero_()
+    assert (array != 0).all()
+
+
 PACKED = torch.nn.utils.rnn.pack_padded_sequence(TENSOR, [T, 2, 1], batch_first=True)
 REFUSED = {
     "gradient": (
         lambda: bidirectional(LSTM, PARAMS, TENSOR.clone().requires_grad_()),
         r"xs must be an array of numbers, got a torch Tensor of shape \(3, 5, 2\), which JAX .*",
     ),
-    "bfloat16": (lambda: bidirectional(LSTM, PARAMS, TENSOR.bfloat16()), "xs must be an array of"),
+    "gradient in bfloat16": (
+        lambda: bidirectional(LSTM, PARAMS, TENSOR.bfloat16().requires_grad_()),
+        r"xs must be an array of numbers, got a torch Tensor .*, which JAX cannot read: BufferEr",
+    ),
     "packed": (
         lambda: bidirectional(LSTM, PARAMS, PACKED),
         "xs must be an array, got PackedSequence.",

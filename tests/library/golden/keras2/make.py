@@ -59,18 +59,30 @@ def recurrent(model, path=""):
             yield path + layer.name, layer
 
 
-def main():
-    """Writes the files."""
-    rng = np.random.default_rng(0)
-    model = make_model()
-    model.set_weights([rng.normal(size=w.shape) / 2 for w in model.get_weights()])
-    mask = np.arange(T) < LENGTHS[:, None]
-    arrays = {"lengths": LENGTHS}
+def outputs(model, rng):
+    """Random inputs of every recurrent layer, and what it makes of them."""
+    mask, arrays = np.arange(T) < LENGTHS[:, None], {}
     for name, layer in recurrent(model):
         xs = rng.normal(size=(B, T, layer.input_shape[-1])).astype(np.float32)
         ys = layer(xs, mask=tf.constant(mask))
         arrays[f"{name}.xs"] = xs
         arrays[f"{name}.ys"] = np.concatenate(ys, axis=-1) if isinstance(ys, list) else ys.numpy()
+    return arrays
+
+
+def pack(folder, path):
+    """Writes all files of a folder into an archive."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+
+
+def main():
+    """Writes the files."""
+    rng = np.random.default_rng(0)
+    model = make_model()
+    model.set_weights([rng.normal(size=w.shape) / 2 for w in model.get_weights()])
+    arrays = {"lengths": LENGTHS} | outputs(model, rng)
     model.get_layer("bidirectional_1").forward_layer.trainable = False  # comes last then
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -79,10 +91,7 @@ def main():
             model.save(folder / file)
         for file in ("model.weights.h5", "older_weights.h5"):
             model.save_weights(folder / file)
-        where = pathlib.Path(__file__).with_name("files.zip")
-        with zipfile.ZipFile(where, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for path in sorted(folder.iterdir()):
-                archive.write(path, path.name)
+        pack(folder, pathlib.Path(__file__).with_name("files.zip"))
 
 
 if __name__ == "__main__":
