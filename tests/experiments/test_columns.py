@@ -102,6 +102,23 @@ def test_reader_takes_the_part_of_the_name_asked_for(tmp_path, split, word):
     assert sentence.words == (word,)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("I\tPRON\nknow\tVERB\n\nword\tpos\n", [("I", "know"), ("word",)]),
+        ("Word\tNOUN\nis\tVERB\n", [("Word", "is")]),
+        ("1\tNUM\n2\tNUM\n", [("1", "2")]),
+        ("7\tNUM\tCD\n8\tNUM\tCD\n", [("7", "8")]),
+        ("1\tNUM\tCD\n\n2\tNUM\tCD\n3\tNUM\tCD\n", [("1",), ("2", "3")]),
+        ("#id = 5\nI PRON PRP\n\n#id = 6\n#1 SYM NN\n", [("I",), ("#1",)]),
+    ],
+    ids=["header below", "one name", "two numbers", "from seven", "one and two", "settings"],
+)
+def test_reader_takes_words_for_words(tmp_path, text, words):
+    reading = Reading(strict=True)
+    assert [one.words for one in read(write(tmp_path, text), reading=reading)] == words
+
+
 def test_a_part_may_hold_several_sentences(tmp_path):
     path = write(tmp_path, SPLITS.replace("know\tVERB\n", "know\tVERB\n\nit\tPRON\n"))
     assert [sentence.words for sentence in read(path, part="dev")] == [("know",), ("it",)]

@@ -261,6 +261,7 @@ def test_own_training_data_is_split(tmp_path):
         ("I\tO\n\tO\n", USUAL, "line 2: the word is missing"),
         ("I\tO\nsaw\t\n", USUAL, "line 2: the tag is missing"),
         ("I O\nAl B-PER\n\nsaw X-PER\n", USUAL, "line 4: 'X-PER' is no tag of BIO"),
+        ("I O\n# comment\nAl B-PER\n", USUAL, "line 2: 'comment' is no tag of BIO"),
         ("I O\nAl B-PER\nsaw B-\n", USUAL, "line 3: 'B-' is no tag of BIO"),
         ("I O\nAl S-PER\nsaw M-PER\nB B-PER\nC I-PER\n", USUAL, "line 5: 'I-PER' is no tag of BM"),
         (b"I O\nna\xefve O\n", USUAL, "line 2: not UTF-8"),
