@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.runner.data.batches import Batches, bucket_lengths
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.choices import BasicCell
 from experiments.runner.run.settings import RunSettings, require
 
@@ -13,12 +14,13 @@ BUNDLED = DATA / "jsb_chorales_quarter.json.gz"
 NAME = "music"
 
 
-class RollSettings(RunSettings):
+class RollSettings(ReadSettings, RunSettings):
     """Pieces, and how they are put into batches."""
 
     data: pathlib.Path = BUNDLED
     """Pieces: .json or .json.gz with lists of MIDI numbers, a .mat file of piano rolls, or a folder
-    with folders train, valid and test of MIDI files."""
+    of MIDI files, which may stand in folders train, valid and test. Without parts, or without one
+    of them, a tenth is split off."""
     frames_per_beat: int = 1
     """Frames of a quarter note, of MIDI files; other files have their frames."""
     transpose: int = 0

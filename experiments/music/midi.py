@@ -7,6 +7,7 @@ import mido
 import numpy as np
 
 from experiments.runner.data.files import parsed_as, read_bytes
+from experiments.runner.data.reading import Reading
 
 KEYS, LOWEST = 88, 21  # of a piano: A0 to C8
 _DRUMS = 9  # the channel whose notes are no pitches
@@ -17,31 +18,48 @@ _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _CHANGES = {"#": 1, "b": -1}
 
 
-def read_midi(path: pathlib.Path, frames_per_beat: int = 1) -> np.ndarray:
+def read_midi(
+    path: pathlib.Path,
+    reading: Reading,
+    frames_per_beat: int = 1,
+    *,
+    folder: pathlib.Path | None = None,
+) -> np.ndarray:
     """The keys that sound at each frame, from the first note on.
 
+    Time is counted in beats, whatever the tempo; notes of drums are no pitches. Notes that are not
+    on a piano are left out, and bytes above 127 are read as 127; both are told.
+
     Args:
-      path: a standard MIDI file.
+      path: a standard MIDI file of type 0 or 1.
+      reading: is told what was bridged.
       frames_per_beat: frames of a quarter note. What sounds at the beginning of a frame is in it.
+      folder: of many files, in whose name that is told; the file itself if not given.
 
     Returns:
       `[T, 88]` float32 of 0 and 1.
 
     Raises:
-      ValueError: names the file, if it cannot be read, has no note, or one beyond the piano.
+      ValueError: names the file, if it cannot be read, or has no note of a piano.
     """
-    notes, ticks = _read_notes(path)
+    notes, ticks, is_clipped = _read_notes(path)
+    where, place = (path, None) if folder is None else (folder, str(path.relative_to(folder)))
+    if is_clipped:
+        reading.bridge(where, "a MIDI file with bytes above 127", "they are read as 127", place)
+    for pitch, *_ in notes:
+        if not LOWEST <= pitch < LOWEST + KEYS:
+            what = f"a note that is not on a piano, {LOWEST} to {LOWEST + KEYS - 1}"
+            reading.bridge(where, what, "left out", place)
+    notes = [note for note in notes if LOWEST <= note[0] < LOWEST + KEYS]
     if not notes:
-        raise ValueError(f"{path} has no note in it.")
+        raise ValueError(f"{path} has no note of a piano in it.")
     # In frames; a note that is a little late, as played by hand, belongs to the frame all the same.
-    starts, ends = (np.array([note[i] for note in notes]) * frames_per_beat / ticks for i in (1, 2))
-    starts, ends = np.round(starts * 4) / 4 - starts.min(), np.round(ends * 4) / 4 - starts.min()
+    frames = np.array([note[1:] for note in notes]) * frames_per_beat / ticks
+    starts, ends = (np.round(4 * (frames - frames[:, :1].min())) / 4).T
     if ends.max() > _LONGEST:
         raise ValueError(f"{path} is {ends.max():,.0f} frames long; {_LONGEST:,} are the most.")
     roll = np.zeros([max(1, int(np.ceil(ends.max()))), KEYS], np.float32)
     for (pitch, *_), start, end in zip(notes, starts, ends, strict=True):
-        if not LOWEST <= pitch < LOWEST + KEYS:
-            raise ValueError(f"{path}: the note {pitch} is not on a piano, {LOWEST} to 108.")
         roll[int(np.ceil(start)) : int(np.ceil(end)), pitch - LOWEST] = 1
     return roll
 
@@ -85,12 +103,19 @@ def parse_note(text: str) -> int:
     return number
 
 
-def _read_notes(path: pathlib.Path) -> tuple[list[tuple[int, int, int]], int]:
-    """Pitch, start and end in ticks of every note that is no drum, and the ticks of a beat."""
-    content = io.BytesIO(read_bytes(path))
+def _read_notes(path: pathlib.Path) -> tuple[list[tuple[int, int, int]], int, bool]:
+    """Pitch, start and end in ticks of every note that is no drum, the ticks of a beat, and whether
+    there were bytes above 127 that had to be clipped.
+    """
+    content = read_bytes(path)
     with parsed_as(path, "a MIDI file"):
-        file = mido.MidiFile(file=content, clip=True)  # a velocity above 127 is 127
+        file, is_clipped = _parse(content)
         messages = list(mido.merge_tracks(file.tracks))
+    if file.type == 2:
+        raise ValueError(
+            f"{path} is a MIDI file of type 2, whose tracks are pieces of their own; save each of "
+            "them as a file of type 0 or 1."
+        )
     if not 0 < file.ticks_per_beat < 0x8000:
         raise ValueError(f"{path} counts time in seconds, not in beats; such files are not read.")
     now, sounding, notes = 0, {}, []
@@ -104,4 +129,11 @@ def _read_notes(path: pathlib.Path) -> tuple[list[tuple[int, int, int]], int]:
         if message.type == "note_on" and message.velocity > 0:
             sounding[place] = now
     notes += [(place[1], start, now) for place, start in sounding.items()]
-    return notes, file.ticks_per_beat
+    return notes, file.ticks_per_beat, is_clipped
+
+
+def _parse(content: bytes) -> tuple[mido.MidiFile, bool]:
+    try:
+        return mido.MidiFile(file=io.BytesIO(content)), False
+    except OSError:  # what mido raises for a byte above 127, and for other faults, which stay
+        return mido.MidiFile(file=io.BytesIO(content), clip=True), True

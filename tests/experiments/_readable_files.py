@@ -204,12 +204,12 @@ READERS = {
         writer("a.csv", b"time,x,y\n2016-01,1,\n2016-02,nan,2e3\n"),
         read_table,
     ),
-    "MIDI": (write_roll, read_midi),
+    "MIDI": (write_roll, lambda p: read_midi(p, Reading())),
     "pieces as JSON": (
         writer("a.json", b'{"train": [[[60, 64], [], [55]], [[60], [61]]]}'),
-        lambda p: read_rolls(p, "train"),
+        lambda p: read_rolls(p, "train", Reading()),
     ),
-    "pieces of Matlab": (write_mat, lambda p: read_rolls(p, "train")),
+    "pieces of Matlab": (write_mat, lambda p: read_rolls(p, "train", Reading())),
     "sound": (write_wav, lambda p: read_wav(p, 1000)),
     "transcripts": (write_transcripts, lambda p: read_entries(p.parent, Reading())),
     "recordings in arrays": (

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 
+from experiments.music import data, midi
+from experiments.runner.data.reading import Reading
+
 OPTIONS = {
     "cell": "elman",
     "hidden_size": 5,
@@ -36,3 +39,13 @@ def write_data(folder):
     path = folder / "small.json"
     path.write_text(json.dumps(parts))
     return path
+
+
+def read_rolls(path, part, frames_per_beat=1):
+    """The pieces of a part; nothing is told."""
+    return data.read_rolls(path, part, Reading(), frames_per_beat)
+
+
+def read_midi(path, frames_per_beat=1):
+    """A piece; nothing is told."""
+    return midi.read_midi(path, Reading(), frames_per_beat)

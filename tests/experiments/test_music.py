@@ -15,14 +15,13 @@ from experiments.music.compose import model as causal_training
 from experiments.music.compose.config import MusicConfig
 from experiments.music.compose.generate import compose
 from experiments.music.config import BUNDLED
-from experiments.music.data import read_rolls
 from experiments.music.infill import data as infill_data
 from experiments.music.infill import model as infill
 from experiments.music.infill import model as infill_training
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import hidden_span, hidden_voice, to_voices
 from experiments.music.infill.model import TrainedInfiller
-from experiments.music.midi import KEYS, LOWEST, read_midi, write_midi
+from experiments.music.midi import KEYS, LOWEST, write_midi
 from experiments.runner.pictures.style import BLUE, GREY, VERMILION
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings
@@ -30,6 +29,7 @@ from tests import _figures
 from tests.experiments import _small_music
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
+from tests.experiments._small_music import read_midi, read_rolls
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def training_of(data, kind, **changes):
         "infill": (InfillConfig, infill_training),
     }[kind]
     config = config_of(data=data, **{**_small_music.OPTIONS, **changes})
-    return module.make_training(config, read_rolls(data, "train"), read_rolls(data, "valid"))
+    return module.make_training(config, read_rolls(data, "train"), read_rolls(data, "dev"))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,11 @@ def usual(data):
 
 
 def test_every_option_is_tested():
-    shared = DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"data", "frames_per_beat"}
+    shared = (
+        DATA_CHANGES.keys()
+        | MODEL_CHANGES.keys()
+        | {"data", "frames_per_beat", "encoding", "strict"}
+    )
     names = {field.name for field in dataclasses.fields(MusicConfig)}
     assert names - SHARED == shared | {"input_dropout"}
     names = {field.name for field in dataclasses.fields(InfillConfig)}

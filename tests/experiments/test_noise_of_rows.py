@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from experiments.music.compose import config as causal
 from experiments.music.compose import model as causal_training
-from experiments.music.data import read_rolls
 from experiments.music.infill import config as infill_config
 from experiments.music.infill import model as infill_training
 from experiments.pos_tagging import model as pos_tagging_training
@@ -46,7 +45,7 @@ def composing(folder, **changes):
     data = _small_music.write_data(folder)
     config = causal.MusicConfig(data=data, **_small_music.OPTIONS | changes)
     return causal_training.make_training(
-        config, *(read_rolls(data, part) for part in ("train", "valid"))
+        config, *(_small_music.read_rolls(data, part) for part in ("train", "dev"))
     )
 
 
@@ -54,7 +53,7 @@ def filling(folder, **changes):
     data = _small_music.write_data(folder)
     config = infill_config.InfillConfig(data=data, **_small_music.OPTIONS | changes)
     return infill_training.make_training(
-        config, *(read_rolls(data, part) for part in ("train", "valid"))
+        config, *(_small_music.read_rolls(data, part) for part in ("train", "dev"))
     )
 
 

@@ -11,7 +11,7 @@ from experiments.music.compose.generate import compose
 from experiments.music.compose.model import load_composer, make_training
 from experiments.music.compose.report import draw, finish
 from experiments.music.config import NAME
-from experiments.music.data import read_parts, read_rolls
+from experiments.music.data import read_parts, read_test
 from experiments.music.midi import read_midi, write_midi
 from experiments.runner.data.files import require_new
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
@@ -22,9 +22,11 @@ RUN = pathlib.Path("runs") / NAME
 
 def prepare(config: MusicConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the pieces of a run, and says what to train and to test."""
-    rolls = read_parts(config)
+    reading = config.reading()
+    rolls = read_parts(config, reading)
+    reading.tell()
     return Prepared(
-        make_training(config, rolls["train"], rolls["valid"]),
+        make_training(config, rolls["train"], rolls["dev"]),
         lambda folder, console: finish(folder, load_composer(folder), rolls, console),
     )
 
@@ -54,9 +56,7 @@ class Evaluate(RunCommand):
     def run(self) -> None:
         """Measures and prints."""
         composer = load_composer(self.folder)
-        rolls = read_rolls(
-            self.data or composer.config.data, "test", composer.config.frames_per_beat
-        )
+        rolls = read_test(self.data, composer.config)
         frames = sum(len(roll) - 1 for roll in rolls)
         nats = composer.measure(rolls)
         print(f"{len(rolls)} pieces, {frames:,} frames after the first: {nats:.4f} nats a frame.")
@@ -94,7 +94,9 @@ class Generate(RunCommand):
         require_new(self.midi)
         composer = load_composer(self.folder)
         if self.beginning is not None:
-            beginning = read_midi(self.beginning, composer.config.frames_per_beat)
+            reading = composer.config.reading()
+            beginning = read_midi(self.beginning, reading, composer.config.frames_per_beat)
+            reading.tell()
         else:
             beginning = chord_of(self.chord)
         roll = compose(

@@ -27,7 +27,7 @@ def finish(
     """Tests the model, prints how it does, draws, and writes a piece; returns the metrics."""
     metrics = {
         "nats": composer.measure(rolls["test"]),
-        "nats_dev": composer.measure(rolls["valid"]),
+        "nats_dev": composer.measure(rolls["dev"]),
         "nats_markov": markov_keys(rolls["train"], rolls["test"]),
         "nats_independent": independent_keys(rolls["train"], rolls["test"]),
     }

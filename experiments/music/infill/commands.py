@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from experiments.music.config import NAME
-from experiments.music.data import read_parts, read_rolls
+from experiments.music.data import read_parts, read_test
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
 from experiments.music.infill.model import TrainedInfiller, load_infiller, make_training
@@ -25,9 +25,11 @@ RUN = pathlib.Path("runs") / f"{NAME}_infill"
 
 def prepare(config: InfillConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the pieces of a run, and says what to train and to test."""
-    rolls = read_parts(config)
+    reading = config.reading()
+    rolls = read_parts(config, reading)
+    reading.tell()
     return Prepared(
-        make_training(config, rolls["train"], rolls["valid"]),
+        make_training(config, rolls["train"], rolls["dev"]),
         lambda folder, console: finish(folder, load_infiller(folder), rolls["test"], console),
     )
 
@@ -58,8 +60,7 @@ class Evaluate(RunCommand):
     def run(self) -> None:
         """Measures and prints."""
         infiller = load_infiller(self.folder)
-        config = infiller.config
-        rolls = read_rolls(self.data or config.data, "test", config.frames_per_beat)
+        rolls = read_test(self.data, infiller.config)
         print_measures(infiller.measure(rolls), Console())
 
 
@@ -106,8 +107,11 @@ class Fill(Options):
     def _read(self, infiller: TrainedInfiller) -> np.ndarray:
         config = infiller.config
         if not self.piece.isdecimal():
-            return read_midi(pathlib.Path(self.piece), config.frames_per_beat)
-        rolls = read_rolls(config.data, "test", config.frames_per_beat)
+            reading = config.reading()
+            roll = read_midi(pathlib.Path(self.piece), reading, config.frames_per_beat)
+            reading.tell()
+            return roll
+        rolls = read_test(None, config)
         if not 1 <= int(self.piece) <= len(rolls):
             raise ValueError(f"The test part has the pieces 1 to {len(rolls)}, got {self.piece}.")
         return rolls[int(self.piece) - 1]
