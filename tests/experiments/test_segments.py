@@ -33,8 +33,8 @@ def test_texts_are_cut_as_readers_do(cut, form):
 
 
 def test_scripts_without_blanks_are_cut_into_characters_if_asked():
-    text = unicodedata.normalize("NFD", "ガギ น้ำ हिन्दी don't 北京")
-    expected = ("ガ", "ギ", "น้ำ", "हिन्दी", "do", "n't", "北", "京")
+    text = unicodedata.normalize("NFD", "ガギ น้ำ हिन्दी 나는 don't 北京")
+    expected = ("ガ", "ギ", "น้ำ", "हिन्दी", "나는", "do", "n't", "北", "京")
     assert split_text(text, "characters") == expected
     assert split_text(text, "words")[-1] == "北京"
 
