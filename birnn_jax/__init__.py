@@ -9,7 +9,8 @@ for training, which need Optax:
 | --- | --- |
 | `cells` | all cells, their parameters and carries, zoneout and recurrent dropout |
 | `stacks` | layers and stacks, their parameters, dropout, states as torch.nn has them |
-| `models` | tagger, classifier, readouts, losses, metrics |
+| `models` | taggers, classifier, recogniser, readouts, losses |
+| `metrics` | accuracy, F1 of entities, label error rate, BLEU |
 | `training` | train and evaluation steps |
 | `heads` | CRF, CTC, attention, a bridge from an encoder to a decoder |
 | `streaming` | sequences that arrive piece by piece |
@@ -28,6 +29,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import cells as cells
+from . import heads as heads
 from . import models as models
 from . import stacks as stacks
 from ._core.deprecated import module_getattr as _module_getattr
@@ -37,11 +39,11 @@ from ._core.masks import Segments as Segments
 from ._core.masks import valid_steps as valid_steps
 from ._core.types import Bi as Bi
 from ._core.types import Cell as Cell
+from ._losses import Total as Total
+from ._losses import accuracy as accuracy
+from ._losses import cross_entropy as cross_entropy
 from ._models.classifier import classifier as classifier
 from ._models.classifier import init_classifier as init_classifier
-from ._models.losses import Total as Total
-from ._models.losses import accuracy as accuracy
-from ._models.losses import cross_entropy as cross_entropy
 from ._models.readouts import final_states as final_states
 from ._models.readouts import max_pool as max_pool
 from ._models.readouts import mean_pool as mean_pool
@@ -66,10 +68,10 @@ from .cells import LSTM as LSTM
 if _TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import data as data
-    from . import heads as heads
     from . import inspection as inspection
     from . import interop as interop
     from . import linen as linen
+    from . import metrics as metrics
     from . import nnx as nnx
     from . import selfcheck as selfcheck
     from . import streaming as streaming
@@ -82,7 +84,7 @@ if _TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = _module_getattr(
         __name__,
-        "checkpoint data heads inspection interop linen nnx selfcheck streaming training".split(),
+        "checkpoint data inspection interop linen metrics nnx selfcheck streaming training".split(),
         {
             "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams".split(),
             "stacks": "AffineParams LayerParams NormParams stack_states unstack_states".split(),

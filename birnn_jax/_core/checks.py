@@ -56,7 +56,8 @@ def as_xs(xs: Any) -> jax.Array:
     if xs.ndim != 3:
         raise ValueError(
             f"xs must be [B, T, D], got shape {xs.shape}. For one sequence use xs[None], for more "
-            "batch dimensions jax.vmap; token ids are embedded first."
+            "batch dimensions jax.vmap; token ids are embedded first, by models made with "
+            "num_tokens."
         )
     return xs
 

@@ -1,4 +1,4 @@
-"""A label for each sequence, of features as in `tagger`."""
+"""A label for each sequence, of features or of tokens as in `tagger`."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -13,6 +13,7 @@ from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_lengths, stack_shapes
+from .embedding import init_embedding, read_inputs
 from .readouts import (
     AttentionPoolParams,
     attention_pool,
@@ -32,6 +33,7 @@ class ClassifierParams(NamedTuple):
     attention: AttentionPoolParams | None  # with readout="attention" only
     w: jax.Array  # [S, K] for a readout of size S
     b: jax.Array  # [K]
+    embedding: jax.Array | None = None  # [V, D], in a model that reads tokens
 
 
 def init_classifier(
@@ -41,6 +43,7 @@ def init_classifier(
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
     *,
     num_classes: int,
+    num_tokens: int | None = None,
     readout: Readout = "final",
 ) -> ClassifierParams:
     """Makes the parameters of `classifier`.
@@ -48,9 +51,10 @@ def init_classifier(
     Args:
       layers: of the stack, from the bottom to the top.
       key: consumed.
-      input_size: features D of each step.
+      input_size: features D of each step, or of the vector of each token.
       hidden_size: as in `init_stack`.
       num_classes: classes K.
+      num_tokens: tokens V of a vocabulary, as in `init_tagger`; None is a model of features.
       readout: as in `classifier`; attention gets as many hidden units as its input has features.
 
     Raises:
@@ -67,7 +71,8 @@ def init_classifier(
     check_choice("readout", readout, _READOUTS)
     check_key(key)
     num_classes = as_size("num_classes", num_classes)
-    key_rnn, key_attention, key_w = jax.random.split(key, 3)
+    num_keys = 3 if num_tokens is None else 4
+    key_rnn, key_attention, key_w, *key_embedding = jax.random.split(key, num_keys)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     carries, ys = stack_shapes(layers, rnn, input_size)
     attention = None
@@ -79,7 +84,10 @@ def init_classifier(
         *(attention, carries[-1], ys),
     )
     w, b = init_affine(key_w, pooled.shape[-1], num_classes)
-    return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b)
+    embedding = None
+    if num_tokens is not None:
+        embedding = init_embedding(key_embedding[0], num_tokens, input_size)
+    return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b, embedding=embedding)
 
 
 @over_rows("xs")
@@ -99,10 +107,11 @@ def classifier(
     Args:
       layers: as given to `init_classifier`; under `jax.jit` as in `stack`.
       params: from `init_classifier`.
-      xs: `[B, T, D]`.
+      xs: features `[B, T, D]`; tokens `[B, T]`, integers, if the params have an embedding. What
+        stands in padding is never used.
       lengths: `[B]` integers; None means that all T steps are valid.
       readout: "final" for `final_states` of the top layer, "mean", "max", or "attention".
-      dropout: rate between layers, while there is a `key`.
+      dropout: rate between layers, while there is a `key`. An embedding counts as a layer.
       locked_dropout: the same with one mask for all steps of a row.
       key: consumed; as in `stack`.
 
@@ -126,6 +135,7 @@ def classifier(
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."
         )
+    xs = read_inputs(params.embedding, xs, lengths, rates=(dropout, locked_dropout), key=key)
     carries, ys = stack(
         *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
     )

@@ -1,6 +1,7 @@
 """A label for each step of a sequence.
 
-Features are floats `[B, T, D]`: embedded tokens (`embedding[tokens]`), audio frames, a series.
+A model reads features `[B, T, D]`, such as audio frames or a series; or, with an embedding among
+its parameters, tokens `[B, T]`.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_shapes
+from .embedding import init_embedding, read_inputs
 
 
 class TaggerParams(NamedTuple):
@@ -24,6 +26,7 @@ class TaggerParams(NamedTuple):
     rnn: tuple[LayerParams, ...]
     w: jax.Array  # [S, K] for outputs of size S
     b: jax.Array  # [K]
+    embedding: jax.Array | None = None  # [V, D], in a model that reads tokens
 
 
 def init_tagger(
@@ -33,15 +36,18 @@ def init_tagger(
     hidden_size: int | Bi[int] | Sequence[int | Bi[int]],
     *,
     num_classes: int,
+    num_tokens: int | None = None,
 ) -> TaggerParams:
     """Makes the parameters of `tagger`.
 
     Args:
       layers: of the stack, from the bottom to the top.
       key: consumed.
-      input_size: features D of each step.
+      input_size: features D of each step, or of the vector of each token.
       hidden_size: as in `init_stack`.
       num_classes: labels K.
+      num_tokens: tokens V of a vocabulary; the model then reads tokens, and has a table of vectors
+        of `input_size`. None is a model that reads features.
 
     Raises:
       ValueError, TypeError: as `init_stack`.
@@ -55,11 +61,14 @@ def init_tagger(
     """
     check_key(key)
     num_classes = as_size("num_classes", num_classes)
-    key_rnn, key_w = jax.random.split(key)
+    key_rnn, key_w, *key_embedding = jax.random.split(key, 2 if num_tokens is None else 3)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     _, ys = stack_shapes(layers, rnn, input_size)
     w, b = init_affine(key_w, ys.shape[-1], num_classes)
-    return TaggerParams(rnn=rnn, w=w, b=b)
+    embedding = None
+    if num_tokens is not None:
+        embedding = init_embedding(key_embedding[0], num_tokens, input_size)
+    return TaggerParams(rnn=rnn, w=w, b=b, embedding=embedding)
 
 
 @over_rows("xs")
@@ -78,9 +87,10 @@ def tagger(
     Args:
       layers: as given to `init_tagger`; under `jax.jit` as in `stack`.
       params: from `init_tagger`.
-      xs: `[B, T, D]`.
+      xs: features `[B, T, D]`; tokens `[B, T]`, integers, if the params have an embedding. What
+        stands in padding is never used.
       lengths: `[B]` integers; None means that all T steps are valid.
-      dropout: rate between layers, while there is a `key`.
+      dropout: rate between layers, while there is a `key`. An embedding counts as a layer.
       locked_dropout: the same with one mask for all steps of a row.
       key: consumed; as in `stack`.
 
@@ -89,7 +99,7 @@ def tagger(
       With layers that subsample they are of fewer steps, those of `stack_lengths`.
 
     Raises:
-      ValueError, TypeError: as `stack`.
+      ValueError, TypeError: as `stack`; also for features where tokens are expected.
 
     Example:
       >>> layers = (Layer(GRU),)
@@ -98,8 +108,17 @@ def tagger(
       ... )
       >>> tagger(layers, params, jax.random.normal(jax.random.key(1), [2, 6, 3])).shape
       (2, 6, 5)
+
+      The same of words, of a vocabulary of 100:
+
+      >>> params = init_tagger(
+      ...     layers, jax.random.key(0), input_size=3, hidden_size=4, num_classes=5, num_tokens=100
+      ... )
+      >>> tagger(layers, params, jnp.array([[7, 99, 0]]), jnp.array([2])).shape
+      (1, 3, 5)
     """
     check_made_by("init_tagger", TaggerParams, params)
+    xs = read_inputs(params.embedding, xs, lengths, rates=(dropout, locked_dropout), key=key)
     _, ys = stack(
         *(layers, params.rnn, xs, lengths), dropout=dropout, locked_dropout=locked_dropout, key=key
     )

@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from .._core.dtypes import cast_like
 from .._core.meshes import scan
-from .._models.losses import Total, divisor
+from .._losses import Total, divisor
 
 
 class Piece(NamedTuple):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import as_array, as_size, check_made_by
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
-from .._models.losses import Total, known_labels
+from .._losses import Total, known_labels
 from ._logspace import levelled, log_sum_exp, softmax, surprisal
 from ._places import Places, logits_to_front
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import as_array, as_size
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
-from .._models.losses import Total, known_labels
+from .._losses import Total, known_labels
 from ._logspace import levelled, log_softmax, log_sum_exp
 from ._places import Places, find_places, logits_to_front
 

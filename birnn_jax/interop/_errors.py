@@ -1,18 +1,10 @@
 """The sentences for weights that do not fit: what was expected, what came, and the likely cause."""
 
-import importlib
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
-
-def framework(name: str, package: str, purpose: str) -> Any:
-    """The module `name`, imported at last."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"{purpose} needs {name}: pip install {package}.") from error
+from .._core.libraries import framework as framework
 
 
 def check_keys(

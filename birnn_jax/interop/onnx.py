@@ -43,7 +43,7 @@ def stack_to_onnx(layers: Layers, params: Sequence[LayerParams]) -> Any:
     """
     layers = as_layers(layers)
     check_stack(layers, params)
-    graph, xs, lengths = _start(_input_size(params))
+    graph, xs, lengths = _start(params)
     carries, ys = add_stack(graph, layers, params, xs, lengths)
     graph.output("ys", ys, rank=3)
     for index, carry in enumerate(carries):
@@ -53,7 +53,7 @@ def stack_to_onnx(layers: Layers, params: Sequence[LayerParams]) -> Any:
 
 
 def tagger_to_onnx(layers: Layers, params: TaggerParams) -> Any:
-    """The model of `tagger`, with the output `logits` `[B, T, K]`.
+    """The model of `tagger`, with the output `logits` `[B, T, K]`; tokens are int32.
 
     Args:
       layers: of the stack.
@@ -63,7 +63,7 @@ def tagger_to_onnx(layers: Layers, params: TaggerParams) -> Any:
       ValueError: as `stack_to_onnx`.
     """
     check_made_by("init_tagger", TaggerParams, params)
-    graph, xs, lengths = _start(_input_size(params.rnn))
+    graph, xs, lengths = _start(params.rnn, params.embedding)
     _, ys = add_stack(graph, layers, params.rnn, xs, lengths)
     graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
     return graph.model()
@@ -72,7 +72,7 @@ def tagger_to_onnx(layers: Layers, params: TaggerParams) -> Any:
 def classifier_to_onnx(
     layers: Layers, params: ClassifierParams, *, readout: Readout = "final"
 ) -> Any:
-    """The model of `classifier`, with the output `logits` `[B, K]`.
+    """The model of `classifier`, with the output `logits` `[B, K]`; tokens are int32.
 
     Args:
       layers: of the stack.
@@ -87,7 +87,7 @@ def classifier_to_onnx(
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."
         )
-    graph, xs, lengths = _start(_input_size(params.rnn))
+    graph, xs, lengths = _start(params.rnn, params.embedding)
     carries, ys = add_stack(graph, layers, params.rnn, xs, lengths)
     if readout == "final":
         pooled = add_final_states(graph, carries[-1])
@@ -180,10 +180,21 @@ def _rows_first(graph: Graph, value: str, num_rows: str) -> str:
     return graph.op("Slice", value, zero, num_rows, zero)
 
 
-def _start(input_size: int) -> tuple[Graph, str, str]:
+def _start(params: Sequence[LayerParams], embedding: Any = None) -> tuple[Graph, str, str]:
+    """A graph with its inputs: `xs` as the stack reads them, and `lengths`."""
     graph = Graph()
-    xs = graph.input("xs", np.float32, ["batch", "time", input_size])
+    if embedding is None:
+        xs = graph.input("xs", np.float32, ["batch", "time", _input_size(params)])
+    else:
+        tokens = graph.input("xs", np.int32, ["batch", "time"])
+        xs = graph.op("Gather", graph.constant(embedding), _clip(graph, tokens, len(embedding)))
     return graph, xs, graph.input("lengths", np.int32, ["batch"])
+
+
+def _clip(graph: Graph, tokens: str, size: int) -> str:
+    """Tokens for which there is a row, as padding may hold anything."""
+    low, high = (graph.constant(np.int32(limit)) for limit in (0, size - 1))
+    return graph.op("Clip", tokens, low, high)
 
 
 def _input_size(params: Sequence[LayerParams]) -> int:

@@ -29,6 +29,7 @@ from ._layers import as_numpy
 from ._safetensors_file import read_safetensors
 
 _FORMAT = "birnn_jax 1"
+_FIELDS = ("_fields", "_field_defaults")  # of a NamedTuple; files of before lack new fields
 _LAYER = "birnn_jax.Layer"
 _CELLS = {name: value for name, value in vars(_cells).items() if isinstance(value, Cell)}
 _TOP = importlib.import_module(__name__.partition(".")[0])
@@ -170,8 +171,8 @@ def _rebuild(tree: Any, arrays: Mapping[str, Any], known: Mapping[str, type]) ->
         return built
     if kind in ("list", "tuple"):
         return (list if kind == "list" else tuple)(built.values())
-    fields = getattr(known.get(kind), "_fields", None)
-    if fields is None or set(fields) != set(built):
+    fields, defaults = (getattr(known.get(kind), name, None) for name in _FIELDS)
+    if fields is None or not set(fields) - set(defaults or ()) <= set(built) <= set(fields):
         raise ValueError(
             f"It has a {kind} with the fields {list(built)}; known here is "
             f"{'none of that name' if fields is None else list(fields)}. Give it in `types`."

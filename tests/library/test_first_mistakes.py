@@ -256,7 +256,7 @@ both(Bi(XS, LENGTHS))
 both(XS * 1j)
     TypeError: xs must be real, as params are, got complex64: the imaginary part would be lost. Give it as features, jnp.concatenate([xs.real, xs.imag], axis=-1).
 both(jnp.ones([B, T], int))
-    ValueError: xs must be [B, T, D], got shape (3, 5). For one sequence use xs[None], for more batch dimensions jax.vmap; token ids are embedded first.
+    ValueError: xs must be [B, T, D], got shape (3, 5). For one sequence use xs[None], for more batch dimensions jax.vmap; token ids are embedded first, by models made with num_tokens.
 both(XS, LENGTHS[:, None])
     ValueError: lengths must be [B] with B = 3 as in xs, got shape (3, 1). Use lengths[:, 0].
 both(XS, "532")

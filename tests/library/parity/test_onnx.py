@@ -84,6 +84,21 @@ def test_tagger_with_every_merge(merge, rng):
     assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
 
 
+def test_tagger_and_classifier_of_tokens_with_anything_in_padding(rng):
+    layers = (Layer(LSTM),)
+    sizes = {"input_size": D, "hidden_size": H, "num_classes": 6, "num_tokens": 9}
+    tokens = rng.integers(9, size=batch(rng).shape[:2]).astype(np.int32)
+    padding = np.arange(tokens.shape[1]) >= LENGTHS[:, None]
+    feed = {"xs": np.where(padding, -100, tokens).astype(np.int32), "lengths": LENGTHS}
+    for init, run, write in (
+        (init_tagger, tagger, tagger_to_onnx),
+        (init_classifier, classifier, classifier_to_onnx),
+    ):
+        params = randomised(init(layers, jax.random.key(0), **sizes), rng, jnp.float32)
+        (logits,) = session(write(layers, params)).run(None, feed)
+        assert_close(logits, run(layers, params, tokens, LENGTHS), TOLERANCE_FLOAT32)
+
+
 def test_tagger_with_what_stands_around_a_recurrence(rng):
     layers = (
         Layer(LSTM, projection=D, connection="residual", norm="post"),

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from typing_extensions import TypeAliasType
 
-from .._core.checks import as_array
-from .._core.masks import Mask, Segments, named_valid_steps
-from .._core.meshes import over_rows
+from ._core.checks import as_array
+from ._core.masks import Mask, Segments, named_valid_steps
+from ._core.meshes import over_rows
 
 Weights = TypeAliasType("Weights", ArrayLike | Mask | Segments | None)
 """Which steps count: bools, weights, `[B]` integer lengths, a `Mask` or `Segments`; None: all."""
