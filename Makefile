@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity lint kernels selfcheck sanitize fuzz modes kills clean
+.PHONY: help train test parity lint docs docs-serve docs-browser kernels selfcheck sanitize fuzz modes kills clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -26,6 +26,16 @@ lint: $(VENV)/.lint  ## Checks style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m tests.library._typing
+
+docs: $(VENV)/.docs  ## Builds the documentation site; warnings and dead links are errors
+	$(BIN)/python -m website build
+
+docs-serve: $(VENV)/.docs  ## Shows the documentation site on http://localhost:8000
+	$(BIN)/python -m website serve
+
+docs-browser: $(VENV)/.browser  ## Opens every page of the site in headless Chromium, where it is installed
+	$(BIN)/python -m website build
+	$(BIN)/python -m pytest -q -n 0 -m browser tests/docs/test_browser.py
 
 kernels: $(VENV)/.test  ## Builds the native CPU kernels again and says what is there
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -1,4 +1,6 @@
-"""Keeps experiments/results.json, and the tables made from it in the README files.
+"""Keeps experiments/results.json, and the tables made from it.
+
+They stand in the README of each experiment, and all together in docs/results/index.md.
 
 python -m experiments.report add runs/a runs/b runs/c --metric accuracy --label "UPOS accuracy"
 python -m experiments.report tables
@@ -7,6 +9,7 @@ python -m experiments.report tables
 import json
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -20,6 +23,7 @@ HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results.json"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 _KEY = ("experiment", "data", "label")
+Column = Callable[[dict[str, Any]], str]
 
 
 class Add(Options):
@@ -71,7 +75,7 @@ class Add(Options):
 
 
 class Tables(Options):
-    """Write the tables of README.md and of each experiment from experiments/results.json."""
+    """Write docs/results/index.md and the table of each experiment from results.json."""
 
     def run(self) -> None:
         """Writes what lies between the two markers in each file."""
@@ -88,10 +92,16 @@ def read_results() -> list[dict[str, Any]]:
 def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:
     """The table for each file: results that matter, and those of an experiment with their runs."""
     short = [result for result in results if not result.get("detail")]
-    files = {HERE.parent / "README.md": _table(short, ("experiment", "data"))}
+    columns = {"experiment": _experiment, "data": _data} | _COLUMNS
+    del columns["published"]  # too wide here
+    files = {HERE.parent / "docs" / "results" / "index.md": _table(short, columns)}
     for name in sorted({result["experiment"] for result in results}):
         own = [result for result in results if result["experiment"] == name]
-        files[HERE / name / "README.md"] = f"{_table(own, ('data',))}\n{_runs(own)}"
+        runs = list(dict.fromkeys(map(_run, own)))
+        own.sort(key=lambda result: runs.index(_run(result)))
+        numbers = {"run": lambda result, runs=runs: str(1 + runs.index(_run(result)))}
+        table = _table(own, {"data": _data} | _COLUMNS | (numbers if len(runs) > 1 else {}))
+        files[HERE / name / "README.md"] = f"{table}\n{_runs(own)}"
     return files
 
 
@@ -108,30 +118,31 @@ def replaced(text: str, table: str, path: pathlib.Path) -> str:
     return f"{before}{BEGIN}\n{table}{END}{after}"
 
 
-def _table(results: list[dict[str, Any]], first: tuple[str, ...]) -> str:
-    """A row for each result; `first` are the columns that say what was measured."""
-    head = (*first, "measure", "result", "baseline", "published")
-    rows = [
-        (
-            *(f"`{r[name]}`" if name == "experiment" else r[name] for name in first),
-            *(r["label"], _result(r), _baseline(r), _reference(r)),
-        )
-        for r in results
-    ]
-    lines = [head, ("---",) * len(head), *rows] if rows else []
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _table(results: list[dict[str, Any]], columns: dict[str, Column]) -> str:
+    """A row for each result; a column in which every cell is empty is left out."""
+    cells = {name: [column(result) for result in results] for name, column in columns.items()}
+    cells = {name: values for name, values in cells.items() if any(values)}
+    if not cells:
+        return ""
+    rows = [[*cells], ["---"] * len(cells), *map(list, zip(*cells.values(), strict=True))]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _run(result: dict[str, Any]) -> tuple[str, str, str]:
+    """The command of a result, its seeds, and where it ran."""
+    seeds = ", ".join(map(str, result["seeds"]))
+    hardware = f"{result['hardware']}, JAX {result['jax']}, commit {result['commit'][:8]}"
+    return result["command"], seeds, hardware
 
 
 def _runs(results: list[dict[str, Any]]) -> str:
     """A line for each command: what it took, where it ran, and by which commit."""
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    for r in results:
-        seeds = ", ".join(map(str, r["seeds"]))
-        hardware = f"{r['hardware']}, JAX {r['jax']}, commit {r['commit'][:8]}"
-        seconds.setdefault((r["command"], seeds, hardware), []).append(r["seconds"])
+    seconds: dict[tuple[str, str, str], list[float]] = {}
+    for result in results:
+        seconds.setdefault(_run(result), []).append(result["seconds"])
     return "".join(
-        f"- `{command}`: seeds {seeds}, {_span(times)} a run on {hardware}\n"
-        for (command, seeds, hardware), times in seconds.items()
+        f"{number}. `{command}`: seeds {seeds}, {_span(times)} a run on {hardware}\n"
+        for number, ((command, seeds, hardware), times) in enumerate(seconds.items(), start=1)
     )
 
 
@@ -144,27 +155,57 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
+def _experiment(result: dict[str, Any]) -> str:
+    name = result["experiment"]
+    return f"[{name}](../../experiments/{name}/README.md)"
+
+
+def _data(result: dict[str, Any]) -> str:
+    return result["data"]
+
+
+def _label(result: dict[str, Any]) -> str:
+    return result["label"]
+
+
 def _result(result: dict[str, Any]) -> str:
+    """Mean and spread, rounded together, with the unit once.
+
+    To the first digit of the spread, and to the second if the first is a one.
+    """
     mean, std = (_number(result[name], result) for name in ("mean", "std"))
-    return f"{mean} ± {std} ({len(result['values'])} seeds)"
+    return f"{mean} ± {std}{_unit(result)}"
 
 
 def _baseline(result: dict[str, Any]) -> str:
     if "baseline" not in result:
         return ""
-    return f"{_number(result['baseline'], result)}, {result['baseline_label']}"
+    return f"{_number(result['baseline'], result)}{_unit(result)}, {result['baseline_label']}"
 
 
-def _reference(result: dict[str, Any]) -> str:
+def _published(result: dict[str, Any]) -> str:
     return f"{result['reference']} ({result['source']})" if result["source"] else ""
 
 
 def _number(value: float, result: dict[str, Any]) -> str:
-    """A number of a result, to two digits of its spread, and at most to four decimals."""
-    scale, unit = (100, " %") if result["unit"] == "percent" else (1, "")
+    """A number of a result without its unit, at most to four decimals."""
+    scale = 100 if _unit(result) else 1
     std = scale * result["std"]
-    decimals = min(4, max(0, 1 - math.floor(math.log10(std)))) if std > 0 else 4
-    return f"{scale * value:,.{min(decimals, 2) if unit else decimals}f}{unit}"
+    first = -math.floor(math.log10(std)) if std > 0 else 4  # decimals up to its first digit
+    decimals = min(4, max(0, first + (std * 10**first < 1.95)))
+    return f"{scale * value:,.{min(decimals, 2) if _unit(result) else decimals}f}"
+
+
+def _unit(result: dict[str, Any]) -> str:
+    return " %" if result["unit"] == "percent" else ""
+
+
+_COLUMNS: dict[str, Column] = {
+    "measure": _label,
+    "result": _result,
+    "baseline": _baseline,
+    "published": _published,
+}
 
 
 if __name__ == "__main__":

@@ -71,14 +71,16 @@ def test_run_without_a_result_and_unknown_metric_are_refused(runs):
 
 @pytest.fixture
 def readme(tmp_path, monkeypatch):
-    """A repository with two README files, its own and that of an experiment."""
+    """The page of all results, in a repository with it and the README of an experiment."""
     here = tmp_path / "experiments"
     (here / "copy").mkdir(parents=True)
     monkeypatch.setattr(report, "HERE", here)
     monkeypatch.setattr(report, "RESULTS", here / "results.json")
-    for path in (tmp_path, here / "copy"):
-        (path / "README.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    return tmp_path / "README.md"
+    overview = tmp_path / "docs" / "results" / "index.md"
+    overview.parent.mkdir(parents=True)
+    for path in (overview, here / "copy" / "README.md"):
+        path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    return overview
 
 
 def test_added_result_stands_in_the_tables_once(runs, readme):
@@ -95,17 +97,15 @@ def test_added_result_stands_in_the_tables_once(runs, readme):
     add.run()
     add.run()
     text = readme.read_text()
-    cells = [
-        *("`copy`", "small", "words right", "91.0 % ± 1.0 % (3 seeds)"),
-        *("50.0 %, guess", "95.40 % (a paper)"),
-    ]
-    row = f"| {' | '.join(cells)} |"
+    cells = "| small | words right | 91.0 ± 1.0 % | 50.0 %, guess |"
+    row = f"| [copy](../../experiments/copy/README.md) {cells}"
     assert text.count(row) == 1 and "old" not in text
+    assert f"{cells} 95.40 % (a paper) |" in page(readme)
     assert text.startswith("before\n") and text.endswith("\nafter\n")
 
 
 def page(readme):
-    return (readme.parent / "experiments" / "copy" / "README.md").read_text()
+    return (readme.parents[2] / "experiments" / "copy" / "README.md").read_text()
 
 
 def test_detail_stands_on_the_page_of_its_experiment_only(runs, readme):
@@ -124,11 +124,25 @@ def test_time_of_a_run_is_written_in_its_own_unit(runs, readme):
 
 
 @pytest.mark.parametrize(
-    ("unit", "shown"), [("percent", "91.0 %"), ("plain", "0.910"), ("perplexity", "0.910")]
+    ("unit", "shown"),
+    [("percent", "91.0 ± 1.0 %"), ("plain", "0.910 ± 0.010"), ("perplexity", "0.910 ± 0.010")],
 )
 def test_numbers_are_written_in_their_unit(runs, readme, unit, shown):
     report.Add(runs=tuple(runs), metric="accuracy", label="l", data="d", unit=unit).run()
-    assert f"| l | {shown} ± " in readme.read_text()
+    assert f"| l | {shown} |" in readme.read_text()
+
+
+def test_results_of_a_page_are_in_the_order_of_their_commands(runs, tmp_path, readme):
+    other = [make_run(tmp_path / f"other{seed}", seed, 0.5 + seed / 9, size=4) for seed in range(3)]
+    for path in other:
+        environment = json.loads((path / "environment.json").read_text())
+        environment["command"][1] = "train2"
+        (path / "environment.json").write_text(json.dumps(environment))
+    for paths, label in [(runs, "a"), (other, "b"), (runs, "c")]:
+        report.Add(runs=tuple(paths), metric="accuracy", label=label, data="d").run()
+    rows = [line.split(" | ") for line in page(readme).splitlines() if line.startswith("| d |")]
+    assert [(row[1], row[-1]) for row in rows] == [("a", "1 |"), ("c", "1 |"), ("b", "2 |")]
+    assert "\n2. `python -m experiments.copy train2 " in page(readme)
 
 
 def test_other_metrics_are_recorded_beside_the_result(runs, readme):

@@ -196,7 +196,7 @@ def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
     """`_rows(xs) @ d_w`, arranged for its transpose, the gradient of the weights.
 
     XLA on CPU is twice as fast at that product when its left side is stored turned, but folds a
-    mere transpose back into the product (benchmarks/README.md).
+    mere transpose back into the product (docs/development/kernels.md).
     """
     turned = jax.lax.optimization_barrier(_rows(xs).T)
     return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))

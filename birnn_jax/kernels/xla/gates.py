@@ -1,6 +1,6 @@
 """The sigmoid by way of tanh: sigmoid(a) = tanh(a / 2) / 2 + 1 / 2.
 
-On CPU the gates of a step cost half as much so (benchmarks/README.md). The halving of a is a
+On CPU the gates of a step cost half as much so (docs/development/kernels.md). The halving of a is a
 halving of weights and bias, done once outside the loop, and exact: it changes an exponent only.
 """
 

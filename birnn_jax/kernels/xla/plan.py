@@ -1,6 +1,6 @@
 """The decisions that only a measurement can make, in one place, with what made them.
 
-benchmarks/README.md has the measurements and how to repeat them. The backend is asked when a
+docs/development/kernels.md has the measurements and how to repeat them. The backend is asked when a
 function is traced: compiled for another device it is as right, and perhaps not as fast.
 """
 
