@@ -10,6 +10,11 @@ import re
 
 MARK = re.compile(r"^<!-- api: (\S+) -->$", flags=re.MULTILINE)
 RECORD = re.compile(r"(Params|Carry|Gates)$")
+_INTRODUCTION = """::: {}
+    options:
+      members: false
+      show_root_heading: false
+      show_source: false"""
 THEMES = ("cells", "stacks", "models", "training")  # their names are also those of the top
 
 
@@ -46,4 +51,4 @@ def _entries(module: str, root: pathlib.Path) -> str:
     if module == "birnn_jax":
         elsewhere = {name for theme in THEMES for name in public_names(f"{module}.{theme}", root)}
         names = [name for name in names if name not in elsewhere]
-    return "\n\n".join(f"::: {module}.{name}" for name in names)
+    return "\n\n".join([_INTRODUCTION.format(module), *(f"::: {module}.{n}" for n in names)])
