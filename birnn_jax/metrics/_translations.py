@@ -33,7 +33,7 @@ def score_translations(
 
     Raises:
       ImportError: if sacreBLEU is not installed.
-      ValueError: if there are not as many references as translations.
+      ValueError: if there are not as many references as translations, or none.
 
     Example:
       >>> from birnn_jax.metrics import score_translations
@@ -50,6 +50,8 @@ def score_translations(
             f"There are {len(translations)} translations and {len(references)} references: give "
             "one reference for each translation."
         )
+    if not references:
+        raise ValueError("There are no sentences to measure.")
     sacrebleu = framework("sacrebleu", "'birnn-jax[metrics]'", "BLEU")
     bleu, chrf = sacrebleu.BLEU(tokenize=tokenize), sacrebleu.CHRF()
     return TranslationScores(

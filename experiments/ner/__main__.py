@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from birnn_jax.metrics import score_entities
 from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import (
     entities_of,
@@ -28,7 +29,6 @@ from experiments.ner.data import (
 from experiments.ner.model import load_tagger, make_training
 from experiments.ner.report import finish, print_scores, print_table
 from experiments.ner.schemes import scheme_of
-from experiments.ner.scorer import score_entities
 from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.data.reading import ReadSettings

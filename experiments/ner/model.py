@@ -21,8 +21,9 @@ from birnn_jax.heads import (
     init_crf,
     tag_constraints,
 )
+from birnn_jax.metrics import entity_f1
 from experiments.ner.config import EntityConfig, EntityTagger
-from experiments.ner.schemes import OUTSIDE, continues, split_tag
+from experiments.ner.schemes import OUTSIDE
 from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
@@ -80,7 +81,7 @@ def entity_totals(
     if key is not None:
         return {"loss": loss}
     predicted = _best(model, params, logits, lengths)
-    return {"loss": loss, "f1": f1_total(model.tags, labels, predicted, lengths)}
+    return {"loss": loss, "f1": entity_f1(model.tags, labels, predicted, lengths)}
 
 
 def _costs(model: EntityTagger, labels: jax.Array) -> jax.Array:
@@ -90,49 +91,6 @@ def _costs(model: EntityTagger, labels: jax.Array) -> jax.Array:
     """
     outside = jnp.array([tag == OUTSIDE for tag in model.tags])
     return model.recall_cost * (~outside[labels][..., None] & outside[None, None])
-
-
-def f1_total(
-    tags: tuple[str, ...], labels: jax.Array, predicted: jax.Array, lengths: jax.Array
-) -> Total:
-    """F1 over the entities as a total, so that the F1 of all batches is that of their sum.
-
-    F1 = 2 right / (found + present). A tag that is not in `tags` (label -1) counts as outside.
-
-    Args:
-      tags: names of the labels.
-      labels: `[B, T]` integers.
-      predicted: `[B, T]` integers.
-      lengths: `[B]` integers.
-    """
-    gold, found = (_spans(tags, rows, lengths) for rows in (labels, predicted))
-    same = (gold.entity == found.entity) & (gold.end == found.end)
-    right = (gold.starts & found.starts & same).sum()
-    count = gold.starts.sum() + found.starts.sum()
-    return Total(2.0 * right, count.astype(jnp.float32))
-
-
-class _Spans(NamedTuple):
-    starts: jax.Array  # [B, T] bool, whether a span starts here
-    end: jax.Array  # [B, T], last word of the span that starts here
-    entity: jax.Array  # [B, T]
-
-
-def _spans(tags: tuple[str, ...], labels: jax.Array, lengths: jax.Array) -> _Spans:
-    """`experiments.ner.schemes.spans_of`, in arrays."""
-    named = [*tags, OUTSIDE]  # index -1, of unknown tags and of padding, is outside
-    joined = jnp.array([[continues(before, tag) for tag in named] for before in named])
-    entities = [split_tag(tag)[1] for tag in named]
-    entity = jnp.array([entities.index(name) for name in entities])
-    outside = jnp.array([tag == OUTSIDE for tag in named])
-    steps = jnp.arange(labels.shape[1])[None]
-    labels = jnp.where(steps < lengths[:, None], labels, -1)
-    bordered = jnp.pad(labels, ((0, 0), (1, 1)), constant_values=-1)
-    goes_on = joined[bordered[:, :-1], bordered[:, 1:]]  # [B, T + 1], from the step before
-    inside = ~outside[labels]
-    ends = jnp.where(inside & ~goes_on[:, 1:], steps, labels.shape[1])
-    end = jax.lax.cummin(ends, axis=1, reverse=True)
-    return _Spans(inside & ~goes_on[:, :-1], end, entity[labels])
 
 
 def _best(

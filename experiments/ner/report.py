@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from birnn_jax.metrics import EntityScore, score_entities
 from experiments.ner.model import TrainedEntityTagger
 from experiments.ner.schemes import OUTSIDE, split_tag
-from experiments.ner.scorer import Score, score_entities
 from experiments.runner.data.measures import require_some
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
@@ -66,7 +66,7 @@ def write_predictions(
 
 def print_scores(
     test: Sequence[Sentence], predicted: Sequence[Sequence[str]], console: Console
-) -> dict[str, Score]:
+) -> dict[str, EntityScore]:
     """Prints precision, recall and F1, and a few sentences with their mistakes."""
     gold = [sentence.tags for sentence in test]
     scores = score_entities(gold, predicted)
@@ -80,7 +80,7 @@ def print_scores(
 
 
 def print_table(
-    scores: Mapping[str, Score], gold: Sequence[Sequence[str]], console: Console
+    scores: Mapping[str, EntityScore], gold: Sequence[Sequence[str]], console: Console
 ) -> None:
     """Prints precision, recall and F1, overall and by class; "-" is a measure of nothing."""
     require_some(gold, "sentences")
@@ -89,12 +89,12 @@ def print_table(
     for name in ("entities", "in the text", "found", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "entities" else "right")
     for name, score in scores.items():
-        counts = (score.found, score.present, score.found + score.present)
+        counts = (score.predicted, score.gold, score.predicted + score.gold)
         shares = (score.precision, score.recall, score.f1)
         cells = (f"{s:.2%}" if count else "-" for s, count in zip(shares, counts, strict=True))
-        table.add_row(name or "all", f"{score.present:,}", f"{score.found:,}", *cells)
+        table.add_row(name or "all", f"{score.gold:,}", f"{score.predicted:,}", *cells)
     console.print(table, highlight=False)
-    if not scores[""].present:
+    if not scores[""].gold:
         console.print("The sentences have no entity: recall is of nothing, and F1 says little.")
 
 

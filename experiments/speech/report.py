@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from birnn_jax.metrics import count_edits, label_error_rate
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.pictures.style import (
@@ -26,7 +27,6 @@ from experiments.runner.pictures.style import (
 )
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.speech.config import SpeechModel
-from experiments.speech.errors import count_errors, label_error_rate
 from experiments.speech.features import Features, extract, spectrum_of
 from experiments.speech.model import Heard, TrainedListener, score
 from experiments.speech.sounds import Recording
@@ -141,10 +141,14 @@ def summarise(
     """Shares, of 1."""
     metrics = {"accuracy": sum(result.is_right for result in heard) / len(heard)}
     if listener.config.task == "row":
-        metrics["label_error_rate"] = label_error_rate([result[:2] for result in heard])
+        metrics["label_error_rate"] = _label_error_rate(heard)
         greedy = listener.listen(recordings, greedy=True)
-        metrics["greedy_label_error_rate"] = label_error_rate([result[:2] for result in greedy])
+        metrics["greedy_label_error_rate"] = _label_error_rate(greedy)
     return metrics
+
+
+def _label_error_rate(heard: Sequence[Heard]) -> float:
+    return label_error_rate([item.said for item in heard], [item.heard for item in heard])
 
 
 def print_summary(
@@ -176,7 +180,7 @@ def print_summary(
 
 def mistake(result: Heard) -> str:
     """One line on a sound that was not heard right."""
-    kinds = count_errors(result.said, result.heard)._asdict()
+    kinds = count_edits(result.said, result.heard)._asdict()
     edits = ", ".join(f"{count} {name}" for name, count in kinds.items() if count)
     said, heard = " ".join(result.said), " ".join(result.heard) or "-"
     return f"{result.name}: said {said}, heard {heard} ({edits})"

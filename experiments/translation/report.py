@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from birnn_jax.metrics import TranslationScores, score_translations
 from experiments.runner.data.files import parsed_as, read_utf8
 from experiments.runner.pictures.curves import Panel, plot_curves
 from experiments.runner.pictures.style import (
@@ -25,7 +26,7 @@ from experiments.runner.pictures.style import (
 )
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.translation.data import Pair
-from experiments.translation.scores import OfLength, Scores, length_of, score
+from experiments.translation.scores import OfLength, length_of
 from experiments.translation.search import Search
 from experiments.translation.training import TrainedTranslator
 
@@ -148,12 +149,15 @@ def finish(
     return metrics_of(scores)
 
 
-def measure(found: Sequence[str], test: Sequence[Pair], translator: TrainedTranslator) -> Scores:
+def measure(
+    found: Sequence[str], test: Sequence[Pair], translator: TrainedTranslator
+) -> TranslationScores:
     """BLEU and chrF of translations."""
-    return score(found, [pair.target for pair in test], translator.config.bleu_tokens)
+    references = [pair.target for pair in test]
+    return score_translations(found, references, tokenize=translator.config.bleu_tokens)
 
 
-def metrics_of(scores: Mapping[str, Scores]) -> dict[str, float]:
+def metrics_of(scores: Mapping[str, TranslationScores]) -> dict[str, float]:
     """The metrics of result.json, of 100."""
     return {
         "bleu": scores["beam"].bleu,
@@ -163,7 +167,7 @@ def metrics_of(scores: Mapping[str, Scores]) -> dict[str, float]:
     }
 
 
-def print_summary(scores: Mapping[str, Scores], console: Console) -> None:
+def print_summary(scores: Mapping[str, TranslationScores], console: Console) -> None:
     """Prints BLEU and chrF of each search, and how they were measured."""
     table = Table()
     for name in ("search", "BLEU", "chrF"):

@@ -1,23 +1,14 @@
-"""BLEU and chrF by sacreBLEU, of whole test sets and of sentences of each length."""
+"""BLEU of the sentences of each length."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import sacrebleu
-
+from birnn_jax.metrics import score_translations
 from experiments.runner.data.measures import require_some
 from experiments.translation.data import Pair
 from experiments.words.segments import graphemes
 
 _FEWEST = 30  # sentences in a class of lengths, below which its BLEU says little
-
-
-class Scores(NamedTuple):
-    """Of translations against their references, of 100."""
-
-    bleu: float
-    chrf: float
-    signature: str  # of sacreBLEU: what was measured, and by which version
 
 
 class OfLength(NamedTuple):
@@ -26,25 +17,6 @@ class OfLength(NamedTuple):
     length: float  # mean number of words, or of characters where there are no spaces
     bleu: float
     sentences: int
-
-
-def score(translations: Sequence[str], references: Sequence[str], tokens: str) -> Scores:
-    """Scores a test set; `tokens` is how sacreBLEU cuts sentences into words.
-
-    Raises:
-      ValueError: if there is no sentence.
-
-    References:
-      Post, A Call for Clarity in Reporting BLEU Scores, 2018; Popovic, chrF, 2015.
-    """
-    require_some(references, "sentences")
-    bleu = sacrebleu.BLEU(tokenize=tokens)
-    chrf = sacrebleu.CHRF()
-    return Scores(
-        bleu.corpus_score(translations, [references]).score,
-        chrf.corpus_score(translations, [references]).score,
-        str(bleu.get_signature()),
-    )
 
 
 def length_of(sentence: str) -> int:
@@ -82,8 +54,10 @@ def by_length(
     return [
         OfLength(
             sum(lengths[row] for row in rows) / len(rows),
-            score(
-                [translations[row] for row in rows], [pairs[row].target for row in rows], tokens
+            score_translations(
+                [translations[row] for row in rows],
+                [pairs[row].target for row in rows],
+                tokenize=tokens,
             ).bleu,
             len(rows),
         )

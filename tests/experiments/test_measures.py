@@ -3,16 +3,16 @@
 import pytest
 from rich.console import Console
 
+from birnn_jax.metrics import score_entities, score_translations
 from experiments.compare_cells import __main__ as compare_cells
 from experiments.ner import __main__ as ner
 from experiments.ner.report import print_table
-from experiments.ner.scorer import score_entities
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging.report import Tagged, summarise
 from experiments.runner.data.measures import require_labels, share
 from experiments.sentiment import __main__ as sentiment
 from experiments.translation.data import Pair
-from experiments.translation.scores import by_length, score
+from experiments.translation.scores import by_length
 from experiments.words.data import Sentence
 from tests.experiments._commands import command
 
@@ -101,8 +101,8 @@ def test_no_accuracy_of_unknown_words_where_all_are_known():
 
 
 def test_translations_of_nothing_are_no_zero():
-    assert score(["", ""], ["a man", "b"], "13a")[:2] == (0, 0)
-    for measured in (lambda: score([], [], "13a"), lambda: by_length([], [], "13a", 3)):
+    assert score_translations(["", ""], ["a man", "b"])[:2] == (0, 0)
+    for measured in (lambda: score_translations([], []), lambda: by_length([], [], "13a", 3)):
         with pytest.raises(ValueError, match="There are no sentences to measure"):
             measured()
     (whole,) = by_length(["", ""], [Pair("a b", "x"), Pair("c", "y")], "13a", 3)

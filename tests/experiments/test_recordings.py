@@ -9,7 +9,6 @@ import pytest
 from experiments.runner.data.minibatches import Minibatches, padded_length
 from experiments.runner.data.reading import Reading
 from experiments.speech.data import read_recordings, split
-from experiments.speech.errors import count_errors, label_error_rate
 from experiments.speech.folders import read_entries, split_words
 from experiments.speech.sounds import read_wav
 from experiments.speech.utterances import Strings, Utterance, pad
@@ -241,27 +240,3 @@ def test_padding_holds_what_was_given():
     assert batch["labels"][:, 0].tolist() == [2, 3, 0]
     assert batch["label_lengths"].tolist() == [1, 1, 0]
     np.testing.assert_array_equal(batch["signals"][1, :6], utterances()[3].signal)
-
-
-def cheapest(said, heard):
-    """The edit distance, by trying everything."""
-    if not said or not heard:
-        return len(said) + len(heard)
-    return min(
-        cheapest(said[1:], heard[1:]) + (said[0] != heard[0]),
-        cheapest(said[1:], heard) + 1,
-        cheapest(said, heard[1:]) + 1,
-    )
-
-
-def test_errors_are_the_fewest_edits():
-    rng = np.random.default_rng(0)
-    pairs = [tuple(tuple(rng.integers(0, 3, rng.integers(0, 6))) for _ in "ab") for _ in range(40)]
-    for said, heard in pairs:
-        errors = count_errors(said, heard)
-        assert errors.total == cheapest(said, heard)
-        assert errors.insertions - errors.deletions == len(heard) - len(said)
-    want = sum(cheapest(*pair) for pair in pairs) / sum(len(said) for said, _ in pairs)
-    assert label_error_rate(pairs) == want
-    with pytest.raises(ValueError, match="an error rate of nothing"):
-        label_error_rate([((), ("one",))])
