@@ -20,8 +20,9 @@ from experiments.bilm_leakage.report import (
     sensitivity,
 )
 from experiments.bilm_leakage.training import fill, is_filling, load_sides, prepare, write
-from experiments.characters.data import read_corpus
+from experiments.characters.data import Corpus, read_corpus
 from experiments.characters.generate import Drawing
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import (
     NewRun,
@@ -38,6 +39,7 @@ from experiments.runner.run.sweep import train_all
 
 NAME = "bilm_leakage"
 RUNS = pathlib.Path("runs") / NAME
+_SHARED = ("text", "encoding", "strict", "epochs", "hidden_size")  # by all runs of a comparison
 _WINDOW = 24  # characters of the Jacobian
 EXPERIMENT = Experiment(NAME, prepare)
 
@@ -55,7 +57,7 @@ class Train(TrainCommand):
         Console().print(read_result(folder)["metrics"])
 
 
-class Compare(SweepCommand):
+class Compare(ReadSettings, SweepCommand):
     """Train every model that is not trained yet, and show what each knows of unread text.
 
     Prints the perplexity on the text held out and what the models write and fill in, and draws
@@ -78,7 +80,7 @@ class Compare(SweepCommand):
     def run(self) -> None:
         """Trains, prints and draws."""
         console = Console()
-        options = {name: getattr(self, name) for name in ("text", "epochs", "hidden_size")}
+        options = {name: getattr(self, name) for name in _SHARED}
         configs = {task: SidesConfig(task=task, **options) for task in self.tasks}
         runs = train_all(
             self.run_folder, configs, self.seeds, EXPERIMENT.train, path="{name}/{seed}"
@@ -89,8 +91,13 @@ class Compare(SweepCommand):
         if self.picture:
             self._draw(runs, perplexities)
 
+    def _read(self) -> Corpus:
+        """The text of the runs, of which they have told what there is to tell."""
+        held_out = SidesConfig.held_out
+        return read_corpus(self.text, self.reading(), characters=None, held_out=held_out)
+
     def _show_text(self, runs: dict[str, list[RunFolder]], console: Console) -> None:
-        corpus = read_corpus(self.text, characters=None, held_out=SidesConfig.held_out)
+        corpus = self._read()
         start, end = corpus.held_out[:2], corpus.held_out[: 2 * _WINDOW]
         for task, folders in runs.items():
             trained = load_sides(folders[0])
@@ -110,7 +117,7 @@ class Compare(SweepCommand):
 
     def _draw(self, runs: dict[str, list[RunFolder]], perplexities: dict[str, list[float]]) -> None:
         assert self.picture is not None
-        corpus = read_corpus(self.text, characters=None, held_out=SidesConfig.held_out)
+        corpus = self._read()
         tokens = corpus.held_out[: _WINDOW + 1]
         jacobians = {task: sensitivity(load_sides(runs[task][0]), tokens) for task in _DRAWN}
         panels: dict[str, np.ndarray] = {

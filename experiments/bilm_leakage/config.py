@@ -7,6 +7,7 @@ from typing import Any, Literal
 from birnn_jax import Bi
 from experiments.characters.config import CharModel, cell_with_init
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.settings import Settings
 
 Task = Literal["leaky", "elmo", "masked", "gap", "gap_left", "gap_right"]
@@ -22,13 +23,13 @@ def direction_of(task: Task) -> Any:
 SHIJING = DATA / "charlm_zh_shijing.txt"
 
 
-class SidesConfig(Settings):
+class SidesConfig(ReadSettings, Settings):
     """Everything that decides the outcome of a run."""
 
     task: Task = "leaky"
     """What is predicted from what; see the top of experiments/bilm_leakage/model.py."""
     text: pathlib.Path = SHIJING
-    """The text to learn from: any text in UTF-8, plain or .gz."""
+    """The text to learn from: any text, plain or .gz."""
     held_out: float = 0.1
     """Share of the text, at its end, that is measured on."""
     hidden_size: int = 128

@@ -92,7 +92,9 @@ class TrainedSides(NamedTuple):
 
 def prepare(config: SidesConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the text of a run, and says what to train and to measure."""
-    corpus = read_corpus(config.text, characters=None, held_out=config.held_out)
+    reading = config.reading()
+    corpus = read_corpus(config.text, reading, characters=None, held_out=config.held_out)
+    reading.tell()
     return Prepared(
         make_training(config, corpus),
         lambda folder, console: measure(load_sides(folder), corpus),

@@ -59,18 +59,20 @@ class Evaluate(RunCommand):
     text: pathlib.Path | None = None
     """A text of the characters that the model knows; both parts of the text of the run if not
     given."""
+    encoding: str | None = None
+    """Encoding of that text; that of the run if not given."""
 
     def run(self) -> None:
         """Measures and prints."""
         trained = load_model(self.folder)
+        config, reading = trained.config, trained.config.reading(self.encoding)
         if self.text is not None:
-            tokens = trained.vocabulary.encode(read_text(self.text), str(self.text))
-            parts = {self.text.name: tokens}
+            text = read_text(self.text, reading)
+            parts = {self.text.name: trained.vocabulary.encode(text, str(self.text))}
         else:
-            config = trained.config
-            parts = parts_of(
-                read_corpus(config.text, characters=config.characters, held_out=config.held_out)
-            )
+            options = {"characters": config.characters, "held_out": config.held_out}
+            parts = parts_of(read_corpus(config.text, reading, **options))
+        reading.tell()
         measured = {name: trained.measure(tokens) for name, tokens in parts.items()}
         print_measures(measured, Console())
 

@@ -10,6 +10,7 @@ import optax
 from birnn_jax import Cell, Layer, make_optimizer
 from experiments.characters.windows import Sampling
 from experiments.runner.data.files import DATA
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.averaging import with_average
 from experiments.runner.run.choices import CELLS, METHODS, BasicCell, Direction
 from experiments.runner.run.settings import Settings, require
@@ -64,11 +65,11 @@ def normal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 TATOEBA = DATA / "charlm_zh_tatoeba_10k.txt"
 
 
-class LanguageConfig(Settings):
+class LanguageConfig(ReadSettings, Settings):
     """Everything that decides the outcome of a run."""
 
     text: pathlib.Path = TATOEBA
-    """The text to learn from: any text in UTF-8, plain or .gz."""
+    """The text to learn from: any text, plain or .gz."""
     characters: int | None = None
     """How many characters of the text to use, from its beginning; all if not given."""
     held_out: float = 0.1

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.files import read_utf8
+from experiments.runner.data.reading import Reading
 
 _SHOWN = 20  # characters named in a sentence
 
@@ -74,13 +74,16 @@ class Corpus(NamedTuple):
     held_out: np.ndarray  # [M] int32, the end of the text; M = 0 for none
 
 
-def read_corpus(path: pathlib.Path, *, characters: int | None, held_out: float) -> Corpus:
+def read_corpus(
+    path: pathlib.Path, reading: Reading, *, characters: int | None, held_out: float
+) -> Corpus:
     """Reads the text, or its first `characters`; the last share `held_out` of it is held out.
 
     Raises:
-      ValueError: if there is no such file, it is not UTF-8, or it is too short; says which.
+      ValueError: if there is no such file, it is no text in its encoding, or it is too short; says
+        which.
     """
-    text = read_text(path)
+    text = read_text(path, reading)
     if characters is not None and characters > len(text):
         raise ValueError(f"{path} has {len(text):,} characters, fewer than {characters:,}.")
     text = text[:characters]
@@ -95,13 +98,14 @@ def read_corpus(path: pathlib.Path, *, characters: int | None, held_out: float) 
     return Corpus(vocabulary, train, rest)
 
 
-def read_text(path: pathlib.Path) -> str:
+def read_text(path: pathlib.Path, reading: Reading) -> str:
     """Reads a text with something to predict.
 
     Raises:
-      ValueError: if there is no such file, it is not UTF-8, or has fewer than two characters.
+      ValueError: if there is no such file, it is no text in its encoding, or has fewer than two
+        characters.
     """
-    text = read_utf8(path)
+    text = reading.text(path)
     if not text:
         raise ValueError(f"{path} is empty: there is no character to read.")
     if len(text) == 1:

@@ -13,7 +13,10 @@ from experiments.runner.run.experiment import Prepared
 
 def prepare(config: LanguageConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the text of a run, and says what to train and to measure."""
-    corpus = read_corpus(config.text, characters=config.characters, held_out=config.held_out)
+    reading = config.reading()
+    options = {"characters": config.characters, "held_out": config.held_out}
+    corpus = read_corpus(config.text, reading, **options)
+    reading.tell()
     return Prepared(
         make_training(config, corpus),
         lambda folder, console: finish(folder, corpus, console),

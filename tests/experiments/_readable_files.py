@@ -132,7 +132,7 @@ READERS = {
     ),
     "text": (
         writer("a.txt", "你好\r\nworld, 你好".encode()),
-        lambda p: read_corpus(p, characters=None, held_out=0.2),
+        lambda p: read_corpus(p, Reading(), characters=None, held_out=0.2),
     ),
     "vocabulary of characters": (
         writer("v.json", json.dumps(CHARACTERS.characters).encode()),
@@ -202,7 +202,7 @@ READERS = {
     ),
     "table of measurements": (
         writer("a.csv", b"time,x,y\n2016-01,1,\n2016-02,nan,2e3\n"),
-        read_table,
+        lambda p: read_table(p, Reading()),
     ),
     "MIDI": (write_roll, lambda p: read_midi(p, Reading())),
     "pieces as JSON": (

@@ -59,7 +59,9 @@ def text(tmp_path_factory):
 
 
 def training_of(config):
-    corpus = read_corpus(config.text, characters=config.characters, held_out=config.held_out)
+    corpus = read_corpus(
+        config.text, config.reading(), characters=config.characters, held_out=config.held_out
+    )
     return make_training(config, corpus)
 
 
@@ -72,9 +74,19 @@ def usually_computed(text):
     return computed_by(_small_language.config(text, layers=2))
 
 
+def test_text_is_read_in_its_encoding(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("naïve né\r\n".encode("latin-1"))
+    reading = LanguageConfig(text=path, encoding="latin-1").reading()
+    corpus = read_corpus(path, reading, characters=None, held_out=0.0)
+    assert corpus.vocabulary.decode(corpus.train) == "naïve né\n"
+    with pytest.raises(ValueError, match=r"line 1: not UTF-8 .*--encoding"):
+        read_corpus(path, LanguageConfig(text=path).reading(), characters=None, held_out=0.0)
+
+
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(LanguageConfig)}
-    assert names == CHANGES.keys() | {"text"}
+    assert names == CHANGES.keys() | {"text", "encoding", "strict"}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())

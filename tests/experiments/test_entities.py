@@ -183,6 +183,37 @@ def test_reader_reads_columns_of_every_kind(tmp_path, text, columns):
     assert [one.tags for one in sentences] == [("O", "O", "B-PER"), ("B-LOC", "I-LOC")]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("I O\nAl B-PER\nB I-PER\n", []),
+        ("I x O y\nAl x B-PER y\n", ["words in column 0, tags in column 2; 0 is the first"]),
+        ("I o\nAl b-PER\n", ["tags are in small letters or without a hyphen, read as in B-PER"]),
+        ("I O\nAl B_PER\n", ["tags are in small letters or without a hyphen, read as in B-PER"]),
+        ("I O\nAl U-PER\n", ["tags of BILOU, learned as BIOES"]),
+        (
+            "I O\nAl PER\n",
+            ["tags are names of classes alone, read as inside", "tags of IO, learned as BIO"],
+        ),
+    ],
+)
+def test_reader_tells_how_it_understood_a_file(tmp_path, text, told):
+    reading = Reading()
+    read(tmp_path, text, reading=reading)
+    assert len(reading.sentences()) == len(told)
+    for expected, sentence in zip(told, reading.sentences(), strict=True):
+        assert expected in sentence
+
+
+def test_scheme_that_is_named_goes_before_the_one_found(tmp_path):
+    text = "I I-PER\nAl I-PER\nB B-PER\n\nC B-PER\n\nD B-PER\n"
+    for scheme, repaired in (("BIO", ["line 1"]), ("IOB1", ["lines 5, 7"])):
+        reading = Reading()
+        (sentence, *_) = read(tmp_path, text, scheme=scheme, reading=reading).parts[None]
+        assert sentence.tags == ("B-PER", "I-PER", "B-PER")
+        assert all(place in " ".join(reading.sentences()) for place in repaired)
+
+
 def test_reader_reads_characters_and_their_scheme(tmp_path):
     file = read(tmp_path, gzip.compress(CHINESE.encode()), name="data.bmes.gz")
     assert file.scheme == "BMES"
@@ -226,6 +257,8 @@ def test_tags_that_break_the_scheme_are_repaired_counted_and_told(tmp_path):
         ("I O\nAl I-PER\nB I-PER\nC B-PER\n", "BIO"),
         ("I O\nAl B-PER\nB L-PER\nC U-PER\n", "BIOES"),
         ("I O\nAl B-PER\nB E-PER\nC S-PER\n", "BMES"),
+        ("I O\nAl B-PER\nB E-PER\nC S-PER\n", "BIO"),
+        ("I O\nAl B-PER\nB I-PER\nC B-PER\n", "BIOES"),
     ],
 )
 def test_parts_have_the_scheme_of_training(tmp_path, text, scheme):

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from birnn_jax import init_bidirectional
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings
 from experiments.time_series import __main__ as time_series
 from experiments.time_series.impute.baselines import last_value, straight_lines
 from experiments.time_series.impute.brits import BRITS
 from experiments.time_series.impute.config import ImputeConfig, ImputeModel
-from experiments.time_series.impute.data import hide, read_parts
+from experiments.time_series.impute.data import hide, read_parts, split_rows
 from experiments.time_series.impute.model import estimate, make_training
 from experiments.time_series.impute.table import read_table
 from tests import _figures
@@ -208,7 +209,9 @@ def usual(table):
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(ImputeConfig)}
     settings = {field.name for field in dataclasses.fields(RunSettings)}
-    assert names - settings == DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {"table"}
+    assert names - settings == DATA_CHANGES.keys() | MODEL_CHANGES.keys() | {
+        *("table", "encoding", "strict")
+    }
 
 
 @pytest.mark.parametrize(("name", "value"), DATA_CHANGES.items(), ids=DATA_CHANGES.keys())
@@ -251,8 +254,44 @@ def test_broken_table_is_refused_in_a_sentence(tmp_path, text, sentence):
     path = tmp_path / "table.csv"
     path.write_text(text, newline="")
     with pytest.raises(ValueError) as error:
-        read_table(path)
+        read_table(path, Reading())
     assert sentence in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
+        ("time;é;b\n9;1,5;null\n10;2,0;3e1\n", "apart by semicolons. numbers have decimal commas"),
+        ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "apart by tabs"),
+        ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
+    ],
+    ids=["commas", "semicolons", "tabs", "blank"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_tables_are_read_as_they_are_found_and_that_is_told(tmp_path, text, told, encoding):
+    path, reading = tmp_path / "a.csv", Reading(encoding)
+    path.write_bytes(text.encode(encoding))
+    table = read_table(path, reading)
+    assert (table.names, table.times) == (("é", "b"), ("9", "10"))
+    np.testing.assert_array_equal(table.values, [[1.5, np.nan], [2, 30]])
+    sentences = " ".join(one for one in reading.sentences() if "UTF-16" not in one)
+    assert all(part in sentences for part in told.split(". ")) and bool(told) == bool(sentences)
+    if "empty" in told:
+        with pytest.raises(ValueError, match="line 2: an empty line; --strict refuses that"):
+            read_table(path, Reading(encoding, strict=True))
+
+
+def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("time,a\n" + "".join(f"{i},1\n" for i in range(8, 13)))
+    rows = split_rows(read_table(path, Reading()), "10", "12.0")
+    assert [(part.start, part.stop) for part in rows.values()] == [(0, 2), (2, 4), (4, 5)]
+    with pytest.raises(ValueError, match="times of the table are numbers, and 'noon' is none"):
+        split_rows(read_table(path, Reading()), "noon", "12")
+    path.write_text("time,a\n8,1\n10,1\n\n9,1\n")
+    with pytest.raises(ValueError, match="line 5: the time '9' does not come after '10'"):
+        read_table(path, Reading())
 
 
 @pytest.mark.parametrize(
@@ -301,7 +340,7 @@ def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, mo
     told = ("impute", "predict", table, "--run", trained, "--out", out, "--picture", picture)
     assert command(monkeypatch, time_series, *told) == 0
     assert "2 of 180 values were filled in" in capsys.readouterr().out
-    before, after = read_table(table), read_table(out)
+    before, after = read_table(table, Reading()), read_table(out, Reading())
     there = ~np.isnan(before.values)
     assert not np.isnan(after.values).any() and picture.exists()
     np.testing.assert_allclose(after.values[there], before.values[there], rtol=1e-5)

@@ -1,12 +1,15 @@
 """Files as they are found: their encodings, what is told of them, and how they are split."""
 
 import codecs
+import dataclasses
+import gzip
 import pathlib
 
 import pytest
 
 from experiments.runner.data.parts import fill_parts, part_of_name, read_parts
 from experiments.runner.data.reading import Reading
+from experiments.runner.run.sweep import train_all
 
 TEXT = "né 你好\r\nяю\n"
 
@@ -77,6 +80,43 @@ def test_each_kind_is_told_once_a_file_with_its_first_places(capsys):
     ]
     reading.tell()
     assert capsys.readouterr().err == ""
+
+
+def test_several_runs_tell_of_a_file_once(tmp_path, capsys):
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        line: int
+        seed: int = 0
+
+    def train(config, path):
+        for _ in range(2):
+            reading = Reading()
+            reading.bridge(pathlib.Path("a.txt"), "an empty line", "left out", config.line)
+            reading.tell()
+        return path
+
+    folders = train_all(tmp_path, {"x": Config(1), "y": Config(2)}, [0, 1, 2], train)
+    assert [path.name for path in folders["y"]] == [f"y-seed{seed}" for seed in range(3)]
+    told = [f"a.txt, line {line}: an empty line; left out." for line in (1, 2)]
+    assert capsys.readouterr().err.splitlines() == told
+    train(Config(1), tmp_path)
+    assert capsys.readouterr().err.splitlines() == [told[0]] * 2
+
+
+def test_lines_of_a_long_file_are_read_one_by_one(tmp_path):
+    path = write(tmp_path, TEXT.encode("utf-16") + "я\rb".encode("utf-16-le"))
+    reading = Reading()
+    assert list(reading.stream(path)) == ["né 你好", "яю", "я\rb"]
+    assert reading.sentences() == [f"{path}: read as UTF-16, which its byte order mark says."]
+    path = write(tmp_path, gzip.compress(TEXT.encode()), "a.txt.gz")
+    assert next(reading.stream(path)) == "né 你好"
+    broken = next(reading.stream(write(tmp_path, b"na\xefve\n")))
+    with pytest.raises(ValueError, match=r"a.txt, line 7: not UTF-8 .*--encoding latin-1"):
+        reading.refuse_undecodable(path.with_name("a.txt"), 7, broken)
+    for name, sentence in (("none", "none does not exist"), ("cut.gz", "cannot be unzipped")):
+        path = write(tmp_path, gzip.compress(TEXT.encode())[:-9], name) if "gz" in name else None
+        with pytest.raises(ValueError, match=sentence):
+            list(reading.stream(path or tmp_path / name))
 
 
 def test_strict_reading_refuses_what_it_would_bridge():

@@ -169,6 +169,49 @@ def test_times_and_unequal_dimensions_come_to_regular_steps_and_are_told(tmp_pat
     assert re.search(r"line 12: a series with (times|dimensions of unequal length)", told[1])
 
 
+@pytest.mark.parametrize(
+    "missing", ["?", "?,NaN", "NaN,?,?,?", "", "(0,?),(1,?)"], ids=lambda text: text or "nothing"
+)
+def test_dimension_without_values_is_at_the_mean_of_training(tmp_path, missing):
+    path, reading = tmp_path / "a.ts", Reading()
+    other = "(0,5),(1,7),(3,11)" if "(" in missing else "5,7,9,11"
+    whole = "(0,1),(1,2)" if "(" in missing else "1,2"
+    path.write_text(f"{HEADER}@data\n{other}:{missing}:up\n{whole}:{whole}:down\n")
+    first, second = read_ts(path, reading)
+    size = 3 if "(" in missing else 4
+    np.testing.assert_allclose(first.values[:, 0], np.linspace(5, 11, size))
+    assert first.values.shape == (size, 2) and np.isnan(first.values[:, 1]).all()
+    what = "line 7: a series without any value of dimension 2; taken for the mean of training"
+    assert any(what in sentence for sentence in reading.sentences())
+    assert not any("unequal" in sentence for sentence in reading.sentences())
+    problem = describe([first, second])
+    assert problem.mean[1] == 1.5 and problem.deviation[1] == 0.5
+    firsts, seconds = (example["values"] for example in problem.encode([first, second]))
+    assert (firsts[:, 1] == 0).all() and seconds[:, 1].tolist() == [-1, 1]
+    with pytest.raises(ValueError, match="--strict refuses"):
+        read_ts(path, Reading(strict=True))
+
+
+def test_dimension_that_no_series_has_is_constant(tmp_path):
+    path = tmp_path / "a.ts"
+    path.write_text(f"{HEADER}@data\n1,3:?,?:up\n5:?:down\n")
+    series = read_ts(path, Reading())
+    problem = describe(series)
+    assert (problem.mean, problem.deviation[1]) == ([3, 0], 1)
+    assert all((one["values"][:, 1] == 0).all() for one in problem.encode(series))
+    assert problem.deviation[0] == np.std([1, 3, 5])
+
+
+def test_series_of_one_class_are_refused(waves, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "a.ts"
+    path.write_text(
+        "\n".join(line for line in waves.read_text().split("\n") if ":down" not in line)
+    )
+    told = ("classify", "train", *options(**OPTIONS, train=path, test=waves, run=tmp_path / "run"))
+    assert command(monkeypatch, time_series, *told) == 1
+    assert "The training data have the label 'up' only" in capsys.readouterr().err
+
+
 def test_labels_that_are_numbers_may_be_written_in_other_ways(tmp_path):
     path = tmp_path / "a.ts"
     path.write_text("@classLabel true 1 2\n@data\n5,6:1.0\n6,7:2\n")
@@ -204,10 +247,11 @@ def test_own_series_are_never_tested_on_the_bundled_ones(tmp_path):
         (HEADER + "@data\n(0,1),(0,2):(0,1):up\n", "line 7: times do not grow"),
         (HEADER + "@data\n(0,1),2:(0,1):up\n", "line 7: '(0,1),2' is not a list of pairs"),
         (HEADER + "@data\n(noon,1):(0,1):up\n", "line 7: 'noon' is no time"),
-        (HEADER + "@data\n(0,?):(0,1):up\n", "line 7: dimension 1 has no observed value"),
+        (HEADER + "@data\n(0,?):(0,?):up\n", "line 7: the series has no observed value"),
+        (HEADER + "@data\n?:?:up\n", "line 7: the series has no observed value"),
+        (HEADER + "@data\n:,:up\n", "line 7: ',' is not a list of numbers"),
         (HEADER + "@data\n1,2:3,x:up\n", "line 7: '3,x' is not a list of numbers"),
         (HEADER + "@data\n1,2:3,inf:up\n", "line 7: a value is infinite"),
-        (HEADER + "@data\n1,2:?,NaN:up\n", "line 7: dimension 2 has no observed value"),
         (
             HEADER.replace("@dimensions 2\n", "") + "@data\n1:1:up\n1:down\n",
             "line 7: 1 dimension(s) where the series before have 2",

@@ -17,6 +17,7 @@ from experiments.bilm_leakage.data import minibatches
 from experiments.bilm_leakage.report import sensitivity
 from experiments.bilm_leakage.training import TrainedSides, fill, init_sides, make_training
 from experiments.characters.data import Vocabulary, read_corpus
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
 from tests import _figures
 from tests.experiments import _small_language
@@ -176,7 +177,9 @@ CHANGES = {
 
 def computed_by(text, **changes):
     config = SidesConfig(text=text, **{"task": "gap", **SMALL, **changes})
-    training = make_training(config, read_corpus(text, characters=None, held_out=config.held_out))
+    training = make_training(
+        config, read_corpus(text, Reading(), characters=None, held_out=config.held_out)
+    )
     return computed(training)
 
 
@@ -188,7 +191,7 @@ def usually_computed(tmp_path_factory):
 
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(SidesConfig)}
-    assert names == CHANGES.keys() | {"text"}
+    assert names == CHANGES.keys() | {"text", "encoding", "strict"}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES.keys())

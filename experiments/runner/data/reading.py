@@ -6,6 +6,8 @@ file and kind. With `strict` the first one is refused instead.
 """
 
 import codecs
+import contextlib
+import contextvars
 import gzip
 import io
 import pathlib
@@ -26,6 +28,17 @@ _MARKS = {  # longest first: the mark of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SHOWN = 3  # places named in a sentence
+_TOLD: contextvars.ContextVar[set[str] | None] = contextvars.ContextVar("told", default=None)
+
+
+@contextlib.contextmanager
+def telling_once() -> Iterator[None]:
+    """Within this, a sentence is told the first time only, whoever tells it."""
+    token = _TOLD.set(set())
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
 
 
 class Reading:
@@ -166,9 +179,13 @@ class Reading:
 
     def tell(self) -> None:
         """Says on standard error what was noted since the last time."""
-        say = printer(Console(stderr=True))
+        say, told = printer(Console(stderr=True)), _TOLD.get()
         for sentence in self.sentences():
-            say(sentence)
+            if told is None:
+                say(sentence)
+            elif sentence not in told:
+                say(sentence)
+                told.add(sentence)
         self._bridged.clear()
         self._remarks.clear()
 

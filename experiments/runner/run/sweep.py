@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rich.console import Console
 from rich.table import Table
 
+from experiments.runner.data.reading import telling_once
 from experiments.runner.pictures.curves import plot_comparison
 from experiments.runner.run.commands import SweepCommand
 from experiments.runner.run.experiment import Experiment
@@ -26,6 +27,8 @@ def train_all(
 ) -> dict[str, list[RunFolder]]:
     """Trains each of `configs` with each seed, in a folder of its own.
 
+    What is noted of a file that several runs read is told once.
+
     Args:
       root: folder of the run folders.
       configs: dataclasses with a field `seed`, by name.
@@ -36,13 +39,17 @@ def train_all(
     Returns:
       For each name its run folders, in the order of the seeds.
     """
-    return {
-        name: [
-            train(dataclasses.replace(config, seed=seed), root / path.format(name=name, seed=seed))
-            for seed in seeds
-        ]
-        for name, config in configs.items()
-    }
+    with telling_once():
+        return {
+            name: [
+                train(
+                    dataclasses.replace(config, seed=seed),
+                    root / path.format(name=name, seed=seed),
+                )
+                for seed in seeds
+            ]
+            for name, config in configs.items()
+        }
 
 
 class CompareCommand(SweepCommand):

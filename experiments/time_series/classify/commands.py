@@ -5,6 +5,7 @@ import pathlib
 import tyro
 from rich.console import Console
 
+from experiments.runner.data.measures import require_labels
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.time_series.classify.config import SeriesConfig
@@ -22,6 +23,7 @@ def prepare(config: SeriesConfig, path: pathlib.Path, console: Console) -> Prepa
     given, test = read_data(config.train, config.test, reading)
     reading.tell()
     train, dev = hold_out(given, config.dev_every)
+    require_labels([one.label for one in train], [one.label for one in dev], "label")
     problem = describe(train)
     problem.encode(test)  # what does not fit is refused before the training, not after it
     return Prepared(
@@ -52,11 +54,13 @@ class Evaluate(RunCommand):
     run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Series, in the formats of train; the test data of the run if not given."""
+    encoding: str | None = None
+    """Encoding of that file; that of the run if not given."""
 
     def run(self) -> None:
         """Evaluates and prints."""
         classifier = load_classifier(self.folder)
-        config, reading = classifier.config, classifier.config.reading()
+        config, reading = classifier.config, classifier.config.reading(self.encoding)
         if self.test:
             series = read_series(self.test, "test", reading)
         else:
@@ -72,11 +76,13 @@ class Predict(RunCommand):
     run_folder: OldRun = RUN
     series: tyro.conf.Positional[pathlib.Path]
     """Series, in the formats of train; their own labels are not looked at."""
+    encoding: str | None = None
+    """Encoding of that file; that of the run if not given."""
 
     def run(self) -> None:
         """Classifies and prints."""
         classifier = load_classifier(self.folder)
-        reading = classifier.config.reading()
+        reading = classifier.config.reading(self.encoding)
         series = read_series(self.series, "test", reading)
         reading.tell()
         for shares in classifier.classify(series):

@@ -90,7 +90,7 @@ class Problem(NamedTuple):
     deviation: list[float]
 
     def encode(self, series: Sequence[Series]) -> list[dict[str, np.ndarray]]:
-        """Series standardised: `values` `[T, D]`.
+        """Series standardised: `values` `[T, D]`, 0 in a dimension that was not observed.
 
         Raises:
           ValueError: if the number of dimensions is not that of training.
@@ -102,7 +102,8 @@ class Problem(NamedTuple):
                     f"{example.values.shape[1]}."
                 )
         scale = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        return [{"values": (example.values - scale[0]) / scale[1]} for example in series]
+        standardised = ((example.values - scale[0]) / scale[1] for example in series)
+        return [{"values": np.nan_to_num(values)} for values in standardised]
 
     def indices(self, series: Sequence[Series]) -> np.ndarray:
         """The index of each label; -1 for one that training has not."""
@@ -128,12 +129,16 @@ class Problem(NamedTuple):
 
 
 def describe(series: Sequence[Series]) -> Problem:
-    """Of the training data; a dimension that never changes has a deviation of 1."""
+    """Of the training data; a dimension that never changes has a deviation of 1.
+
+    One that was never observed has a mean of 0, too.
+    """
     steps = np.concatenate([example.values for example in series]).astype(np.float64)
-    deviation = steps.std(axis=0)
+    steps[:, np.isnan(steps).all(axis=0)] = 0
+    deviation = np.nanstd(steps, axis=0)
     return Problem(
         labels=sorted({example.label for example in series}),
-        mean=steps.mean(axis=0).tolist(),
+        mean=np.nanmean(steps, axis=0).tolist(),
         deviation=np.where(deviation > 0, deviation, 1.0).tolist(),
     )
 

@@ -30,7 +30,7 @@ _KEYS = (
 class Series(NamedTuple):
     """One series and what it is."""
 
-    values: np.ndarray  # [T, D] float32
+    values: np.ndarray  # [T, D] float32; NaN in all of a dimension that was not observed
     label: str
 
 
@@ -47,7 +47,8 @@ def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
 
     Values that are missing at the end of all dimensions are the end of a shorter series; others are
     filled in by straight lines between those observed. Series with times come to as many regular
-    steps from their first time to their last.
+    steps from their first time to their last. A dimension of which nothing was observed stays
+    without values.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
@@ -130,12 +131,16 @@ def _read_series(
     else:
         columns = [_read_numbers(where, text) for text in dimensions]
     longest = max(map(len, columns))
-    if any(len(column) < longest for column in columns):
+    if any(len(column) < longest and not np.isnan(column).all() for column in columns):
         what = "a series with dimensions of unequal length"
         reading.bridge(path, what, "shorter ones keep their last value", number)
-        columns = [
-            np.pad(column, (0, longest - len(column)), constant_values=np.nan) for column in columns
-        ]
+    columns = [
+        np.pad(column, (0, longest - len(column)), constant_values=np.nan) for column in columns
+    ]
+    for place, column in enumerate(columns, start=1):
+        if np.isnan(column).all():
+            what = f"a series without any value of dimension {place}"
+            reading.bridge(path, what, "taken for the mean of training", number)
     return Series(_fill(where, np.stack(columns, axis=1)), label)
 
 
@@ -159,6 +164,8 @@ def _is_number(text: str) -> bool:
 def _read_pairs(where: str, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Times, in seconds where they are dates, and values."""
     pairs = [match.groups() for match in _PAIR.finditer(text)]
+    if text in ("", "?"):
+        return np.zeros(0), np.zeros(0)
     if not pairs or _PAIR.sub("", text).strip(", "):
         raise ValueError(f"{where}: {text[:30]!r} is not a list of pairs (time, number).")
     times = np.array([_read_time(where, time.strip()) for time, _ in pairs])
@@ -182,20 +189,19 @@ def _seconds(text: str) -> float:
 def _at_regular_steps(
     where: str, dimensions: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> list[np.ndarray]:
-    start = min(times[0] for times, _ in dimensions)
-    end = max(times[-1] for times, _ in dimensions)
+    start = min((times[0] for times, _ in dimensions if len(times)), default=0.0)
+    end = max((times[-1] for times, _ in dimensions if len(times)), default=0.0)
     steps = np.linspace(start, end, max(len(times) for times, _ in dimensions))
     columns = []
-    for place, (times, values) in enumerate(dimensions, start=1):
+    for times, values in dimensions:
         seen = ~np.isnan(values)
-        if not seen.any():
-            raise ValueError(f"{where}: dimension {place} has no observed value.")
-        columns.append(np.interp(steps, times[seen], values[seen]))
+        lines = np.interp(steps, times[seen], values[seen]) if seen.any() else np.nan
+        columns.append(np.full(len(steps), lines))
     return columns
 
 
 def _read_numbers(where: str, text: str) -> np.ndarray:
-    fields = [field.strip() for field in text.split(",")]
+    fields = [field.strip() for field in text.split(",")] if text else ["?"]
     try:
         numbers = np.array([np.nan if field == "?" else float(field) for field in fields])
     except ValueError:
@@ -208,13 +214,12 @@ def _read_numbers(where: str, text: str) -> np.ndarray:
 def _fill(where: str, values: np.ndarray) -> np.ndarray:
     """Cuts the end off at which nothing is observed, and draws straight lines through gaps."""
     observed = ~np.isnan(values)
-    if not observed.any(axis=0).all():
-        number = int(np.argmin(observed.any(axis=0))) + 1
-        raise ValueError(f"{where}: dimension {number} has no observed value.")
+    if not observed.any():
+        raise ValueError(f"{where}: the series has no observed value.")
     length = int(np.flatnonzero(observed.any(axis=1))[-1]) + 1
     steps = np.arange(length)
     columns = [
-        np.interp(steps, np.flatnonzero(seen), column[seen])
+        np.interp(steps, np.flatnonzero(seen), column[seen]) if seen.any() else column[:length]
         for column, seen in zip(values.T, observed.T, strict=True)
     ]
     return np.stack(columns, axis=1).astype(np.float32)

@@ -106,13 +106,17 @@ class Predict(RunCommand):
     """File to write; it must not exist yet."""
     picture: pathlib.Path | None = None
     """Where to draw the first windows that have a gap."""
+    encoding: str | None = None
+    """Encoding of the table; that of the run if not given."""
 
     def run(self) -> None:
         """Completes, writes and says how much was missing."""
         require_new(self.out)
         imputer = load_imputer(self.folder)
         steps = imputer.config.steps
-        table = read_table(self.table)
+        reading = imputer.config.reading(self.encoding)
+        table = read_table(self.table, reading)
+        reading.tell()
         completed = imputer.complete(table)
         write_table(self.out, table._replace(values=completed))
         missing = np.isnan(table.values)

@@ -3,6 +3,7 @@
 import pathlib
 from typing import NamedTuple
 
+from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.choices import Direction
 from experiments.runner.run.settings import RunSettings, require
 
@@ -14,7 +15,7 @@ class ImputeModel(NamedTuple):
     consistency: float
 
 
-class ImputeConfig(RunSettings):
+class ImputeConfig(ReadSettings, RunSettings):
     """Everything that decides the outcome of a run."""
 
     table: pathlib.Path

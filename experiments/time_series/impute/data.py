@@ -59,14 +59,22 @@ def split_rows(table: Table, dev_from: str, test_from: str) -> dict[str, slice]:
       ValueError: if a part would be empty.
     """
     size = len(table.times)
-    dev = bisect.bisect_left(table.times, dev_from) if dev_from else size * 6 // 10
-    test = bisect.bisect_left(table.times, test_from) if test_from else size * 8 // 10
+    dev = _first_from(table, dev_from) if dev_from else size * 6 // 10
+    test = _first_from(table, test_from) if test_from else size * 8 // 10
     if not 0 < dev < test < size:
         raise ValueError(
             f"The parts would have {dev}, {test - dev} and {size - test} rows: choose --dev-from "
             f"and --test-from between {table.times[0]} and {table.times[-1]}, in this order."
         )
     return dict(zip(PARTS, (slice(0, dev), slice(dev, test), slice(test, size)), strict=True))
+
+
+def _first_from(table: Table, time: str) -> int:
+    """The first row that is not before a time."""
+    try:
+        return bisect.bisect_left(table.times, table.order(time), key=table.order)
+    except ValueError:
+        raise ValueError(f"The times of the table are numbers, and {time!r} is none.") from None
 
 
 def measure_scale(table: Table, train: slice) -> Scale:
@@ -235,8 +243,10 @@ class Parts(NamedTuple):
 
 
 def read_parts(config: ImputeConfig) -> Parts:
-    """Reads the data of a run."""
-    table = read_table(config.table)
+    """Reads the data of a run, and tells what was bridged in them."""
+    reading = config.reading()
+    table = read_table(config.table, reading)
+    reading.tell()
     rows = split_rows(table, config.dev_from, config.test_from)
     scale = measure_scale(table, rows["train"])
     options = {"steps": config.steps, "hidden": config.hidden, "seed": config.seed}

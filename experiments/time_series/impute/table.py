@@ -1,22 +1,27 @@
 """A table of measurements: comma-separated text, a row a step of time, a column a feature.
 
-The first line names the columns. The first column is the time, any text that grows from row to row
-as texts are compared, such as 2016-07-01 00:00:00. A field that is empty, or one of nan, na and ?,
-was not observed.
+The first line names the columns. Where it has no comma, they are apart by semicolons or tabs, and
+numbers may have decimal commas. The first column is the time: numbers that grow from row to row, or
+any text that grows as texts are compared, such as 2016-07-01 00:00:00. A field that is empty, or
+one of nan, na, n/a, null, none and ?, was not observed.
 """
 
 import csv
 import itertools
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.files import read_utf8
+from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import write_text
 
-_MISSING = ("", "nan", "na", "?")
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "?")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+_OTHERS = {";": "semicolons", "\t": "tabs"}  # that columns may be apart by
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 class Table(NamedTuple):
@@ -26,36 +31,83 @@ class Table(NamedTuple):
     times: tuple[str, ...]  # of the rows
     values: np.ndarray  # [T, D] float64, NaN where not observed
 
+    @property
+    def order(self) -> Callable[[str], Any]:
+        """What of a time decides whether it comes before another: its number, or its text."""
+        return float if all(map(_NUMBER.fullmatch, self.times)) else str
 
-def read_table(path: pathlib.Path) -> Table:
+
+def read_table(path: pathlib.Path, reading: Reading) -> Table:
     """Reads a table, plain or .gz.
+
+    Args:
+      path: the file.
+      reading: how, and what is told of what was bridged.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
         read: no rows, another number of columns, a field that is no number, times that do not grow,
         or a feature that was never observed.
     """
-    reader = csv.reader(read_utf8(path).split("\n"))
-    try:
-        lines = list(reader)
-    except csv.Error as error:  # a carriage return within a field, a field of 100 KB
-        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
-    while lines and not lines[-1]:
-        lines.pop()
-    if len(lines) < 2 or len(lines[0]) < 2:
+    lines = _full_lines(path, reading)
+    if len(lines) < 2 or len(lines[0].fields) < 2:
         raise ValueError(
             f"{path} holds no table: a line of column names is expected, the time and at least one "
             "feature, and rows below it."
         )
-    names = tuple(lines[0][1:])
-    rows = [_row(path, number, line, names) for number, line in enumerate(lines[1:], start=2)]
-    times = tuple(line[0] for line in lines[1:])
-    _require_order(path, times)
+    names = tuple(lines[0].fields[1:])
+    rows = [_row(path, *line, names) for line in lines[1:]]
     values = np.array(rows)
+    table = Table(names, tuple(line.fields[0].strip() for line in lines[1:]), values)
+    _require_order(path, table, [line.number for line in lines[1:]])
     for name, column in zip(names, values.T, strict=True):
         if np.isnan(column).all():
             raise ValueError(f"{path}: {name} has no observed value; leave the column out.")
-    return Table(names, times, values)
+    return table
+
+
+class _Line(NamedTuple):
+    number: int
+    fields: list[str]
+
+
+def _is_empty(line: _Line) -> bool:
+    return not any(field.strip() for field in line.fields)
+
+
+def _full_lines(path: pathlib.Path, reading: Reading) -> list[_Line]:
+    """The lines of a table, cut at what its columns are apart by."""
+    text = reading.text(path)
+    head = text.split("\n", 1)[0]
+    delimiter = next((mark for mark in (",", *_OTHERS) if mark in head), ",")
+    if delimiter in _OTHERS:
+        reading.remark(path, f"its columns are apart by {_OTHERS[delimiter]}")
+    reader = csv.reader(text.split("\n"), delimiter=delimiter)
+    lines, before = [], 0
+    try:
+        for fields in reader:
+            lines.append(_Line(before + 1, fields))
+            before = reader.line_num
+    except csv.Error as error:  # a carriage return within a field, a field of 100 KB
+        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+    full = [line for line in lines if not _is_empty(line)]
+    for line in lines:
+        if _is_empty(line) and full and line.number < full[-1].number:
+            reading.bridge(path, "an empty line", "left out", line.number)
+    if delimiter == ",":
+        return full
+    return [_with_points(path, line, reading) for line in full]
+
+
+def _with_points(path: pathlib.Path, line: _Line, reading: Reading) -> _Line:
+    """A line with decimal points for the commas of its numbers."""
+    fields = [
+        field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field
+        for field in line.fields
+    ]
+    if fields != line.fields:
+        reading.remark(path, "its numbers have decimal commas")
+    return line._replace(fields=fields)
 
 
 def _row(
@@ -83,9 +135,10 @@ def _value(path: pathlib.Path, number: int, name: str, field: str) -> float:
     return value
 
 
-def _require_order(path: pathlib.Path, times: Sequence[str]) -> None:
-    for number, (before, time) in enumerate(itertools.pairwise(times), start=3):
-        if not before < time:
+def _require_order(path: pathlib.Path, table: Table, numbers: Sequence[int]) -> None:
+    order = table.order
+    for number, (before, time) in zip(numbers[1:], itertools.pairwise(table.times), strict=True):
+        if not order(before) < order(time):
             raise ValueError(
                 f"{path}, line {number}: the time {time!r} does not come after {before!r}."
             )
