@@ -21,11 +21,13 @@ test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
 parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
 	$(BIN)/python -m pytest -n auto tests/library/parity
 
-lint: $(VENV)/.lint  ## Checks style and types
+lint: $(VENV)/.lint  ## Checks style, types, spelling and phrases
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m tests.library._typing
+	$(BIN)/codespell *.md birnn_jax benchmarks docs experiments tests website
+	$(BIN)/python -m website.prose
 
 docs: $(VENV)/.docs  ## Builds the documentation site; warnings and dead links are errors
 	$(BIN)/python -m website build

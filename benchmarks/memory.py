@@ -3,7 +3,7 @@
 For each number of steps T and each way to keep residuals, a process of its own compiles the value
 and gradient of a bidirectional LSTM, asks the compiler how much memory it takes beside arguments
 and results, and runs it once, watching the memory of the process. The loss reads final states, so
-that no array of outputs, which would be proportional to T, hides what is kept for the gradient.
+that no array of outputs, which would be proportional to T, hides the residuals.
 Results are compared with those of "gates" before anything is recorded.
 """
 

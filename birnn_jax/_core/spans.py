@@ -33,7 +33,7 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def continues(before: str, tag: str) -> bool:
-    """Whether `tag` goes on with the span of the tag `before` it.
+    """Whether `tag` continues the span of the tag `before` it.
 
     Example:
       >>> from birnn_jax._core.spans import continues

@@ -45,7 +45,7 @@ class Layer:
       cell: any `Cell`; with two directions also a `Bi` of cells.
       direction: "both", or one direction of time, "fwd" or "bwd".
       merge: how the outputs of both directions become one array, as in `bidirectional`.
-      residuals: what is kept for the gradient, as in `scan_cell`.
+      residuals: what the forward pass stores for the backward pass, as in `scan_cell`.
       backend: what computes, as in `scan_cell`.
       subsample: steps k of the input that become one; n valid steps become ceil(n / k), see
         `stack_lengths`.

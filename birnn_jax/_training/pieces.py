@@ -20,7 +20,7 @@ from .._losses import Total, divisor
 
 
 class Piece(NamedTuple):
-    """What comes out of a piece of a batch."""
+    """The results of one piece of a batch."""
 
     grads: Any  # None in evaluation
     sums: dict[str, Total]  # add up

@@ -110,7 +110,7 @@ def prefetch(source: Source[B], *, start_step: int = 0) -> grain.DatasetIterator
 
     Args:
       source: a dataset of this module or of grain, or whatever has a length and gives batch i.
-      start_step: number of the first batch, to go on with a training after so many steps.
+      start_step: number of the first batch, to resume a training after so many steps.
 
     Returns:
       An iterator. Its `get_state()` is a JSON value that names the next batch, whatever was made

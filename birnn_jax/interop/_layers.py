@@ -63,7 +63,7 @@ _KINDS = {
 def cell_name(cell: Cell, framework: str, known: Collection[str]) -> str:
     """The name of the cell, one of those `known` to the framework.
 
-    It is told by the step: options of `init` make no difference here.
+    The step decides: options of `init` make no difference here.
     """
     kind = _KINDS.get(cell.step)
     name = kind.name if kind else getattr(cell.step, "__qualname__", repr(cell.step))

@@ -1,4 +1,4 @@
-"""ONNX: stacks, taggers and classifiers as models for any runtime, and single operators both ways.
+"""ONNX: stacks, taggers and classifiers as models for any runtime, and single operators in and out.
 
 A model takes `xs` `[B, T, D]` float32 and `lengths` `[B]` int32, with B and T free, and keeps the
 contract of `birnn_jax.stack`: what stands in padding is never used, outputs there are zero, a row

@@ -2,7 +2,7 @@
 
 Every array is named by its path in the tree, as in "rnn.0.rnn.fwd.w_x": any reader of safetensors
 can use the file without this library. Its metadata hold, in JSON, what the caller stored ("config")
-and how the arrays hang together ("tree"). Nothing is pickled, no code is stored or run.
+and the structure of the tree ("tree"). Nothing is pickled, no code is stored or run.
 """
 
 import dataclasses
@@ -132,7 +132,9 @@ def load(
             config=json.loads(metadata["config"], object_hook=decode),
         )
     except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} does not say how its arrays hang together: {error!r}.") from error
+        raise ValueError(
+            f"{path} does not describe the structure of its arrays: {error!r}."
+        ) from error
     except ValueError as error:  # of a layer or a cell that it describes
         raise ValueError(f"{path} does not fit: {error}") from error
 

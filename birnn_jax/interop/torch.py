@@ -267,5 +267,5 @@ def _check_uniform(layers: Layers, params: Sequence[LayerParams]) -> None:
     if direction == "bwd" or merge != "concat":
         raise ValueError(
             f"torch.nn has no layer with direction={direction!r} and merge={merge!r}: it runs "
-            "forward, or both ways and concatenates."
+            "forward, or in both directions and concatenates."
         )

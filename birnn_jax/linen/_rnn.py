@@ -25,7 +25,7 @@ class RNN(nn.Module):
       cell: any `Cell`, or a cell of Linen as in `RNN(nn.GRUCell(4))`, see `as_cell`.
       hidden_size: hidden units H; a cell of Linen says them itself.
       reverse: from the last valid step to the first.
-      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      residuals: what the forward pass stores for the backward pass, as in `birnn_jax.scan_cell`.
       backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.
@@ -111,7 +111,7 @@ class Bidirectional(nn.Module):
         `Bidirectional(nn.RNN(nn.GRUCell(4)), nn.RNN(nn.GRUCell(4)))` is taken too.
       hidden_size: hidden units H of each direction, or a `Bi` of sizes; a cell of Linen says them.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
-      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      residuals: what the forward pass stores for the backward pass, as in `birnn_jax.scan_cell`.
       backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.

@@ -24,7 +24,7 @@ class RNN(nnx.Module):
       input_size: features D of each step; a cell of NNX has them.
       hidden_size: hidden units H; a cell of NNX has them.
       reverse: from the last valid step to the first.
-      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      residuals: what the forward pass stores for the backward pass, as in `birnn_jax.scan_cell`.
       backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.
@@ -127,7 +127,7 @@ class Bidirectional(nnx.Module):
       input_size: features D of each step; cells of NNX have them.
       hidden_size: hidden units H of each direction, or a `Bi` of sizes; cells of NNX have them.
       merge: how the outputs of both directions become one array, as in `bidirectional`.
-      residuals: what is kept for the gradient, as in `birnn_jax.scan_cell`.
+      residuals: what the forward pass stores for the backward pass, as in `birnn_jax.scan_cell`.
       backend: what computes, as in `birnn_jax.scan_cell`.
       dtype: of the computation and the outputs; None is that of the parameters.
       param_dtype: of the parameters; None is that in which the cell makes them.

@@ -1,4 +1,4 @@
-"""The built-in cells as loops in float64 NumPy, row by row and step by step: slow, obviously right.
+"""The built-in cells as loops in float64 NumPy, row by row and step by step: slow and plain.
 
 `birnn_jax.selfcheck` and the tests compare with them. Nothing here imports the library: parameters
 and carries are read by field name. Every function takes complex numbers too, which is how `slope`

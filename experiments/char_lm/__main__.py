@@ -111,7 +111,7 @@ class Generate(RunCommand):
 class SourceTable(SweepCommand):
     """Train every row of the table that this project starts from, and print both side by side.
 
-    What was stopped goes on with the same command; what has ended is not trained again.
+    The same command resumes an interrupted run; finished models are not trained again.
     """
 
     text: pathlib.Path = LanguageConfig.text

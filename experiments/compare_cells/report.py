@@ -15,7 +15,7 @@ from experiments.runner.pictures.style import BLUE, VERMILION, tidy
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]  # by "cell-direction", of each run
 _SIDES = ((6, 4), (6, -10), (-6, 4), (-6, -10), (6, 16))  # points from a mark to its name
-_DIRECTIONS = {"both": ("both directions", BLUE, "o"), "fwd": ("forwards only", VERMILION, "s")}
+_DIRECTIONS = {"both": ("bidirectional", BLUE, "o"), "fwd": ("unidirectional", VERMILION, "s")}
 
 
 def print_table(results: Results) -> None:

@@ -36,9 +36,9 @@ _MARKERS = dict(zip(COLOURS, ("s", "o", "^", "D", "v", "o", "s", "D"), strict=Tr
 _NAMES = {
     "adding": "Adding: mean squared error",
     "copy": "Copy memory: nats a step",
-    "order": "Temporal order: sequences right",
-    "parity": "Running parity: steps right",
-    "xor": "x[t-k] XOR x[t+k]: steps right",
+    "order": "Temporal order: accuracy",
+    "parity": "Running parity: accuracy per time step",
+    "xor": "x[t-k] XOR x[t+k]: accuracy per time step",
 }
 
 

@@ -1,4 +1,4 @@
-"""Music of several voices: a network that goes on with it, and one that fills in what is missing.
+"""Music of several voices: a network that continues it, and one that fills in what is missing.
 
     python -m experiments.music compose train
     python -m experiments.music compose generate chorale.mid --chord "D4 A4 F5 D6"
@@ -35,7 +35,7 @@ def main() -> None:
     run_command(
         NAME,
         tyro.conf.OmitArgPrefixes[tyro.conf.OmitSubcommandPrefixes[Compose | Infill]],
-        "Polyphonic music, gone on with and filled in.",
+        "Polyphonic music: continuation and infilling.",
     )
 
 

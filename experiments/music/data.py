@@ -67,7 +67,7 @@ def read_pieces(
 
     Args:
       path: the file or the folder.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
       frames_per_beat: of MIDI files; the others have their frames.
 
     Raises:

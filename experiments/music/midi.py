@@ -28,13 +28,13 @@ def read_midi(
     """The keys that sound at each frame, from the first note on.
 
     Time is counted in beats, whatever the tempo; notes of drums are no pitches. Notes that are not
-    on a piano are left out, and bytes above 127 are read as 127; both are told.
+    on a piano are left out, and bytes above 127 are read as 127; both are reported.
 
     Args:
       path: a standard MIDI file of type 0 or 1.
-      reading: is told what was bridged.
+      reading: reports what was repaired.
       frames_per_beat: frames of a quarter note. What sounds at the beginning of a frame is in it.
-      folder: of many files, in whose name that is told; the file itself if not given.
+      folder: of many files, in whose name that is reported; the file itself if not given.
 
     Returns:
       `[T, 88]` float32 of 0 and 1.

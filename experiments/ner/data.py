@@ -48,7 +48,7 @@ def read_entities(
       path: the file.
       columns: where word and tag stand.
       scheme: of the tags; None is found out from all of them.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for what cannot be read: what

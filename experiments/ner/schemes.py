@@ -30,7 +30,7 @@ class Span(NamedTuple):
 
 
 def continues(before: str, tag: str) -> bool:
-    """Whether `tag` goes on with the span of the tag `before` it.
+    """Whether `tag` continues the span of the tag `before` it.
 
     Example:
       >>> continues("B-PER", "I-PER"), continues("O", "I-PER"), continues("S-PER", "E-PER")

@@ -109,8 +109,8 @@ class Predict(RunCommand):
 class Directions(Options):
     """Show what the second direction is for, with taggers trained in one direction and in both.
 
-    Two sentences that begin alike are tagged by each run. A tagger that reads forwards only must
-    give the words of the common beginning the same tags in both; one that reads both ways need not.
+    Two sentences that begin alike are tagged by each run. A unidirectional tagger must give
+    the words of the common beginning the same tags in both; a bidirectional one need not.
     Train the second tagger with: train --direction fwd --run runs/pos_tagging_fwd
     """
 
@@ -139,7 +139,7 @@ class Directions(Options):
                 print(f"\n{aligned([words, tags])}")
             print()
         if self.picture:
-            plot_comparison(self.picture, runs, title="Words right on dev")
+            plot_comparison(self.picture, runs, title="Accuracy on the validation set")
 
 
 class Export(RunCommand):

@@ -42,7 +42,7 @@ def read_tagged(
     Args:
       path: the file.
       tags: "upos" or "xpos", the column to read.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be

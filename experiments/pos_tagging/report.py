@@ -55,7 +55,7 @@ def finish(
     plot_curves(
         folder,
         Panel("Loss, nats a word", "loss", scale="log"),
-        Panel("Words right", "accuracy", percent=True, levels=levels),
+        Panel("Accuracy", "accuracy", percent=True, levels=levels),
     )
     gold, predicted = [word.gold for word in words], [word.predicted for word in words]
     plot_confusion(folder.path / "confusion.png", gold, predicted)

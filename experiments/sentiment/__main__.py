@@ -125,7 +125,7 @@ class Compare(CompareCommand):
     """Train a classifier with every readout that is not trained yet."""
 
     experiment, variants = EXPERIMENT, VARIANTS
-    metrics, title = ("accuracy", "bag_of_words"), "Sentences right on dev"
+    metrics, title = ("accuracy", "bag_of_words"), "Accuracy on the validation set"
     config: tyro.conf.OmitArgPrefixes[TextConfig]
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""

@@ -32,7 +32,7 @@ def read_texts(
     Args:
       path: the file.
       segmentation: what scripts without blanks are cut into.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
 
     Raises:
       ValueError: as `tables.read_labelled`.

@@ -72,7 +72,7 @@ def finish(
     plot_curves(
         folder,
         Panel("Loss, nats a sentence", "loss", scale="log"),
-        Panel("Sentences right", "accuracy", percent=True, levels={"bag of words": baseline}),
+        Panel("Accuracy", "accuracy", percent=True, levels={"bag of words": baseline}),
     )
     gold, predicted = [result.text.label for result in judged], [result.label for result in judged]
     plot_confusion(folder.path / "confusion.png", gold, predicted, items="sentences")

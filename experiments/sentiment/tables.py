@@ -52,7 +52,7 @@ def read_labelled(path: pathlib.Path, reading: Reading) -> list[Labelled]:
 
     Args:
       path: the file, plain or gzipped.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for what cannot be read: no

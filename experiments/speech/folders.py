@@ -1,6 +1,6 @@
 """A folder of wav files with transcripts.
 
-What is said stands in a table of the folder (transcripts.tsv, transcripts.csv, transcripts.txt or
+The transcripts stand in a table of the folder (transcripts.tsv, transcripts.csv, transcripts.txt or
 metadata.csv), in a text file beside each wav file, or in its name as in the Free Spoken Digit
 Dataset, 7_jackson_32.wav. A table has a line for each file: its name, with or without .wav, and the
 words, divided by a tab, "|" or a comma; three columns apart by "|" are those of LJ Speech, id, text

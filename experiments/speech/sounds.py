@@ -58,7 +58,7 @@ def read_wav(path: pathlib.Path, rate: int) -> Sound:
 
 
 def read_alone(path: pathlib.Path, rate: int) -> Recording:
-    """Reads one wav file in which nobody knows yet what is said; says so if it was resampled."""
+    """Reads one wav file without a transcript; reports it if it was resampled."""
     sound = read_wav(path, rate)
     if sound.rate != rate:
         tell_resampled(str(path), [sound.rate], rate)

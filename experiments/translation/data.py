@@ -34,7 +34,7 @@ class Pair(NamedTuple):
 def read_columns(path: pathlib.Path, reading: Reading) -> dict[str | None, list[Pair]]:
     """Reads the pairs of a file of columns by the name of their part, None without parts.
 
-    Pairs of which a side is empty are left out, and that is told.
+    Pairs with an empty side are left out, and that is reported.
 
     Raises:
       ValueError: names the file and the line of what cannot be read.
@@ -99,7 +99,7 @@ def _is_name(cells: Sequence[str]) -> bool:
 def read_parallel(source: pathlib.Path, target: pathlib.Path, reading: Reading) -> list[Pair]:
     """Reads two files of which each line is the translation of the same line of the other.
 
-    Pairs of which a side is empty are left out, and that is told.
+    Pairs with an empty side are left out, and that is reported.
 
     Raises:
       ValueError: if the numbers of lines differ, or there is no pair.

@@ -142,7 +142,7 @@ def finish(
     plot_curves(
         folder,
         Panel("Loss, nats a subword", "loss", scale="log"),
-        Panel("Subwords right, after right ones", "accuracy", percent=True),
+        Panel("Accuracy of subwords, teacher forcing", "accuracy", percent=True),
     )
     if translator.config.attention != "none":
         draw_alignments(folder.path / "alignments.png", translator, examples(test), console)

@@ -65,7 +65,7 @@ def read_columns(
 
     Args:
       path: the file.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
       may_be_word: whether the columns of a line that begins with "#" and has as many of them as
         other lines can be those of a word.
 

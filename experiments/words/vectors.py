@@ -37,11 +37,11 @@ def read_vectors(
 
     A word is taken in lower case; of several with the same letters, the one that is in lower case.
     A word that stands there again is left out, and so is one that was cut within a character, as
-    word2vec cuts long ones; both are told.
+    word2vec cuts long ones; both are reported.
 
     Args:
       path: the file, which is read no further than needed.
-      reading: how, and what is told of what was bridged.
+      reading: how to read, and where repairs are reported.
       size: numbers of a vector.
       limit: how many vectors, at most.
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from website import links, reference
+from website import links, prose, reference
 from website.links import find_broken
 from website.pages import DOCS, ROOT, page_sources, rewrite_links, stage
 from website.reference import expand, public_names
@@ -91,8 +91,17 @@ def _module(path: pathlib.Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("module", [links, reference], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [links, prose, reference], ids=lambda module: module.__name__)
 def test_examples_run(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
+
+
+def test_phrases_are_found_over_the_ends_of_lines():
+    phrases = prose.read_phrases("# no\none two => three\n\\bdone\\b => finished")
+    text = "first\n# this is one\n# Two, and\nundone\nDone"
+    assert list(prose.find_phrases(text, phrases)) == [
+        (2, "one Two", "three"),
+        (5, "Done", "finished"),
+    ]

@@ -1,1 +1,1 @@
-"""A network that goes on with music."""
+"""A network that continues music."""

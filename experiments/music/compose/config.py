@@ -1,4 +1,4 @@
-"""The settings of a model that goes on with music."""
+"""The settings of a model that continues music."""
 
 import dataclasses
 from typing import NamedTuple

@@ -104,7 +104,7 @@ def _examples(rolls: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
 
 
 class TrainedComposer(NamedTuple):
-    """A model that goes on with music, with its best parameters."""
+    """A model that continues music, with its best parameters."""
 
     config: MusicConfig
     params: Any

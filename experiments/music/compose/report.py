@@ -1,4 +1,4 @@
-"""Tables and pictures of a model that goes on with music."""
+"""Tables and pictures of a model that continues music."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

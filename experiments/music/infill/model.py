@@ -128,7 +128,7 @@ class TrainedInfiller(NamedTuple):
     params: Any
 
     def measure(self, rolls: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
-        """Nats a note and the share of notes right, for each voice and for bars."""
+        """Nats per note and accuracy, for each voice and for bars."""
         eval_step = functools.partial(_infill_totals, self.config.model)
         measured = {}
         for name, examples in ways_to_hide(rolls, self.config.bar).items():

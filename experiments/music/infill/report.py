@@ -21,7 +21,7 @@ def finish(
     plot_curves(
         folder,
         Panel("Loss, nats a hidden note", "loss"),
-        Panel("Hidden notes right", "accuracy", percent=True),
+        Panel("Accuracy on hidden notes", "accuracy", percent=True),
     )
     return flat_measures(measured)
 

@@ -52,7 +52,7 @@ def read_parts(
       test: the same of the third.
       read: gives the items of a file by the name of their part, None for a file without parts.
       key: what an item is known by; those of the same key come into the same part.
-      reading: is told what was split off.
+      reading: reports what was split off.
 
     Raises:
       ValueError: if a file has parts but not the one it is for, or there is too little to split.
@@ -89,7 +89,7 @@ def fill_parts(
     key: Callable[[Item], str],
     reading: Reading,
 ) -> dict[Part, list[Item]]:
-    """Parts train, dev and test; what is lacking is split off what is of train, and that is told.
+    """Parts train, dev and test; missing parts are split off from train, and that is reported.
 
     Args:
       path: of train.

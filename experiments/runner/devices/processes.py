@@ -30,7 +30,7 @@ _NUMBERS = itertools.count()  # of what is agreed on: the same in every process
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training was asked to stop, and goes on with the same command."""
+    """A training was asked to stop; the same command resumes it."""
 
 
 class PartDone(Exception):

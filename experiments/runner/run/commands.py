@@ -14,9 +14,9 @@ NewRun = Annotated[
     pathlib.Path,
     tyro.conf.arg(
         name="run",
-        help="Run folder: made, or, if it holds an unfinished run with the same settings, gone on "
-        "with. A training that was killed or interrupted goes on with the same command, and ends "
-        "exactly as if it had not been. The folder gets config.json, environment.json, "
+        help="Run folder: created, or resumed if it holds an unfinished run with the same "
+        "settings. The same command resumes a training that was killed or interrupted, and "
+        "ends exactly as if it had not been. The folder gets config.json, environment.json, "
         "metrics.jsonl, clock.jsonl, checkpoints and, last, result.json.",
     ),
 ]

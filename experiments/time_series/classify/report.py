@@ -23,7 +23,7 @@ def finish(
     plot_curves(
         folder,
         Panel("Loss, nats a series", "loss", scale="log"),
-        Panel("Series right", "accuracy", percent=True),
+        Panel("Accuracy", "accuracy", percent=True),
     )
     plot_confusion(folder.path / "confusion.png", gold, guessed, items="series")
     return {
