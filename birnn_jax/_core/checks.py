@@ -217,13 +217,18 @@ def check_number(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a number, got {describe(value)}.")
 
 
-def check_rate(name: str, rate: Any) -> None:
-    """`rate` is a probability below one."""
+def check_rate(name: str, rate: Any, *, is_static: bool = False) -> None:
+    """`rate` is a probability below one; of a traced one that is not known."""
     check_number(name, rate)
-    if isinstance(rate, Tracer):
+    if is_static and isinstance(rate, Tracer):
         raise TypeError(
-            f"{name} must be known when the function is traced, got a traced value: under jax.jit "
-            "give it as a static argument."
+            f"{name} is part of a cell, which must be known when a function is traced, got a traced"
+            " value. birnn_jax.dropout and the like take one."
         )
-    if not 0 <= rate < 1:
+    if not isinstance(rate, Tracer) and not 0 <= rate < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")
+
+
+def is_off(rate: Any, key: Any) -> bool:
+    """Whether dropout does nothing: without a key, or with a rate that is known to be 0."""
+    return key is None or (not isinstance(rate, Tracer) and bool(rate == 0))

@@ -15,8 +15,13 @@ def looks_for_nans() -> bool:
 def refuse_taylor_mode(arguments: Any) -> None:
     """`jax.experimental.jet` knows no loops; without this it fails at an internal name."""
     jet = sys.modules.get("jax.experimental.jet")
-    leaves = jax.tree.leaves(arguments)
-    if jet is not None and any(isinstance(leaf, jet.JetTracer) for leaf in leaves):
+    if jet is None:
+        return
+    traces = [getattr(leaf, "_trace", None) for leaf in jax.tree.leaves(arguments)]
+    while traces := [trace for trace in traces if trace is not None]:  # and in those around them
+        if not any(isinstance(trace, jet.JetTrace) for trace in traces):
+            traces = [getattr(trace, "parent_trace", None) for trace in traces]
+            continue
         raise NotImplementedError(
             "birnn_jax cannot be differentiated in Taylor mode: jax.experimental.jet has no rule "
             "for a loop over time. Nest jax.jvp or jax.grad for higher derivatives."

@@ -15,6 +15,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
+from .jax_modes import refuse_taylor_mode
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -95,6 +97,7 @@ def scan(
     body: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, **options: Any
 ) -> tuple[Any, Any]:
     """`jax.lax.scan`; inside `jax.shard_map` the carry varies over all axes that a step adds."""
+    refuse_taylor_mode((carry, xs))
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return jax.lax.scan(body, carry, xs, **options)
 

@@ -59,7 +59,7 @@ def read_inputs(
     xs = embed(embedding, xs, lengths)
     if key is None:
         return xs
-    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, len(xs)), _EMBEDDING)
+    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), _EMBEDDING)
     dropout, locked_dropout = rates
     return apply_locked_dropout(apply_dropout(xs, dropout, keys), locked_dropout, keys)
 

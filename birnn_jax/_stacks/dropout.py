@@ -5,14 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_array, as_xs, check_key, check_rate
+from .._core.checks import as_array, as_xs, check_key, check_rate, is_off
 from .._core.keys import row_keys
 from .._core.meshes import over_rows
 from .._core.types import Params
 
 
 @over_rows("xs")
-def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+def dropout(xs: jax.Array, rate: float | jax.Array, key: jax.Array | None) -> jax.Array:
     """Zeroes each value of `xs` with probability `rate` and scales the others by 1/(1 - rate).
 
     The mask at step t of row b is a function of the row's key and of t only: a row keeps its mask
@@ -20,7 +20,7 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
 
     Args:
       xs: `[B, T, D]`.
-      rate: 0 up to, not including, 1.
+      rate: 0 up to, not including, 1; a traced one, as of a schedule, is not checked.
       key: consumed; one key, from which row b takes `fold_in(key, b)`, or `[B]` keys. None gives
         back `xs`, as in evaluation.
 
@@ -40,20 +40,20 @@ def dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """
     xs = as_xs(xs)
     check_rate("dropout rate", rate)
-    if key is None or rate == 0:
+    if is_off(rate, key):
         return xs
-    return jnp.where(_keep_by_step(xs, rate, key), xs / (1 - rate), 0)
+    return jnp.where(_keep_by_step(xs, rate, key), _scaled(xs, rate), 0)
 
 
 @over_rows("xs")
-def locked_dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+def locked_dropout(xs: jax.Array, rate: float | jax.Array, key: jax.Array | None) -> jax.Array:
     """Dropout that zeroes the same features at every step of a row.
 
     The mask of row b is a function of the row's key only.
 
     Args:
       xs: `[B, T, D]`.
-      rate: 0 up to, not including, 1.
+      rate: 0 up to, not including, 1; a traced one, as of a schedule, is not checked.
       key: consumed; one key or `[B]` keys as in `dropout`. None gives back `xs`.
 
     Returns:
@@ -73,19 +73,19 @@ def locked_dropout(xs: jax.Array, rate: float, key: jax.Array | None) -> jax.Arr
     """
     xs = as_xs(xs)
     check_rate("dropout rate", rate)
-    if key is None or rate == 0:
+    if is_off(rate, key):
         return xs
 
     def keep_row(row_key):
         return jax.random.bernoulli(row_key, 1 - rate, (xs.shape[-1],))
 
     keep = jax.vmap(keep_row)(row_keys(key, xs.shape[0]))
-    return jnp.where(keep[:, None], xs / (1 - rate), 0)
+    return jnp.where(keep[:, None], _scaled(xs, rate), 0)
 
 
 @over_rows("tokens")
 def word_dropout(
-    tokens: jax.Array, rate: float, key: jax.Array | None, *, unknown_id: int
+    tokens: jax.Array, rate: float | jax.Array, key: jax.Array | None, *, unknown_id: int
 ) -> jax.Array:
     """Replaces each token with probability `rate` by the unknown one, so that it learns something.
 
@@ -93,7 +93,7 @@ def word_dropout(
 
     Args:
       tokens: `[B, T]` integers.
-      rate: 0 up to, not including, 1.
+      rate: 0 up to, not including, 1; a traced one, as of a schedule, is not checked.
       key: consumed; one key or `[B]` keys as in `dropout`. None gives back `tokens`.
       unknown_id: what stands for a word outside the vocabulary.
 
@@ -117,13 +117,13 @@ def word_dropout(
     if tokens.ndim != 2:
         raise ValueError(f"tokens must be [B, T], got shape {tokens.shape}.")
     check_rate("word dropout rate", rate)
-    if key is None or rate == 0:
+    if is_off(rate, key):
         return tokens
     drop = ~_keep_by_step(tokens[..., None], rate, key)[..., 0]
     return jnp.where(drop, unknown_id, tokens)
 
 
-def drop_connect(params: Params, rate: float, key: jax.Array | None) -> Params:
+def drop_connect(params: Params, rate: float | jax.Array, key: jax.Array | None) -> Params:
     """Zeroes each recurrent weight with probability `rate` and scales the others by 1/(1 - rate).
 
     The same weights for all rows and all steps: give the result to `bidirectional` or `stack` in
@@ -131,7 +131,7 @@ def drop_connect(params: Params, rate: float, key: jax.Array | None) -> Params:
 
     Args:
       params: any tree with fields `w_h`: parameters of a cell, a pair, a stack or a model.
-      rate: 0 up to, not including, 1.
+      rate: 0 up to, not including, 1; a traced one, as of a schedule, is not checked.
       key: consumed; one key. None gives back `params`.
 
     Returns:
@@ -156,21 +156,29 @@ def drop_connect(params: Params, rate: float, key: jax.Array | None) -> Params:
     if not places:
         raise ValueError("drop_connect found no recurrent weights: no field of params is w_h.")
     values = [leaf for _, leaf in leaves]
-    if key is None or rate == 0:
+    if is_off(rate, key):
         return params
     check_key(key)
     for number, place in enumerate(places):
         w_h = values[place]
         keep = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, w_h.shape)
-        values[place] = jnp.where(keep, w_h / (1 - rate), 0)
+        values[place] = jnp.where(keep, _scaled(w_h, rate), 0)
     return jax.tree.unflatten(structure, values)
+
+
+def _scaled(values: jax.Array, rate: float | jax.Array) -> jax.Array:
+    """`values / (1 - rate)`, in their dtype."""
+    keep = 1 - rate
+    if isinstance(keep, jax.Array) and jnp.issubdtype(values.dtype, jnp.floating):
+        keep = keep.astype(values.dtype)
+    return values / keep
 
 
 def _is_field(path: tuple[Any, ...], name: str) -> bool:
     return bool(path) and getattr(path[-1], "name", None) == name
 
 
-def _keep_by_step(xs: jax.Array, rate: float, key: jax.Array) -> jax.Array:
+def _keep_by_step(xs: jax.Array, rate: float | jax.Array, key: jax.Array) -> jax.Array:
     """`[B, T, D]` bool, drawn from the row's key and the step."""
     batch_size, num_steps, size = xs.shape
 

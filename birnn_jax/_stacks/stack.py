@@ -75,8 +75,8 @@ def stack(
     lengths: Lengths = None,
     *,
     initial_carry: Sequence[Carry] | None = None,
-    dropout: float = 0.0,
-    locked_dropout: float = 0.0,
+    dropout: float | jax.Array = 0.0,
+    locked_dropout: float | jax.Array = 0.0,
     key: jax.Array | None = None,
 ) -> tuple[tuple[Carry, ...], jax.Array]:
     """Runs `layers` from the bottom to the top, with dropout between them.
@@ -91,7 +91,8 @@ def stack(
       lengths: `[B]` integers; None means that all T steps are valid.
       initial_carry: one for each layer, in the form of the carries returned; None for all or for
         one layer means the cell's own, or the one that was learned.
-      dropout: rate applied to the outputs of every layer but the last, while there is a `key`.
+      dropout: rate applied to the outputs of every layer but the last, while there is a `key`; it
+        may be traced, as that of a schedule is.
       locked_dropout: the same with one mask for all steps of a row.
       key: consumed by dropout and by cells that draw noise; one key or `[B]` keys as in
         `birnn_jax.dropout`. None is evaluation.

@@ -151,7 +151,8 @@ def make_train_step(
         of them at a time.
 
     Returns:
-      `train_step(state, batch, key) -> (state, metrics)`. The state given is donated. The metrics
+      `train_step(state, batch, key) -> (state, metrics)`. The state given is donated; where one
+      array stands in two places of it, as only in a state made by hand, it is copied. The metrics
       are the totals of `loss_fn`, "grad_norm" before clipping, and "clipped", True if any part of
       the optimiser that comes from `make_optimizer` has clipped.
 
@@ -202,7 +203,7 @@ def make_train_step(
         }
         return everywhere(TrainState(state.step + 1, params, opt_state), mesh), metrics
 
-    return train_step
+    return _Unshared(train_step)
 
 
 def repeat_step(
@@ -321,6 +322,23 @@ def _any_clipped(opt_state: optax.OptState) -> jax.Array:
     is_clip = lambda node: isinstance(node, ClipState)  # noqa: E731
     states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_clip) if is_clip(node)]
     return functools.reduce(jnp.logical_or, [state.clipped for state in states], jnp.array(False))
+
+
+class _Unshared:
+    """A step that donates its state, for a state some of whose arrays may be the same."""
+
+    def __init__(self, step: Any):
+        self.__wrapped__ = step
+
+    def __call__(self, state: TrainState, batch: Any, key: Any) -> tuple[TrainState, Metrics]:
+        leaves = jax.tree.leaves(state)
+        if len(set(map(id, leaves))) < len(leaves):
+            state = _unshared(jax.tree.map(jnp.asarray, state))
+        return self.__wrapped__(state, batch, key)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a function made by `jax.jit` has, such as `lower`."""
+        return getattr(self.__wrapped__, name)
 
 
 def _unshared(state: TrainState[P]) -> TrainState[P]:

@@ -52,7 +52,7 @@ class NoisyStep:
     def __post_init__(self) -> None:
         """Refuses what would have no effect."""
         for name in ("zoneout_h", "zoneout_c", "recurrent", "candidate"):
-            check_rate(name, getattr(self, name))
+            check_rate(name, getattr(self, name), is_static=True)
         if isinstance(self.step, ParallelStep):
             raise ValueError("A cell scanned in parallel has no steps to draw noise for.")
         if (self.recurrent or self.candidate) and not isinstance(self.step, GatedStep):

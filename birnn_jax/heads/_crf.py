@@ -47,8 +47,10 @@ def crf_loss(
         loss     = log sum_y' exp(score(y')) - score(y)     over all K^n rows of labels y'
 
     With parameters of zero this is `birnn_jax.cross_entropy`. Steps that a `Mask` leaves out are
-    passed over: the chain goes from one valid step to the next, here and in all of the CRF.
-    Scores of minus infinity, in params or logits, forbid; they get no gradient.
+    passed over: the chain goes from one valid step to the next, here and in all of the CRF. With
+    `Segments` every segment is a chain of its own, with its own start and end, and the rows of
+    labels y' are those of all segments together. Scores of minus infinity, in params or logits,
+    forbid; they get no gradient.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
@@ -56,14 +58,14 @@ def crf_loss(
       labels: `[B, T]` integers. What stands in padding is never used; at a valid step a label
         outside 0 to K - 1 makes the loss NaN. Labels to be ignored are left out by a `Mask`, such
         as `Mask(labels != -100)`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
 
     Returns:
       `Total` of nats over valid steps; `crf_log_likelihood` has those of each row. A row of length
       0 adds nothing, a row of forbidden labels infinity.
 
     Raises:
-      ValueError: if the shapes do not fit, or for `Segments`.
+      ValueError: if the shapes do not fit.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -92,7 +94,7 @@ def crf_log_likelihood(
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
       labels: `[B, T]` integers, as in `crf_loss`; for example from `crf_decode`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
 
     Returns:
       `[B]` nats; 0 for a row of length 0, minus infinity for forbidden labels.
@@ -118,7 +120,7 @@ def crf_marginals(params: CRFParams, logits: jax.Array, lengths: Lengths = None)
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
 
     Returns:
       `[B, T, K]`; each valid step adds up to 1, padding is zero, and so is a row in which every row
@@ -133,7 +135,7 @@ def crf_marginals(params: CRFParams, logits: jax.Array, lengths: Lengths = None)
       [[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]]
     """
     params, logits, places = prepare(params, logits, lengths)
-    before, after = (_messages(params, logits, places.mask, reverse=back) for back in (False, True))
+    before, after = (_messages(params, logits, places, reverse=back) for back in (False, True))
     marginals = jnp.where(places.mask[..., None], softmax(before + logits + after), 0)
     return places.to_origin(marginals, axis=1)
 
@@ -166,30 +168,38 @@ def _nats(params: CRFParams, logits: jax.Array, labels: jax.Array, places: Place
     if labels.shape != mask.shape:
         raise ValueError(f"labels must be [B, T] = {mask.shape}, got shape {labels.shape}.")
     labels, known = known_labels(places.to_front(labels), mask, num_classes=logits.shape[-1])
-    after = _messages(params, logits, mask, reverse=True)
-    first = jnp.broadcast_to(params.start, (*mask.shape, len(params.start)))[:, :1]
-    given = jnp.concatenate([first, params.transitions[labels[:, :-1]]], axis=1)
-    nats = surprisal(given[:, : mask.shape[1]] + logits + after, labels)
+    after = _messages(params, logits, places, reverse=True)
+    first = jnp.broadcast_to(params.start, logits.shape)
+    given = jnp.concatenate([first[:, :1], params.transitions[labels[:, :-1]]], axis=1)
+    given = given[:, : mask.shape[1]]
+    if places.starts is not None:  # the score of the end before is the same for all labels
+        given = jnp.where(places.starts[..., None], first, given)
+    nats = surprisal(given + logits + after, labels)
     return jnp.where(mask, nats * known.astype(nats.dtype), 0).sum(axis=1)
 
 
-def _messages(params: CRFParams, logits: jax.Array, mask: jax.Array, *, reverse: bool) -> jax.Array:
+def _messages(params: CRFParams, logits: jax.Array, places: Places, *, reverse: bool) -> jax.Array:
     """`[B, T, K]`, for each label what leads up to it, or on from it if `reverse`, in nats.
 
     It is the logarithm of the sum over all labels on that side of the step, without the logits of
     the step itself and up to a constant for each step.
     """
-    edge, transitions = (
-        (params.end, params.transitions.T) if reverse else (params.start, params.transitions)
-    )
+    edge, links, starts = params.start, params.transitions, places.starts
+    if reverse:
+        edge, links = params.end, links.T
+    elif starts is not None:  # what leads on from a step is of the step behind it
+        starts = jnp.roll(starts, -1, axis=1)
 
     def body(message: jax.Array, step: tuple) -> tuple[jax.Array, jax.Array]:
-        scores, valid = step  # [B, K], [B]
-        pairs = (message + scores)[:, :, None] + transitions[None]
+        scores, valid, is_turn = step  # [B, K], [B], [B]
+        pairs = (message + scores)[:, :, None] + links[None]
         new, _ = levelled(log_sum_exp(pairs, axis=1))
+        if is_turn is not None:  # from one chain to the next
+            new = jnp.where(is_turn[:, None], edge[None], new)
         return jnp.where(valid[:, None], new, message), message
 
-    first = jnp.broadcast_to(edge, (len(logits), len(edge)))
-    steps = (jnp.moveaxis(logits, 1, 0), mask.T)
+    first = jnp.broadcast_to(edge, (logits.shape[0], len(edge)))
+    by_time = jax.tree.map(jnp.transpose, (places.mask, starts))
+    steps = (jnp.moveaxis(logits, 1, 0), *by_time)
     _, messages = scan(body, first, steps, reverse=reverse)
     return jnp.moveaxis(messages, 0, 1)

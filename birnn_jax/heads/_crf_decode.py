@@ -1,5 +1,7 @@
 """The best rows of labels of a conditional random field."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -19,7 +21,7 @@ def crf_decode(
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
 
     Returns:
       labels: `[B, T]` int32, -1 in padding.
@@ -44,12 +46,12 @@ def crf_decode(
 def crf_decode_n_best(
     params: CRFParams, logits: jax.Array, lengths: Lengths = None, *, n: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The n rows of labels with the highest scores, best first.
+    """The n rows of labels with the highest scores, best first; with `Segments`, of whole rows.
 
     Args:
       params: from `init_crf`, or from `constrain_crf`.
       logits: `[B, T, K]`.
-      lengths: `[B]` integers, or a `Mask`; None means that all T steps are valid.
+      lengths: `[B]` integers, a `Mask` or `Segments`; None means that all T steps are valid.
       n: how many; at least 1.
 
     Returns:
@@ -69,21 +71,24 @@ def crf_decode_n_best(
     """
     n = as_size("n", n)
     params, logits, places = prepare(params, logits, lengths)
-    n_best = jax.vmap(_n_best_row, in_axes=(None, 0, 0, None))
-    labels, scores = n_best(params, logits, places.mask, n)
+    n_best = jax.vmap(functools.partial(_n_best_row, n=n), in_axes=(None, 0, 0, 0))
+    labels, scores = n_best(params, logits, places.mask, places.starts)
     return places.to_origin(labels, axis=2), scores
 
 
 def _n_best_row(
-    params: CRFParams, logits: jax.Array, mask: jax.Array, n: int
+    params: CRFParams, logits: jax.Array, mask: jax.Array, starts: jax.Array | None, *, n: int
 ) -> tuple[jax.Array, jax.Array]:
     """`logits` is `[T, K]`; the labels are `[n, T]`, the scores `[n]`."""
     num_classes = len(params.start)
     only_first = jnp.where(jnp.arange(n) == 0, 0.0, -jnp.inf).astype(logits.dtype)
 
     def forwards(best: jax.Array, inputs: tuple) -> tuple[jax.Array, tuple]:
-        t, scores, valid = inputs  # best: [K, n], of the rows that end in each label
-        rows = best[:, :, None] + params.transitions[:, None]  # [K, n, K]
+        t, scores, valid, is_start = inputs  # best: [K, n], of the rows that end in each label
+        links = params.transitions
+        if is_start is not None:
+            links = jnp.where(is_start, params.end[:, None] + params.start[None], links)
+        rows = best[:, :, None] + links[:, None]  # [K, n, K]
         rows, origins = jax.lax.top_k(rows.reshape(num_classes * n, num_classes).T, n)
         # Before the first step there is one empty row of labels, not n.
         rows = jnp.where(t == 0, params.start[:, None] + only_first[None], rows)
@@ -91,7 +96,7 @@ def _n_best_row(
         new = jnp.where(valid, new.reshape(num_classes, n), best)
         return new, (jnp.where(valid, lowered[0], 0), jnp.where(valid, origins, -1))
 
-    steps = (jnp.arange(len(mask)), logits, mask)
+    steps = (jnp.arange(mask.shape[0]), logits, mask, starts)
     best, (lowered, origins) = scan(forwards, jnp.zeros([num_classes, n], logits.dtype), steps)
     ended = (best + params.end[:, None]).reshape(-1)
     scores, places = jax.lax.top_k(ended, n)

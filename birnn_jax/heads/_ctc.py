@@ -10,7 +10,7 @@ from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._losses import Total, known_labels
 from ._logspace import levelled, log_softmax, log_sum_exp
-from ._places import Places, find_places, logits_to_front
+from ._places import Places, check_whole_rows, find_places, logits_to_front
 
 
 @over_rows("logits")
@@ -114,10 +114,11 @@ def make_lattice(
 ) -> Lattice:
     """Checks the arguments of `ctc_loss`, and lays out the states."""
     log_probs, steps = as_log_probs(logits, lengths, blank)
+    check_whole_rows(label_lengths, name="label_lengths")
     labels = as_array("labels", labels)
-    if labels.ndim != 2 or labels.shape[0] != len(log_probs):
+    if labels.ndim != 2 or labels.shape[0] != log_probs.shape[0]:
         raise ValueError(
-            f"labels must be [B, N] with B = {len(log_probs)}, got shape {labels.shape}."
+            f"labels must be [B, N] with B = {log_probs.shape[0]}, got shape {labels.shape}."
         )
     places = find_places(labels, label_lengths, name="labels", lengths_name="label_lengths")
     labels = places.to_front(labels)
@@ -145,6 +146,7 @@ def make_lattice(
 
 def as_log_probs(logits: jax.Array, lengths: Lengths, blank: int) -> tuple[jax.Array, Places]:
     """`[B, T, K]` log-probabilities in float32 at least, valid steps first."""
+    check_whole_rows(lengths)
     logits, steps = logits_to_front(logits, lengths)
     if as_size("blank", blank, least=0) >= logits.shape[-1]:
         raise ValueError(f"blank must be one of {logits.shape[-1]} classes, got {blank}.")

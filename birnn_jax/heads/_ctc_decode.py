@@ -122,7 +122,7 @@ def _empty_beam(width: int, log_probs: jax.Array) -> _Beam:
     """
     none = jnp.full(width, -jnp.inf, log_probs.dtype)
     return _Beam(
-        labels=jnp.full([width, max(len(log_probs), 1)], -1, jnp.int32),
+        labels=jnp.full([width, max(log_probs.shape[0], 1)], -1, jnp.int32),
         lengths=jnp.zeros(width, jnp.int32),
         blank=none.at[0].set(0),
         label=none,

@@ -1,6 +1,7 @@
 """Heads read a row as one sequence: its valid steps come to the front, and what is found goes back.
 
-So a chain runs across a gap of a `Mask` as if the steps in it had been cut out.
+So a chain runs across a gap of a `Mask` as if the steps in it had been cut out. With `Segments` a
+row is several sequences, one behind the other.
 """
 
 from typing import NamedTuple
@@ -9,21 +10,24 @@ import jax
 import jax.numpy as jnp
 
 from .._core.checks import as_axes
-from .._core.masks import Lengths, Mask, Segments, named_valid_steps
+from .._core.masks import Lengths, Mask, Segments, named_valid_steps, segment_starts
 
 
 class Places(NamedTuple):
     """Where the valid steps of each row stand, and where they come from."""
 
+    valid: jax.Array  # [B, T] bool, where they stand
     mask: jax.Array  # [B, T] bool, True from the first step on
     order: jax.Array | None  # [B, T], the step at each place; None where no step has moved
+    starts: jax.Array | None = None  # [B, T] bool, where a segment begins; None for whole rows
 
     def to_front(self, steps: jax.Array) -> jax.Array:
         """`[B, T]` or `[B, T, K]`, valid steps first and zeros behind them."""
-        if self.order is not None:
-            order = self.order if steps.ndim == 2 else self.order[..., None]
-            steps = jnp.take_along_axis(steps, order, axis=1)
-        return jnp.where(self.mask if steps.ndim == 2 else self.mask[..., None], steps, 0)
+        valid, order = self.valid, self.order
+        if steps.ndim == 3:
+            valid, order = valid[..., None], None if order is None else order[..., None]
+        steps = jnp.where(valid, steps, 0)
+        return steps if order is None else jnp.take_along_axis(steps, order, axis=1)
 
     def to_origin(self, steps: jax.Array, axis: int) -> jax.Array:
         """What was found for each place, at the steps that stood there; time is `axis`."""
@@ -38,16 +42,22 @@ def find_places(
     steps: jax.Array, lengths: Lengths, *, name: str, lengths_name: str = "lengths"
 ) -> Places:
     """The places of the valid steps of `[B, T, ...]`, in messages called by their names."""
+    mask = named_valid_steps(steps, lengths, name=name, lengths_name=lengths_name)
+    if not isinstance(lengths, Mask | Segments):
+        return Places(mask, mask, None)
+    order = jnp.argsort(~mask, axis=1, stable=True)
+    places = Places(mask, jnp.take_along_axis(mask, order, axis=1), order)
+    starts = segment_starts(lengths, steps, reverse=False)
+    return places if starts is None else places._replace(starts=places.to_front(starts))
+
+
+def check_whole_rows(lengths: Lengths, *, name: str = "lengths") -> None:
+    """Refuses several sequences in a row."""
     if isinstance(lengths, Segments):
         raise ValueError(
-            f"A CRF or CTC reads every row as one sequence: {lengths_name} must be integers or a "
-            "Mask, got Segments. Give each sequence a row of its own."
+            f"CTC reads every row as one sequence: {name} must be integers or a Mask, got "
+            "Segments. Give each sequence a row of its own."
         )
-    mask = named_valid_steps(steps, lengths, name=name, lengths_name=lengths_name)
-    if not isinstance(lengths, Mask):
-        return Places(mask, None)
-    order = jnp.argsort(~mask, axis=1, stable=True)
-    return Places(jnp.take_along_axis(mask, order, axis=1), order)
 
 
 def logits_to_front(logits: jax.Array, lengths: Lengths) -> tuple[jax.Array, Places]:

@@ -8,10 +8,11 @@ import numpy as np
 import optax
 
 import birnn_jax
-from birnn_jax import GRU, LSTM, Mask, heads
+from birnn_jax import GRU, LSTM, Mask, Segments, heads
 from tests.library._cases import random_like, random_xs
 from tests.library._mode_subjects import (
     GAPS,
+    IDS,
     SIZES,
     SUBJECTS,
     TWO,
@@ -33,7 +34,7 @@ from tests.library._mode_subjects import (
 
 __all__ = ["SUBJECTS", "B", "Subject"]
 LABELS = {"labels": jnp.asarray(np.random.default_rng(0).integers(0, K, [B, T]))}
-GIVEN = {"steps": jnp.asarray(GAPS)}
+GIVEN = {"steps": jnp.asarray(GAPS), "ids": jnp.asarray(IDS)}
 
 
 def add_dropout():
@@ -77,7 +78,7 @@ def add_readouts():
     for name in ("cross_entropy", "accuracy"):
 
         def measure(_, rows, loss=name):
-            mask = jnp.arange(T)[None] < rows["lengths"][:, None]
+            mask = jnp.arange(rows["xs"].shape[1])[None] < rows["lengths"][:, None]
             return getattr(birnn_jax, loss)(rows["xs"], rows["labels"], mask)
 
         add(name, measure, (), make_rows(size=K, **LABELS), has_grad=name == "cross_entropy")
@@ -88,11 +89,15 @@ def add_chains():
     for name, run in {
         "crf_loss": lambda p, r: heads.crf_loss(p, r["xs"], r["labels"], r["lengths"]),
         "crf_loss_mask": lambda p, r: heads.crf_loss(p, r["xs"], r["labels"], Mask(r["steps"])),
+        "crf_segments": lambda p, r: heads.crf_loss(p, r["xs"], r["labels"], Segments(r["ids"])),
+        "crf_n_best_segments": lambda p, r: heads.crf_decode_n_best(
+            p, r["xs"], Segments(r["ids"]), n=3
+        ),
         "crf_marginals": lambda p, r: heads.crf_marginals(p, r["xs"], r["lengths"]),
         "crf_decode": lambda p, r: heads.crf_decode(p, r["xs"], r["lengths"]),
         "crf_n_best": lambda p, r: heads.crf_decode_n_best(p, r["xs"], r["lengths"], n=3),
     }.items():
-        valid = GAPS if "mask" in name else VALID
+        valid = GAPS if "mask" in name else IDS > 0 if "segments" in name else VALID
         add(name, run, params, make_rows(size=K, **GIVEN, **LABELS), valid)
     targets = {
         "labels": jnp.array([[1, 2], [1, 0], [2, 2], [2, 1]]),

@@ -166,6 +166,48 @@ def test_n_best_equals_the_sorted_enumeration(params, logits, lengths, mask):
         assert (labels[b, len(order) :] == -1).all()
 
 
+# Two segments with a gap in the first, padding on the left, nothing, and only single steps.
+IDS = np.array([[2, 0, 2, 1], [0, 3, 4, 4], [0, 0, 0, 0], [1, 2, 1, 4]])
+
+
+@every_chain
+def test_segments_are_rows_of_their_own(params, logits):
+    numbers = np.where((IDS == 1) & (np.arange(T) == 2)[None], 5, IDS)  # begins a second time
+    masks = [Mask(jnp.asarray(numbers == number)) for number in range(1, 6)]
+    dirty = jnp.where(IDS[..., None] > 0, logits, jnp.nan), jnp.where(IDS > 0, LABELS, -7)
+    got = log_likelihood_and_grads(params, *dirty, Segments(IDS))
+    alone = [log_likelihood_and_grads(params, logits, LABELS, mask) for mask in masks]
+    want = jax.tree.map(lambda *parts: sum(map(_float64, parts)), *alone)
+    assert_close(got, want)
+    total = loss(params, *dirty, Segments(IDS))
+    assert_close((total.sum, total.count), (-want[0].sum(), np.float64((IDS > 0).sum())))
+    alone = [_float64(marginals(params, logits, mask)) for mask in masks]
+    assert_close(marginals(params, dirty[0], Segments(IDS)), sum(alone))
+
+
+def test_n_best_of_segments_equal_the_sorted_enumeration():
+    labels, scores = n_best(PARAMS, LOGITS, Segments(IDS), n=12)
+    best, _ = decode(PARAMS, LOGITS, Segments(IDS))
+    assert (best == labels[:, 0]).all()
+    for b, ids in enumerate(IDS):
+        places = [np.flatnonzero(ids > 0)[list(group)] for group in _runs(ids[ids > 0])]
+        found = [_all_rows(PARAMS, LOGITS[b, where]) for where in places]
+        want = np.sort([sum(parts) for parts in itertools.product(*(s for _, s in found))])[::-1]
+        assert_close(scores[b, : len(want)], want[:12])
+        for row, score in zip(labels[b], scores[b], strict=True):
+            if np.isfinite(score):
+                parts = zip(places, found, strict=True)
+                own = [s[rows.index(tuple(row[where].tolist()))] for where, (rows, s) in parts]
+                assert_close(score, np.float64(sum(own)))
+        assert (labels[b][:, ids == 0] == -1).all()
+
+
+def _runs(ids):
+    """The places of equal neighbours."""
+    groups = itertools.groupby(range(len(ids)), key=lambda place: ids[place])
+    return [list(group) for _, group in groups]
+
+
 def test_second_derivatives_equal_differences_of_the_first(x64):
     params, (logits, along) = jax.tree.map(jnp.float64, (FORBIDDING[0], (LOGITS, LOGITS[::-1])))
     labels = jnp.array([[0, 2, 2, 1]] * B)
@@ -272,8 +314,8 @@ def test_no_steps_at_all_are_no_loss(shape):
             r"lengths must be \[B\] with B = 2 as in logits, got shape \(1,\)",
         ),
         (
-            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.arange(6).reshape(2, 3))),
-            "lengths must be integers or a Mask, got Segments",
+            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.ones([2, 4], int))),
+            r"Segments.ids must be \[B, T\] as in logits, \(2, 3\), got shape \(2, 4\)",
         ),
         (lambda p: crf_decode_n_best(p, jnp.zeros([2, 3, K]), n=0), "n must be at least 1"),
     ],

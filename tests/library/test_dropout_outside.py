@@ -13,6 +13,7 @@ from birnn_jax import (
     Cell,
     Layer,
     drop_connect,
+    dropout,
     init_stack,
     locked_dropout,
     stack,
@@ -56,6 +57,27 @@ def test_a_stack_locks_the_mask_between_its_layers():
     assert_equal(run()[1], xs)
     with pytest.raises(ValueError, match="locked_dropout must be"):
         stack(layers, (LayerParams({}),) * 2, xs, locked_dropout=1.0)
+
+
+W_H = {"gate": LSTM.init(jax.random.key(1), 2, 9)}
+DROPS = {
+    "dropout": lambda rate, key: dropout(random_xs(0, B, T, 7), rate, key),
+    "bfloat16": lambda rate, key: dropout(random_xs(0, B, T, 7).astype(jnp.bfloat16), rate, key),
+    "locked": lambda rate, key: locked_dropout(random_xs(0, B, T, 7), rate, key),
+    "words": lambda rate, key: word_dropout(jnp.full([B, T], 7), rate, key, unknown_id=1),
+    "drop_connect": lambda rate, key: drop_connect(W_H, rate, key),
+}
+
+
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS.keys())
+def test_a_traced_rate_is_that_rate(drop):
+    traced, key = jax.jit(drop), jax.random.key(0)
+    for rate in (0.0, RATE):
+        got, want = traced(rate, key), drop(rate, key)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2), got, want)
+        dtypes = [[leaf.dtype for leaf in jax.tree.leaves(tree)] for tree in (got, want)]
+        assert dtypes[0] == dtypes[1]
+    assert_equal(drop(0.0, key), drop(RATE, None))
 
 
 @pytest.mark.parametrize(

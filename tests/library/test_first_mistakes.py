@@ -235,8 +235,8 @@ stack(LAYERS, STACKED, XS, dropout="0.5")
     TypeError: dropout must be a number, got the string '0.5'.
 stack(LAYERS, STACKED, XS, dropout=None)
     TypeError: dropout must be a number, got None.
-jax.jit(lambda rate: dropout(XS, rate, key()))(0.5)
-    TypeError: dropout rate must be known when the function is traced, got a traced value: under jax.jit give it as a static argument.
+jax.jit(lambda rate: zoneout(LSTM, h=rate))(0.5)
+    TypeError: zoneout_h is part of a cell, which must be known when a function is traced, got a traced value. birnn_jax.dropout and the like take one.
 
 # Inputs.
 both(Tensor())

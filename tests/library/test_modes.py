@@ -16,7 +16,8 @@ QUICK = """
     shard_map:zoneout|crf_marginals|gradient_norms ensemble:crf_marginals disable_jit:scan_cell_LSTM
     nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM export:scan_cell_LSTM
     symbolic:bidirectional_parallel_MINGRU strict:stack_lengths|ctc_beam|train_accumulated
-    rbg:locked_dropout jet:scan_cell_LSTM
+    rbg:locked_dropout jet:scan_cell_LSTM|crf_loss
+    explicit_alone:cross_entropy explicit_eager:bidirectional_parallel_MINGRU
 """.split()
 
 

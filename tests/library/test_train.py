@@ -22,7 +22,7 @@ from birnn_jax import (
     make_train_step,
     tagger,
 )
-from birnn_jax.training import repeat_step, require_finite
+from birnn_jax.training import TrainState, repeat_step, require_finite
 from tests.library._cases import (
     LENGTHS,
     PADDING,
@@ -160,6 +160,18 @@ def test_arrays_that_are_one_in_memory_can_be_donated(put):
     assert_close(state.opt_state[0]["w"], want)
     assert_close(state.params["w"], want - 2 * GRADS["w"])
     assert_close(state.params["tied"], want - GRADS["w"])
+
+
+def test_state_made_by_hand_may_hold_one_array_twice():
+    w = random_xs(4, D, H)
+    params = {"w": w, "tied": w}
+    optimizer = optax.chain(_beginning_as_the_params(0.5), optax.sgd(1.0))
+    state = TrainState(0, params, optimizer.init(params))
+    both = lambda params, batch, key: linear_loss({"w": params["w"]}, batch, key)  # noqa: E731
+    want, step = np.asarray(w), make_train_step(both, optimizer)
+    state, _ = step(state, GRADS, KEY)
+    assert_close(state.params, {"w": want - GRADS["w"], "tied": want})
+    assert int(step.lower(state, GRADS, KEY).out_info[0].step.ndim) == 0
 
 
 def test_parameters_that_are_no_arrays_are_named():
