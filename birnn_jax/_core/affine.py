@@ -20,7 +20,7 @@ def init_affine(
 ) -> AffineParams:
     """Glorot-uniform weights, and one value for all biases."""
     w = jax.nn.initializers.glorot_uniform()(key, (input_size, output_size))
-    return AffineParams(w=w, b=jnp.full(output_size, bias))
+    return AffineParams(w=w, b=jnp.full(output_size, bias, w.dtype))
 
 
 def affine(params: AffineParams, xs: jax.Array) -> jax.Array:

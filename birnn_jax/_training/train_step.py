@@ -113,7 +113,9 @@ def init_train_state(params: P, optimizer: optax.GradientTransformation) -> Trai
         lambda path, leaf: as_array(f"params{jax.tree_util.keystr(path)}", leaf), params
     )
     state = TrainState(jnp.zeros([], jnp.int32), arrays, optimizer.init(arrays))
-    return _unshared(jax.tree.map(jnp.asarray, state))
+    # Of a weak type, as `jnp.full(3, 0.0)` has, a leaf would come back from a step in another
+    # type, and the second step would be compiled anew.
+    return _unshared(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state))
 
 
 def _check_optimizer(optimizer: Any) -> None:

@@ -213,7 +213,8 @@ def test_loss_receives_the_key_folded_with_the_step():
     assert_close(noises, want)
 
 
-def test_train_step_compiles_once():
+@pytest.mark.parametrize("w", [random_xs(4, D, H), jnp.full((D, H), 0.3)], ids=["", "weak type"])
+def test_train_step_compiles_once(w):
     traces = []
 
     def counted_loss(params, batch, key):
@@ -221,11 +222,17 @@ def test_train_step_compiles_once():
         return linear_loss(params, batch, key)
 
     optimizer = make_optimizer(optax.cosine_decay_schedule(0.1, 9), clip_norm=1.0)
-    state = init_train_state({"w": random_xs(4, D, H)}, optimizer)
+    state = init_train_state({"w": w}, optimizer)
     step = make_train_step(counted_loss, optimizer)
     for _ in range(4):
         state, _ = step(state, GRADS, KEY)
     assert len(traces) == 1
+
+
+def test_parameters_of_models_have_types_that_a_step_keeps():
+    layers = (Layer(LSTM, projection=D, connection="highway", norm="pre", learned_carry=True),)
+    params = init_tagger(layers, KEY, input_size=D, hidden_size=H, num_classes=3)
+    assert not [leaf for leaf in jax.tree.leaves(params) if leaf.weak_type]
 
 
 def test_state_given_is_donated():
