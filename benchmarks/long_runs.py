@@ -36,7 +36,8 @@ from birnn_jax import (
     streaming,
 )
 from birnn_jax.checkpoint import Checkpoints
-from experiments.runner.data.batches import Batches, bucket_lengths
+from birnn_jax.data import choose_buckets
+from experiments.runner.data.batches import Batches
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 
@@ -101,7 +102,7 @@ def measure_words(tiny: bool) -> Iterator[dict[str, Any]]:
     }
     lengths = [20] * 1000 + [500 if tiny else 50_000]
     examples = [{"xs": np.zeros([length], np.float32)} for length in lengths]
-    batches = Batches(examples, buckets=bucket_lengths(lengths, 4), tokens_per_batch=1024)
+    batches = Batches(examples, buckets=choose_buckets(lengths, 4), tokens_per_batch=1024)
     shapes = {batches[i]["xs"].shape for i in range(len(batches))}
     yield {"longest_row": max(lengths), "shapes": sorted(map(list, shapes))}
 
@@ -140,7 +141,7 @@ def _tagging(num_steps: int) -> loop.Training:
         for n in lengths
     ]
     batches = functools.partial(
-        Batches, examples, buckets=bucket_lengths(lengths.tolist(), 3), tokens_per_batch=256
+        Batches, examples, buckets=choose_buckets(lengths.tolist(), 3), tokens_per_batch=256
     )
     per_epoch = batches().per_epoch
     layers = (Layer(LSTM),)

@@ -79,8 +79,8 @@ def choose_bounds(lengths: np.ndarray, key: np.ndarray, num_buckets: int) -> np.
 def bounds_of(lengths: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """The padded lengths `[N, G]` of sequences of `lengths` `[N, G]`.
 
-    It is the first row of `bounds` `[K, G]` that all leaves fit in; beyond the last, the smallest
-    multiple of the last.
+    It is the first row of `bounds` `[K, G]` that all leaves fit in, or else the smallest multiple
+    of the last.
     """
     fits = (lengths[:, None] <= bounds).all(axis=-1)
     last = np.maximum(bounds[-1], 1)

@@ -70,7 +70,7 @@ class PaddedBatches(BatchDataset[Batch[T]], Generic[T]):
 
     @property
     def buckets(self) -> list[Any]:
-        """The padded lengths, ascending: numbers, or trees like an example where leaves differ."""
+        """The padded lengths, smallest first: numbers, or trees where leaves differ."""
         if (self._bounds == self._bounds[:, :1]).all():
             return self._bounds[:, 0].tolist()
         return [self._examples.layout.collect(bounds.tolist()) for bounds in self._bounds]
@@ -163,12 +163,13 @@ def padded_batches(
         more rows. Where leaves have different lengths, steps of the longest.
       buckets: to how many different lengths batches are padded, at most: their number, or the
         padded lengths themselves, each a number or a tree of numbers like an example, such as
-        `PaddedBatches.buckets` of the training data. Examples beyond the longest are padded to a
-        multiple of it.
+        `PaddedBatches.buckets` of the training data. The smallest in which all leaves fit is
+        taken; beyond the largest, a multiple of it.
       seed: of the order; None keeps the order of length, as for evaluation.
       drop_remainder: whether batches with empty rows are left out.
-      lengths: `[N]` lengths of all examples, or a tree of them like an example, so that the source
-        need not be read at the beginning (and with a `MapDataset` in each epoch).
+      lengths: `[N]` lengths of all examples, or a tree of them like an example, or a function from
+        the epoch to them. With it, the source is not read at the beginning to measure its examples,
+        nor a `MapDataset` at the beginning of each epoch.
       length: from the lengths of the leaves, a tree like an example, to that of the example, by
         which they are sorted; None is the longest leaf.
 
@@ -212,6 +213,6 @@ def _given(layout: Any, buckets: Sequence[Any]) -> np.ndarray:
     if not buckets:
         raise ValueError("buckets must name at least one padded length, got none.")
     bounds = np.array([layout.spread("buckets", bucket) for bucket in buckets])
-    if bounds.dtype.kind not in "iu" or (np.diff(bounds, axis=0) < 0).any() or bounds.min() < 0:
-        raise ValueError(f"buckets must be padded lengths in ascending order, got {[*buckets]}.")
-    return bounds
+    if bounds.dtype.kind not in "iu" or bounds.min() < 0:
+        raise ValueError(f"buckets must be padded lengths, integers from 0, got {[*buckets]}.")
+    return bounds[np.argsort(bounds.sum(axis=1), kind="stable")]

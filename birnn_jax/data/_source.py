@@ -57,24 +57,21 @@ class Examples(Generic[T]):
     """
 
     def __init__(self, source: Source[T], lengths: Any = None):
-        """Takes a source, and the `[N]` lengths of its examples where they are known."""
+        """Takes a source, and the lengths of its examples, as `padded_batches` does."""
         self.source = _checked(source)
         self._redrawn = isinstance(source, grain.MapDataset)
+        self._given = lengths
+        scan = None
         if lengths is None:
-            self.layout, known = self._scan(0)
+            self.layout, scan = self._scan(0)
         else:
-            self.layout, known = Layout.of(self.read(0, 0)), None
-            known = _as_lengths(self.layout.spread("lengths", _in_arrays(lengths)), len(source))
-        self._known = known if lengths is not None or not self._redrawn else None
+            self.layout = Layout.of(self.read(0, 0))
+        self.are_redrawn = callable(lengths) or (lengths is None and self._redrawn)
+        self._known = None if self.are_redrawn else self._as_lengths(lengths, scan)
         self.lengths = Recent(self._lengths)
 
     def __len__(self) -> int:
         return len(self.source)
-
-    @property
-    def are_redrawn(self) -> bool:
-        """Whether the lengths may be others in each epoch."""
-        return self._known is None
 
     def read(self, epoch: int, row: int) -> T:
         """Example `row` as it is in an epoch."""
@@ -86,7 +83,24 @@ class Examples(Generic[T]):
 
     def _lengths(self, epoch: int) -> np.ndarray:
         """Steps `[N, G]` of each ragged leaf of each example."""
-        return self._scan(epoch)[1] if self._known is None else self._known
+        if self._known is not None:
+            return self._known
+        if callable(self._given):
+            return self._as_lengths(self._given(epoch), None)
+        return self._scan(epoch)[1]
+
+    def _as_lengths(self, given: Any, scan: np.ndarray | None) -> np.ndarray:
+        if scan is not None:
+            return scan
+        number = len(self)
+        columns = self.layout.spread("lengths", _in_arrays(given))
+        for column in columns:
+            if column.shape != (number,) or column.dtype.kind not in "iu":
+                raise ValueError(
+                    f"lengths must be integers, one for each of {number} examples, got "
+                    f"{describe(column)}."
+                )
+        return np.stack(columns, axis=1).astype(np.int64)
 
     def _scan(self, epoch: int) -> tuple[Layout, np.ndarray]:
         layout = Layout.of(self.read(epoch, 0))
@@ -125,13 +139,3 @@ def _checked(source: Any) -> Any:
 def _in_arrays(tree: Any) -> Any:
     """Lists of lengths as arrays."""
     return jax.tree.map(np.asarray, tree, is_leaf=lambda leaf: isinstance(leaf, list))
-
-
-def _as_lengths(columns: Sequence[np.ndarray], number: int) -> np.ndarray:
-    for column in columns:
-        if column.shape != (number,) or column.dtype.kind not in "iu":
-            raise ValueError(
-                f"lengths must be integers, one for each of {number} examples, got "
-                f"{describe(column)}."
-            )
-    return np.stack(columns, axis=1).astype(np.int64)

@@ -4,22 +4,23 @@ A minibatch is {"inputs": [B, T], "labels": [B, T], "rows": [B], "fresh": []}: t
 character, and `fresh` says that the state begins anew. Minibatch i is a pure function of (seed, i).
 """
 
-import functools
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+
+from birnn_jax.data import windows
 
 Sampling = Literal["adjacent", "random"]
 Minibatch = dict[str, np.ndarray]
 
 
 class Windows:
-    """Minibatches of `epochs` passes over a text: `self[i]` is minibatch i.
+    """Minibatches of `epochs` epochs of a text: `self[i]` is minibatch i.
 
     Adjacent: the text is cut into B rows, and a row of a minibatch goes on where the same row of
-    the minibatch before it stopped; the state begins anew with each pass. Random: windows come in
-    any order, once a pass, and the state begins anew with each. What does not fill the last
-    minibatch of a pass is left out.
+    the minibatch before it stopped; the state begins anew with each epoch. Random: windows come in
+    any order, once an epoch, and the state begins anew with each. What does not fill the last
+    minibatch of an epoch is left out.
     """
 
     def __init__(
@@ -44,41 +45,31 @@ class Windows:
                 f"{batch_size} windows of {steps} takes {needed:,}: give a smaller --batch-size "
                 "or --steps, or more text."
             )
-        self._tokens = tokens
-        self._steps = steps
-        self._batch_size = batch_size
-        self._sampling = sampling
+        predicted = len(tokens) - 1
+        is_random = sampling == "random"
+        length = steps if is_random else predicted // batch_size
+        starts = np.arange(predicted // length if is_random else batch_size) * length
+        self._dataset = windows(
+            _streams(tokens, starts, starts + length // steps * steps),
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed if is_random else None,
+            drop_remainder=True,
+        )
         self._epochs = epochs
-        self._seed = seed
-        self.per_epoch = (len(tokens) - 1) // batch_size // steps
-        if sampling == "random":
-            self.per_epoch = (len(tokens) - 1) // steps // batch_size
-        self._order = functools.lru_cache(maxsize=2)(self._make_order)
+
+    @property
+    def per_epoch(self) -> int:
+        """Minibatches of an epoch."""
+        return len(self._dataset)
 
     def __len__(self) -> int:
         return self._epochs * self.per_epoch
 
     def __getitem__(self, index: int) -> Minibatch:
-        epoch, place = divmod(int(index), self.per_epoch)
-        size = self._batch_size
-        if self._sampling == "random":
-            starts = self._order(epoch)[place * size : (place + 1) * size] * self._steps
-            return self._cut(starts, fresh=True)
-        row_length = (len(self._tokens) - 1) // size
-        return self._cut(np.arange(size) * row_length + place * self._steps, fresh=place == 0)
-
-    def _cut(self, starts: np.ndarray, *, fresh: bool) -> Minibatch:
-        window = starts[:, None] + np.arange(self._steps)
-        return {
-            "inputs": self._tokens[window],
-            "labels": self._tokens[window + 1],
-            "rows": np.arange(len(starts), dtype=np.int32),
-            "fresh": np.array(fresh),
-        }
-
-    def _make_order(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self._seed, epoch])
-        return rng.permutation((len(self._tokens) - 1) // self._steps)
+        window = self._dataset[index]
+        rows = np.arange(len(window.rows), dtype=np.int32)
+        return {**window.values, "rows": rows, "fresh": window.starts.all()}
 
 
 class Whole:
@@ -91,17 +82,14 @@ class Whole:
     def __init__(self, tokens: np.ndarray, *, steps: int, batch_size: int):
         """Takes tokens `[N]`, two or more."""
         predicted = len(tokens) - 1
-        row_length = -(-predicted // batch_size)
-        windows = -(-row_length // steps)
-        starts = np.arange(batch_size) * row_length
-        ends = np.minimum(starts + row_length, predicted)
-        first = starts[None] + np.arange(windows)[:, None] * steps  # [windows, B]
-        places = np.minimum(first[..., None] + np.arange(steps), predicted - 1)
+        starts = np.arange(batch_size) * -(-predicted // batch_size)
+        streams = _streams(tokens, starts, np.append(starts[1:], predicted).clip(max=predicted))
+        found = [*windows(streams, steps=steps, batch_size=batch_size)]
+        names = ("inputs", "labels")
         self._batch = {
-            "inputs": tokens[places],
-            "labels": tokens[places + 1],
-            "fresh": np.arange(windows) == 0,
-            "lengths": np.clip(ends - first, 0, steps).astype(np.int32),
+            **{name: np.stack([window.values[name] for window in found]) for name in names},
+            "fresh": np.arange(len(found)) == 0,
+            "lengths": np.stack([window.lengths for window in found]),
         }
 
     def __len__(self) -> int:
@@ -111,3 +99,11 @@ class Whole:
         if index != 0:
             raise IndexError(index)
         return self._batch
+
+
+def _streams(tokens: np.ndarray, starts: Any, stops: Any) -> list[Minibatch]:
+    """Pieces of a text, each with the characters that come next."""
+    return [
+        {"inputs": tokens[start:stop], "labels": tokens[start + 1 : stop + 1]}
+        for start, stop in zip(starts, stops, strict=True)
+    ]

@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from birnn_jax import make_eval_step
+from birnn_jax.data import choose_buckets
 from experiments.compare_cells.config import ComparisonConfig
 from experiments.pos_tagging.data import read_data, tags_of
 from experiments.pos_tagging.model import make_loss, make_training
-from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.data.batches import Batches
 from experiments.runner.data.measures import require_labels, share
 from experiments.runner.run import loop
 from experiments.runner.run.averaging import average_of
@@ -56,7 +57,7 @@ def measure(
     encoded = Encoder(vocabulary, tagging.word_width).encode_all(test)
     batches = Batches(
         encoded,
-        buckets=bucket_lengths([len(sentence.words) for sentence in test], 1),
+        buckets=choose_buckets([len(sentence.words) for sentence in test], 1),
         tokens_per_batch=tagging.tokens_per_batch,
     )
     means = loop.evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)

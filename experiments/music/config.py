@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.runner.data.batches import Batches, bucket_lengths
+from birnn_jax.data import choose_buckets
+from experiments.runner.data.batches import Batches
 from experiments.runner.data.files import DATA
 from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.choices import BasicCell
@@ -41,6 +42,6 @@ class RollSettings(ReadSettings, RunSettings):
 
     def batches(self, examples: Sequence[Any], lengths: Sequence[int], **options: Any) -> Batches:
         """Batches of examples, in buckets chosen for pieces of the lengths given."""
-        buckets = bucket_lengths(lengths, self.buckets)
+        buckets = choose_buckets(lengths, self.buckets)
         size = max(self.frames_per_batch, buckets[-1])
         return Batches(examples, buckets=buckets, tokens_per_batch=size, **options)

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 
 from birnn_jax import Layer, locked_dropout, stack
+from birnn_jax.data import split_row_keys
 from birnn_jax.models import TaggerParams
-from experiments.runner.data.keys import split_rows
 
 
 def read(
@@ -24,7 +24,7 @@ def read(
 
     `keys` are one for each row; None is evaluation.
     """
-    key_stack, key_top = (None, None) if keys is None else split_rows(keys, 2)
+    key_stack, key_top = (None, None) if keys is None else split_row_keys(keys, 2)
     options = {"initial_carry": carry, "locked_dropout": dropout, "key": key_stack}
     carry, ys = stack(layers, params.rnn, xs, lengths, **options)
     ys = locked_dropout(ys, dropout, key_top)

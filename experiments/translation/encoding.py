@@ -1,17 +1,19 @@
-"""Pairs of sentences as subwords, and minibatches of them."""
+"""Pairs of sentences as subwords, and batches of them."""
 
+import itertools
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.minibatches import Minibatch, Minibatches, padded_length
+from birnn_jax.data import Batch
+from experiments.runner.data.batches import Batches, FlatBatch
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair
 from experiments.translation.subwords import END, Subwords
 
-_UNIT = 8  # subwords of the shortest padding
+_PADDED = tuple(8 * 2**k for k in range(9))  # subwords of a side, with padding
 
 
 class Lexicon(NamedTuple):
@@ -40,10 +42,18 @@ def encode_pairs(lexicon: Lexicon, pairs: Sequence[Pair]) -> list[Encoded]:
     """Pairs as subwords."""
     return [
         Encoded(
-            lexicon.source.encode(pair.source), np.append(lexicon.target.encode(pair.target), END)
+            lexicon.source.encode(pair.source),
+            np.append(lexicon.target.encode(pair.target), np.int32(END)),
         )
         for pair in pairs
     ]
+
+
+class PacedBatches(Batches):
+    """Batches that know how far the training is: `progress` `[]`, from 0 to 1."""
+
+    def __getitem__(self, index: int) -> FlatBatch:
+        return {**super().__getitem__(index), "progress": np.array(index / len(self), np.float32)}
 
 
 def make_batches(
@@ -52,29 +62,23 @@ def make_batches(
     *,
     epochs: int = 1,
     seed: int | None = None,
-) -> Minibatches:
+) -> PacedBatches:
     """Minibatches; without a seed, those to evaluate on."""
-    return Minibatches(
-        lambda epoch: pairs,
-        length=lambda pair: len(pair.source) + len(pair.target),
-        pad=pad,
+    return PacedBatches(
+        pairs,
         batch_size=config.batch_size,
+        buckets=[Encoded(*sides) for sides in itertools.product(_PADDED, repeat=2)],
+        length=lambda lengths: lengths.source + lengths.target,
         epochs=epochs,
         seed=seed,
+        flatten=flat_pairs,
     )
 
 
-def pad(pairs: Sequence[Encoded], size: int) -> Minibatch:
-    """Stacks pairs to {"source": [B, T], "target": [B, N]} and their lengths `[B]`."""
-    batch = {}
-    for name in Encoded._fields:
-        sides = [getattr(pair, name) for pair in pairs]
-        rows = np.zeros([size, padded_length(max(map(len, sides)), _UNIT)], np.int32)
-        lengths = np.zeros([size], np.int32)
-        for i, side in enumerate(sides):
-            rows[i, : len(side)], lengths[i] = side, len(side)
-        batch |= {name: rows, f"{name}_lengths": lengths}
-    return batch
+def flat_pairs(batch: Batch[Any]) -> FlatBatch:
+    """{"source": [B, T], "target": [B, N]}, their lengths `[B]` and the pair of each row."""
+    lengths = {f"{name}_lengths": side for name, side in batch.lengths._asdict().items()}
+    return {**batch.values._asdict(), **lengths, "rows": batch.rows}
 
 
 LEXICON = ("source.model", "target.model")

@@ -18,8 +18,9 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Bi, Cell
+from birnn_jax.data import choose_buckets
 from birnn_jax.models import TaggerParams
-from experiments.runner.data.batches import Batches, Example, bucket_lengths
+from experiments.runner.data.batches import Batches, Example
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
@@ -171,7 +172,7 @@ def make_word_training(
     """
     make_batches = functools.partial(
         Batches,
-        buckets=bucket_lengths([len(example["words"]) for example in train], settings.buckets),
+        buckets=choose_buckets([len(example["words"]) for example in train], settings.buckets),
         tokens_per_batch=settings.tokens_per_batch,
     )
     batches = make_batches(train, epochs=settings.epochs, seed=settings.seed)

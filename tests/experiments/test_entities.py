@@ -12,7 +12,7 @@ from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import read_answers, read_data, read_entities, with_all_tags
 from experiments.ner.model import decode, entity_totals, init_params
 from experiments.ner.schemes import complete, faults, rewrite, scheme_of_file, spans_of
-from experiments.runner.data.batches import pad
+from experiments.runner.data.batches import flat_batch
 from experiments.runner.data.reading import Reading
 from experiments.words.data import build_vocabulary
 from experiments.words.vectors import add_words, read_vectors
@@ -324,7 +324,7 @@ def test_chain_keeps_to_the_scheme_and_words_alone_do_not(tagging, crf):
     b = params.words.tagger.b + np.array([0.0, 9.0, 0.0])  # every word alone is I-PER
     params = params._replace(words=params.words._replace(tagger=params.words.tagger._replace(b=b)))
     examples = config.encoder(vocabulary).encode_all(sentences)
-    batch = pad(examples, [0, 1, 2], size=4, length=5)
+    batch = flat_batch(examples, batch_size=4, length=5)
     labels = best(model, params, batch)
     first = "B-PER" if crf else "I-PER"
     assert [vocabulary.tags[k] for k in labels[1, :3]] == [first, "I-PER", "I-PER"]

@@ -1,9 +1,8 @@
 """What is drawn for a row in training belongs to the row: batches can be cut anywhere."""
 
 import jax
-import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from experiments.music.compose import config as causal
 from experiments.music.compose import model as causal_training
@@ -11,7 +10,6 @@ from experiments.music.infill import config as infill_config
 from experiments.music.infill import model as infill_training
 from experiments.pos_tagging import model as pos_tagging_training
 from experiments.pos_tagging.data import read_data
-from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.data.reading import Reading
 from experiments.speech.data import labels_of, read_parts
 from experiments.speech.model import make_training as make_speech
@@ -89,13 +87,3 @@ def test_pieces_of_a_batch_have_the_noise_of_the_whole(name, tmp_path):
     whole = loss(batch, 1)
     assert_allclose(in_pieces(1), whole, rtol=1e-5)
     assert abs(in_pieces(2) - whole) > 1e-3 * abs(whole)
-
-
-def test_split_keys_of_a_row_are_its_own_and_differ():
-    def numbers(rows):
-        keys = key_of_rows(jax.random.key(0), np.array(rows))
-        return [np.asarray(jax.vmap(jax.random.uniform)(keys)) for keys in split_rows(keys, 2)]
-
-    first, second = numbers([4, 2, 7])
-    assert len({*first, *second}) == 6
-    assert_array_equal(numbers([7, 4]), [first[[2, 0]], second[[2, 0]]])

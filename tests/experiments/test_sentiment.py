@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.runner.data.batches import pad
+from experiments.runner.data.batches import flat_batch
 from experiments.runner.data.parts import folds
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.experiment import Experiment
@@ -124,7 +124,8 @@ def judged_by():
     def make(readout):
         config = TextConfig(**TINY, readout=readout)
         params = init_params(config, vocabulary, jax.random.key(0))
-        batch = pad(encode_texts(config, vocabulary, TEXTS), [2, 0, 1], size=4, length=6)
+        examples = encode_texts(config, vocabulary, [TEXTS[i] for i in (2, 0, 1)])
+        batch = flat_batch(examples, batch_size=4, length=6)
         return config.model(), params, batch
 
     return make

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from birnn_jax import cross_entropy
+from birnn_jax.data import pad
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair
-from experiments.translation.encoding import Encoded, pad
+from experiments.translation.encoding import Encoded, flat_pairs
 from experiments.translation.model import (
     advance,
     encode,
@@ -44,7 +45,7 @@ def model(request):
         Encoded(np.array([5, 4, 7, 6, 8]), np.array([4, 5, END])),
         Encoded(np.array([8, 4]), np.array([6, 7, 4, 5, END])),
     ]
-    return config.model, params, pad(pairs, 3)
+    return config.model, params, flat_pairs(pad(pairs, batch_size=3, length=8))
 
 
 scored, encoded, advanced = (

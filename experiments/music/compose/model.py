@@ -10,11 +10,11 @@ import numpy as np
 import optax
 
 from birnn_jax import Total, init_tagger, locked_dropout
+from birnn_jax.data import row_keys, split_row_keys
 from birnn_jax.models import TaggerParams
 from experiments.music.compose.config import MusicConfig, MusicModel
 from experiments.music.midi import KEYS
 from experiments.music.model import read
-from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
@@ -43,7 +43,7 @@ def score(
       The carry after the last frame, and logits `[B, T, 88]`.
     """
     if keys is not None:
-        key_input, keys = split_rows(keys, 2)
+        key_input, keys = split_row_keys(keys, 2)
         rolls = locked_dropout(rolls, model.input_dropout, key_input)
     return read(model.layers, params, rolls, lengths, model.dropout, carry=carry, keys=keys)
 
@@ -58,7 +58,7 @@ def make_loss(model: MusicModel) -> loop.LossFn:
     def loss_fn(params: Any, batch: Mapping[str, jax.Array], key: Any) -> dict[str, Total]:
         rolls, keys = batch["roll"], None
         if key is not None:
-            key_shift, keys = split_rows(key_of_rows(key, batch["rows"]), 2)
+            key_shift, keys = split_row_keys(row_keys(key, batch["rows"]), 2)
             rolls = jax.vmap(functools.partial(transposed, model.transpose))(key_shift, rolls)
         lengths = jnp.maximum(batch["lengths"] - 1, 0)
         _, logits = score(model, params, rolls[:, :-1], lengths, keys=keys)

@@ -14,6 +14,7 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Total, init_tagger
+from birnn_jax.data import row_keys, split_row_keys
 from birnn_jax.models import TaggerParams
 from experiments.music.infill.config import InfillConfig, InfillModel
 from experiments.music.infill.data import (
@@ -26,7 +27,6 @@ from experiments.music.infill.data import (
 )
 from experiments.music.midi import KEYS
 from experiments.music.model import read
-from experiments.runner.data.keys import key_of_rows, split_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
@@ -68,7 +68,7 @@ def make_loss(model: InfillModel) -> loop.LossFn:
         voices, hidden, lengths = batch["voices"], batch["hidden"], batch["lengths"]
         keys = None
         if key is not None:
-            key_shift, key_hide, keys = split_rows(key_of_rows(key, batch["rows"]), 3)
+            key_shift, key_hide, keys = split_row_keys(row_keys(key, batch["rows"]), 3)
             shift = functools.partial(_transposed, model.transpose)
             voices = jax.vmap(shift)(key_shift, voices)
             hidden = jax.vmap(functools.partial(_hide, model.bar, voices.shape[1]))(key_hide)

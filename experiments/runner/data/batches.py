@@ -1,24 +1,22 @@
-"""Padded batches of sequences of similar length, as a grain pipeline that can stop and go on.
+"""Batches as the runner reads them: dicts of arrays, of which each process reads its share.
 
-Batch i is a pure function of (seed, i): nothing but i has to be remembered. Sequences are sorted
-into a few buckets by length, and a batch of a bucket holds `tokens_per_batch` steps, padding
-included: few shapes, so few compilations, and the same work in every batch.
+Batch i is a pure function of (seed, i): nothing but i has to be remembered. What makes them, from
+examples of one length or of several, is `birnn_jax.data`.
 """
 
 import copy
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-import grain
 import jax
 import numpy as np
 
-# Arrays `[T, ...]` of one sequence, all with the same T, and numbers `[]` of all of it.
+from birnn_jax.data import Batch, pad, padded_batches
+
+# Arrays `[T, ...]` of one sequence, and numbers `[]` of all of it.
 Example = Mapping[str, np.ndarray]
 # The same, padded and stacked to `[B, T, ...]`, numbers to `[B]`; lengths, rows `[B]`.
-Batch = dict[str, np.ndarray]
-_BUCKET_STEP = 4
+FlatBatch = dict[str, Any]
 
 
 class Share(NamedTuple):
@@ -40,126 +38,57 @@ class Source(Protocol):
         ...
 
 
-def bucket_lengths(lengths: Sequence[int], num_buckets: int) -> tuple[int, ...]:
-    """Chooses up to `num_buckets` padded lengths, multiples of 4, that need the least padding.
-
-    Example:
-      >>> bucket_lengths([3, 4, 5, 6, 20], 2)
-      (8, 20)
-    """
-    ends = sorted({-(-length // _BUCKET_STEP) * _BUCKET_STEP for length in lengths})
-    below = np.searchsorted(np.sort(lengths), ends, side="right")  # sequences up to each end
-    # plans[j]: the fewest padded steps for all sequences up to ends[j], and the buckets for it.
-    plans = [(int(below[j]) * ends[j], (ends[j],)) for j in range(len(ends))]
-    for _ in range(num_buckets - 1):
-        plans = [
-            min([plans[j]] + [_extended(plans[i], below[j] - below[i], ends[j]) for i in range(j)])
-            for j in range(len(ends))
-        ]
-    return plans[-1][1]
+def flat(batch: Batch[Any]) -> FlatBatch:
+    """A batch of dicts as one dict, with its `rows`, and `lengths` of its first ragged leaf."""
+    lengths = jax.tree.leaves(batch.lengths)[0]
+    return {**batch.values, "lengths": lengths, "rows": batch.rows}
 
 
-def _extended(plan: tuple[int, tuple[int, ...]], rows: int, end: int) -> tuple:
-    steps, buckets = plan
-    return steps + int(rows) * end, (*buckets, end)
-
-
-def bucket_of(length: int, buckets: Sequence[int]) -> int:
-    """The padded length for a sequence; beyond the last bucket, the next multiple of it."""
-    fitting = [bucket for bucket in buckets if length <= bucket]
-    return fitting[0] if fitting else -(-length // buckets[-1]) * buckets[-1]
-
-
-def num_steps(example: Example) -> int:
-    """The length T of an example."""
-    return next(len(array) for array in example.values() if array.ndim)
-
-
-def pad(
-    examples: Sequence[Example], rows: Sequence[int] | np.ndarray, *, size: int, length: int
-) -> Batch:
-    """Stacks the examples `rows` into a batch of `size` rows of `length` steps.
-
-    Rows beyond the examples are sequences of length 0. `batch["rows"]` says which example a row is.
-    """
-    chosen = [examples[row] for row in rows]
-    batch = {
-        name: np.zeros([size, length, *array.shape[1:]] if array.ndim else [size], array.dtype)
-        for name, array in examples[0].items()
-    }
-    batch["lengths"] = np.zeros([size], np.int32)
-    batch["rows"] = np.full([size], -1, np.int32)
-    batch["rows"][: len(rows)] = rows
-    for i, example in enumerate(chosen):
-        batch["lengths"][i] = num_steps(example)
-        for name, array in example.items():
-            batch[name][i, *(slice(n) for n in array.shape[:1])] = array
-    return batch
+def flat_batch(examples: Sequence[Example], **options: Any) -> FlatBatch:
+    """One batch of some examples; options as those of `birnn_jax.data.pad`."""
+    return flat(pad(examples, **options))
 
 
 class Batches:
-    """Batches of `epochs` passes over the examples: `self[i]` is batch i, `len(self)` their number.
+    """Padded batches of `epochs` epochs: `self[i]` is batch i, `len(self)` their number.
 
-    Every example comes once in each pass. `seed=None` keeps the examples in order of length.
+    Every example comes once in each epoch. `seed=None` keeps the examples in order of length.
     """
 
     def __init__(
         self,
-        examples: Sequence[Example],
+        examples: Any,
         *,
-        buckets: Sequence[int],
-        tokens_per_batch: int,
         epochs: int = 1,
-        seed: int | None = None,
+        flatten: Callable[[Batch[Any]], FlatBatch] = flat,
+        **options: Any,
     ):
-        """Keeps the examples; a bucket longer than `tokens_per_batch` gets batches of one row."""
-        self._examples = examples
-        self._tokens_per_batch = tokens_per_batch
+        """Takes the examples, and options of `birnn_jax.data.padded_batches`."""
+        self._dataset = padded_batches(examples, **options)
         self._epochs = epochs
-        self._seed = seed
-        lengths = [num_steps(example) for example in examples]
-        padded = np.array([bucket_of(length, buckets) for length in lengths])
-        order = np.argsort(lengths, kind="stable")
-        self._buckets = {int(n): order[padded[order] == n] for n in np.unique(padded)}
-        self.per_epoch = sum(
-            -(-len(rows) // self._size(bucket)) for bucket, rows in self._buckets.items()
-        )
-        self._plan = functools.lru_cache(maxsize=2)(self._make_plan)
-        self._share = Share()
+        self._flatten = flatten
 
-    def shared(self, share: Share) -> "Batches":
+    @property
+    def per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return len(self._dataset)
+
+    def shared(self, share: Share) -> Source:
         """The same batches, of which only a share of the rows is read.
 
         Rows of length 0 are added to a batch that cannot be cut evenly.
         """
         copied = copy.copy(self)
-        copied._share = share
+        copied._dataset = self._dataset.shard(
+            share.process, share.processes, row_multiple=share.pieces
+        )
         return copied
 
     def __len__(self) -> int:
         return self._epochs * self.per_epoch
 
-    def __getitem__(self, index: int) -> Batch:
-        epoch, place = divmod(int(index), self.per_epoch)
-        bucket, rows = self._plan(epoch)[place]
-        process, processes, pieces, _ = self._share
-        size = -(-self._size(bucket) // pieces) * pieces // processes
-        mine = rows[process * size : (process + 1) * size]
-        return pad(self._examples, mine, size=size, length=bucket)
-
-    def _size(self, bucket: int) -> int:
-        return max(1, self._tokens_per_batch // bucket)
-
-    def _make_plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """The batches of one pass: padded length and examples."""
-        shuffle = self._seed is not None
-        rng = np.random.default_rng([self._seed or 0, epoch])
-        plan = []
-        for bucket, rows in self._buckets.items():
-            rows = rng.permutation(rows) if shuffle else rows
-            size = self._size(bucket)
-            plan += [(bucket, rows[i : i + size]) for i in range(0, len(rows), size)]
-        return [plan[i] for i in rng.permutation(len(plan))] if shuffle else plan
+    def __getitem__(self, index: int) -> FlatBatch:
+        return self._flatten(self._dataset[index])
 
 
 class Shared:
@@ -194,13 +123,3 @@ def shared(source: Source, share: Share) -> Source:
     if share.pieces == 1:
         return source
     return source.shared(share) if isinstance(source, Batches) else Shared(source, share)
-
-
-def prefetched(batches: Source) -> grain.DatasetIterator:
-    """Iterates in order, batches being made by a thread ahead of time.
-
-    The iterator has `get_state()` and `set_state(state)`; a state is a JSON value that names the
-    next batch, whatever was made ahead.
-    """
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
-    return iter(grain.MapDataset.source(cast(Any, batches)).to_iter_dataset(options))

@@ -1,22 +1,8 @@
-"""Random keys that belong to the rows of a batch.
-
-What is drawn for a row with its own key does not depend on where the row stands, nor on which rows
-stand beside it: a batch that is cut over devices or turns gets the noise of the whole batch.
-"""
+"""Random keys that belong to the rows of a batch, several for each."""
 
 import jax
 
-
-def key_of_rows(key: jax.Array, rows: jax.Array) -> jax.Array:
-    """A key `[B]` for each row, from its number in the data.
-
-    Example:
-      >>> from jax import numpy as jnp
-      >>> keys = key_of_rows(jax.random.key(0), jnp.array([5, 3]))
-      >>> bool(keys[1] == key_of_rows(jax.random.key(0), jnp.array([3, 7]))[0])
-      True
-    """
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
+from birnn_jax.data import row_keys
 
 
 def keys_of_rows(
@@ -29,9 +15,4 @@ def keys_of_rows(
     if key is None:
         return (None,) * num
     assert rows is not None
-    return tuple(key_of_rows(new_key, rows) for new_key in jax.random.split(key, num))
-
-
-def split_rows(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
-    """`num` new keys `[B]` from one for each row."""
-    return jax.vmap(lambda key: tuple(jax.random.split(key, num)))(keys)
+    return tuple(row_keys(new_key, rows) for new_key in jax.random.split(key, num))

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from birnn_jax import Total, init_train_state, make_eval_step, make_train_step
 from birnn_jax.checkpoint import Checkpoints
+from birnn_jax.data import prefetch
 from birnn_jax.training import repeat_step, require_finite
-from experiments.runner.data.batches import Source, prefetched
+from experiments.runner.data.batches import Source
 from experiments.runner.devices.machines import current_place
 from experiments.runner.devices.place import ONE_DEVICE, Place
 from experiments.runner.devices.processes import Interrupted, agree, meet, part, require_alike
@@ -82,7 +83,7 @@ def fit(folder: RunFolder, training: Training, console: Console) -> None:
     place = current_place()
     require_alike(folder.identity | {"accumulation_steps": place.accumulation_steps})
     state = initial_state(training)
-    batches = prefetched(place.share(training.train, training.axis_of_rows))
+    batches = prefetch(place.share(training.train, training.axis_of_rows))
     with Interruption(console) as interruption, contextlib.ExitStack() as stack:
         if place.is_first:
             checkpoints = stack.enter_context(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.batches import Batch, Source
+from experiments.runner.data.batches import FlatBatch, Source
 from experiments.runner.data.files import parsed_as, read_arrays, read_json
 from experiments.runner.data.parts import split_off
 from experiments.runner.data.reading import Reading
@@ -154,7 +154,7 @@ class Labelled:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> FlatBatch:
         batch: Any = self._batches[index]
         rows = batch["rows"]
         return batch | {"labels": np.where(rows >= 0, self._labels[rows], -1).astype(np.int32)}

@@ -9,8 +9,9 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Total
+from birnn_jax.data import choose_buckets
 from birnn_jax.models import ClassifierParams
-from experiments.runner.data.batches import Batches, bucket_lengths
+from experiments.runner.data.batches import Batches
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
@@ -74,7 +75,7 @@ def make_training(
     """Says to the runner what to train."""
     lengths = [len(example.values) for example in train]
     steps = config.series_per_batch * max(lengths)
-    buckets = bucket_lengths(lengths, config.buckets)
+    buckets = choose_buckets(lengths, config.buckets)
 
     def batches(series: Sequence[Series], **options: Any) -> Batches:
         examples = problem.encode(series)

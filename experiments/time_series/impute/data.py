@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.runner.data.batches import Batch
+from experiments.runner.data.batches import FlatBatch
 from experiments.time_series.impute.config import ImputeConfig
 from experiments.time_series.impute.table import Table, read_table
 
@@ -198,7 +198,7 @@ class TrainingBatches:
     def __len__(self) -> int:
         return self._epochs * self.per_epoch
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> FlatBatch:
         epoch, place = divmod(int(index), self.per_epoch)
         starts = self._starts(epoch)[place * self._size : (place + 1) * self._size]
         rows = starts[:, None] + np.arange(self._steps)
@@ -230,7 +230,7 @@ class HiddenBatches:
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> FlatBatch:
         return self._batch
 
 
