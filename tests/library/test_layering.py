@@ -27,7 +27,7 @@ ROOMS = {
     "streaming": {"jax"},
     "inspection": {"jax"},
     "_training": {"jax", "numpy", "optax", "orbax", "typing_extensions"},
-    "checkpoint": {"jax"},
+    "checkpoint": set(),
     "_adapters": {"jax"},
     "linen": {"jax", "flax"},
     "nnx": {"jax", "flax"},

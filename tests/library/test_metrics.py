@@ -46,8 +46,8 @@ def test_entities_in_arrays_are_those_of_sequences():
 
 
 def test_labels_that_are_no_tags_are_outside():
-    labels, predicted = jnp.array([[1, 2, -1, 1]]), jnp.array([[1, 2, len(TAGS), -100]])
-    total = entity_f1(TAGS, labels, predicted)
+    labels, predicted = jnp.array([[0, 1, -1, 0]]), jnp.array([[0, 1, 3, -100]])
+    total = entity_f1(("B-X", "I-X", "O"), labels, predicted)
     assert (float(total.sum), float(total.count)) == (2, 3)
 
 

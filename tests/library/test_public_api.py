@@ -47,8 +47,9 @@ NAMES = {
         label_errors score_entities score_translations
     """,
     "training": """
-        TrainState init_train_state make_eval_step make_optimizer make_train_step repeat_step
-        require_finite
+        Batches Fitted JsonLines TensorBoard Terminal TrainState WandB Writer average_of evaluate
+        fit init_train_state make_eval_step make_optimizer make_train_step means_of repeat_step
+        require_finite should_stop with_average
     """,
     "cells": """
         COUPLED_LSTM CoupledLSTMParams ELMAN ElmanCarry ElmanGates ElmanParams GRU GRUCarry GRUGates
