@@ -131,21 +131,37 @@ PAIRS = [Pair("Go on.", "Weiter."), Pair("I 2.", "Ich 2."), Pair("Go on.", "Los.
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("row", "places"),
     [
-        "{0}\t{1}",
-        "{0}\t{1}\tCC-BY {i}",
-        "{i}\t{0}\t{j}\t{1}",
-        "{i}\teng\t{0}\t{j}\tdeu\t{1}",
-        "{i}\t{0}\t{1}",
-        "dev\t{i}\t{0}\t{1}\t",
+        ("{0}\t{1}", None),
+        ("{0}\t{1}\tCC-BY {i}", None),
+        ("{i}\t{0}\t{j}\t{1}", "2 and 4"),
+        ("{i}\teng\t{0}\t{j}\tdeu\t{1}", "3 and 6"),
+        ("{i}\t{0}\t{1}", "2 and 3"),
+        ("dev\t{i}\t{0}\t{1}\t", "3 and 4"),
     ],
     ids=["two", "three", "tatoeba", "with languages", "numbered", "parts"],
 )
-def test_columns_hold_pairs_among_numbers_and_codes(tmp_path, row):
+def test_columns_hold_pairs_among_numbers_and_codes(tmp_path, row, places):
     lines = [row.format(*pair, i=1276 + i, j=77 - i) for i, pair in enumerate(PAIRS)]
-    (pairs,) = read_columns(write(tmp_path / "a", "\n".join(lines) + "\n\n"), Reading()).values()
+    path, reading = write(tmp_path / "a", "\n".join(lines) + "\n\n"), Reading()
+    (pairs,) = read_columns(path, reading).values()
     assert pairs == PAIRS
+    told = [f"{path}: sentences in columns {places}; the others hold numbers or codes."]
+    assert reading.sentences() == told * (places is not None)
+
+
+def test_short_word_that_stands_twice_is_no_code_of_a_language(tmp_path):
+    path = write(tmp_path / "a", "go\tgeh\tx\ngo\tlos\ty\n")
+    assert read_columns(path, Reading()) == {None: [Pair("go", "geh"), Pair("go", "los")]}
+
+
+def test_pairs_are_read_the_other_way_round_if_asked(tmp_path):
+    path = write(tmp_path / "a", "".join(f"train\t{i} a\tb {i}\n" for i in range(20)))
+    parts = [read_pairs(TranslationConfig(data=path, reverse=way), Reading()) for way in (0, 1)]
+    for part, pairs in parts[0].items():
+        assert parts[1][part] == [Pair(pair.target, pair.source) for pair in pairs]
+    assert parts[0]["train"][0].source.endswith(" a")
 
 
 def test_columns_of_numbers_alone_are_sentences(tmp_path):
