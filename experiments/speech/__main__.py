@@ -18,10 +18,12 @@ from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
+from experiments.runner.run.progress import printer
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
 from experiments.speech.data import LABELS, labels_of, read_parts, read_recordings, save_labels
 from experiments.speech.model import load_listener, make_training
+from experiments.speech.recipes import seconds_of, told
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
 from experiments.speech.sounds import read_alone
 
@@ -32,11 +34,17 @@ RUN = pathlib.Path("runs") / NAME
 def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the recordings of a run, and says what to train and to test."""
     parts = read_parts(config)
+    old = EXPERIMENT.open(path) if (path / "config.json").exists() else None
+    config = config.settled(parts.train, old)
     labels = labels_of(config, parts.train)
+    training = make_training(config, parts, labels)
+    seconds = seconds_of(parts.train, config.rate)
+    printer(console)(told(config.recipe, len(parts.train), seconds, training.num_steps))
     return Prepared(
-        make_training(config, parts, labels),
+        training,
         lambda folder, console: finish(folder, load_listener(folder), parts.test, console),
         files={LABELS: lambda path: save_labels(path, labels)},
+        learned=config.recipe._asdict(),
     )
 
 

@@ -2,14 +2,19 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self
 
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
 from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.choices import CELLS, BasicCell, Direction, Readout
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings, require
+from experiments.speech.augment import NO_MASKS, Masks, Perturbation
 from experiments.speech.features import Features, Kind
+from experiments.speech.recipes import LARGE, Recipe, recipe_for, require_possible, seconds_of
+from experiments.speech.sounds import Recording
 
 Task = Literal["label", "row"]
 
@@ -24,6 +29,7 @@ class SpeechModel:
     readout: Readout = "max"
     dropout: float = 0.0
     noise: float = 0.0  # standard deviation of what is added to the features in training
+    masks: Masks = NO_MASKS  # what is hidden of them in training
 
 
 BUNDLED = DATA / "fsdd_mfcc13_int8.npz"
@@ -59,19 +65,37 @@ class SpeechConfig(ReadSettings, RunSettings):
     """Recurrent cell."""
     direction: Direction = "both"
     """Directions in which every layer reads the sound."""
-    hidden_size: int = 96
-    """Hidden units of each layer and direction."""
+    hidden_size: int | None = None
+    """Hidden units of each layer and direction; chosen by the size of the data if not given, as
+    are all options that are None here."""
     subsample: tuple[int, ...] = (2, 2)
     """Steps that each layer, from the bottom up, reads as one: as many layers as numbers."""
     readout: Readout = "max"
     """With --task label: how the outputs of all steps become one vector."""
-    dropout: float = 0.4
+    dropout: float | None = None
     """Rate of dropout between layers; of features half of that."""
-    noise: float = 0.3
+    noise: float | None = None
     """Standard deviation of noise on the features in training."""
+    speeds: tuple[float, ...] | None = None
+    """Each recording is played at one of these speeds in training, drawn anew in each pass: 1.1 is
+    a tenth faster and higher."""
+    cut: float | None = None
+    """Up to so many seconds, but never more than a tenth of a recording, are cut off at either
+    end of it in training."""
+    silence: float | None = None
+    """Up to so many seconds of silence stand before and behind each recording in training."""
+    frequency_masks: tuple[int, int] | None = None
+    """How many stretches of the 26 mel bands are hidden in training, and how many bands each has
+    at most (SpecAugment)."""
+    time_masks: tuple[int, int] | None = None
+    """How many stretches of time are hidden in training, and how many frames of 10 ms each has at
+    most; none hides more than a fifth of a recording."""
 
     epochs: int = 20
     """Passes over the training data, at most."""
+    steps: int | None = None
+    """Fewest optimiser steps of all epochs: recordings that are too few for them come several
+    times in each epoch; 0 for once."""
     batch_size: int = 32
     """Recordings or strings of a batch."""
     learning_rate: float = 4e-3
@@ -83,10 +107,9 @@ class SpeechConfig(ReadSettings, RunSettings):
     def __post_init__(self) -> None:
         """Refuses impossible settings."""
         super().__post_init__()
-        self.require_positive("rate", "hidden_size", "strings", "batch_size", "beam_width")
-        self.require_rates("dropout")
-        for name in ("noise", "deltas"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        self.require_positive("rate", "strings", "batch_size", "beam_width")
+        require(self.deltas >= 0, "deltas must not be negative")
+        require_possible(self.recipe)
         require(bool(self.subsample), "subsample must have a number for each layer")
         require(min(self.subsample, default=1) > 0, "subsample must be positive")
         low, high = self.join or (1, 1)
@@ -94,8 +117,39 @@ class SpeechConfig(ReadSettings, RunSettings):
         require(self.task == "row" or self.join is None, "join must be left out with --task label")
 
     @property
+    def recipe(self) -> Recipe:
+        """What can be chosen by the size of the data: as given, else as for much data."""
+        given = {name: getattr(self, name) for name in Recipe._fields}
+        return LARGE._replace(**{name: v for name, v in given.items() if v is not None})
+
+    def settled(self, train: Sequence[Recording], run: RunFolder | None) -> Self:
+        """The same settings with nothing left to choose.
+
+        Args:
+          train: the recordings to train on.
+          run: the run that is taken up, if any: what was chosen for it stands, and runs that chose
+            nothing are as for much data.
+        """
+        if run is not None:
+            chosen = self.of(run).recipe
+        else:
+            chosen = recipe_for(seconds_of(train, self.rate))
+        left = {name: v for name, v in chosen._asdict().items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **left)
+
+    def perturbation(self, steps_per_second: float) -> Perturbation:
+        """What changes of recordings are drawn from in training."""
+        recipe = self.recipe
+        return Perturbation(
+            speeds=recipe.speeds,
+            cut=round(recipe.cut * steps_per_second),
+            silence=round(recipe.silence * steps_per_second),
+        )
+
+    @property
     def model(self) -> SpeechModel:
         """The static part of the model."""
+        recipe = self.recipe
         return SpeechModel(
             task=self.task,
             features=Features(self.features, self.rate, self.deltas, self.normalise),
@@ -104,6 +158,7 @@ class SpeechConfig(ReadSettings, RunSettings):
                 for every in self.subsample
             ),
             readout=self.readout,
-            dropout=self.dropout,
-            noise=self.noise,
+            dropout=recipe.dropout,
+            noise=recipe.noise,
+            masks=Masks(recipe.frequency_masks, recipe.time_masks),
         )

@@ -82,16 +82,25 @@ def extract(
     Raises:
       ValueError: if MFCC are to become something else.
     """
+    static, lengths = spectrum_or_cepstra(features, signals, lengths)
+    return finish(features, static, lengths), lengths
+
+
+def spectrum_or_cepstra(
+    features: Features, signals: jax.Array, lengths: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The features of each frame alone, `[B, T, 26]` or `[B, T, 13]`, and valid frames `[B]`.
+
+    Args, Raises: as `extract`.
+    """
     if signals.ndim == 3:
         if features.kind != "mfcc":
             raise ValueError(f"From MFCC no {features.kind} can be computed: give recordings.")
-        static = signals
-    else:
-        static = log_mel(features, signals, lengths)
-        lengths = num_frames(features, lengths)
-        if features.kind == "mfcc":
-            static = cepstra(static)
-    return finish(features, static, lengths), lengths
+        return signals, lengths
+    static = log_mel(features, signals, lengths)
+    if features.kind == "mfcc":
+        static = cepstra(static)
+    return static, num_frames(features, lengths)
 
 
 def log_mel(features: Features, signals: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -112,12 +121,12 @@ def log_mel(features: Features, signals: jax.Array, lengths: jax.Array) -> jax.A
 
 def cepstra(log_power: jax.Array) -> jax.Array:
     """Mel-frequency cepstral coefficients: `[B, T, 26]` to `[B, T, 13]`."""
-    return log_power @ _cosines()
+    return log_power @ spectrum_basis()
 
 
 def spectrum_of(mfcc: jax.Array) -> jax.Array:
     """The log power in the mel bands as far as MFCC tell it: `[..., 13]` to `[..., 26]`."""
-    return mfcc @ _cosines().T
+    return mfcc @ spectrum_basis().T
 
 
 def finish(features: Features, static: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -143,9 +152,7 @@ def mel_filters(rate: int, size: int) -> np.ndarray:
       >>> mel_filters(8000, 256).shape
       (26, 129)
     """
-    top = 2595 * np.log10(1 + rate / 2 / 700)
-    hertz = 700 * (10 ** (np.linspace(0, top, NUM_FILTERS + 2) / 2595) - 1)
-    edges = np.floor((size + 1) * hertz / rate)[:, None]
+    edges = np.floor((size + 1) * _band_edges(rate) / rate)[:, None]
     bins = np.arange(size // 2 + 1)[None]
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,8 +161,19 @@ def mel_filters(rate: int, size: int) -> np.ndarray:
     return np.where((bins >= left) & (bins < right), filters, 0).astype(np.float32)
 
 
-def _cosines() -> np.ndarray:
-    """Orthonormal columns of the DCT-II: `[26, 13]`."""
+def band_centres(rate: int) -> np.ndarray:
+    """The frequency in hertz at which each mel band is loudest: `[26]`."""
+    return _band_edges(rate)[1:-1]
+
+
+def _band_edges(rate: int) -> np.ndarray:
+    """Where bands begin, peak and end, each two after the other: `[28]`, in hertz."""
+    top = 2595 * np.log10(1 + rate / 2 / 700)
+    return 700 * (10 ** (np.linspace(0, top, NUM_FILTERS + 2) / 2595) - 1)
+
+
+def spectrum_basis() -> np.ndarray:
+    """Spectra of which MFCC are the shares, orthonormal columns of the DCT-II: `[26, 13]`."""
     band = (np.arange(NUM_FILTERS) + 0.5) * np.pi / NUM_FILTERS
     basis = np.cos(band[:, None] * np.arange(NUM_CEPSTRA)) * np.sqrt(2 / NUM_FILTERS)
     basis[:, 0] /= np.sqrt(2)

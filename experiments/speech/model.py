@@ -17,15 +17,20 @@ import numpy as np
 
 import birnn_jax
 from birnn_jax import Total, heads
+from birnn_jax.data import row_keys
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
+from experiments.speech.augment import mask_spectrum
 from experiments.speech.config import SpeechConfig, SpeechModel
 from experiments.speech.data import LABELS, Parts, load_labels
-from experiments.speech.features import extract
+from experiments.speech.features import cepstra, finish, spectrum_of, spectrum_or_cepstra
 from experiments.speech.sounds import Recording
 from experiments.speech.utterances import joined, make_batches
+
+_FEWEST_TO_CHOOSE_BY = 20
+_MASKS = 0x5BEC  # folded into the key of what is hidden
 
 
 def init_params(
@@ -51,7 +56,7 @@ def score(
       Logits `[B, K]`, or `[B, S, 1 + K]` with the blank in front; and how many steps are valid,
       `[B]`: of the features, or of the S steps.
     """
-    xs, lengths = extract(model.features, batch["signals"], batch["lengths"])
+    xs, lengths = _features(model, batch, key)
     key_noise, key_input, key_stack = keys_of_rows(key, batch.get("rows"), 3)
     if key_noise is not None:
         noise = jax.vmap(lambda key: jax.random.normal(key, xs.shape[1:]))
@@ -64,6 +69,21 @@ def score(
         model.layers, params, xs, lengths, dropout=model.dropout, key=key_stack
     )
     return logits, birnn_jax.stack_lengths(model.layers, lengths)  # pyright: ignore
+
+
+def _features(
+    model: SpeechModel, batch: Mapping[str, jax.Array], key: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Features `[B, T, F]` with stretches hidden, and valid frames `[B]`."""
+    static, lengths = spectrum_or_cepstra(model.features, batch["signals"], batch["lengths"])
+    if key is not None and model.masks.number:
+        # A key of its own: what else is drawn is the same with and without masks.
+        keys = row_keys(jax.random.fold_in(key, _MASKS), batch["rows"])
+        is_mfcc = model.features.kind == "mfcc"
+        spectrum = spectrum_of(static) if is_mfcc else static
+        spectrum = jax.vmap(functools.partial(mask_spectrum, model.masks))(spectrum, lengths, keys)
+        static = cepstra(spectrum) if is_mfcc else spectrum
+    return finish(model.features, static, lengths), lengths
 
 
 def totals(
@@ -101,20 +121,33 @@ def make_loss(model: SpeechModel) -> loop.LossFn:
 
 def make_training(config: SpeechConfig, parts: Parts, labels: Sequence[str]) -> loop.Training:
     """Says to the runner what to train."""
-    train = make_batches(config, parts.train, labels, epochs=config.epochs, seed=config.seed)
+    train = make_batches(config, parts.train, labels, seed=config.seed)
     return loop.Training(
         loss_fn=make_loss(config.model),
         init_params=params_maker(config, len(labels)),
         train=train,
         dev=make_batches(config, parts.dev, labels),
-        score=lambda means: -means["loss"],
+        score=_newest if is_too_few_to_choose_by(parts.dev) else _best_on_dev,
         **config.training(train.per_epoch, len(train)),
     )
 
 
+def is_too_few_to_choose_by(dev: Sequence[Recording]) -> bool:
+    """Whether so few recordings say less of parameters than how long they were trained."""
+    return len(dev) < _FEWEST_TO_CHOOSE_BY
+
+
+def _best_on_dev(means: Mapping[str, float]) -> float:
+    return -means["loss"]
+
+
+def _newest(means: Mapping[str, float]) -> float:
+    return means["step"]
+
+
 def params_maker(config: SpeechConfig, num_labels: int) -> Any:
     """The function that makes the parameters from a key."""
-    sizes = {"hidden_size": config.hidden_size, "num_labels": num_labels}
+    sizes = {"hidden_size": config.recipe.hidden_size, "num_labels": num_labels}
     return functools.partial(init_params, config.model, **sizes)
 
 

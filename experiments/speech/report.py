@@ -191,7 +191,7 @@ def hearing(
 ) -> Hearing:
     """What each network makes of one sound of the test."""
     first = next(iter(listeners.values()))
-    utterance = make_draw(first.config, recordings, first.labels, None)(0)[row]
+    utterance = make_draw(first.config, recordings, first.labels, None)(0)[row].render()
     batch = alone(utterance)
     probabilities = {}
     for name, listener in listeners.items():

@@ -4,7 +4,6 @@ A minibatch is {"signals": [B, N] or [B, T, 13], "lengths": [B], "labels": [B, L
 "label_lengths": [B]}, and what `runner.data.minibatches` adds.
 """
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.runner.data.minibatches import Minibatch, Minibatches, padded_length
+from experiments.speech.augment import AS_THEY_ARE, Change, Perturbation, perturb
 from experiments.speech.config import SpeechConfig
-from experiments.speech.features import num_frames
+from experiments.speech.features import SHIFT_SECONDS, num_frames
 from experiments.speech.sounds import Recording
 
 _FEWEST_LABELS = 8
@@ -28,11 +28,39 @@ class Utterance(NamedTuple):
     ends: tuple[int, ...] = ()  # where each recording that was joined ends
 
 
-class Strings:
-    """Utterances joined from `shortest` to `longest` of one speaker, `number` new ones a pass.
+class Take(NamedTuple):
+    """Utterances of one speaker, one after the other, and how each of them is changed."""
 
-    Those of a pass are a function of (seed, pass). No utterance comes twice in a string while its
-    speaker has others.
+    parts: tuple[Utterance, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def length(self) -> int:
+        """Steps of the sound."""
+        return sum(self._lengths())
+
+    def render(self) -> Utterance:
+        """The utterance that is heard."""
+        return Utterance(
+            signal=np.concatenate(list(map(perturb, self._signals(), self.changes))),
+            labels=tuple(label for part in self.parts for label in part.labels),
+            speaker=self.parts[0].speaker,
+            ends=tuple(itertools.accumulate(self._lengths())),
+        )
+
+    def _signals(self) -> list[np.ndarray]:
+        return [part.signal for part in self.parts]
+
+    def _lengths(self) -> list[int]:
+        signals = self._signals()
+        return [c.length(len(s)) for c, s in zip(self.changes, signals, strict=True)]
+
+
+class Strings:
+    """Takes of `shortest` to `longest` utterances of one speaker, `number` new ones a pass.
+
+    Those of a pass are a function of (seed, pass), as are their changes. No utterance comes twice
+    in a string while its speaker has others.
     """
 
     def __init__(
@@ -43,32 +71,44 @@ class Strings:
         longest: int,
         number: int,
         seed: int,
+        perturbation: Perturbation = AS_THEY_ARE,
     ):
-        """Takes the utterances to join."""
+        """Takes the utterances to join, and what their changes are drawn from."""
         self._utterances = utterances
         self._range = (shortest, longest + 1)
         self._number = number
         self._seed = seed
+        self._perturbation = perturbation
         speakers = np.array([utterance.speaker for utterance in utterances])
         self._of = [np.flatnonzero(speakers == name) for name in np.unique(speakers)]
         self._shares = np.array([len(rows) for rows in self._of]) / len(utterances)
 
-    def __call__(self, epoch: int) -> list[Utterance]:
+    def __call__(self, epoch: int) -> list[Take]:
         """The strings of a pass."""
         rng = np.random.default_rng([self._seed, epoch])
-        return [self._draw(rng) for _ in range(self._number)]
+        strings = [self._draw(rng) for _ in range(self._number)]
+        return changed(strings, self._perturbation, seed=self._seed, epoch=epoch)
 
-    def _draw(self, rng: np.random.Generator) -> Utterance:
+    def _draw(self, rng: np.random.Generator) -> tuple[Utterance, ...]:
         rows = self._of[rng.choice(len(self._of), p=self._shares)]
         size = int(rng.integers(*self._range))
         chosen = rng.choice(rows, size, replace=size > len(rows))
-        parts = [self._utterances[row] for row in chosen]
-        return Utterance(
-            signal=np.concatenate([part.signal for part in parts]),
-            labels=tuple(label for part in parts for label in part.labels),
-            speaker=parts[0].speaker,
-            ends=tuple(itertools.accumulate(len(part.signal) for part in parts)),
-        )
+        return tuple(self._utterances[row] for row in chosen)
+
+
+def changed(
+    strings: Sequence[tuple[Utterance, ...]],
+    perturbation: Perturbation,
+    *,
+    seed: int,
+    epoch: int,
+) -> list[Take]:
+    """Draws a change for each utterance: a function of (seed, epoch) and of places."""
+    rng = np.random.default_rng([seed, epoch, _CHANGES])
+    return [
+        Take(parts, tuple(perturbation.draw(rng, len(part.signal)) for part in parts))
+        for parts in strings
+    ]
 
 
 def pad(utterances: Sequence[Utterance], size: int, unit: int) -> Minibatch:
@@ -90,6 +130,7 @@ def pad(utterances: Sequence[Utterance], size: int, unit: int) -> Minibatch:
 
 
 _UNIT_SECONDS = 0.5  # the shortest padding
+_CHANGES = 3  # sets the numbers that changes are drawn from apart from others of an epoch
 _HELD_OUT_SEED = 7  # of the strings of dev and test, the same in every run
 
 
@@ -106,43 +147,66 @@ def make_batches(
     recordings: Sequence[Recording],
     labels: Sequence[str],
     *,
-    epochs: int = 1,
     seed: int | None = None,
 ) -> Minibatches:
-    """Minibatches of recordings or of strings of them; without a seed, those to evaluate on."""
+    """Minibatches of recordings or of strings of them.
+
+    With a seed, all those of a training run; without, those to evaluate on, which are not changed.
+    """
     draw = make_draw(config, recordings, labels, seed)
-    frames = recordings[0].signal.ndim == 2
-    unit = round(_UNIT_SECONDS * (100 if frames else config.rate))
+    unit = round(_UNIT_SECONDS * _steps_per_second(config, recordings))
     return Minibatches(
         draw,
-        length=lambda utterance: len(utterance.signal),
-        pad=functools.partial(pad, unit=unit),
+        length=lambda take: take.length,
+        pad=lambda takes, size: pad([take.render() for take in takes], size, unit),
         batch_size=config.batch_size,
-        epochs=epochs,
+        epochs=1 if seed is None else config.epochs,
         seed=seed,
     )
 
 
 def make_draw(
     config: SpeechConfig, recordings: Sequence[Recording], labels: Sequence[str], seed: int | None
-) -> Callable[[int], list[Utterance]]:
-    """The function from a pass to its utterances. A word that is no label is label -1."""
+) -> Callable[[int], list[Take]]:
+    """The function from a pass to its takes. A word that is no label is label -1."""
     place = {word: i for i, word in enumerate(labels)}
     utterances = [
         Utterance(item.signal, tuple(place.get(word, -1) for word in item.words), item.speaker)
         for item in recordings
     ]
     shortest, longest = joined(config, recordings)
+    copies = 1 if seed is None else num_copies(config, recordings)
+    perturbation = AS_THEY_ARE
+    if seed is not None:
+        perturbation = config.perturbation(_steps_per_second(config, recordings))
     if longest == 1:
         require_room(config, recordings)
-        return lambda epoch: utterances
+        alone = [(utterance,) for utterance in utterances] * copies
+        return lambda epoch: changed(alone, perturbation, seed=seed or 0, epoch=epoch)
     return Strings(
         utterances,
         shortest=shortest,
         longest=longest,
-        number=config.strings if seed is not None else -(-config.strings // 2),
+        number=config.strings * copies if seed is not None else -(-config.strings // 2),
         seed=_HELD_OUT_SEED if seed is None else seed,
+        perturbation=perturbation,
     )
+
+
+def num_copies(config: SpeechConfig, recordings: Sequence[Recording]) -> int:
+    """How often each recording, or so many more strings, come in an epoch of training.
+
+    As often as it takes for all epochs to have the fewest steps that are asked for.
+    """
+    number = len(recordings) if joined(config, recordings)[1] == 1 else config.strings
+    wanted = -(-config.recipe.steps // config.epochs)  # minibatches of an epoch
+    full = (wanted - 1) * config.batch_size  # what all of them but the last hold
+    return max(1, full // number + 1)
+
+
+def _steps_per_second(config: SpeechConfig, recordings: Sequence[Recording]) -> float:
+    """Samples, or frames of MFCC."""
+    return 1 / SHIFT_SECONDS if recordings[0].signal.ndim == 2 else config.rate
 
 
 def require_room(config: SpeechConfig, recordings: Sequence[Recording]) -> None:

@@ -58,6 +58,7 @@ def filling(folder, **changes):
 NOISY = {
     "dropout of features": (speech, {"dropout": 0.5}),
     "noise on features": (speech, {"noise": 0.5}),
+    "hidden bands and frames": (speech, {"frequency_masks": (1, 6), "time_masks": (1, 4)}),
     "noise on rows of words": (speech, {"noise": 0.5, "task": "row", "join": (1, 2)}),
     "dropout of two languages": (translation, {"dropout": 0.5}),
     "own words read": (translation, {"dropout": 0.0, "teacher_forcing": 0.1}),

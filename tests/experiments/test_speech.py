@@ -33,6 +33,12 @@ CHANGES = {
     "subsample": (1,),
     "dropout": 0.1,
     "noise": 0.1,
+    "steps": 50,
+    "speeds": (0.9,),
+    "cut": 0.02,
+    "silence": 0.02,
+    "frequency_masks": (1, 4),
+    "time_masks": (1, 4),
     "epochs": 2,
     "batch_size": 3,
     "learning_rate": 1e-2,
@@ -83,6 +89,11 @@ def test_task_and_readout_change_what_is_computed(folder, usually_computed):
         ({"hidden_size": 0}, "hidden_size must be positive"),
         ({"dropout": 1.0}, "dropout must be at least 0"),
         ({"noise": -1.0}, "noise must not be negative"),
+        ({"silence": -0.1}, "silence must not be negative, got -0.1"),
+        ({"speeds": ()}, "speeds must be one number or more, each from 0.5 to 2.0, got none"),
+        ({"speeds": (1.0, 20.0)}, "each from 0.5 to 2.0, got 1.0 20.0"),
+        ({"time_masks": (1, -3)}, "time_masks must be two numbers .*, got 1 -3"),
+        ({"frequency_masks": (1, 26)}, "frequency_masks must leave some of the 26 bands, got 26"),
         ({"subsample": ()}, "subsample must have a number"),
         ({"subsample": (0,)}, "subsample must be positive"),
         ({"join": (3, 2), "task": "row"}, "join must be two numbers"),
@@ -104,7 +115,7 @@ def test_recordings_that_cannot_be_learned_are_refused_by_name():
 
 
 TRAINED = {
-    "label": {"epochs": 30, "learning_rate": 2e-2},
+    "label": {"epochs": 30, "learning_rate": 2e-2, "noise": 0.5},
     # Strings of one padded length and one direction compile sooner.
     "row": {"epochs": 2, "join": (3, 3), "direction": "fwd"},
 }

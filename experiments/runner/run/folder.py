@@ -35,6 +35,12 @@ _NEW_SETTINGS = {
     "vectors_encoding": "utf-8",
     "strict": False,
     "segmentation": "words",
+    "steps": 0,
+    "speeds": [1.0],
+    "cut": 0.0,
+    "silence": 0.0,
+    "frequency_masks": [0, 0],
+    "time_masks": [0, 0],
 }
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 

@@ -50,7 +50,7 @@ class Training:
     steps_per_evaluation: int  # a multiple of steps_per_dispatch
     patience: int  # evaluations without a new best before the run stops early
     seed: int
-    score: Callable[[Mapping[str, float]], float]  # of the metrics on dev; bigger is better
+    score: Callable[[Mapping[str, float]], float]  # of metrics on dev and step; bigger is better
     evaluated_params: Callable[[Any], Any] = lambda state: state.params
     initial_carry: Any = None  # None where no step hands anything on but the state
     enough: float = math.inf  # a score on dev at which the run is at its end
@@ -193,7 +193,7 @@ class _Loop(NamedTuple):
     def _evaluate(self, recorder: Recorder, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
         means = evaluate(eval_step, params, self.training.dev)
-        score = self.training.score(means)
+        score = self.training.score({"step": step, **means})
         if not math.isfinite(score):
             raise FloatingPointError(
                 f"After step {step} the score on dev is {score}. Lower the learning rate or clip "
