@@ -44,6 +44,7 @@ class Fitted(NamedTuple, Generic[P_co]):
     state: TrainState[P_co]  # after the last step
     params: P_co  # of the evaluation with the best score; without evaluations, of the last step
     evaluations: list[dict[str, Any]]  # of each evaluation its "step" and its metrics
+    test: dict[str, float] | None = None  # the metrics of `params` on the test set
 
 
 def fit(
@@ -56,8 +57,9 @@ def fit(
     epochs: int | None = None,
     num_steps: int | None = None,
     dev: Batches | None = None,
+    test: Batches | None = None,
     steps_per_evaluation: int | None = None,
-    score: Callable[[Mapping[str, float]], float] = lambda metrics: -metrics["loss"],
+    score: str | Callable[[Mapping[str, float]], float] = lambda metrics: -metrics["loss"],
     patience: int | None = None,
     evaluated_params: Callable[[TrainState[P]], P] = lambda state: state.params,
     directory: str | os.PathLike[str] | None = None,
@@ -81,9 +83,11 @@ def fit(
       epochs: epochs to train. Give this or `num_steps`.
       num_steps: steps to train.
       dev: batches on which it is evaluated, one epoch of them; None is no evaluation.
+      test: batches on which the best parameters are evaluated once, in the end.
       steps_per_evaluation: steps from one evaluation and checkpoint to the next; None is an epoch.
         The last step is always followed by both.
-      score: of the metrics on `dev`; bigger is better.
+      score: of the metrics on `dev`: a function of them, or the name of one; bigger is better. By
+        default it is the loss with a minus.
       patience: evaluations without a new best before the training stops early; None never does.
       evaluated_params: what is evaluated of a state, for example `average_of` with an optimiser
         from `with_average`.
@@ -93,7 +97,7 @@ def fit(
         the terminal; () is silent.
 
     Returns:
-      `Fitted`: the state in the end, the best parameters and all evaluations.
+      `Fitted`: the state in the end, the best parameters, all evaluations and the test.
 
     Raises:
       FloatingPointError: if the loss or the score is not finite; names the step.
@@ -130,7 +134,7 @@ def fit(
         for writer in listening:
             stack.enter_context(writer).start(int(state.step), num_steps=num_steps)
         for step in range(int(state.step) + 1, num_steps + 1):
-            scores = [score(metrics) for metrics in evaluations]
+            scores = [_score_of(metrics, score) for metrics in evaluations]
             if should_stop(scores, patience=patience):
                 break
             state, metrics = train_step(state, _batch_of(train, step - 1), key)
@@ -144,7 +148,7 @@ def fit(
             if dev is not None:
                 average = evaluated_params(state)
                 means = evaluate(eval_step, average, dev)
-                value = _require_finite_score(score(means), means, step)
+                value = _require_finite_score(_score_of(means, score), means, step)
                 if value >= max(scores, default=value):
                     best = jax.tree.map(jnp.copy, average)  # the state is donated to the next step
                 evaluations = [*evaluations, {"step": step, **means}]
@@ -154,7 +158,9 @@ def fit(
                 writer.sync()
             if checkpoints is not None:
                 checkpoints.save(state, position={"evaluations": evaluations}, score=value)
-    return Fitted(state, evaluated_params(state) if best is None else best, evaluations)
+    best = evaluated_params(state) if best is None else best
+    tested = None if test is None else evaluate(eval_step, best, test)
+    return Fitted(state, best, evaluations, tested)
 
 
 def _open_checkpoints(directory: Path) -> Any:
@@ -177,6 +183,17 @@ def _count_steps(
         num_steps = as_size("epochs", epochs) * len(train)
     every = len(train) if steps_per_evaluation is None else steps_per_evaluation
     return as_size("num_steps", num_steps), as_size("steps_per_evaluation", every)
+
+
+def _score_of(
+    metrics: Mapping[str, float], score: str | Callable[[Mapping[str, float]], float]
+) -> float:
+    if not isinstance(score, str):
+        return score(metrics)
+    if score not in metrics:
+        known = ", ".join(name for name in metrics if name != "step")
+        raise ValueError(f"score={score!r} is no metric of loss_fn on dev, which are {known}.")
+    return metrics[score]
 
 
 def _batch_of(train: Batches, number: int) -> Any:

@@ -144,6 +144,27 @@ def test_score_and_evaluated_params_decide_what_is_best():
     assert float(average_of(fitted.state)["mean"]) == pytest.approx(averages[-1], rel=1e-5)
 
 
+def test_best_params_by_the_name_of_a_metric_are_tested_once_without_compiling_again():
+    traced = []
+
+    def loss(params, batch, key):
+        traced.append(key)
+        worse = Total(jnp.square(params["mean"] - 4.0), jnp.array(1.0))
+        return {**without_noise(params, batch, key), "worse": worse}
+
+    fitted = run(loss, train=[BATCHES[0]], dev=[DEV[0]], score="worse", test=[DEV[0] - 3])
+    means, _ = by_hand([BATCHES[0]] * 4, 1)
+    distances = [(mean - 4.0) ** 2 for mean in means[1:]]
+    best = means[1 + distances.index(max(distances))]
+    want = ((DEV[0].astype(float) - 3 - best) ** 2).mean()
+    assert fitted.test == {
+        "loss": pytest.approx(want, rel=1e-5),
+        "worse": pytest.approx(max(distances), rel=1e-5),
+    }
+    assert traced.count(None) == 1
+    assert run(dev=None).test is None
+
+
 def test_average_without_decay_is_the_parameters():
     optimizer = with_average(make_optimizer(RATE, method=optax.sgd), 0.0)
     state = init_train_state({"mean": jnp.array(4.0)}, optimizer)
@@ -288,6 +309,7 @@ def test_training_that_is_not_finite_names_the_step():
         ({"epochs": 0}, "epochs must be at least 1, got 0."),
         ({"patience": 0}, "patience must be at least 1, got 0."),
         ({"steps_per_evaluation": 0}, "steps_per_evaluation must be at least 1, got 0."),
+        ({"score": "f1"}, "score='f1' is no metric of loss_fn on dev, which are loss."),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(options, message):
