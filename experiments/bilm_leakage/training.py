@@ -11,6 +11,7 @@ import optax
 from rich.console import Console
 
 from birnn_jax import Bi, make_eval_step, make_optimizer
+from birnn_jax.training import evaluate
 from experiments.bilm_leakage.config import SidesConfig, direction_of
 from experiments.bilm_leakage.data import Gaps, has_gaps, minibatches
 from experiments.bilm_leakage.model import (
@@ -25,7 +26,6 @@ from experiments.characters.generate import Drawing, generate
 from experiments.characters.model import init_params
 from experiments.characters.training import VOCABULARY, measures
 from experiments.characters.windows import Windows
-from experiments.runner.run import loop
 from experiments.runner.run.best import best_of
 from experiments.runner.run.experiment import Prepared
 from experiments.runner.run.folder import RunFolder
@@ -118,18 +118,16 @@ def measure(trained: TrainedSides, corpus: Corpus) -> dict[str, float]:
     num_characters = len(corpus.vocabulary.characters)
     batches = minibatches(config, corpus.held_out, num_characters)
     eval_step = make_eval_step(make_loss(config.task, config.models))
-    means = loop.evaluate(eval_step, trained.params, batches)
+    means = evaluate(eval_step, trained.params, batches)
     metrics = measures(means["loss"]) | {"accuracy": means["accuracy"]}
-    read = loop.evaluate(
-        eval_step, trained.params, minibatches(config, corpus.train, num_characters)
-    )
+    read = evaluate(eval_step, trained.params, minibatches(config, corpus.train, num_characters))
     metrics |= {"training_perplexity": measures(read["loss"])["perplexity"]}
     if config.task == "elmo":
         for side in ("fwd", "bwd"):
             metrics |= {f"{side}_perplexity": measures(means[side])["perplexity"]}
     if config.task == "leaky":
         eval_step = make_eval_step(make_written_loss(config.models.fwd))
-        means = loop.evaluate(eval_step, trained.params, batches)
+        means = evaluate(eval_step, trained.params, batches)
         metrics |= {f"written_{name}": value for name, value in measures(means["loss"]).items()}
         metrics |= {"written_accuracy": means["accuracy"]}
     return metrics

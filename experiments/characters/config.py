@@ -8,10 +8,10 @@ import jax
 import optax
 
 from birnn_jax import Cell, Layer, make_optimizer
+from birnn_jax.training import with_average
 from experiments.characters.windows import Sampling
 from experiments.runner.data.files import DATA
 from experiments.runner.data.reading import ReadSettings
-from experiments.runner.run.averaging import with_average
 from experiments.runner.run.choices import CELLS, METHODS, BasicCell, Direction
 from experiments.runner.run.settings import Settings, require
 

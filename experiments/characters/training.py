@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax import Total, accuracy, cross_entropy
+from birnn_jax.training import average_of, evaluate
 from experiments.characters.config import CharModel, LanguageConfig
 from experiments.characters.data import Corpus, Vocabulary
 from experiments.characters.generate import Drawing, generate
 from experiments.characters.model import CharParams, init_params, initial_carry, score
 from experiments.characters.windows import Whole, Windows
-from experiments.runner.run import loop
-from experiments.runner.run.averaging import average_of
 from experiments.runner.run.best import best_of
 from experiments.runner.run.carried import CarriedLossFn, make_carried_eval_step
 from experiments.runner.run.folder import RunFolder
@@ -111,7 +110,7 @@ class TrainedModel(NamedTuple):
         config = self.config
         whole = Whole(tokens, steps=config.steps, batch_size=config.batch_size)
         eval_step = make_carried_eval_step(make_loss(self.model), carry_before(config))
-        means = loop.evaluate(eval_step, self.params, whole)
+        means = evaluate(eval_step, self.params, whole)
         return measures(means["loss"]) | {"accuracy": means["accuracy"]}
 
     def continue_text(

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from birnn_jax import make_eval_step
 from birnn_jax.data import choose_buckets
+from birnn_jax.training import average_of, evaluate
 from experiments.compare_cells.config import ComparisonConfig
 from experiments.pos_tagging.data import read_data, tags_of
 from experiments.pos_tagging.model import make_loss, make_training
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.measures import require_labels, share
 from experiments.runner.run import loop
-from experiments.runner.run.averaging import average_of
 from experiments.runner.run.experiment import Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
@@ -60,7 +60,7 @@ def measure(
         buckets=choose_buckets([len(sentence.words) for sentence in test], 1),
         tokens_per_batch=tagging.tokens_per_batch,
     )
-    means = loop.evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)
+    means = evaluate(make_eval_step(make_loss(tagging.tagger)), params, batches)
     usual = [
         vocabulary.guess(word) == tag
         for sentence in test

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import birnn_jax
 from birnn_jax import Total, make_eval_step, make_optimizer
+from birnn_jax.training import evaluate
 from experiments.runner.run import loop
 from experiments.runner.run.choices import METHODS
 from experiments.runner.run.experiment import Prepared
@@ -121,7 +122,7 @@ def prepare(
 def test(config: SyntheticConfig, params: Any) -> dict[str, float]:
     """The means over the test sequences, and what can be had without a memory."""
     batches = Numbers(config, TEST, -(-4 * config.held_out // config.batch_size))
-    means = loop.evaluate(make_eval_step(make_loss(config)), params, batches)
+    means = evaluate(make_eval_step(make_loss(config)), params, batches)
     return means | {"memoryless": config.what.memoryless(config.length)}
 
 

@@ -9,8 +9,8 @@ import sys
 
 import jax
 
+from birnn_jax.training import JsonLines
 from experiments.pos_tagging import __main__ as pos_tagging
-from experiments.runner.run.journal import Journal
 
 # The settings of the tests, which are part of what is compiled.
 jax.config.update("jax_disable_most_optimizations", True)
@@ -24,10 +24,10 @@ def _kill(journal):
 
 
 def _plant(moment):
-    write, sync, last = Journal.write, Journal.sync, {}
+    add, sync, last = JsonLines.add, JsonLines.sync, {}
 
-    def write_and_die(self, record):
-        write(self, record)
+    def add_and_die(self, record):
+        add(self, record)
         last[self] = record["step"]
         if moment == f"{record.get('split')} {record['step']}":
             _kill(self)
@@ -37,7 +37,7 @@ def _plant(moment):
         if moment == f"saving {last.get(self)}":
             _kill(self)
 
-    Journal.write, Journal.sync = write_and_die, sync_and_die
+    JsonLines.add, JsonLines.sync = add_and_die, sync_and_die
 
 
 if __name__ == "__main__":

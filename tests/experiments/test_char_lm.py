@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from birnn_jax.training import JsonLines
 from experiments import report
 from experiments.char_lm import __main__ as char_lm
 from experiments.char_lm.config import EPOCHS, ROWS
@@ -20,7 +21,7 @@ from experiments.characters.training import load_model, make_training
 from experiments.runner.run import loop
 from experiments.runner.run.carried import make_carried_train_step
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import Journal, read_journal
+from experiments.runner.run.journal import read_journal
 from tests import _figures
 from tests.experiments import _small_language
 from tests.experiments._commands import command
@@ -250,15 +251,15 @@ def test_interrupted_run_takes_up_the_carried_state_bit_for_bit(
     text, trained, tmp_path, monkeypatch, step
 ):
     config = _small_language.config(text)
-    write = Journal.write
+    add = JsonLines.add
 
-    def write_and_interrupt(self, record):
-        write(self, record)
+    def add_and_interrupt(self, record):
+        add(self, record)
         if record["step"] == step and record.get("split") == "train":
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
-        patch.setattr(Journal, "write", write_and_interrupt)
+        patch.setattr(JsonLines, "add", add_and_interrupt)
         char_lm.EXPERIMENT.train(config, tmp_path / "run")
     folder = char_lm.EXPERIMENT.train(config, tmp_path / "run")
     assert outcome(folder.path) == outcome(trained)

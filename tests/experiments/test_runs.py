@@ -20,6 +20,7 @@ from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
 from birnn_jax.checkpoint import Checkpoints
+from birnn_jax.training import JsonLines
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging import model as pos_tagging_training
 from experiments.runner.data.batches import Batches
@@ -28,7 +29,7 @@ from experiments.runner.devices.processes import Interrupted
 from experiments.runner.run import loop
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import Journal, read_journal
+from experiments.runner.run.journal import read_journal
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 
@@ -88,14 +89,14 @@ def unbroken(training, tmp_path_factory):
 
 def interrupt_at(monkeypatch, step, split="train"):
     """Sends Ctrl-C to this process when the journal gets the record of a step."""
-    write = Journal.write
+    add = JsonLines.add
 
-    def write_and_interrupt(self, record):
-        write(self, record)
+    def add_and_interrupt(self, record):
+        add(self, record)
         if record["step"] == step and record.get("split") == split:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Journal, "write", write_and_interrupt)
+    monkeypatch.setattr(JsonLines, "add", add_and_interrupt)
 
 
 def test_run_evaluates_at_its_steps_and_at_the_end(training, tmp_path):
@@ -173,7 +174,7 @@ def full_disk(step):
     """From the record of `step` on no file can be flushed and no folder be made; gives a list that
     is empty while there is room.
     """
-    fsync, mkdir, write = os.fsync, pathlib.Path.mkdir, Journal.write
+    fsync, mkdir, add = os.fsync, pathlib.Path.mkdir, JsonLines.add
     is_full = []
 
     def refuse(function):
@@ -184,8 +185,8 @@ def full_disk(step):
 
         return refused
 
-    def write_and_fill(self, record):
-        write(self, record)
+    def add_and_fill(self, record):
+        add(self, record)
         if record["step"] == step:
             saved = self._path.parent / "checkpoints" / "3"  # in the background
             while not saved.exists():
@@ -193,7 +194,7 @@ def full_disk(step):
             is_full.append(True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "write", write_and_fill)
+        patch.setattr(JsonLines, "add", add_and_fill)
         patch.setattr(os, "fsync", refuse(fsync))
         patch.setattr(pathlib.Path, "mkdir", refuse(mkdir))
         yield is_full
@@ -213,15 +214,15 @@ def test_full_disk_keeps_what_was_saved_and_says_how_to_go_on(training, unbroken
 def test_state_in_memory_is_saved_once_there_is_room(training, unbroken, tmp_path, capsys):
     folder = start(tmp_path / "run")
     with full_disk(5) as is_full:
-        write = Journal.write
+        add = JsonLines.add
 
-        def write_and_empty(self, record):
-            write(self, record)
+        def add_and_empty(self, record):
+            add(self, record)
             if record["step"] == 8:
                 is_full.clear()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Journal, "write", write_and_empty)
+            patch.setattr(JsonLines, "add", add_and_empty)
             loop.fit(folder, training, Console())
     assert "No space left on device" in capsys.readouterr().out
     assert outcome(folder, training) == unbroken

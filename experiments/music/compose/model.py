@@ -12,6 +12,7 @@ import optax
 from birnn_jax import Total, init_tagger, locked_dropout
 from birnn_jax.data import row_keys, split_row_keys
 from birnn_jax.models import TaggerParams
+from birnn_jax.training import evaluate
 from experiments.music.compose.config import MusicConfig, MusicModel
 from experiments.music.midi import KEYS
 from experiments.music.model import read
@@ -114,7 +115,7 @@ class TrainedComposer(NamedTuple):
         examples = [{"roll": roll} for roll in rolls]
         batches = self.config.batches(examples, [len(roll) for roll in rolls])
         eval_step = functools.partial(_music_totals, self.config.model)
-        return loop.evaluate(eval_step, self.params, batches)["loss"]
+        return evaluate(eval_step, self.params, batches)["loss"]
 
 
 def load_composer(folder: RunFolder) -> TrainedComposer:

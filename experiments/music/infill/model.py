@@ -16,6 +16,7 @@ import birnn_jax
 from birnn_jax import Total, init_tagger
 from birnn_jax.data import row_keys, split_row_keys
 from birnn_jax.models import TaggerParams
+from birnn_jax.training import evaluate
 from experiments.music.infill.config import InfillConfig, InfillModel
 from experiments.music.infill.data import (
     PLACES,
@@ -133,7 +134,7 @@ class TrainedInfiller(NamedTuple):
         measured = {}
         for name, examples in ways_to_hide(rolls, self.config.bar).items():
             batches = self.config.batches(examples, [len(roll) for roll in rolls])
-            measured[name] = loop.evaluate(eval_step, self.params, batches)
+            measured[name] = evaluate(eval_step, self.params, batches)
         return measured
 
     def fill(self, voices: np.ndarray, hidden: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import jax
 import optax
 
 from birnn_jax import TrainState, init_train_state
-from experiments.runner.run.averaging import average_of
+from birnn_jax.training import average_of
 from experiments.runner.run.carried import CarriedState
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import best_state

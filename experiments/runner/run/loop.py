@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from rich.console import Console
 
 from birnn_jax import Total, init_train_state, make_eval_step, make_train_step
 from birnn_jax.checkpoint import Checkpoints
 from birnn_jax.data import prefetch
-from birnn_jax.training import repeat_step, require_finite
+from birnn_jax.training import evaluate, means_of, repeat_step, require_finite, should_stop
 from experiments.runner.data.batches import Source
 from experiments.runner.devices.machines import current_place
 from experiments.runner.devices.place import ONE_DEVICE, Place
@@ -176,9 +175,12 @@ class _Loop(NamedTuple):
 
     def _is_over(self) -> bool:
         """Whether the first process sees in its journal that the run may stop."""
-        return agree(
-            self.recorder is not None and _is_over(self.recorder.evaluations, self.training)
-        )
+        return agree(self.recorder is not None and self._should_stop(self.recorder.evaluations))
+
+    def _should_stop(self, evaluations: list[dict[str, Any]]) -> bool:
+        training = self.training
+        scores = [training.score(means) for means in evaluations]
+        return should_stop(scores, patience=training.patience, enough=training.enough)
 
     def _record(self, step: int, totals: dict[str, Any]) -> None:
         """Notes the steps of one dispatch, of which `step` is the last."""
@@ -188,7 +190,7 @@ class _Loop(NamedTuple):
         ):
             require_finite(of_step, step + i)
             if self.recorder is not None:
-                self.recorder.record(step + i, _means(of_step), float(of_step["loss"].count))
+                self.recorder.record(step + i, means_of(of_step), float(of_step["loss"].count))
 
     def _evaluate(self, recorder: Recorder, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
@@ -215,32 +217,6 @@ def _make_steps(training: Training, place: Place = ONE_DEVICE) -> tuple[Callable
     return train_step if training.steps_per_dispatch == 1 else repeat_step(train_step), eval_step
 
 
-def evaluate(eval_step: Callable, params: Any, batches: Source) -> dict[str, float]:
-    """The means of all totals over all batches."""
-    sums: Any = None
-    for i in range(len(batches)):
-        totals = eval_step(params, jax.device_put(batches[i]))
-        sums = totals if sums is None else jax.tree.map(jnp.add, sums, totals)
-    return _means(jax.device_get(sums))
-
-
-def _means(totals: Mapping[str, Any]) -> dict[str, Any]:
-    """Totals as their means, other values as they are, all as JSON knows them."""
-    means = {name: t.mean if isinstance(t, Total) else t for name, t in totals.items()}
-    return {name: np.asarray(value).item() for name, value in means.items()}
-
-
 def _keys(training: Training) -> tuple[jax.Array, jax.Array]:
     key_init, key_steps = jax.random.split(jax.random.key(training.seed))
     return key_init, key_steps
-
-
-def _is_over(evaluations: list[dict[str, Any]], training: Training) -> bool:
-    """Whether a run stops early: enough was reached, or the last `patience` evaluations brought no
-    new best. A function of the journal, so that a run taken up again stops where it would have.
-    """
-    scores = [training.score(means) for means in evaluations]
-    if not scores:
-        return False
-    best = max(scores)
-    return best >= training.enough or len(scores) - scores.index(best) > training.patience

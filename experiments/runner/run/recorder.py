@@ -7,8 +7,8 @@ from typing import Any, Self
 from rich.console import Console
 
 from birnn_jax.checkpoint import Checkpoints
+from birnn_jax.training import JsonLines
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.journal import Journal
 from experiments.runner.run.progress import Display
 
 _AGAIN = "Make room, and give the same command to go on."
@@ -28,10 +28,12 @@ class Recorder:
     ):
         """Cuts the journals back to the step from which the training goes on."""
         self._checkpoints, self._console = checkpoints, console
-        self._metrics = Journal(folder.path / "metrics.jsonl", done)
-        self._clock = Journal(folder.path / "clock.jsonl", done)
+        path = folder.path / "metrics.jsonl"
+        self._metrics, self._clock = JsonLines(path), JsonLines(folder.path / "clock.jsonl")
+        for lines in (self._metrics, self._clock):
+            lines.start(done, num_steps=total)
         self._display = Display(console, done=done, total=total)
-        self.evaluations = [record for record in self._metrics.before if record["split"] == "dev"]
+        self.evaluations = [record for record in JsonLines.read(path) if record["split"] == "dev"]
         self._watch = _Watch()
         self._has_failed = False  # the last attempt
         self._last: tuple[Any, dict[str, Any], float | None] | None = None
@@ -51,18 +53,18 @@ class Recorder:
 
     def record(self, step: int, means: Mapping[str, Any], tokens: float) -> None:
         """Notes a training step."""
-        self._metrics.write({"step": step, "split": "train", **means})
+        self._metrics.write(step, "train", means)
         self._display.step(means, tokens)
 
     def evaluated(self, step: int, means: Mapping[str, Any]) -> None:
         """Notes an evaluation."""
         self.evaluations.append({"step": step, "split": "dev", **means})
-        self._metrics.write(self.evaluations[-1])
+        self._metrics.write(step, "dev", means)
         self._display.line(f"step {step}, dev", means)
 
     def save(self, state: Any, batches: Any, score: float | None) -> None:
         """Saves everything while the next steps go on; says if the save before this has failed."""
-        self._clock.write({"step": int(state.step), **self._watch.lap()})
+        self._clock.add({"step": int(state.step), **self._watch.lap()})
         self._try(self._checkpoints.wait)
         self._last = state, {"batches": batches}, score
         self._has_failed = False

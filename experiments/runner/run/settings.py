@@ -10,7 +10,7 @@ from typing import Any, Self
 import optax
 
 from birnn_jax import make_optimizer
-from experiments.runner.run.averaging import average_of, with_average
+from birnn_jax.training import average_of, with_average
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
 
