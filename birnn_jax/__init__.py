@@ -16,6 +16,7 @@ for training, which need Optax:
 | `streaming` | sequences that arrive piece by piece |
 | `inspection` | states, gates and gradients of a run, tables of parameters |
 | `interop` | weights to and from other frameworks, ONNX, StableHLO, safetensors |
+| `text` | vocabularies, CoNLL files, vectors of words, tag schemes |
 | `data` | ragged sequences to batches: padded, packed, windows (needs grain) |
 | `checkpoint` | checkpoints of a training (Orbax) |
 | `linen`, `nnx` | layers for Flax |
@@ -75,6 +76,7 @@ if _TYPE_CHECKING:
     from . import nnx as nnx
     from . import selfcheck as selfcheck
     from . import streaming as streaming
+    from . import text as text
     from . import training as training
     from ._training.train_step import TrainState as TrainState
     from ._training.train_step import init_train_state as init_train_state
@@ -84,7 +86,9 @@ if _TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = _module_getattr(
         __name__,
-        "checkpoint data inspection interop linen metrics nnx selfcheck streaming training".split(),
+        """
+            checkpoint data inspection interop linen metrics nnx selfcheck streaming text training
+        """.split(),
         {
             "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams".split(),
             "stacks": "AffineParams LayerParams NormParams stack_states unstack_states".split(),

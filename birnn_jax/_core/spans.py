@@ -6,14 +6,23 @@ break their scheme too, and they are those of the scorer of CoNLL-2000 (conlleva
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Scheme = Literal["BIO", "IOB1", "IO", "BIOES", "BILOU", "BIOUL", "BMES"]
+"""How tags write spans."""
 
 OUTSIDE = "O"
 _OPEN, _INNER = "BIM", "IMEL"  # letters behind which a span may go on, and letters that go on
 
 
 class Span(NamedTuple):
-    """Steps `start` up to, not including, `end`, and their label."""
+    """Steps `start` up to, not including, `end`, and their label.
+
+    Example:
+      >>> from birnn_jax.text import Span, spans_of_tags
+      >>> spans_of_tags(["O", "B-LOC", "I-LOC"]) == [Span(start=1, end=3, label="LOC")]
+      True
+    """
 
     start: int
     end: int
@@ -21,10 +30,13 @@ class Span(NamedTuple):
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """The letter of a tag and its label.
+    """Splits a tag into its letter and its label.
+
+    Args:
+      tag: such as "B-PER", or "B" where there is one label only.
 
     Example:
-      >>> from birnn_jax._core.spans import split_tag
+      >>> from birnn_jax.text import split_tag
       >>> split_tag("B-creative-work"), split_tag("O")
       (('B', 'creative-work'), ('O', ''))
     """
@@ -52,7 +64,7 @@ def spans_of_tags(tags: Sequence[str]) -> list[Span]:
         that continues nothing begins a span.
 
     Example:
-      >>> from birnn_jax._core.spans import spans_of_tags
+      >>> from birnn_jax.text import spans_of_tags
       >>> spans_of_tags(["B-PER", "E-PER", "O", "I-LOC", "B-LOC"])
       [Span(start=0, end=2, label='PER'), Span(start=3, end=4, label='LOC'), Span(start=4, ...)]
     """

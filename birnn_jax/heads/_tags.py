@@ -1,15 +1,14 @@
 """Which tag may follow which, from the name of a tag scheme."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._core.checks import check_choice, check_made_by
+from .._core.spans import Scheme
 from ._crf import CRFParams
-
-Scheme = Literal["BIO", "IOB1", "IO", "BIOES", "BILOU", "BIOUL", "BMES"]
 
 FORBIDDEN = -1e4
 """Nats. A probability of exactly zero in float32, yet finite: labels that break the scheme get a

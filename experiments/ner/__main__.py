@@ -17,6 +17,7 @@ import tyro
 from rich.console import Console
 
 from birnn_jax.metrics import score_entities
+from birnn_jax.text import graphemes
 from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import (
     entities_of,
@@ -39,7 +40,6 @@ from experiments.runner.run.sweep import CompareCommand
 from experiments.words.data import build_vocabulary, split_words
 from experiments.words.model import VOCABULARY
 from experiments.words.report import aligned
-from experiments.words.segments import graphemes
 from experiments.words.vectors import with_vectors
 
 NAME = "ner"

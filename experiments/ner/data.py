@@ -9,22 +9,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from experiments.ner.config import Columns, EntityConfig
-from experiments.ner.schemes import (
-    OUTSIDE,
-    Scheme,
-    WrittenScheme,
-    complete,
-    faults,
-    in_letters,
-    rewrite,
-    scheme_of_file,
+from birnn_jax.text import (
+    Block,
+    ColumnFile,
+    complete_tags,
+    convert_tags,
+    find_scheme,
+    read_columns,
     split_tag,
-    target_of,
+    tag_faults,
 )
+from experiments.ner.config import Columns, EntityConfig
+from experiments.ner.schemes import OUTSIDE, Scheme, WrittenScheme, target_of
 from experiments.runner.data.parts import Part, read_parts
 from experiments.runner.data.reading import Reading
-from experiments.words.columns import Block, ColumnFile, read_columns
 from experiments.words.data import Sentence, Vocabulary
 
 _TAG = re.compile(r"[OBIESMLU]|[BIESMLU][-_].+", re.IGNORECASE)
@@ -52,25 +50,25 @@ def read_entities(
 
     Raises:
       ValueError: names the file and, where there is one, the line, for what cannot be read: what
-        `words.columns` refuses, an empty word or tag, and a tag that is of no scheme.
+        `read_columns` refuses, an empty word or tag, and a tag that is of no scheme.
     """
     file, word, tag = _read(path, columns, reading)
-    rows = [[row.cells[tag].text for row in block.rows] for block in file.blocks]
+    rows = [[row.fields[tag].text for row in block.rows] for block in file.blocks]
     spell = _spelling(path, {tag for tags in rows for tag in tags}, reading)
     spelled = [[spell(tag) for tag in tags] for tags in rows]
-    found = scheme or scheme_of_file(spelled)
+    found = scheme or find_scheme(spelled)
     _refuse_foreign(path, file.blocks, spelled, found)
     target = target_of(found)
     if found != target:
         reading.remark(path, f"tags of {found}, learned as {target}")
     parts: dict[str | None, list[Sentence]] = {}
     for block, tags in zip(file.blocks, spelled, strict=True):
-        for place in faults(tags, found):
+        for place in tag_faults(tags, found):
             number = block.rows[place].number
             what = f"a tag that {found} does not allow where it stands"
             reading.bridge(path, what, "repaired as conlleval reads it", number)
-        words = tuple(row.cells[word].text for row in block.rows)
-        right = rewrite([in_letters(tag, target) for tag in tags], target)
+        words = tuple(row.fields[word].text for row in block.rows)
+        right = tuple(convert_tags(tags, target))
         parts.setdefault(block.part, []).append(Sentence(words, right, ()))
     return EntityFile(parts, target)
 
@@ -81,7 +79,7 @@ def read_answers(path: pathlib.Path, columns: Columns, reading: Reading) -> list
     Args, Raises: as `read_entities`, but tags may break any scheme.
     """
     file, _, tag = _read(path, columns, reading)
-    return [[row.cells[tag].text for row in block.rows] for block in file.blocks]
+    return [[row.fields[tag].text for row in block.rows] for block in file.blocks]
 
 
 def is_tag(text: str) -> bool:
@@ -96,10 +94,10 @@ def is_tag(text: str) -> bool:
 
 def _read(path: pathlib.Path, columns: Columns, reading: Reading) -> tuple[ColumnFile, int, int]:
     """A file, and where the word and the tag stand in it."""
-    file = read_columns(path, reading, lambda cells: any(map(is_tag, cells[1:])))
+    file = read_columns(path, reading, lambda fields: any(map(is_tag, fields[1:])))
     word, tag = columns
     if word == 0:
-        word = file.names.index("FORM") if "FORM" in file.names else int(file.numbered)
+        word = file.word_column
     if tag == -1:
         tag = _tag_column(file, word)
     first = file.blocks[0].rows[0]
@@ -114,7 +112,7 @@ def _read(path: pathlib.Path, columns: Columns, reading: Reading) -> tuple[Colum
     for block in file.blocks:
         for row in block.rows:
             for name, place in (("word", word), ("tag", tag)):
-                if not row.cells[place].text:
+                if not row.fields[place].text:
                     raise ValueError(f"{path}, line {row.number}: the {name} is missing.")
     return file, word, tag
 
@@ -123,7 +121,7 @@ def _tag_column(file: ColumnFile, word: int) -> int:
     """The last column that holds tags only; the last of all if none does."""
     rows = [row for block in file.blocks for row in block.rows]
     for place in range(file.width - 1, word, -1):
-        if all(is_tag(row.cells[place].text) for row in rows):
+        if all(is_tag(row.fields[place].text) for row in rows):
             return place
     return -1
 
@@ -146,7 +144,7 @@ def _refuse_foreign(
     path: pathlib.Path,
     blocks: Sequence[Block],
     sentences: Sequence[Sequence[str]],
-    scheme: WrittenScheme,
+    scheme: str,
 ) -> None:
     for block, tags in zip(blocks, sentences, strict=True):
         for row, tag in zip(block.rows, tags, strict=True):
@@ -167,7 +165,7 @@ def entities_of(sentences: Sequence[Sentence]) -> set[str]:
 
 def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:
     """The vocabulary with every tag that the scheme has for the entities of training."""
-    return vocabulary._replace(tags=complete(vocabulary.tags, scheme))
+    return vocabulary._replace(tags=complete_tags(vocabulary.tags, scheme))
 
 
 def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[Sentence]], Scheme]:
@@ -192,7 +190,8 @@ def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[S
 
 def in_scheme(file: EntityFile, scheme: Scheme) -> dict[str | None, list[Sentence]]:
     """The sentences of a file with their tags in another scheme."""
-    return {
-        part: [sentence._replace(tags=rewrite(sentence.tags, scheme)) for sentence in sentences]
-        for part, sentences in file.parts.items()
-    }
+
+    def converted(sentence: Sentence) -> Sentence:
+        return sentence._replace(tags=tuple(convert_tags(sentence.tags, scheme)))
+
+    return {part: [*map(converted, sentences)] for part, sentences in file.parts.items()}

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from birnn_jax.metrics import EntityScore, score_entities
+from birnn_jax.text import split_tag
 from experiments.ner.model import TrainedEntityTagger
-from experiments.ner.schemes import OUTSIDE, split_tag
+from experiments.ner.schemes import OUTSIDE
 from experiments.runner.data.measures import require_some
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves

@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal
 
+from birnn_jax.text import Block, ColumnFile, Field, read_columns
 from experiments.runner.data.parts import Part, named_part, read_parts
 from experiments.runner.data.reading import Reading
-from experiments.words.columns import Block, Cell, ColumnFile, read_columns
 from experiments.words.data import Sentence
 
 Tags = Literal["upos", "xpos"]
@@ -46,7 +46,7 @@ def read_tagged(
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
-        read: what `words.columns` refuses, and a missing or empty column.
+        read: what `read_columns` refuses, and a missing or empty column.
     """
     file = read_columns(path, reading)
     form, tag = _places(file, tags)
@@ -80,7 +80,7 @@ def _places(file: ColumnFile, tags: Tags) -> tuple[int, int]:
                 f"{file.path} has no column {missing[0]}; its columns are {', '.join(file.names)}."
             )
         return file.names.index("FORM"), file.names.index(tags.upper())
-    form = int(file.numbered)
+    form = file.word_column
     tag = form + 1 + TAG_NAMES.index(tags)
     if not tag < file.width <= form + 3:
         raise ValueError(
@@ -92,13 +92,13 @@ def _places(file: ColumnFile, tags: Tags) -> tuple[int, int]:
 
 def _sentence(path: pathlib.Path, block: Block, form: int, tag: int, tags: Tags) -> Sentence:
     for row in block.rows:
-        for cell, what in ((row.cells[form], "word"), (row.cells[tag], f"{tags} tag")):
-            if not cell.text or (cell.text == "_" and what != "word"):
+        for field, what in ((row.fields[form], "word"), (row.fields[tag], f"{tags} tag")):
+            if not field.text or (field.text == "_" and what != "word"):
                 raise ValueError(f"{path}, line {row.number}: the {what} is missing.")
-    words, labels = ([row.cells[i].text for row in block.rows] for i in (form, tag))
-    places = tuple(_place(row.place, row.cells[tag]) for row in block.rows)
+    words, labels = ([row.fields[i].text for row in block.rows] for i in (form, tag))
+    places = tuple(_place(row.place, row.fields[tag]) for row in block.rows)
     return Sentence(tuple(words), tuple(labels), block.lines, places)
 
 
-def _place(line: int, cell: Cell) -> tuple[int, int, int]:
-    return line, cell.start, cell.end
+def _place(line: int, field: Field) -> tuple[int, int, int]:
+    return line, field.start, field.end

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from birnn_jax.metrics import score_translations
+from birnn_jax.text import graphemes
 from experiments.runner.data.measures import require_some
 from experiments.translation.data import Pair
-from experiments.words.segments import graphemes
 
 _FEWEST = 30  # sentences in a class of lengths, below which its BLEU says little
 

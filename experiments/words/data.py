@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from birnn_jax import text
+from birnn_jax.text import graphemes
 from experiments.runner.data.files import read_json
-from experiments.words.segments import graphemes
 
 
 class Sentence(NamedTuple):
@@ -28,7 +29,7 @@ class Sentence(NamedTuple):
 
 
 UNKNOWN_WORD = 0
-NO_CHARACTER, UNKNOWN_CHARACTER = 0, 1
+NO_CHARACTER = 0
 
 
 class Vocabulary(NamedTuple):
@@ -41,14 +42,24 @@ class Vocabulary(NamedTuple):
     default_tag: str
 
     @property
+    def known_words(self) -> text.Vocabulary:
+        """The words of the table of embeddings, the unknown word first."""
+        return text.Vocabulary(tuple(self.counts), padding=False)
+
+    @property
+    def known_characters(self) -> text.Vocabulary:
+        """The characters of the table of embeddings, behind none and unknown."""
+        return text.Vocabulary(tuple(self.characters))
+
+    @property
     def num_words(self) -> int:
         """Rows of the table of words, the unknown word included."""
-        return len(self.counts) + 1
+        return len(self.known_words)
 
     @property
     def num_characters(self) -> int:
         """Rows of the table of characters, none and unknown included."""
-        return len(self.characters) + 2
+        return len(self.known_characters)
 
     @property
     def longest_word(self) -> int:
@@ -138,15 +149,15 @@ class Encoder:
         of_file = any(word != composed(word) for word in vocabulary.counts)  # in runs of before
         self._form = str if of_file else composed
         self._counts = vocabulary.counts
-        self._word = {word: i for i, word in enumerate(vocabulary.counts, start=1)}
-        self._character = {c: i for i, c in enumerate(vocabulary.characters, start=2)}
+        self._words = vocabulary.known_words
+        self._characters = vocabulary.known_characters
         self._tag = {tag: i for i, tag in enumerate(vocabulary.tags)}
 
     def indices(self) -> dict[str, Any]:
         """All that `encode_words` looks up, and the tags that the model answers with."""
         return {
-            "words": self._word,
-            "characters": self._character,
+            "words": _numbers(self._words),
+            "characters": _numbers(self._characters),
             "tags": list(self._tag),
             "word_width": self._width,
         }
@@ -176,7 +187,7 @@ class Encoder:
         """
         lowered = [self._form(word.lower()) for word in words]
         return {
-            "words": np.array([self._word.get(w, UNKNOWN_WORD) for w in lowered], np.int32),
+            "words": self._words.encode(lowered),
             "counts": np.array([self._counts.get(w, 0) for w in lowered], np.float32),
             "characters": np.stack([self._spell(word) for word in words]),
         }
@@ -187,8 +198,12 @@ class Encoder:
             half = self._width // 2
             word = word[: self._width - half] + word[len(word) - half :]
         spelled = np.full([self._width], NO_CHARACTER, np.int32)
-        spelled[: len(word)] = [self._character.get(c, UNKNOWN_CHARACTER) for c in word]
+        spelled[: len(word)] = self._characters.encode(word)
         return spelled
+
+
+def _numbers(vocabulary: text.Vocabulary) -> dict[str, int]:
+    return dict(zip(vocabulary.tokens, vocabulary.encode(vocabulary.tokens).tolist(), strict=True))
 
 
 def split_words(lines: Iterable[str]) -> list[list[str]]:

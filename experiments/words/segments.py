@@ -14,6 +14,8 @@ from typing import Literal
 import regex
 from icu4py.breakers import WordBreaker
 
+from birnn_jax.text import graphemes
+
 Segmentation = Literal["words", "characters"]
 _DENSE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc"
 _QUOTE = r"['\u2019]"
@@ -51,13 +53,3 @@ def split_text(text: str, segmentation: Segmentation = "words") -> tuple[str, ..
 def segments(text: str) -> list[str]:
     """A text of a script without blanks as words, by the dictionaries of ICU."""
     return [text[start:end] for start, end in WordBreaker(text, "en").segments()]
-
-
-def graphemes(text: str) -> list[str]:
-    """A text as the characters that a reader sees, marks with their letters.
-
-    Example:
-      >>> graphemes("हिन्दी"), len(graphemes("e\u0301")), len(graphemes("👨‍👩‍👧"))
-      (['हि', 'न्दी'], 1, 1)
-    """
-    return regex.findall(r"\X", text)

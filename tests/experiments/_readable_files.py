@@ -35,7 +35,7 @@ from experiments.translation.data import read_columns, read_parallel
 from experiments.translation.report import read_translations
 from experiments.translation.subwords import Subwords
 from experiments.words.data import Vocabulary as TaggingVocabulary
-from experiments.words.vectors import read_vectors
+from experiments.words.vectors import read_folded
 from tests.experiments import _small_speech
 from tests.library._checkpoint_states import make_state
 
@@ -164,7 +164,7 @@ READERS = {
     ),
     "vectors": (
         writer("a.vec", "3 2\nthe 0.1 -2\nné 1e-3 4\nof 1 1\n".encode()),
-        lambda p: read_vectors(p, Reading(), size=2, limit=3),
+        lambda p: read_folded(p, Reading(), size=2, limit=3),
     ),
     "pairs in columns": (
         writer("a.tsv", "train\tI go.\t我走。\tme\ndev\tHi.\t你好。\tme\n".encode()),

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from birnn_jax.metrics import EntityScore, entity_f1, score_entities
+from birnn_jax.text import complete_tags, convert_tags, find_scheme, spans_of_tags, tag_faults
 from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import read_answers, read_data, read_entities, with_all_tags
 from experiments.ner.model import decode, entity_totals, init_params
-from experiments.ner.schemes import complete, faults, rewrite, scheme_of_file, spans_of
 from experiments.runner.data.batches import flat_batch
 from experiments.runner.data.reading import Reading
 from experiments.words.data import build_vocabulary
-from experiments.words.vectors import add_words, read_vectors
+from experiments.words.vectors import add_words, read_folded
 from tests.experiments import _small_tagging
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data" / "wnut17"
@@ -59,9 +59,9 @@ def read(folder, text, columns=USUAL, scheme=None, name="data.txt", reading=None
     ids=["BIO", "IOB1", "BIOES", "broken BIOES", "broken", "BILOU"],
 )
 def test_every_scheme_says_the_same_spans(tags):
-    assert spans_of(tags) == SAME
-    assert rewrite(tags, "BIO") == ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
-    assert rewrite(tags, "BIOES") == ("B-PER", "E-PER", "S-PER", "O", "S-LOC")
+    assert spans_of_tags(tags) == SAME
+    assert convert_tags(tags, "BIO") == ["B-PER", "I-PER", "B-PER", "O", "B-LOC"]
+    assert convert_tags(tags, "BIOES") == ["B-PER", "E-PER", "S-PER", "O", "S-LOC"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_scheme_says_the_same_spans(tags):
     ],
 )
 def test_faults_are_the_tags_that_stand_where_their_scheme_writes_others(scheme, tags, places):
-    assert faults(tags.split(), scheme) == places
+    assert tag_faults(tags.split(), scheme) == places
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_faults_are_the_tags_that_stand_where_their_scheme_writes_others(scheme,
     ],
 )
 def test_scheme_is_told_from_the_whole_file(scheme, sentences):
-    assert scheme_of_file([tags.split() for tags in sentences]) == scheme
+    assert find_scheme([tags.split() for tags in sentences]) == scheme
 
 
 def test_training_on_single_entities_knows_the_tags_of_long_ones():
-    assert complete(["O", "B-LOC"], "BIO") == ["B-LOC", "I-LOC", "O"]
-    assert complete(["S"], "BIOES") == ["B", "E", "I", "S"]
+    assert complete_tags(["O", "B-LOC"], "BIO") == ["B-LOC", "I-LOC", "O"]
+    assert complete_tags(["S"], "BIOES") == ["B", "E", "I", "S"]
 
 
 def test_score_counts_entities_with_the_same_words_and_class():
@@ -128,7 +128,7 @@ def test_score_is_that_of_the_shared_task(name, f1):
 
 @pytest.mark.parametrize("scheme", ["BIO", "BMES"])
 def test_f1_of_batches_is_that_of_the_scorer(scheme):
-    tags = tuple(complete(["B-PER", "B-LOC", "O"], scheme))
+    tags = tuple(complete_tags(["B-PER", "B-LOC", "O"], scheme))
     rng = np.random.default_rng(0)
     lengths = np.array([9, 0, 4, 7, 9])
     labels, found = (rng.integers(0, len(tags), (5, 9)) for _ in range(2))
@@ -269,7 +269,7 @@ def test_parts_have_the_scheme_of_training(tmp_path, text, scheme):
     config = EntityConfig(train=train, dev=test, test=test)
     parts, found = read_data(config, Reading())
     assert found == scheme
-    assert parts["test"][0].tags == rewrite(["O", "B-PER", "I-PER", "B-PER"], scheme)
+    assert [*parts["test"][0].tags] == convert_tags(["O", "B-PER", "I-PER", "B-PER"], scheme)
 
 
 def test_own_training_data_is_split(tmp_path):
@@ -354,8 +354,8 @@ def test_training_starts_from_the_vectors_of_a_file(tagging, tmp_path, text):
     _, vocabulary = tagging
     path = tmp_path / "vectors.txt.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    vectors = read_vectors(path, Reading(), size=3, limit=9)
-    assert read_vectors(path, Reading(), size=3, limit=1).keys() == {"zebra"}
+    vectors = read_folded(path, Reading(), size=3, limit=9)
+    assert read_folded(path, Reading(), size=3, limit=1).keys() == {"zebra"}
     larger = add_words(vocabulary, vectors)
     config = EntityConfig(**TINY)
     words = init_params(config, larger, jax.random.key(0), vectors).words.words
@@ -385,7 +385,7 @@ def test_vectors_that_cannot_be_read_are_refused(tmp_path, content, sentence):
     path = tmp_path / "vectors.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=sentence):
-        read_vectors(path, Reading(option="--vectors-encoding"), size=3, limit=9)
+        read_folded(path, Reading(option="--vectors-encoding"), size=3, limit=9)
 
 
 @pytest.mark.parametrize(
@@ -407,11 +407,11 @@ def test_vectors_that_cannot_be_read_are_refused(tmp_path, content, sentence):
 def test_vectors_are_read_as_they_are_found_and_that_is_told(tmp_path, content, encoding, told):
     path, reading = tmp_path / "vectors.txt", Reading(encoding)
     path.write_bytes(content.encode(encoding, "surrogateescape"))
-    vectors = read_vectors(path, reading, size=1, limit=9)
+    vectors = read_folded(path, reading, size=1, limit=9)
     assert {word: float(value[0]) for word, value in vectors.items()} == {"é": 1, "b": 2}
     assert len(reading.sentences()) == len(told)
     for sentence in told:
         assert any(sentence in said for said in reading.sentences())
     if any(";" in sentence or "cut" in sentence for sentence in told):
         with pytest.raises(ValueError, match="--strict refuses"):
-            read_vectors(path, Reading(encoding, strict=True), size=1, limit=9)
+            read_folded(path, Reading(encoding, strict=True), size=1, limit=9)

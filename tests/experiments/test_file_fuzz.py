@@ -83,7 +83,7 @@ def test_broken_file_gives_an_answer_or_one_clear_error(reader, edits):
 
 
 def test_small_file_does_not_unzip_to_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_LARGEST", 1000)
+    monkeypatch.setattr("birnn_jax.text._reading._LARGEST", 1000)
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"a" * 1000))
     assert len(files.read_bytes(path)) == 1000

@@ -15,6 +15,7 @@ PACKAGE = Path(birnn_jax.__file__).parent
 ROOMS = {
     "_core": {"jax", "numpy", "typing_extensions"},
     "data": {"jax", "numpy", "grain"},
+    "text": {"jax", "numpy"},
     "cells": {"jax", "typing_extensions"},
     "kernels": {"jax", "numpy"},
     "_recurrence": {"jax"},

@@ -68,6 +68,11 @@ NAMES = {
     """,
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
+    "text": """
+        Block ColumnFile Field Reading Row Span Vocabulary build_vocabulary complete_tags
+        convert_tags embedding_table find_scheme graphemes read_columns read_conll read_vectors
+        spans_of_tags split_tag tag_faults
+    """,
     "data": """
         Batch Packed PackedBatches PaddedBatches Source Window WindowBatches choose_buckets pack
         packed_batches pad padded_batches prefetch row_keys split_row_keys windows

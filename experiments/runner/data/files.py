@@ -1,43 +1,22 @@
 """Files of data: read whole, or refused in one sentence."""
 
 import contextlib
-import gzip
 import io
 import json
 import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from birnn_jax.text import Reading
+
 DATA = pathlib.Path(__file__).parents[2] / "data"  # what is bundled
-_LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
     """Reads a file whole, unzipped where its name ends in .gz."""
-    with readable(path):
-        if path.suffix != ".gz":
-            return path.read_bytes()
-        with gzip.open(path) as file:
-            content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ValueError(f"{path} unzips to more than {_LARGEST:,} bytes; give it unzipped.")
-    return content
-
-
-@contextlib.contextmanager
-def readable(path: pathlib.Path) -> Iterator[None]:
-    """Says in one sentence why the file cannot be read or unzipped, if it cannot."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; a file was expected.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is named .gz but cannot be unzipped: {error}.") from None
+    return Reading().content(path)
 
 
 def read_utf8(path: pathlib.Path) -> str:
