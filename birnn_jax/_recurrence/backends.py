@@ -15,7 +15,7 @@ from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
 from ..kernels.xla.loop import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
 from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
-from . import reference
+from ..kernels.reference import loop as reference
 
 BackendName = Literal["auto", "cpu_kernel", "xla", "reference"]
 Directions = tuple[Direction, ...]

@@ -3,9 +3,9 @@
     python -m birnn_jax.selfcheck
     python -m birnn_jax.selfcheck --cases 20 --seed 7
 
-Random ragged cases of ELMAN, GRU and LSTM in both directions, values and gradients. Prints the
-worst errors; the exit status is 1 if one is above what float32 explains. The native kernels are
-run with every instruction set that this CPU has.
+Random cases of all cells that have fast paths, in both directions, values and gradients: lengths,
+gaps or segments, with noise and without. Prints the worst errors; the exit status is 1 if one is
+above what float32 explains. The native kernels are run with every instruction set of this CPU.
 """
 
 import argparse
@@ -22,12 +22,44 @@ from .._core.types import Bi, Cell
 from .._recurrence.backends import BACKENDS, BackendName, backends
 from .._recurrence.bidirectional import bidirectional, init_bidirectional
 from .._recurrence.directions import RESIDUALS, ResidualsName
-from ..cells import ELMAN, GRU, LSTM
-from . import loops
+from ..cells import (
+    COUPLED_LSTM,
+    ELMAN,
+    GRU,
+    GRU_RESET_BEFORE,
+    INDRNN,
+    LSTM,
+    PEEPHOLE_LSTM,
+    PROJECTED_LSTM,
+    elman,
+)
+from . import loops, variants
+from .cases import Settings, draw_settings
 
 LIMIT = 2e-5
-CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
-STEPS = {"elman": loops.elman_step, "gru": loops.gru_step, "lstm": loops.lstm_step}
+CELLS = {
+    "elman": ELMAN,
+    "relu_elman": elman(jax.nn.relu),
+    "indrnn": INDRNN,
+    "gru": GRU,
+    "gru_reset_before": GRU_RESET_BEFORE,
+    "lstm": LSTM,
+    "peephole_lstm": PEEPHOLE_LSTM,
+    "coupled_lstm": COUPLED_LSTM,
+    "projected_lstm": PROJECTED_LSTM,
+}
+STEPS = {
+    "elman": loops.elman_step,
+    "relu_elman": variants.relu_elman_step,
+    "indrnn": variants.indrnn_step,
+    "gru": loops.gru_step,
+    "gru_reset_before": variants.gru_reset_before_step,
+    "lstm": loops.lstm_step,
+    "peephole_lstm": variants.peephole_lstm_step,
+    "coupled_lstm": variants.coupled_lstm_step,
+    "projected_lstm": variants.projected_lstm_step,
+}
+BY_XLA = ("elman", "gru", "lstm")
 # Around the widths of vectors, where the remainders are.
 SIZES = (1, 7, 15, 16, 17, 31, 33)
 
@@ -40,7 +72,7 @@ class _Case(NamedTuple):
     """
 
     inputs: Any  # (params, xs, carry)
-    lengths: np.ndarray
+    settings: Settings
     residuals: ResidualsName
     weights: Any
     outputs: Any
@@ -56,59 +88,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     seed = int(np.random.default_rng().integers(2**31)) if args.seed is None else args.seed
     print(f"{backends()}\n\nseed {seed}, cases of each cell: {args.cases}, limit {LIMIT:.0e}\n")
-    print(f"{'backend':20}  {'cell':5}  {'values':>9}  {'gradients':>9}")
+    print(f"{'backend':20}  {'cell':16}  {'values':>9}  {'gradients':>9}")
     wrong = 0
     for name in CELLS:
         rng = np.random.default_rng(seed)
         cases = [_draw_case(name, rng) for _ in range(args.cases)]
-        for label, backend, variant in _list_variants():
+        for label, backend, variant in _list_variants(name):
             with variant:
-                errors = np.max([_compare(name, backend, case) for case in cases], axis=0)
+                errors = np.max([_compare(backend, case) for case in cases], axis=0)
             is_wrong = not (errors <= LIMIT).all()  # NaN is wrong too
             wrong += is_wrong
             values, gradients = errors
             mark = "  WRONG" if is_wrong else ""
-            print(f"{label:20}  {name:5}  {values:9.1e}  {gradients:9.1e}{mark}")
+            print(f"{label:20}  {name:16}  {values:9.1e}  {gradients:9.1e}{mark}")
     print(f"\n{wrong} of these rows are wrong." if wrong else "\nAll agree.")
     return int(wrong > 0)
 
 
 def _draw_case(name: str, rng: np.random.Generator) -> _Case:
-    """Of random sizes and lengths, 0 among them."""
+    """Of random sizes and settings."""
     input_size, hidden_size = (int(size) for size in rng.choice(SIZES, 2))
     batch_size, num_steps = rng.integers(2, 10), rng.integers(1, 20)
+    cell = CELLS[name]
+    if name == "projected_lstm":
+        hidden_size = max(hidden_size, 2)
+        cell = cell.with_init(projection_size=int(rng.integers(1, hidden_size)))
 
     def draw(leaf, scale=1.0):
         return (scale * rng.normal(size=leaf.shape)).astype(np.float32)
 
     def make():
         params = init_bidirectional(
-            CELLS[name], jax.random.key(0), input_size=input_size, hidden_size=hidden_size
+            cell, jax.random.key(0), input_size=input_size, hidden_size=hidden_size
         )
         xs = jnp.zeros([batch_size, num_steps, input_size])
-        carry, ys = bidirectional(CELLS[name], params, xs, merge="none", backend="xla")
+        carry, ys = bidirectional(cell, params, xs, merge="none", backend="xla")
         return params, xs, carry, ys
 
     params, xs, carry, ys = jax.eval_shape(make)
     params = jax.tree.map(functools.partial(draw, scale=hidden_size**-0.5), params)
     inputs = (params, draw(xs), jax.tree.map(draw, carry))
-    lengths = rng.integers(0, num_steps + 1, size=batch_size, dtype=np.int32)
-    lengths[rng.integers(batch_size)] = 0
+    settings = draw_settings(cell, carry.fwd, xs.shape, rng)
     residuals = RESIDUALS[rng.integers(len(RESIDUALS))]
     weights = jax.tree.map(draw, (carry, ys))
     directions = [rng.normal(size=leaf.shape) for leaf in jax.tree.leaves(inputs)]
-    outputs, slopes = _differentiate_loops(name, inputs, lengths, weights, directions)
-    return _Case(inputs, lengths, residuals, weights, outputs, directions, slopes)
+    outputs, slopes = _differentiate_loops(name, inputs, settings, weights, directions)
+    return _Case(inputs, settings, residuals, weights, outputs, directions, slopes)
 
 
 def _differentiate_loops(
-    name: str, inputs: Any, lengths: np.ndarray, weights: Any, directions: list[np.ndarray]
+    name: str, inputs: Any, settings: Settings, weights: Any, directions: list[np.ndarray]
 ) -> tuple[Any, list[float]]:
     """The outputs, and the derivative of their weighted sum along each direction."""
 
     def run(inputs):
-        params, xs, carry = inputs
-        carries, ys = loops.bidirectional((STEPS[name],) * 2, params, xs, lengths, carry)
+        steps, (params, xs, carry) = (STEPS[name],) * 2, inputs
+        carries, ys = loops.bidirectional(
+            steps, params, xs, settings.ids, carry, draws=settings.draws
+        )
         return Bi(*carries), Bi(*ys)
 
     def loss(inputs):
@@ -128,20 +165,30 @@ def _weighted_sum(outputs: Any, weights: Any) -> Any:
     return sum(jax.tree.leaves(products))
 
 
-def _list_variants() -> Iterator[tuple[str, str, AbstractContextManager]]:
+def _list_variants(name: str) -> Iterator[tuple[str, str, AbstractContextManager]]:
     """What is compared: each backend that is there, in each way in which it can run."""
     for backend in BACKENDS:
-        if backend.status().available:
+        # For other cells "xla" is the reference.
+        is_there = backend.status().available and (backend.name != "xla" or name in BY_XLA)
+        if is_there:
             for label, variant in backend.variants().items():
                 yield f"{backend.name} {label}", backend.name, variant
 
 
-def _compare(name: str, backend: str, case: _Case) -> tuple[float, float]:
+def _compare(backend: str, case: _Case) -> tuple[float, float]:
     """The worst errors of values and of gradients, against the size of what is compared."""
-    settings = {"residuals": case.residuals, "backend": backend}
+    settings = case.settings
     with jax.default_matmul_precision("highest"):
         outputs, grads = jax.device_get(
-            _outputs_and_grads(CELLS[name], case.inputs, case.lengths, case.weights, **settings)
+            _outputs_and_grads(
+                settings.cell,
+                case.inputs,
+                settings.lengths,
+                settings.key,
+                case.weights,
+                residuals=case.residuals,
+                backend=backend,
+            )
         )
     return _error_of_values(case, outputs), _error_of_gradients(case, grads)
 
@@ -169,7 +216,8 @@ def _error_of_gradients(case: _Case, grads: Any) -> float:
 def _outputs_and_grads(
     cell: Cell,
     inputs: Any,
-    lengths: jax.Array,
+    lengths: Any,
+    key: jax.Array | None,
     weights: Any,
     *,
     residuals: ResidualsName,
@@ -184,6 +232,7 @@ def _outputs_and_grads(
             lengths,
             initial_carry=carry,
             merge="none",
+            key=key,
             residuals=residuals,
             backend=backend,
         )

@@ -6,7 +6,7 @@ differentiates.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,34 +17,50 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-a))
 
 
-def elman_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h = np.tanh(x @ params.w_x + carry.h @ params.w_h + params.b)
+def elman_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output; the gates may see another h."""
+    h = carry.h if seen is None else seen
+    h = np.tanh(x @ params.w_x + h @ params.w_h + params.b)
     return carry._replace(h=h), h
 
 
-def gru_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+def gru_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output; `candidate` is a factor of it."""
     size = carry.h.size
     r_block, z_block, n_block = (slice(k * size, (k + 1) * size) for k in range(3))
     from_x = x @ params.w_x + params.b
-    from_h = carry.h @ params.w_h
+    from_h = (carry.h if seen is None else seen) @ params.w_h
     r = sigmoid(from_x[r_block] + from_h[r_block])
     z = sigmoid(from_x[z_block] + from_h[z_block])
     n = np.tanh(from_x[n_block] + r * (from_h[n_block] + params.b_hn))
-    h = (1 - z) * n + z * carry.h
+    h = (1 - z) * candidate * n + z * carry.h
     return carry._replace(h=h), h
 
 
-def lstm_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+def lstm_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output; `candidate` is a factor of it."""
     size = carry.h.size
     i_block, f_block, g_block, o_block = (slice(k * size, (k + 1) * size) for k in range(4))
-    a = x @ params.w_x + carry.h @ params.w_h + params.b
+    a = x @ params.w_x + (carry.h if seen is None else seen) @ params.w_h + params.b
     i, f, o = sigmoid(a[i_block]), sigmoid(a[f_block]), sigmoid(a[o_block])
-    c = f * carry.c + i * np.tanh(a[g_block])
+    c = f * carry.c + i * candidate * np.tanh(a[g_block])
     h = o * np.tanh(c)
     return carry._replace(c=c, h=h), h
+
+
+class Draw(NamedTuple):
+    """What noise makes of one step of one row; None: nothing."""
+
+    seen: Any = None  # [H], a factor of h for the gates
+    candidate: Any = None  # [H], a factor of the candidate
+    zoneout_c: Any = None  # [H], the part of the old state in the new one
+    zoneout_h: Any = None
 
 
 def scan(
@@ -55,17 +71,50 @@ def scan(
     carry: Any,
     *,
     reverse: bool = False,
+    draw: Callable[[int, int], Draw] | None = None,
 ) -> tuple[Any, np.ndarray]:
-    """One direction over `[B, T, D]`: the carry after the last valid step, and `[B, T, O]`."""
+    """One direction over `[B, T, D]`: the carry after the last valid step, and `[B, T, O]`.
+
+    `lengths` may be `[B, T]`, the number of the segment of each step, 0 where it is not valid.
+    `draw(row, number of the step in its segment)` is its noise.
+    """
     params, xs, carry = as_float64((params, xs, carry))
+    ids = np.asarray(lengths)
+    if ids.ndim == 1:
+        ids = np.arange(xs.shape[1]) < ids[:, None]
     rows = []
-    for b, length in enumerate(lengths):
+    for b in range(len(xs)):
         start = jax.tree.map(lambda leaf, b=b: leaf[b], carry)
-        end, ys = scan_row(step, params, xs[b, :length], start, reverse=reverse)
         _, y = step(params, start, np.zeros_like(xs[b, 0]))
-        padding = [np.zeros_like(y)] * (xs.shape[1] - len(ys))
-        rows.append((end, np.stack([*ys, *padding])))
+        state, segment, number, ys = start, None, 0, [np.zeros_like(y)] * xs.shape[1]
+        for t in reversed(range(xs.shape[1])) if reverse else range(xs.shape[1]):
+            if not ids[b, t]:
+                continue
+            if segment is not None and segment != ids[b, t]:
+                state, number = start, 0
+            segment, number = ids[b, t], number + 1
+            noise = Draw() if draw is None else draw(b, number)
+            state, ys[t] = noisy_step(step, params, state, xs[b, t], noise)
+        rows.append((state, np.stack(ys)))
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+
+
+def noisy_step(
+    step: Callable[..., Any], params: Any, carry: Any, x: np.ndarray, draw: Draw
+) -> tuple[Any, np.ndarray]:
+    """One step with its noise."""
+    factors = {}
+    if draw.seen is not None:
+        factors["seen"] = draw.seen * carry.h
+    if draw.candidate is not None:
+        factors["candidate"] = draw.candidate
+    new, y = step(params, carry, x, **factors)
+    if draw.zoneout_c is not None:
+        new = new._replace(c=draw.zoneout_c * carry.c + (1 - draw.zoneout_c) * new.c)
+    if draw.zoneout_h is not None:
+        y = draw.zoneout_h * carry.h + (1 - draw.zoneout_h) * new.h
+        new = new._replace(h=y)
+    return new, y
 
 
 def scan_row(
@@ -85,10 +134,13 @@ def bidirectional(
     xs: np.ndarray,
     lengths: Sequence[int] | np.ndarray,
     carry: Any,
+    draws: Sequence[Callable[[int, int], Draw] | None] = (None, None),
 ) -> tuple[tuple[Any, Any], tuple[np.ndarray, np.ndarray]]:
     """Two directions: the carries `(fwd, bwd)` and the outputs `(fwd, bwd)`."""
-    carry_fwd, ys_fwd = scan(steps[0], params[0], xs, lengths, carry[0])
-    carry_bwd, ys_bwd = scan(steps[1], params[1], xs, lengths, carry[1], reverse=True)
+    carry_fwd, ys_fwd = scan(steps[0], params[0], xs, lengths, carry[0], draw=draws[0])
+    carry_bwd, ys_bwd = scan(
+        steps[1], params[1], xs, lengths, carry[1], reverse=True, draw=draws[1]
+    )
     return (carry_fwd, carry_bwd), (ys_fwd, ys_bwd)
 
 

@@ -4,7 +4,7 @@ XLA checks types, ranks and numbers of buffers. What is not there, a mask, resid
 stored or a gradient that is not wanted, is an array without elements.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,8 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.direction import Direction
+from ..._core.types import Carry, Params
+from .cells import native_cell, rates_of, start_of, state_of
 from .moving import Moving, parts_of
-from .residuals import Residuals, native_cell, shapes_of_residuals
+from .noise import draw_noise
+from .residuals import Residuals
 
 Directions = tuple[Direction, ...]
 
@@ -24,10 +27,17 @@ def call_forward(
 ) -> tuple[Any, tuple[Residuals, ...]]:
     """Results `(carries, ys)` and residuals, of the shapes given; None is not stored."""
     carries, ys = results
-    types = (ys, list(zip(carries, _complete(residuals, directions, _empty), strict=True)))
-    ys, by_direction = _call(directions, "forward", list(map(_arguments, directions)), types)
-    carries, stored = zip(*by_direction, strict=True)
-    return (carries, ys), tuple(map(_where_not_none, residuals, stored))
+    types = [ys]
+    for carry, stored in zip(carries, residuals, strict=True):
+        types += _of_carry(carry) + _fill(stored, 3)
+    arguments = [leaf for direction in directions for leaf in _arguments(direction)]
+    flat = iter(_call(directions, "forward", arguments, types))
+    ys, got_carries, got_stored = next(flat), [], []
+    for carry, stored in zip(carries, residuals, strict=True):
+        got_carries.append(_to_carry([next(flat), next(flat)], carry))
+        pairs = zip(stored, [next(flat), next(flat)], strict=True)
+        got_stored.append(Residuals(*(None if mark is None else leaf for mark, leaf in pairs)))
+    return (tuple(got_carries), ys), tuple(got_stored)
 
 
 def call_backward(
@@ -37,56 +47,103 @@ def call_backward(
     cotangents: Any,
     wanted: Sequence[Moving],
 ) -> list[Moving]:
-    """Gradients of each direction; parameters or inputs of which nothing is wanted are empty."""
+    """Gradients of each direction; parameters or inputs of which nothing is wanted are None."""
     d_carries, d_ys = cotangents
-    stored = _complete(residuals, directions, _empty_array)
-    arguments = list(zip(map(_arguments, directions), stored, d_carries, strict=True))
-    types = [_types_of_gradients(*pair) for pair in zip(directions, wanted, strict=True)]
-    return _call(directions, "backward", (ys, d_ys, arguments), types)
+    arguments, types = [ys, d_ys], []
+    for direction, stored, d_carry, marks in zip(
+        directions, residuals, d_carries, wanted, strict=True
+    ):
+        arguments += _arguments(direction) + _fill(stored, 3) + _of_carry(d_carry)
+        parts = parts_of(direction)
+        has_params = bool(jax.tree.leaves(marks.params))
+        types += [leaf if has_params else _empty(leaf.ndim) for leaf in _of_params(parts.params)]
+        types += [*_of_carry(parts.state), parts.xs if marks.xs else _empty(3)]
+        types += _of_carry(parts.start)
+    flat = iter(_call(directions, "backward", arguments, types))
+    grads = []
+    for direction, marks in zip(directions, wanted, strict=True):
+        parts = parts_of(direction)
+        params, carry, xs, start = ([next(flat) for _ in range(size)] for size in (4, 2, 1, 2))
+        has_params = bool(jax.tree.leaves(marks.params))
+        grads.append(
+            Moving(
+                params=_to_params(params, parts.params) if has_params else marks.params,
+                state=_to_carry(carry, parts.state),
+                xs=xs[0] if marks.xs else None,
+                start=None if parts.start is None else _to_carry(start, parts.start),
+            )
+        )
+    return grads
 
 
-def _types_of_gradients(direction: Direction, wanted: Moving) -> Moving:
-    params, carry, xs = parts_of(direction)
-    return Moving(
-        params=params if jax.tree.leaves(wanted.params) else jax.tree.map(_empty, params),
-        carry=carry,
-        xs=xs if wanted.xs else _empty(xs),
+def _call(directions: Directions, way: str, args: Sequence[Any], types: Sequence[Any]) -> Any:
+    types = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in types]
+    return jax.ffi.ffi_call(f"birnn_{way}_{len(directions)}", types)(
+        *args,
+        cell=native_cell(directions).name,
+        reverse=np.array([direction.reverse for direction in directions], np.int64),
+        rates=np.array(list(map(_rates, directions)), np.float32).ravel(),
     )
 
 
-def _call(directions: Directions, way: str, args: Any, results: Any) -> Any:
-    types, tree = jax.tree.flatten(results)
-    name = f"birnn_{native_cell(directions).name}_{way}_{len(directions)}"
-    reverse = np.array([direction.reverse for direction in directions], np.int64)
-    flat = jax.ffi.ffi_call(name, types)(*jax.tree.leaves(args), reverse=reverse)
-    return jax.tree.unflatten(tree, flat)
+def _arguments(direction: Direction) -> list[Any]:
+    """A layer of `src/buffers.h`."""
+    noise = draw_noise(direction)
+    at = None if direction.starts is None else direction.starts.at
+    flags = [_or_empty(leaf, 2, bool) for leaf in (direction.valid, at)]
+    masks = [noise.candidate, noise.zoneout_c, noise.zoneout_h]
+    return [
+        *_of_params(direction.params),
+        *_of_carry(state_of(direction)),
+        direction.xs,
+        *flags,
+        *_of_carry(start_of(direction)),
+        _or_empty(noise.seen, 2),
+        *(_or_empty(leaf, 3, bool) for leaf in masks),
+    ]
 
 
-def _arguments(direction: Direction) -> Any:
-    valid = jnp.zeros([0, 0], bool) if direction.valid is None else direction.valid
-    return direction.params, direction.carry, direction.xs, valid
+def _rates(direction: Direction) -> tuple[float, float, float]:
+    """What the arrays of noise do not say: the scale of a candidate, and expectations."""
+    rates = rates_of(direction.cell)
+    return 1 / (1 - rates.candidate), rates.zoneout_c, rates.zoneout_h
 
 
-def _complete(
-    residuals: tuple[Residuals, ...], directions: Directions, make_empty: Callable[[Any], Any]
-) -> list[Residuals]:
-    """All residuals that the cell has: without elements where those given are None."""
-
-    def complete(full: Any, given: Any) -> Any:
-        return make_empty(full) if given is None and full is not None else given
-
-    of_cell = shapes_of_residuals(directions, keep_gates=True)
-    return [Residuals(*map(complete, *pair)) for pair in zip(of_cell, residuals, strict=True)]
+def _of_params(params: Params) -> list[Any]:
+    """`[w_x, w_h, b, extra]`, of ranks 2, 2, 1 and 1, for all cells."""
+    w_x, w_h, b, *extra = params
+    w_h = w_h if len(w_h.shape) == 2 else _reshape(w_h, (1, *w_h.shape))
+    return [w_x, w_h, b, _reshape(extra[0], (-1,)) if extra else _empty(1)]
 
 
-def _where_not_none(marks: Residuals, stored: Residuals) -> Residuals:
-    pairs = zip(marks, stored, strict=True)
-    return Residuals(*(None if mark is None else leaf for mark, leaf in pairs))
+def _to_params(leaves: Sequence[jax.Array], like: Params) -> Params:
+    pairs = zip(leaves, like, strict=False)  # no more than the cell has
+    return type(like)(*(leaf.reshape(own.shape) for leaf, own in pairs))
 
 
-def _empty(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((0,) * len(leaf.shape), leaf.dtype)
+def _of_carry(carry: Carry | None) -> list[Any]:
+    """`[c, h]`; a cell without c has one without elements."""
+    if carry is None:
+        return [_empty(2), _empty(2)]
+    return [getattr(carry, "c", _empty(2)), carry.h]
 
 
-def _empty_array(leaf: Any) -> jax.Array:
-    return jnp.zeros((0,) * len(leaf.shape), leaf.dtype)
+def _to_carry(leaves: Sequence[jax.Array], like: Carry) -> Carry:
+    c, h = leaves
+    return like._replace(c=c, h=h) if hasattr(like, "c") else like._replace(h=h)
+
+
+def _fill(residuals: Residuals, rank: int) -> list[Any]:
+    return [_or_empty(leaf, rank) for leaf in residuals]
+
+
+def _or_empty(leaf: Any, rank: int, dtype: Any = jnp.float32) -> Any:
+    return _empty(rank, dtype) if leaf is None else leaf
+
+
+def _empty(rank: int, dtype: Any = jnp.float32) -> jax.Array:
+    return jnp.zeros((0,) * rank, dtype)
+
+
+def _reshape(leaf: Any, shape: tuple[int, ...]) -> Any:
+    return jnp.reshape(leaf, shape)

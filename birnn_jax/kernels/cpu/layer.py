@@ -4,7 +4,7 @@
 derivative, linear in the tangents. `_backward` is the transpose of `_tangent`. Forward and
 backward run native on a CPU. Everywhere else, and where JAX asks for what the native code does not
 know (forward mode, derivatives of derivatives, maps over parameters), each of them stands for its
-definition in terms of the loop of XLA.
+definition: the loop of XLA, or that of the reference, for cells and noise which XLA's has not.
 
 Any part of a layer may move while the rest stands still: tangents that are zero are None.
 """
@@ -18,10 +18,15 @@ from jax.interpreters import ad
 
 from ..._core.direction import Direction, Outputs
 from ..._core.dtypes import widen
+from ...cells._noise import remove_noise
+from ..reference import loop as reference
 from ..xla.loop import Results, run_layer
 from ..xla.plan import Recompute, is_below
+from ..xla.rules import find_rule
 from .call import call_backward, call_forward
+from .cells import state_of
 from .moving import Moving, join, parts_of, replace_parts, split, where_moving
+from .noise import advance_noise
 from .operation import Operands, Operation
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
 
@@ -45,7 +50,8 @@ def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
         for direction in directions
     )
     carries, ys = _run(keep_gates, wide)
-    sizes = tuple(direction.carry.h.shape[-1] for direction in directions)
+    sizes = tuple(state.h.shape[-1] for state in carries)
+    carries = tuple(map(advance_noise, directions, carries))
     return Outputs(carries, (ys.astype(dtype),), sizes)
 
 
@@ -87,8 +93,9 @@ def _join(params: Any, rows: Directions) -> Directions:
 
 
 def _define(keep_gates: bool, directions: Directions) -> Results:
-    outputs = run_layer(directions, keep_gates)
-    return outputs.carries, outputs.join()
+    run = reference.run if find_rule(directions) is None else run_layer
+    outputs = run(directions, keep_gates)
+    return tuple(map(remove_noise, outputs.carries)), outputs.join()
 
 
 def _define_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
@@ -121,17 +128,17 @@ def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operand
     keep_gates, keep = static
     directions = _join(operands.shared, operands.rows)
     batch_size, num_steps, _ = directions[0].xs.shape
-    size = sum(direction.carry.h.shape[-1] for direction in directions)
+    states = tuple(state_of(direction) for direction in directions)
+    size = sum(state.h.shape[-1] for state in states)
     ys = jax.ShapeDtypeStruct((batch_size, num_steps, size), directions[0].xs.dtype)
     residuals = shapes_of_residuals(directions, keep_gates) if keep else None
-    carries = tuple(direction.carry for direction in directions)
-    return Operands(rows=((carries, ys), residuals))
+    return Operands(rows=((states, ys), residuals))
 
 
 def _shapes_of_tangent(keep_gates: bool, operands: Operands) -> Operands:
     del keep_gates
     rows, ys, _ = operands.rows
-    return Operands(rows=(tuple(direction.carry for direction in rows), ys))
+    return Operands(rows=(tuple(state_of(direction) for direction in rows), ys))
 
 
 def _shapes_of_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:

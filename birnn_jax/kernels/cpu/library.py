@@ -17,11 +17,12 @@ import jax.ffi
 
 ISAS = ("baseline", "avx2", "avx512")
 FOLDER = Path(__file__).parent
-TARGETS = tuple(
-    f"birnn_{cell}_{way}_{directions}"
-    for cell in ("elman", "gru", "lstm")
-    for way in ("forward", "backward")
-    for directions in (1, 2)
+TARGETS = (
+    "birnn_draw",
+    "birnn_forward_1",
+    "birnn_forward_2",
+    "birnn_backward_1",
+    "birnn_backward_2",
 )
 
 

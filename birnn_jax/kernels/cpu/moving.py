@@ -1,11 +1,14 @@
 """The parts of a direction that move, in derivatives where the rest stands still."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from ..._core.direction import Direction
+from ...cells._noise import NoisyCarry
+from .cells import start_of, state_of
 from .operation import Operands
 
 
@@ -13,13 +16,14 @@ class Moving(NamedTuple):
     """Something for each part of a direction that moves; None in place of what stands still."""
 
     params: Any
-    carry: Any
+    state: Any  # the carry without keys of noise
     xs: Any
+    start: Any  # where segments begin, if there are any
 
 
 def parts_of(direction: Direction) -> Moving:
     """All that can move."""
-    return Moving(direction.params, direction.carry, direction.xs)
+    return Moving(direction.params, state_of(direction), direction.xs, start_of(direction))
 
 
 def where_moving(marks: Sequence[Moving], parts: Sequence[Moving]) -> list[Moving]:
@@ -35,8 +39,24 @@ def replace_parts(
         lambda new, own: own if new is None else new, moving, list(map(parts_of, directions))
     )
     return tuple(
-        direction.replace(**new._asdict()) for direction, new in zip(directions, parts, strict=True)
+        _replace(direction, new) for direction, new in zip(directions, parts, strict=True)
     )
+
+
+def _replace(direction: Direction, new: Moving) -> Direction:
+    starts = direction.starts
+    if starts is not None:
+        starts = starts._replace(carry=_with_state(starts.carry, new.start))
+    return direction.replace(
+        params=new.params,
+        carry=_with_state(direction.carry, new.state),
+        xs=new.xs,
+        starts=starts,
+    )
+
+
+def _with_state(carry: Any, state: Any) -> Any:
+    return dataclasses.replace(carry, carry=state) if isinstance(carry, NoisyCarry) else state
 
 
 def split(moving: Sequence[Moving]) -> Operands:

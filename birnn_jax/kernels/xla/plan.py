@@ -10,6 +10,7 @@ import jax
 
 from ..._core.chunks import near_divisor
 from ..._core.direction import Direction
+from ...cells._noise import remove_noise
 
 
 class Recompute(NamedTuple):
@@ -83,8 +84,8 @@ def is_below(recompute: Recompute | None, directions: tuple[Direction, ...]) -> 
     stored = features = 0
     for direction in directions:
         batch_size, num_steps, input_size = direction.xs.shape
-        hidden_size, columns = direction.params.w_h.shape
-        itemsize = direction.carry.h.dtype.itemsize
+        h, columns = remove_noise(direction.carry).h, direction.params.b.shape[-1]
+        hidden_size, itemsize = h.shape[-1], h.dtype.itemsize
         stored += batch_size * num_steps * (columns + 2 * hidden_size) * itemsize
         features = max(features, input_size + hidden_size)
     return stored < recompute.bytes or features > recompute.features

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <random>
@@ -77,8 +78,16 @@ struct Array {
   std::vector<float> values;
   std::vector<unsigned char> flags;  // in place of values
   bool is_flags = false;
+  XLA_FFI_DataType dtype = XLA_FFI_DataType_F32;  // what the bits of values stand for
 
   explicit Array(std::vector<std::int64_t> dims) : shape(std::move(dims)), values(size()) {}
+
+  static Array random_flags(bool are_there, std::vector<std::int64_t> shape, std::mt19937& rng) {
+    Array array = if_there(are_there, std::move(shape));
+    array.is_flags = true;
+    for (std::size_t k = 0; k < array.size(); k++) array.flags.push_back(rng() % 2);
+    return array;
+  }
 
   std::size_t size() const {
     std::size_t product = 1;
@@ -102,7 +111,7 @@ struct Array {
   XLA_FFI_Buffer view() {
     XLA_FFI_Buffer buffer{};
     buffer.struct_size = XLA_FFI_Buffer_STRUCT_SIZE;
-    buffer.dtype = is_flags ? XLA_FFI_DataType_PRED : XLA_FFI_DataType_F32;
+    buffer.dtype = is_flags ? XLA_FFI_DataType_PRED : dtype;
     buffer.data = is_flags ? flags.data() : static_cast<void*>(values.data());
     buffer.rank = shape.size();
     buffer.dims = shape.data();
@@ -110,9 +119,19 @@ struct Array {
   }
 };
 
-// The one attribute is `reverse`.
+// Attributes by their names, in the order of the alphabet.
+struct Attributes {
+  std::vector<const char*> names;
+  std::vector<XLA_FFI_AttrType> types;
+  std::vector<void*> values;
+
+  void add(const char* name, XLA_FFI_AttrType type, void* value) {
+    names.push_back(name), types.push_back(type), values.push_back(value);
+  }
+};
+
 inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector<Array>& rets,
-                 std::vector<std::int64_t> reverse) {
+                 Attributes& attributes) {
   std::vector<XLA_FFI_Buffer> buffers;
   for (Array& arg : args) buffers.push_back(arg.view());
   for (Array& ret : rets) buffers.push_back(ret.view());
@@ -121,11 +140,10 @@ inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector
   std::vector<XLA_FFI_ArgType> arg_types(args.size(), XLA_FFI_ArgType_BUFFER);
   std::vector<XLA_FFI_RetType> ret_types(rets.size(), XLA_FFI_RetType_BUFFER);
 
-  XLA_FFI_ByteSpan name = {"reverse", 7};
-  XLA_FFI_Array values = {XLA_FFI_DataType_S64, reverse.size(), reverse.data()};
-  XLA_FFI_AttrType attr_types[] = {XLA_FFI_AttrType_ARRAY};
-  XLA_FFI_ByteSpan* attr_names[] = {&name};
-  void* attrs[] = {&values};
+  std::vector<XLA_FFI_ByteSpan> spans;
+  for (const char* name : attributes.names) spans.push_back({name, std::strlen(name)});
+  std::vector<XLA_FFI_ByteSpan*> names;
+  for (XLA_FFI_ByteSpan& span : spans) names.push_back(&span);
 
   XLA_FFI_CallFrame frame{};
   frame.struct_size = XLA_FFI_CallFrame_STRUCT_SIZE;
@@ -135,6 +153,8 @@ inline void call(XLA_FFI_Handler* handler, std::vector<Array>& args, std::vector
                 arg_types.data(), pointers.data()};
   frame.rets = {XLA_FFI_Rets_STRUCT_SIZE, nullptr, static_cast<std::int64_t>(rets.size()),
                 ret_types.data(), pointers.data() + args.size()};
-  frame.attrs = {XLA_FFI_Attrs_STRUCT_SIZE, nullptr, 1, attr_types, attr_names, attrs};
+  frame.attrs = {XLA_FFI_Attrs_STRUCT_SIZE,         nullptr,
+                 static_cast<std::int64_t>(names.size()), attributes.types.data(),
+                 names.data(),                      attributes.values.data()};
   handler(&frame);
 }

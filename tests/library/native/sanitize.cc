@@ -8,36 +8,40 @@
 #include "host.h"
 
 extern "C" {
-XLA_FFI_Handler birnn_elman_forward_1, birnn_elman_forward_2, birnn_elman_backward_1,
-    birnn_elman_backward_2, birnn_gru_forward_1, birnn_gru_forward_2, birnn_gru_backward_1,
-    birnn_gru_backward_2, birnn_lstm_forward_1, birnn_lstm_forward_2, birnn_lstm_backward_1,
-    birnn_lstm_backward_2;
+XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_draw;
 int birnn_force_isa(const char*);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
 }
 
+constexpr XLA_FFI_Handler* kForward[] = {birnn_forward_1, birnn_forward_2};
+constexpr XLA_FFI_Handler* kBackward[] = {birnn_backward_1, birnn_backward_2};
+
 struct Cell {
   const char* name;
-  XLA_FFI_Handler *forward[2], *backward[2];  // of one direction, and of two
   std::int64_t gates, stored;
-  bool has_c, has_b_hn;
+  bool has_c;
+  enum { kNothing, kBHn, kWC, kWP } extra;
+  bool has_vector_w_h;
 };
 
 constexpr Cell kCells[] = {
-    {"elman", {birnn_elman_forward_1, birnn_elman_forward_2},
-     {birnn_elman_backward_1, birnn_elman_backward_2}, 1, 0, false, false},
-    {"gru", {birnn_gru_forward_1, birnn_gru_forward_2},
-     {birnn_gru_backward_1, birnn_gru_backward_2}, 3, 4, false, true},
-    {"lstm", {birnn_lstm_forward_1, birnn_lstm_forward_2},
-     {birnn_lstm_backward_1, birnn_lstm_backward_2}, 4, 4, true, false},
+    {"elman", 1, 1, false, Cell::kNothing, false},
+    {"relu_elman", 1, 1, false, Cell::kNothing, false},
+    {"indrnn", 1, 1, false, Cell::kNothing, true},
+    {"gru", 3, 4, false, Cell::kBHn, false},
+    {"gru_reset_before", 3, 3, false, Cell::kNothing, false},
+    {"lstm", 4, 4, true, Cell::kNothing, false},
+    {"peephole_lstm", 4, 4, true, Cell::kWC, false},
+    {"coupled_lstm", 3, 3, true, Cell::kNothing, false},
+    {"projected_lstm", 4, 4, true, Cell::kWP, false},
 };
 
 using Arrays = std::vector<Array>;
 
 struct Case {
   std::int64_t rows, steps, inputs, hidden, directions, keep;
-  bool has_valid, wants_params, wants_xs;
+  bool has_valid, wants_params, wants_xs, has_starts, has_noise[4];
 
   explicit Case(std::mt19937& rng) {
     const auto pick = [&](auto... values) {
@@ -53,6 +57,8 @@ struct Case {
     has_valid = pick(0, 1, 1);
     wants_params = pick(0, 1, 1);
     wants_xs = pick(0, 1);
+    has_starts = pick(0, 1);
+    for (bool& has : has_noise) has = pick(0, 1);
   }
 };
 
@@ -66,62 +72,116 @@ static Array random_mask(const Case& shape, std::mt19937& rng) {
   return mask;
 }
 
+static Attributes name_cell(const char* cell, std::int64_t directions) {
+  static std::int64_t reverse[] = {0, 1};
+  static float rates[] = {1.25, 0.2, 0.3, 1.0, 0.0, 0.0};
+  static XLA_FFI_ByteSpan names[std::size(kCells)];
+  static XLA_FFI_Array reverses[] = {{XLA_FFI_DataType_S64, 1, reverse},
+                                     {XLA_FFI_DataType_S64, 2, reverse}};
+  static XLA_FFI_Array all_rates[] = {{XLA_FFI_DataType_F32, 3, rates},
+                                      {XLA_FFI_DataType_F32, 6, rates}};
+  std::size_t index = 0;
+  while (std::strcmp(kCells[index].name, cell) != 0) index++;
+  static std::mutex mutex;
+  std::lock_guard<std::mutex> lock(mutex);
+  names[index] = {cell, std::strlen(cell)};
+  Attributes attributes;
+  attributes.add("cell", XLA_FFI_AttrType_STRING, &names[index]);
+  attributes.add("rates", XLA_FFI_AttrType_ARRAY, &all_rates[directions - 1]);
+  attributes.add("reverse", XLA_FFI_AttrType_ARRAY, &reverses[directions - 1]);
+  return attributes;
+}
+
 // Forward and backward; returns all results.
 static Arrays run(const Cell& cell, unsigned seed) {
   std::mt19937 rng(seed);
   const Case shape(rng);
   const auto [rows, steps, inputs, hidden] =
       std::tuple(shape.rows, shape.steps, shape.inputs, shape.hidden);
+  const std::int64_t states = cell.extra == Cell::kWP ? (hidden + 1) / 2 : hidden;
   const std::int64_t columns = cell.gates * hidden;
+  const std::int64_t extra[] = {0, hidden, 3 * hidden, hidden * states};
   // The outputs of all directions stand side by side, in one array before all others.
-  const std::vector side_by_side{rows, steps, shape.directions * hidden};
-  Arrays layers, outputs, gradients;
+  const std::vector side_by_side{rows, steps, shape.directions * states};
+  Arrays layers, outputs, gradients, d_carries;
   outputs.emplace_back(side_by_side);
-  std::vector<std::int64_t> reverse;
   const Array mask = random_mask(shape, rng);
   for (std::int64_t k = 0; k < shape.directions; k++) {
-    reverse.push_back(k);
-    const auto add = [&](std::vector<std::int64_t> dims) {
-      layers.push_back(Array::random(std::move(dims), rng));
+    const auto add = [&](bool is_there, std::vector<std::int64_t> dims) {
+      Array array = Array::if_there(is_there, std::move(dims));
+      layers.push_back(Array::random(array.shape, rng));
     };
-    add({inputs, columns}), add({hidden, columns}), add({columns});
-    if (cell.has_b_hn) add({hidden});
-    if (cell.has_c) add({rows, hidden});
-    add({rows, hidden}), add({rows, steps, inputs});
+    const auto add_flags = [&](bool are_there, std::vector<std::int64_t> dims) {
+      layers.push_back(Array::random_flags(are_there, std::move(dims), rng));
+    };
+    const std::vector w_h{cell.has_vector_w_h ? 1 : states, columns};
+    const std::vector of_c{rows, hidden}, of_h{rows, states};
+    add(true, {inputs, columns}), add(true, w_h), add(true, {columns});
+    add(true, {extra[cell.extra]});
+    add(cell.has_c, of_c), add(true, of_h);
+    add(true, {rows, steps, inputs});
     layers.push_back(mask);
+    add_flags(shape.has_starts, {rows, steps});
+    add(cell.has_c && shape.has_starts, of_c), add(shape.has_starts, of_h);
+    add(shape.has_noise[0], of_h);
+    add_flags(shape.has_noise[1], {rows, steps, hidden});
+    add_flags(shape.has_noise[2] && cell.has_c, {rows, steps, hidden});
+    add_flags(shape.has_noise[3], {rows, steps, states});
 
-    if (cell.has_c) outputs.emplace_back(std::vector{rows, hidden});
-    outputs.emplace_back(std::vector{rows, hidden});
-    if (cell.has_c) outputs.emplace_back(std::vector{rows, steps, hidden});
-    if (cell.stored)
-      outputs.push_back(Array::if_there(shape.keep == 2, {rows, steps, cell.stored * hidden}));
-
-    const auto add_gradient = [&](bool is_wanted, std::vector<std::int64_t> dims) {
-      gradients.push_back(Array::if_there(is_wanted, std::move(dims)));
+    const auto add_result = [](Arrays& to, bool is_wanted, std::vector<std::int64_t> dims) {
+      to.push_back(Array::if_there(is_wanted, std::move(dims)));
     };
-    add_gradient(shape.wants_params, {inputs, columns});
-    add_gradient(shape.wants_params, {hidden, columns});
-    add_gradient(shape.wants_params, {columns});
-    if (cell.has_b_hn) add_gradient(shape.wants_params, {hidden});
-    if (cell.has_c) add_gradient(true, {rows, hidden});
-    add_gradient(true, {rows, hidden});
-    add_gradient(shape.wants_xs, {rows, steps, inputs});
+    // Zoneout changes what is stored in the outputs: then the gates are.
+    add_result(outputs, cell.has_c, of_c), add_result(outputs, true, of_h);
+    add_result(outputs, cell.has_c, {rows, steps, hidden});
+    add_result(outputs, shape.keep == 2, {rows, steps, cell.stored * hidden});
+    add_result(gradients, shape.wants_params, {inputs, columns});
+    add_result(gradients, shape.wants_params, w_h);
+    add_result(gradients, shape.wants_params, {columns});
+    add_result(gradients, shape.wants_params, {extra[cell.extra]});
+    add_result(gradients, cell.has_c, of_c), add_result(gradients, true, of_h);
+    add_result(gradients, shape.wants_xs, {rows, steps, inputs});
+    add_result(gradients, cell.has_c && shape.has_starts, of_c);
+    add_result(gradients, shape.has_starts, of_h);
+    d_carries.push_back(Array::random(cell.has_c ? of_c : std::vector<std::int64_t>{0, 0}, rng));
+    d_carries.push_back(Array::random(of_h, rng));
   }
-  call(cell.forward[shape.directions - 1], layers, outputs, reverse);
+  Attributes attributes = name_cell(cell.name, shape.directions);
+  call(kForward[shape.directions - 1], layers, outputs, attributes);
 
   // The layer of each direction is followed by what was stored and by the cotangents.
   Arrays args{outputs[0], Array::random(side_by_side, rng)};
   const std::size_t per_layer = layers.size() / shape.directions;
-  const std::size_t per_output = (outputs.size() - 1) / shape.directions;
-  const std::size_t carries = cell.has_c ? 2 : 1;
   for (std::int64_t k = 0; k < shape.directions; k++) {
     for (std::size_t n = 0; n < per_layer; n++) args.push_back(layers[k * per_layer + n]);
-    for (std::size_t n = carries; n < per_output; n++) args.push_back(outputs[1 + k * per_output + n]);
-    for (std::size_t n = 0; n < carries; n++) args.push_back(Array::random({rows, hidden}, rng));
+    for (std::size_t n = 2; n < 4; n++) args.push_back(outputs[1 + k * 4 + n]);
+    for (std::size_t n = 0; n < 2; n++) args.push_back(d_carries[k * 2 + n]);
   }
-  call(cell.backward[shape.directions - 1], args, gradients, reverse);
+  call(kBackward[shape.directions - 1], args, gradients, attributes);
   for (Array& gradient : gradients) outputs.push_back(std::move(gradient));
   return outputs;
+}
+
+// Flags of any size, over rows in several tasks.
+static void draw(std::int64_t size) {
+  std::mt19937 rng(size);
+  const std::int64_t rows = 5, steps = 3;
+  Array keys({rows, 2}), visited({rows}), flags({rows, steps, size});
+  keys.dtype = XLA_FFI_DataType_U32, visited.dtype = XLA_FFI_DataType_S32;
+  flags.is_flags = true, flags.flags.resize(flags.size());
+  Arrays args{keys, visited, Array::random_flags(size % 2, {rows, steps}, rng),
+              Array::random_flags(size % 3, {rows, steps}, rng)};
+  Arrays rets{flags};
+  bool reverse = size % 2;
+  std::int64_t numbers[] = {1, 1 << 22};
+  XLA_FFI_Scalar scalars[] = {{XLA_FFI_DataType_PRED, &reverse},
+                              {XLA_FFI_DataType_S64, &numbers[0]},
+                              {XLA_FFI_DataType_S64, &numbers[1]}};
+  Attributes attributes;
+  attributes.add("reverse", XLA_FFI_AttrType_SCALAR, &scalars[0]);
+  attributes.add("site", XLA_FFI_AttrType_SCALAR, &scalars[1]);
+  attributes.add("threshold", XLA_FFI_AttrType_SCALAR, &scalars[2]);
+  call(birnn_draw, args, rets, attributes);
 }
 
 static bool agree(const Arrays& got, const Arrays& want) {
@@ -137,7 +197,7 @@ static bool agree(const Arrays& got, const Arrays& want) {
 }
 
 int main(int argc, char** argv) {
-  const unsigned cases = argc > 1 ? std::atoi(argv[1]) : 60;
+  const unsigned cases = argc > 1 ? std::atoi(argv[1]) : 40;
   int failed = 0, tried = 0;
   std::vector<Arrays> wanted;
   for (const char* isa : {"baseline", "avx2", "avx512"}) {
@@ -159,6 +219,7 @@ int main(int argc, char** argv) {
       std::vector<float> in(size, 0.3f), out(size);
       birnn_tanh(in.data(), out.data(), size);
       birnn_sigmoid(in.data(), out.data(), size);
+      draw(size);
     }
     std::printf("%s: %zu cases, %d failed\n", isa, index, failed);
     std::fflush(stdout);

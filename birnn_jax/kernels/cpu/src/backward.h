@@ -5,15 +5,12 @@
 // gradients of weights and inputs are products over all of the group.
 #pragma once
 
+#include "noise.h"
 #include "products.h"
-#include "sums.h"
+#include "steps.h"
 #include "transposed.h"
-#include "valid_steps.h"
 
 namespace birnn::BIRNN_ISA {
-
-// Steps of rows in a group, at least.
-constexpr long kGroup = 128;
 
 template <class Cell>
 class Backward {
@@ -27,26 +24,24 @@ class Backward {
         rows_(rows),
         size_(rows.end - rows.begin),
         group_(larger(size_, kGroup)),
-        panels_(count_panels<Cell>(layer.hidden)),
-        padded_((layer.hidden + kPanel - 1) / kPanel * kPanel),
-        stride_((layer.inputs + layer.hidden + kWidth - 1) / kWidth * kWidth + kWidth),
-        recomputes_(Cell::kStored && !out.gates),
-        sums_(layer, recomputes_ * count_tiles(size_ * layer.steps),
-              recomputes_ * count_tiles(size_ * layer.steps)),
-        w_h_t_(layer.w_h, layer.hidden, layer.hidden),
-        w_x_t_(layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden),
+        panels_(Cell::kLayout.count_panels(layer.hidden)),
+        panels_2_(Cell::kIsTwo ? kPlain.count_panels(layer.states) : 0),
+        padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
+        w_h_t_(Cell::kLayout, {layer.w_h, Cell::kH ? layer.states : 0, layer.hidden, columns()}),
+        w_x_t_(Cell::kLayout, {layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden, columns()}),
+        second_t_(kPlain, second_matrix<Cell>(layer)),
+        steps_(layer, out, rows, group_),
         d_h_(size_ * padded_),
         d_c_(size_ * padded_),
+        d_seen_(layer.seen ? size_ * padded_ : 0),
+        d_values_(Cell::kIsTwo ? size_ * padded_ : 0),
         d_sums_(group_ * panels_ * kPanel),
+        d_sums_2_(group_ * panels_2_ * kPanel),
         d_b_(panels_ * kPanel),
-        row_steps_(group_),
-        befores_(group_),
+        d_w_(Cell::kDiagonals * padded_),
         ends_(group_ + 2),
-        arguments_(group_ * stride_),
         d_xs_(group_ * kPanel),
-        xs_(group_),
-        hs_(group_),
-        gates_(recomputes_ ? group_ * Cell::kStored * layer.hidden : 0) {}
+        targets_(group_) {}
 
   void run() {
     begin();
@@ -65,160 +60,248 @@ class Backward {
   }
 
  private:
-
   void begin() {
-    const long hidden = layer_.hidden, columns = Cell::kGates * hidden;
     std::memset(d_h_, 0, size_ * padded_ * sizeof(float));
     std::memset(d_c_, 0, size_ * padded_ * sizeof(float));
     std::memset(d_b_, 0, panels_ * kPanel * sizeof(float));
+    std::memset(d_w_, 0, Cell::kDiagonals * padded_ * sizeof(float));
     for (long i = 0; i < size_; i++) {
-      const long from = (rows_.begin + i) * hidden;
-      std::memcpy(d_h_ + i * padded_, d_out_.h + from, hidden * sizeof(float));
+      const long row = rows_.begin + i;
+      std::memcpy(d_h_ + i * padded_, d_out_.h + row * layer_.states, size_of_h());
       if (Cell::kHasC)
-        std::memcpy(d_c_ + i * padded_, d_out_.c + from, hidden * sizeof(float));
+        std::memcpy(d_c_ + i * padded_, d_out_.c + row * layer_.hidden, size_of_c());
+      if (layer_.starts == nullptr) continue;
+      std::memset(grads_.start_h + row * layer_.states, 0, size_of_h());
+      if (Cell::kHasC) std::memset(grads_.start_c + row * layer_.hidden, 0, size_of_c());
     }
     if (grads_.b == nullptr) return;
-    std::memset(grads_.w_x, 0, layer_.inputs * columns * sizeof(float));
-    std::memset(grads_.w_h, 0, hidden * columns * sizeof(float));
+    std::memset(grads_.w_x, 0, layer_.inputs * columns() * sizeof(float));
+    std::memset(grads_.w_h, 0, layer_.w_h_size * sizeof(float));
+    if (grads_.extra) std::memset(grads_.extra, 0, layer_.extra_size * sizeof(float));
   }
 
   void end() {
     const long hidden = layer_.hidden;
     for (long i = 0; i < size_; i++) {
-      const long to = (rows_.begin + i) * hidden;
-      std::memcpy(grads_.h + to, d_h_ + i * padded_, hidden * sizeof(float));
-      if (Cell::kHasC) std::memcpy(grads_.c + to, d_c_ + i * padded_, hidden * sizeof(float));
+      const long row = rows_.begin + i;
+      std::memcpy(grads_.h + row * layer_.states, d_h_ + i * padded_, size_of_h());
+      if (Cell::kHasC) std::memcpy(grads_.c + row * hidden, d_c_ + i * padded_, size_of_c());
     }
     if (grads_.b == nullptr) return;
     for (long panel = 0; panel < panels_; panel++)
-      for (int sum = 0; sum < kSums; sum++) {
-        const Columns<Cell> to(hidden, panel, sum);
+      for (int sum = 0; sum < Cell::kCount; sum++) {
+        const Columns to(Cell::kLayout, hidden, panel, sum);
         const bool is_b_hn = Cell::kHasBHn && sum == 3;
-        float* b = is_b_hn ? grads_.b_hn : grads_.b + to.gate * hidden;
+        float* b = is_b_hn ? grads_.extra : grads_.b + to.gate * hidden;
         store(b + to.unit, load(d_b_ + panel * kPanel + sum * kWidth), to.size);
       }
+    if constexpr (Cell::kDiagonals > 0)
+      for (int n = 0; n < Cell::kDiagonals; n++)
+        std::memcpy(Cell::diagonals(grads_) + n * hidden, d_w_ + n * padded_, size_of_c());
   }
 
   long collect(long step, long count) {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
-      if (is_valid(layer_, row, step)) {
-        row_steps_[count] = {i, step};
-        befores_[count++] = step_before(layer_, row, step);
-      } else if (grads_.xs) {
+      if (is_valid(layer_, row, step))
+        steps_.put(count++, {i, step});
+      else if (grads_.xs)
         std::memset(grads_.xs + (row * layer_.steps + step) * layer_.inputs, 0,
                     layer_.inputs * sizeof(float));
-      }
     }
     return count;
   }
 
   void work(long count, long steps) {
     if (count == 0) return;
-    for (long k = 0; k < count; k++) {
-      float* to = arguments_ + k * stride_;
-      std::memcpy(to, layer_.xs + at(k) * layer_.inputs, layer_.inputs * sizeof(float));
-      std::memcpy(to + layer_.inputs, h_before(k), layer_.hidden * sizeof(float));
-    }
-    if (recomputes_) recompute(count);
+    steps_.complete(count);
     for (long k = 0; k < steps; k++) {
       if (ends_[k] == ends_[k + 1]) continue;
+      if (layer_.seen) std::memset(d_seen_, 0, size_ * padded_ * sizeof(float));
+      if constexpr (Cell::kIsTwo) differentiate_second(ends_[k], ends_[k + 1]);
       differentiate(ends_[k], ends_[k + 1]);
-      // Back and forth: the weights used last are those next.
-      for (long j = 0; j < padded_; j += kPanel) {
-        const long column = k % 2 ? j : padded_ - kPanel - j;
-        w_h_t_.multiply(column, ends_[k], ends_[k + 1], d_sums_, group_, [&](long k) {
-          return d_h_ + row_steps_[k].row * padded_ + column;
-        });
-      }
+      if constexpr (Cell::kH > 0) multiply_back(w_h_t_, d_sums_, ends_[k], ends_[k + 1], k % 2,
+                                                layer_.seen ? d_seen_ : d_h_, layer_.states);
+      leave(ends_[k], ends_[k + 1]);
     }
     if (grads_.b) add_weights(count);
     if (grads_.xs) write_inputs(count);
   }
 
-  // The gates of all steps of the group, where the forward pass did not keep them.
-  void recompute(long count) {
-    for (long k = 0; k < count; k++) {
-      xs_[k] = arguments_ + k * stride_;
-      hs_[k] = xs_[k] + layer_.inputs;
+  // d_rows[row of k] += derivatives of the sums of k times the transposed matrix
+  template <class Matrix>
+  void multiply_back(const Matrix& matrix, const float* d_sums, long begin, long end, bool forth,
+                     float* d_rows, long size) {
+    const long panels = (size + kPanel - 1) / kPanel;
+    for (long j = 0; j < panels; j++) {
+      // Back and forth: the weights used last are those next.
+      const long column = (forth ? j : panels - 1 - j) * kPanel;
+      for (long k = begin; k < end; k++) targets_[k] = d_rows + steps_.row(k) * padded_ + column;
+      matrix.multiply(column, begin, end, d_sums, group_, targets_);
     }
-    for (long panel = 0; panel < panels_; panel++)
-      sums_.add_states(panel, 0, count, xs_, hs_, nullptr, [&](long k, const Vec* sums) {
-        const Columns<Cell> to(layer_.hidden, panel, 0);
-        Unit unit{};
-        Vec stored[kSums];
-        Cell::step(sums, stored, unit);
-        for (int gate = 0; gate < Cell::kStored; gate++)
-          store(gates_ + (k * Cell::kStored + gate) * layer_.hidden + to.unit, stored[gate], to.size);
-      });
+  }
+
+  // From the states back to the sums of the second product, and through it.
+  void differentiate_second(long begin, long end) {
+    for (long panel = 0; panel < panels_2_; panel++)
+      for (long k = begin; k < end; k++)
+        for (int n = 0; n < kSums; n++) {
+          const Columns from(kPlain, layer_.states, panel, n);
+          float* d_sum = d_sums_2_ + (panel * group_ + k) * kPanel + n * kWidth;
+          if (from.size <= 0) {
+            store(d_sum, Vec{});
+            continue;
+          }
+          Vec stored[kSums] = {};
+          if (Cell::kSecondStores) steps_.load_stored(k, from.unit, from.size, stored);
+          const Unit before{Vec{}, load(steps_.h_before(k) + from.unit, from.size)};
+          const Beside beside = load_beside<Cell>(layer_, steps_.at(k), from.unit, from.size,
+                                                  before.h);
+          Unit d_unit{Vec{}, d_new_h(k, from.unit, from.size)};
+          const Vec kept = take_kept(layer_.zone_h, layer_.states, k, from.unit, from.size, d_unit.h);
+          Back back;
+          store(d_sum, Cell::second_back(stored, before, beside, d_unit, back));
+          store(d_h(k) + from.unit, d_unit.h + kept);
+          if (Cell::kSecondStores) {  // units stand alone in the panels of the first product
+            float* d_first = d_sums(from.unit / kWidth, k);
+            store(d_first, back.d_sums[0]), store(d_first + 2 * kWidth, back.d_sums[2]);
+          }
+        }
+    for (long k = begin; k < end; k++)
+      std::memset(d_values_ + steps_.row(k) * padded_, 0, padded_ * sizeof(float));
+    multiply_back(second_t_, d_sums_2_, begin, end, false, d_values_, layer_.hidden);
   }
 
   void differentiate(long begin, long end) {
     for (long panel = 0; panel < panels_; panel++)
       for (long k = begin; k < end; k++)
-        for (int n = 0; n < Cell::kUnits; n++) {
-          const Columns<Cell> from(layer_.hidden, panel, n);
+        for (int n = 0; n < Cell::kLayout.units; n++) {
+          const Columns from(Cell::kLayout, layer_.hidden, panel, n);
           if (from.size <= 0) {
             store(d_sums(panel, k) + n * kWidth, Vec{});
             continue;
           }
-          const long state = row_steps_[k].row * padded_ + from.unit;
-          const long y = at(k) * out_.y_stride + from.unit;
-          Vec stored[kSums], d[4];
-          for (int gate = 0; gate < Cell::kStored; gate++)
-            stored[gate] = load(gates(k) + gate * layer_.hidden + from.unit, from.size);
-          Unit before{Vec{}, load(h_before(k) + from.unit, from.size)};
-          Unit d_unit{Vec{}, load(d_h_ + state) + load(d_out_.ys + y, from.size)};
-          if (Cell::kHasC) {
-            before.c = load(c_before(k) + from.unit, from.size);
-            d_unit.c = load(d_c_ + state);
-          }
-          Cell::step_back(stored, before, load(out_.ys + y, from.size), d, d_unit);
-          store(d_h_ + state, d_unit.h);
-          if (Cell::kHasC) store(d_c_ + state, d_unit.c);
-          for (int sum = 0; sum < kSums / Cell::kUnits; sum++)
-            store(d_sums(panel, k) + (n + sum) * kWidth, d[sum]);
+          differentiate_unit(panel, k, n, from.unit, from.size);
         }
+  }
+
+  BIRNN_INLINE void differentiate_unit(long panel, long k, int n, long unit, long size) {
+    constexpr bool kHasH = !Cell::kIsTwo || Cell::kSecondStores;  // as many states as units
+    float* d_first = d_sums(panel, k) + n * kWidth;
+    Vec stored[kSums] = {};
+    steps_.load_stored(k, unit, size, stored);
+    Unit before{};
+    Vec seen{};
+    if (kHasH) {
+      before.h = load(steps_.h_before(k) + unit, size);
+      seen = layer_.seen ? load(steps_.h_seen(k) + unit, size) : before.h;
+    }
+    if (Cell::kHasC) before.c = load(steps_.c_before(k) + unit, size);
+    const Beside beside = load_beside<Cell>(layer_, steps_.at(k), unit, size, seen);
+    Unit d_unit{}, kept{};
+    Back back{};
+    if (Cell::kHasC) {
+      d_unit.c = load(d_c(k) + unit);
+      kept.c = take_kept(layer_.zone_c, layer_.hidden, k, unit, size, d_unit.c);
+    }
+    if (Cell::kIsTwo) {
+      d_unit.h = load(d_values_ + steps_.row(k) * padded_ + unit);
+      for (int sum = 0; sum < kSums && Cell::kSecondStores; sum += 2)
+        back.d_sums[sum] = load(d_first + sum * kWidth);
+    } else {
+      d_unit.h = d_new_h(k, unit, size);
+      kept.h = take_kept(layer_.zone_h, layer_.states, k, unit, size, d_unit.h);
+    }
+    Cell::step_back(stored, before, beside, d_unit, back);
+    if (Cell::kHasC) store(d_c(k) + unit, d_unit.c + kept.c);
+    if (kHasH) {
+      Vec d_old = Cell::kIsTwo ? load(d_h(k) + unit) : d_unit.h + kept.h;
+      if (layer_.seen)
+        store(d_seen_ + steps_.row(k) * padded_ + unit, back.d_seen);
+      else
+        d_old += back.d_seen;
+      store(d_h(k) + unit, d_old);
+    }
+    for (int sum = 0; sum < kSums / Cell::kLayout.units; sum++)
+      store(d_first + sum * kWidth, back.d_sums[sum]);
+    for (int w = 0; w < Cell::kDiagonals; w++) {
+      float* d_w = d_w_ + w * padded_ + unit;
+      store(d_w, load(d_w) + back.d_w[w]);
+    }
+    if (Cell::kIsTwo) store(steps_.value(k) + unit, back.value, size);
+  }
+
+  // By the new h, of the steps that follow and of the output.
+  BIRNN_INLINE Vec d_new_h(long k, long unit, long size) const {
+    return load(d_h(k) + unit) + load(d_out_.ys + steps_.at(k) * out_.y_stride + unit, size);
+  }
+
+  // What of d_new belongs to the old state, which zoneout kept; leaves the rest.
+  BIRNN_INLINE Vec take_kept(const Zone& zone, long width, long k, long unit, long size,
+                             Vec& d_new) const {
+    if (!has_zone(zone)) return Vec{};
+    const Vec kept = d_new * part_kept(zone, steps_.at(k) * width + unit, size);
+    d_new -= kept;
+    return kept;
+  }
+
+  // To the steps before: by what the gates saw, and at the start of a segment to its state.
+  void leave(long begin, long end) {
+    for (long k = begin; k < end; k++) {
+      const long row = rows_.begin + steps_.row(k);
+      if (layer_.seen) {
+        float* d_seen = d_seen_ + steps_.row(k) * padded_;
+        multiply_by(layer_.seen + row * layer_.states, layer_.states, d_seen);
+        for (long j = 0; j < layer_.states; j++) d_h(k)[j] += d_seen[j];
+      }
+      if (!is_start(layer_, row, steps_.step(k))) continue;
+      move(d_h(k), layer_.states, grads_.start_h + row * layer_.states);
+      if (Cell::kHasC) move(d_c(k), layer_.hidden, grads_.start_c + row * layer_.hidden);
+    }
+  }
+
+  static void move(float* from, long size, float* to) {
+    for (long j = 0; j < size; j++) to[j] += from[j], from[j] = 0;
   }
 
   void add_weights(long count) {
     for (long panel = 0; panel < panels_; panel++) {
-      const Products products{panel, count, layer_.hidden, stride_, d_sums(panel, 0)};
-      products.add<Cell, Cell::kXFirst, Cell::kX>(arguments_, layer_.inputs, grads_.w_x);
-      products.add<Cell, Cell::kHFirst, Cell::kH>(arguments_ + layer_.inputs, layer_.hidden,
-                                                  grads_.w_h);
+      const Products products{Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums(panel, 0)};
+      products.add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
+      if constexpr (Cell::kH > 0)
+        products.add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
+                                                    columns());
       Vec sums[kSums];
       for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)
         for (int n = 0; n < kSums; n++) sums[n] += load(d_sums(panel, k) + n * kWidth);
       for (int n = 0; n < kSums; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
     }
+    if constexpr (Cell::kIsTwo)
+      for (long panel = 0; panel < panels_2_; panel++)
+        Products{kPlain, panel, count, layer_.states, steps_.value_stride(),
+                 d_sums_2_ + panel * group_ * kPanel}
+            .add<0, kSums>(steps_.value(0), layer_.hidden,
+                                         Cell::second_gradient(layer_, grads_),
+                                         second_matrix<Cell>(layer_).stride);
   }
 
   void write_inputs(long count) const {
     for (long column = 0; column < layer_.inputs; column += kPanel) {
       std::memset(d_xs_, 0, count * kPanel * sizeof(float));
-      w_x_t_.multiply(column, 0, count, d_sums_, group_,
-                      [&](long k) { return d_xs_ + k * kPanel; });
+      for (long k = 0; k < count; k++) targets_[k] = d_xs_ + k * kPanel;
+      w_x_t_.multiply(column, 0, count, d_sums_, group_, targets_);
       const long size = smaller(kPanel, layer_.inputs - column) * sizeof(float);
       for (long k = 0; k < count; k++)
-        std::memcpy(grads_.xs + at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
+        std::memcpy(grads_.xs + steps_.at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
     }
   }
 
-  long at(long k) const { return (rows_.begin + row_steps_[k].row) * layer_.steps + row_steps_[k].step; }
-
-  const float* before(long k, const float* initial, const float* all, long stride) const {
-    const long row = rows_.begin + row_steps_[k].row;
-    return befores_[k] < 0 ? initial + row * layer_.hidden
-                           : all + (row * layer_.steps + befores_[k]) * stride;
-  }
-  const float* h_before(long k) const { return before(k, layer_.h, out_.ys, out_.y_stride); }
-  const float* c_before(long k) const { return before(k, layer_.c, out_.cs, layer_.hidden); }
-  const float* gates(long k) const {
-    return recomputes_ ? gates_ + k * Cell::kStored * layer_.hidden
-                       : out_.gates + at(k) * Cell::kStored * layer_.hidden;
-  }
+  long columns() const { return Cell::kGates * layer_.hidden; }
+  long size_of_h() const { return layer_.states * sizeof(float); }
+  long size_of_c() const { return layer_.hidden * sizeof(float); }
+  float* d_h(long k) const { return d_h_ + steps_.row(k) * padded_; }
+  float* d_c(long k) const { return d_c_ + steps_.row(k) * padded_; }
   float* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
 
   const Layer& layer_;
@@ -226,20 +309,19 @@ class Backward {
   const Cotangents& d_out_;
   const Gradients& grads_;
   const Rows rows_;
-  const long size_, group_, panels_, padded_, stride_;
-  const bool recomputes_;
-  const Sums<Cell> sums_;
-  const Transposed<Cell, Cell::kHFirst, Cell::kH> w_h_t_;
-  const Transposed<Cell, Cell::kXFirst, Cell::kX> w_x_t_;
-  const Array<float> d_h_, d_c_;  // [size, padded]
-  const Array<float> d_sums_;     // [panels, group, kPanel]
-  const Array<float> d_b_;        // [panels, kPanel]
-  const Array<RowStep> row_steps_;
-  const Array<long> befores_, ends_;
-  const Array<float> arguments_;  // [group, stride]: x and h before
-  const Array<float> d_xs_;       // [group, kPanel]
-  const Array<const float*> xs_, hs_;
-  const Array<float> gates_;      // [group, stored, hidden], if they are computed again
+  const long size_, group_, panels_, panels_2_, padded_;
+  const Transposed<Cell::kHFirst, Cell::kH> w_h_t_;
+  const Transposed<Cell::kXFirst, Cell::kX> w_x_t_;
+  const Transposed<0, kSums> second_t_;
+  Steps<Cell> steps_;
+  const Array<float> d_h_, d_c_;          // [size, padded]
+  const Array<float> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
+  const Array<float> d_sums_, d_sums_2_;  // [panels, group, kPanel]
+  const Array<float> d_b_;                // [panels, kPanel]
+  const Array<float> d_w_;                // [diagonals, padded]
+  const Array<long> ends_;
+  const Array<float> d_xs_;  // [group, kPanel]
+  const Array<float*> targets_;
 };
 
 template <class Cell>

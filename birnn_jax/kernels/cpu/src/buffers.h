@@ -1,12 +1,17 @@
 // The buffers of a call: their types, which XLA checks, and the order in which they are read.
 //
-//   forward   arguments  for each direction: w_x, w_h, b, (b_hn), (c), h, xs, valid
-//             results    ys, and for each direction: (c), h, (cs), (gates)
-//   backward  arguments  ys, d_ys, and for each direction: those of forward, (cs), (gates), (d_c), d_h
-//             results    for each direction: w_x, w_h, b, (b_hn), (c), h, xs
+//   forward   arguments  for each direction: its layer
+//             results    ys, and for each direction: its carry, cs, gates
+//   backward  arguments  ys, d_ys, and for each direction: its layer, cs, gates, its carry
+//             results    for each direction: its parameters, its carry, xs, its carry of starts
 //
-// In brackets: where the cell has it. An array without elements is one that is not there: no mask,
-// nothing stored, a gradient that is not wanted. call.py is the other side.
+//   layer       parameters, carry, xs, valid, starts, carry of starts, seen, candidate, zone_c, zone_h
+//   parameters  w_x, w_h, b, extra, as in layer.h
+//   carry       c, h
+//
+// They are the same for all cells, whose name is an attribute. An array without elements is one
+// that is not there: what a cell has not, no mask, nothing stored, a gradient that is not wanted.
+// call.py is the other side.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +31,8 @@ namespace ffi = xla::ffi;
 
 template <std::size_t rank>
 using Floats = ffi::Buffer<ffi::F32, rank>;
-using Flags = ffi::Buffer<ffi::PRED, 2>;
+template <std::size_t rank>
+using Flags = ffi::Buffer<ffi::PRED, rank>;
 
 // Lists of types.
 template <class...>
@@ -45,32 +51,25 @@ struct Concat<List<Ts...>, List<Us...>, Lists...> : Concat<List<Ts..., Us...>, L
 template <class... Lists>
 using Join = typename Concat<Lists...>::type;
 
-template <bool is_there, class T>
-using If = std::conditional_t<is_there, List<T>, List<>>;
 template <int directions, class L>
 using Each = std::conditional_t<directions == 2, Join<L, L>, L>;
 
-// What the buffers of one direction are.
-template <class Cell>
-using Params = Join<List<Floats<2>, Floats<2>, Floats<1>>, If<Cell::kHasBHn, Floats<1>>>;
-template <class Cell>
-using Carry = Join<If<Cell::kHasC, Floats<2>>, List<Floats<2>>>;
-template <class Cell>
-using LayerArgs = Join<Params<Cell>, Carry<Cell>, List<Floats<3>, Flags>>;
-template <class Cell>
-using Stored = Join<If<Cell::kHasC, Floats<3>>, If<(Cell::kStored > 0), Floats<3>>>;
+using Params = List<Floats<2>, Floats<2>, Floats<1>, Floats<1>>;
+using Carry = List<Floats<2>, Floats<2>>;
+using LayerArgs = Join<Params, Carry, List<Floats<3>, Flags<2>, Flags<2>>, Carry,
+                       List<Floats<2>, Flags<3>, Flags<3>, Flags<3>>>;
+using Stored = List<Floats<3>, Floats<3>>;
 
-template <class Cell, int directions>
+template <int directions>
 struct ForwardTypes {
-  using Args = Each<directions, LayerArgs<Cell>>;
-  using Rets = Join<List<Floats<3>>, Each<directions, Join<Carry<Cell>, Stored<Cell>>>>;
+  using Args = Each<directions, LayerArgs>;
+  using Rets = Join<List<Floats<3>>, Each<directions, Join<Carry, Stored>>>;
 };
 
-template <class Cell, int directions>
+template <int directions>
 struct BackwardTypes {
-  using Args = Join<List<Floats<3>, Floats<3>>,
-                    Each<directions, Join<LayerArgs<Cell>, Stored<Cell>, Carry<Cell>>>>;
-  using Rets = Each<directions, Join<Params<Cell>, Carry<Cell>, List<Floats<3>>>>;
+  using Args = Join<List<Floats<3>, Floats<3>>, Each<directions, Join<LayerArgs, Stored, Carry>>>;
+  using Rets = Each<directions, Join<Params, Carry, List<Floats<3>>, Carry>>;
 };
 
 template <class Binding, class T, class... Ts>
@@ -111,18 +110,24 @@ inline void advise(void* data, std::size_t size) {
 struct View {
   void* data;
   ffi::Span<const std::int64_t> shape;
-  bool is_empty;
+  long size;
 };
 
 template <ffi::DataType dtype, std::size_t rank>
 View view(const ffi::Buffer<dtype, rank>& buffer) {
-  return {buffer.untyped_data(), buffer.dimensions(), buffer.element_count() == 0};
+  return {buffer.untyped_data(), buffer.dimensions(), static_cast<long>(buffer.element_count())};
 }
 
-template <std::size_t rank>
-View view(ffi::Result<Floats<rank>>& result) {
+template <ffi::DataType dtype, std::size_t rank>
+View view(ffi::Result<ffi::Buffer<dtype, rank>>& result) {
   advise(result->untyped_data(), result->size_bytes());
   return view(*result);
+}
+
+// Its elements, null if there are none.
+template <class T>
+T* get(const View& view) {
+  return view.size == 0 ? nullptr : static_cast<T*>(view.data);
 }
 
 // Reads views in their order.
@@ -131,15 +136,8 @@ class Views {
   explicit Views(const View* first) : next_(first) {}
 
   const View& next() { return *next_++; }
-  float* floats() { return static_cast<float*>(next().data); }
-  float* floats_or_null() {
-    const View& view = next();
-    return view.is_empty ? nullptr : static_cast<float*>(view.data);
-  }
-  const bool* flags_or_null() {
-    const View& view = next();
-    return view.is_empty ? nullptr : static_cast<const bool*>(view.data);
-  }
+  float* floats() { return get<float>(next()); }
+  const bool* flags() { return get<const bool>(next()); }
 
  private:
   const View* next_;

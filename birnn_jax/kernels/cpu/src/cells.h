@@ -1,13 +1,14 @@
-// The three cells: which sums a unit has, what it makes of them, and the derivative of that.
+// The cells: which sums a unit has, what it makes of them, and the derivative of that.
 //
-// Work is cut into panels of kUnits * kWidth hidden units. A row has kSums vectors of sums there:
-//   LSTM   i, f, g, o of kWidth units
-//   GRU    n_x, r, z, n_h of kWidth units; n_x is a sum over the input, n_h one over the state
-//   Elman  the sums of kPanel units
-// The input adds to the kX vectors from kXFirst on, the state to the kH vectors from kHFirst on.
+// `step` makes of the sums what is stored, and moves the unit on. `step_back` takes the derivative
+// by the new unit and makes of it that by the old one, and those by everything else in `Back`.
+//
+// A cell of two products multiplies, where `step` leaves it, unit.h with a second matrix; `second`
+// goes on with a sum of that product, and `second_back` comes first on the way back.
 #pragma once
 
 #include "activations.h"
+#include "columns.h"
 #include "layer.h"
 
 namespace birnn::BIRNN_ISA {
@@ -17,83 +18,246 @@ struct Unit {
   Vec c, h;
 };
 
-struct Elman : ElmanArrays {
-  static constexpr int kUnits = kSums;
-  static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums;
-  static constexpr int gate_of(int) { return 0; }
+// What a unit sees beside its sums and its state.
+struct Beside {
+  Vec h;          // the state as the gates see it
+  Vec candidate;  // what the candidate is multiplied by
+  Vec w[3];       // weights of the unit itself, kDiagonals of them
+};
 
-  BIRNN_INLINE static void step(const Vec* sums, Vec*, Unit& unit) { unit.h = tanh(sums[0]); }
+// Derivatives by what a unit saw.
+struct Back {
+  Vec d_sums[kSums], d_w[3];
+  Vec d_seen;  // by Beside::h, where it is not a product's
+  Vec value;   // no derivative: what the second matrix was multiplied with
+};
 
-  BIRNN_INLINE static void step_back(const Vec*, const Unit&, Vec h, Vec* d_sums, Unit& d_unit) {
-    d_sums[0] = d_unit.h * (1 - h * h);
+// Each unit has one product, of all sums, and the gates are in the order of the weights. So many
+// gates are in the weights, and so many arrays [B, T, H] are stored for the backward pass.
+template <int gates, int stored, bool has_c>
+struct OneProduct {
+  static constexpr int kGates = gates, kStored = stored;
+  static constexpr bool kHasC = has_c;
+  static constexpr Layout kLayout{1, {0, 1, 2, 3}};
+  static constexpr int kCount = gates;  // sums in use
+  static constexpr int kXFirst = 0, kX = gates, kHFirst = 0, kH = gates;
+  static constexpr int kDiagonals = 0;
+  static constexpr bool kIsTwo = false, kSecondStores = false, kStoresH = false, kHasBHn = false;
+};
+
+// kSums units beside one another. What is stored is the new h.
+struct OneSum {
+  static constexpr int kGates = 1, kStored = 1;
+  static constexpr bool kHasC = false;
+  static constexpr Layout kLayout = kPlain;
+  static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums, kCount = kSums;
+  static constexpr int kDiagonals = 0;
+  static constexpr bool kIsTwo = false, kSecondStores = false, kStoresH = true, kHasBHn = false;
+};
+
+struct Tanh {
+  BIRNN_INLINE static Vec of(Vec a) { return tanh(a); }
+  BIRNN_INLINE static Vec slope(Vec h) { return 1 - h * h; }
+};
+
+struct Relu {
+  BIRNN_INLINE static Vec of(Vec a) { return at_least(Vec{}, a); }
+  BIRNN_INLINE static Vec slope(Vec h) { return select(h > 0, broadcast(1), Vec{}); }
+};
+
+template <class Activation>
+struct Elman : OneSum {
+  BIRNN_INLINE static void step(const Vec* sums, const Beside&, Vec* stored, Unit& unit) {
+    stored[0] = unit.h = Activation::of(sums[0]);
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit&, const Beside&, Unit& d_unit,
+                                     Back& back) {
+    back.d_sums[0] = d_unit.h * Activation::slope(stored[0]);
     d_unit.h = Vec{};
   }
 };
 
-struct Gru : GruArrays {
-  static constexpr int kUnits = 1;  // stored: r, z, n, n_h
-  static constexpr int kXFirst = 0, kX = 3, kHFirst = 1, kH = 3;
-  static constexpr int gate_of(int sum) { return (sum + 2) % 3; }  // of r, z, n
+// IndRNN: the state adds to the sums its product with w[0].
+struct IndRnn : OneSum {
+  static constexpr int kH = 0, kDiagonals = 1;
+  static const float* diagonals(const Layer& layer) { return layer.w_h; }
+  static float* diagonals(const Gradients& grads) { return grads.w_h; }
 
-  BIRNN_INLINE static void step(const Vec* sums, Vec* stored, Unit& unit) {
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
+    stored[0] = unit.h = Relu::of(sums[0] + beside.w[0] * beside.h);
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit&, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    back.d_sums[0] = d_unit.h * Relu::slope(stored[0]);
+    back.d_w[0] = back.d_sums[0] * beside.h;
+    back.d_seen = back.d_sums[0] * beside.w[0];
+    d_unit.h = Vec{};
+  }
+};
+
+// Sums n_x, r, z, n_h; n_x is a sum over the input, n_h one over the state. Stored r, z, n, n_h.
+struct Gru : OneProduct<3, 4, false> {
+  static constexpr int kCount = 4, kX = 3, kHFirst = 1, kH = 3;
+  static constexpr bool kHasBHn = true;
+  static constexpr Layout kLayout{1, {2, 0, 1, 2}};  // of r, z, n
+
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
     const Vec r = sigmoid(sums[1]), z = sigmoid(sums[2]);
-    const Vec n = tanh(sums[0] + r * sums[3]);
-    unit.h = n + z * (unit.h - n);
+    const Vec n = tanh(sums[0] + r * sums[3]), part = beside.candidate * n;
+    unit.h = part + z * (unit.h - part);
     stored[0] = r, stored[1] = z, stored[2] = n, stored[3] = sums[3];
   }
 
-  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, Vec, Vec* d_sums,
-                                     Unit& d_unit) {
-    const Vec r = stored[0], z = stored[1], n = stored[2];
-    const Vec d_n = d_unit.h * (1 - z) * (1 - n * n);
-    d_sums[0] = d_n;
-    d_sums[1] = d_n * stored[3] * r * (1 - r);
-    d_sums[2] = d_unit.h * (before.h - n) * z * (1 - z);
-    d_sums[3] = d_n * r;
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    const Vec r = stored[0], z = stored[1], n = stored[2], part = beside.candidate * n;
+    const Vec d_n = d_unit.h * (1 - z) * beside.candidate * (1 - n * n);
+    back.d_sums[0] = d_n;
+    back.d_sums[1] = d_n * stored[3] * r * (1 - r);
+    back.d_sums[2] = d_unit.h * (before.h - part) * z * (1 - z);
+    back.d_sums[3] = d_n * r;
     d_unit.h *= z;
   }
 };
 
-struct Lstm : LstmArrays {
-  static constexpr int kUnits = 1;  // stored: i, f, g, o
-  static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums;
-  static constexpr int gate_of(int sum) { return sum; }
+// Sums n_x, r, z; the second product is that of r * h, for n. Stored r, z, n.
+struct GruResetBefore : OneProduct<3, 3, false> {
+  static constexpr int kHFirst = 1, kH = 2;
+  static constexpr bool kIsTwo = true, kSecondStores = true;
+  static constexpr Layout kLayout{1, {2, 0, 1, 2}};  // of r, z, n
+  static Matrix second_matrix(const Layer& layer) {
+    return {layer.w_h + 2 * layer.hidden, layer.hidden, layer.hidden, 3 * layer.hidden};
+  }
+  static float* second_gradient(const Layer& layer, const Gradients& grads) {
+    return grads.w_h + 2 * layer.hidden;
+  }
 
-  BIRNN_INLINE static void step(const Vec* sums, Vec* stored, Unit& unit) {
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
+    stored[0] = sigmoid(sums[1]), stored[1] = sigmoid(sums[2]), stored[2] = sums[0];
+    unit.h = stored[0] * beside.h;
+  }
+
+  BIRNN_INLINE static void second(Vec sum, const Beside& beside, Vec* stored, Unit& unit) {
+    const Vec z = stored[1], n = tanh(stored[2] + sum), part = beside.candidate * n;
+    unit.h = part + z * (unit.h - part);
+    stored[2] = n;
+  }
+
+  BIRNN_INLINE static Vec second_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                      Unit& d_unit, Back& back) {
+    const Vec z = stored[1], n = stored[2], part = beside.candidate * n;
+    const Vec d_n = d_unit.h * (1 - z) * beside.candidate * (1 - n * n);
+    back.d_sums[0] = d_n;
+    back.d_sums[2] = d_unit.h * (before.h - part) * z * (1 - z);
+    d_unit.h *= z;
+    return d_n;
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit&, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    const Vec r = stored[0];
+    back.value = r * beside.h;
+    back.d_sums[1] = d_unit.h * beside.h * r * (1 - r);
+    back.d_seen = d_unit.h * r;
+  }
+};
+
+// Sums and stored: i, f, g, o.
+struct Lstm : OneProduct<4, 4, true> {
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
     const Vec i = sigmoid(sums[0]), f = sigmoid(sums[1]), g = tanh(sums[2]), o = sigmoid(sums[3]);
-    unit.c = f * unit.c + i * g;
+    unit.c = f * unit.c + i * (beside.candidate * g);
     unit.h = o * tanh(unit.c);
     stored[0] = i, stored[1] = f, stored[2] = g, stored[3] = o;
   }
 
-  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, Vec, Vec* d_sums,
-                                     Unit& d_unit) {
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
     const Vec i = stored[0], f = stored[1], g = stored[2], o = stored[3];
-    const Vec tanh_c = tanh(f * before.c + i * g);
+    const Vec part = beside.candidate * g, tanh_c = tanh(f * before.c + i * part);
     const Vec d_c = d_unit.c + d_unit.h * o * (1 - tanh_c * tanh_c);
-    d_sums[0] = d_c * g * i * (1 - i);
-    d_sums[1] = d_c * before.c * f * (1 - f);
-    d_sums[2] = d_c * i * (1 - g * g);
-    d_sums[3] = d_unit.h * tanh_c * o * (1 - o);
+    back.d_sums[0] = d_c * part * i * (1 - i);
+    back.d_sums[1] = d_c * before.c * f * (1 - f);
+    back.d_sums[2] = d_c * i * beside.candidate * (1 - g * g);
+    back.d_sums[3] = d_unit.h * tanh_c * o * (1 - o);
+    back.value = o * tanh_c;
     d_unit.c = d_c * f;
     d_unit.h = Vec{};
   }
 };
 
-// Where sum number `sum` of panel `panel` stands among the columns [G*H] of the weights.
-template <class Cell>
-struct Columns {
-  long gate, unit, size;  // gate, its first unit, how many of kWidth units there are
+// The LSTM, and h is the second product.
+struct ProjectedLstm : Lstm {
+  static constexpr bool kIsTwo = true, kSecondStores = false;
+  static Matrix second_matrix(const Layer& layer) {
+    return {layer.extra, layer.hidden, layer.states, layer.states};
+  }
+  static float* second_gradient(const Layer&, const Gradients& grads) { return grads.extra; }
 
-  Columns(long hidden, long panel, int sum)
-      : gate(Cell::gate_of(sum)), unit((panel * Cell::kUnits + sum % Cell::kUnits) * kWidth) {
-    size = hidden - unit < kWidth ? hidden - unit : kWidth;
+  BIRNN_INLINE static void second(Vec sum, const Beside&, Vec*, Unit& unit) { unit.h = sum; }
+
+  BIRNN_INLINE static Vec second_back(const Vec*, const Unit&, const Beside&, Unit& d_unit, Back&) {
+    const Vec d_sum = d_unit.h;
+    d_unit.h = Vec{};
+    return d_sum;
   }
 };
 
-template <class Cell>
-long count_panels(long hidden) {
-  return (hidden + Cell::kUnits * kWidth - 1) / (Cell::kUnits * kWidth);
-}
+// Stored i, f, g and the sum of o, whose gate sees the new cell state. w: of i, f, o.
+struct PeepholeLstm : OneProduct<4, 4, true> {
+  static constexpr int kDiagonals = 3;
+  static const float* diagonals(const Layer& layer) { return layer.extra; }
+  static float* diagonals(const Gradients& grads) { return grads.extra; }
+
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
+    const Vec i = sigmoid(sums[0] + beside.w[0] * unit.c);
+    const Vec f = sigmoid(sums[1] + beside.w[1] * unit.c), g = tanh(sums[2]);
+    unit.c = f * unit.c + i * (beside.candidate * g);
+    unit.h = sigmoid(sums[3] + beside.w[2] * unit.c) * tanh(unit.c);
+    stored[0] = i, stored[1] = f, stored[2] = g, stored[3] = sums[3];
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    const Vec i = stored[0], f = stored[1], g = stored[2];
+    const Vec part = beside.candidate * g, c = f * before.c + i * part, tanh_c = tanh(c);
+    const Vec o = sigmoid(stored[3] + beside.w[2] * c);
+    back.d_sums[3] = d_unit.h * tanh_c * o * (1 - o);
+    const Vec d_c =
+        d_unit.c + d_unit.h * o * (1 - tanh_c * tanh_c) + back.d_sums[3] * beside.w[2];
+    back.d_sums[0] = d_c * part * i * (1 - i);
+    back.d_sums[1] = d_c * before.c * f * (1 - f);
+    back.d_sums[2] = d_c * i * beside.candidate * (1 - g * g);
+    back.d_w[0] = back.d_sums[0] * before.c;
+    back.d_w[1] = back.d_sums[1] * before.c;
+    back.d_w[2] = back.d_sums[3] * c;
+    d_unit.c = d_c * f + back.d_sums[0] * beside.w[0] + back.d_sums[1] * beside.w[1];
+    d_unit.h = Vec{};
+  }
+};
+
+// Sums and stored: f, g, o; the input gate is 1 - f.
+struct CoupledLstm : OneProduct<3, 3, true> {
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
+    const Vec f = sigmoid(sums[0]), g = tanh(sums[1]), o = sigmoid(sums[2]);
+    unit.c = f * unit.c + (1 - f) * (beside.candidate * g);
+    unit.h = o * tanh(unit.c);
+    stored[0] = f, stored[1] = g, stored[2] = o;
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    const Vec f = stored[0], g = stored[1], o = stored[2], part = beside.candidate * g;
+    const Vec tanh_c = tanh(f * before.c + (1 - f) * part);
+    const Vec d_c = d_unit.c + d_unit.h * o * (1 - tanh_c * tanh_c);
+    back.d_sums[0] = d_c * (before.c - part) * f * (1 - f);
+    back.d_sums[1] = d_c * (1 - f) * beside.candidate * (1 - g * g);
+    back.d_sums[2] = d_unit.h * tanh_c * o * (1 - o);
+    d_unit.c = d_c * f;
+    d_unit.h = Vec{};
+  }
+};
 
 }  // namespace birnn::BIRNN_ISA

@@ -1,6 +1,7 @@
 // Chooses the kernels that the processor can run and shows them to XLA.
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "buffers.h"
@@ -45,22 +46,38 @@ std::atomic<const Kernels*>& chosen() {
 
 const Kernels& get_kernels() { return *chosen().load(); }
 
-template <class Cell>
-Layer read_layer(Views& views, bool reverse) {
+// What is not an array: the cell, and of each direction its order and its numbers.
+struct Settings {
+  const CellKernels& cell;
+  ffi::Span<const std::int64_t> reverse;
+  ffi::Span<const float> rates;  // scale of the candidate, zoneout of c, of h
+
+  long count() const { return reverse.size(); }
+};
+
+Layer read_layer(const Settings& settings, long direction, Views& views) {
+  const float* rates = settings.rates.begin() + 3 * direction;
   Layer layer{};
-  layer.reverse = reverse;
+  layer.reverse = settings.reverse[direction] != 0;
   layer.w_x = views.floats();
   const View& w_h = views.next();
-  layer.w_h = static_cast<const float*>(w_h.data);
-  layer.b = views.floats();
-  if (Cell::kHasBHn) layer.b_hn = views.floats();
-  if (Cell::kHasC) layer.c = views.floats();
-  layer.h = views.floats();
+  const View& b = views.next();
+  const View& extra = views.next();
+  layer.w_h = get<float>(w_h), layer.w_h_size = w_h.size;
+  layer.b = get<float>(b);
+  layer.extra = get<float>(extra), layer.extra_size = extra.size;
+  layer.c = views.floats();
+  const View& h = views.next();
   const View& xs = views.next();
-  layer.xs = static_cast<const float*>(xs.data);
-  layer.valid = views.flags_or_null();
+  layer.h = get<float>(h), layer.xs = get<float>(xs);
+  layer.valid = views.flags(), layer.starts = views.flags();
+  layer.start_c = views.floats(), layer.start_h = views.floats();
+  layer.seen = views.floats();
+  layer.candidate = views.flags(), layer.candidate_scale = rates[0];
+  layer.zone_c = {views.flags(), rates[1]};
+  layer.zone_h = {views.flags(), rates[2]};
   layer.rows = xs.shape[0], layer.steps = xs.shape[1], layer.inputs = xs.shape[2];
-  layer.hidden = w_h.shape[0];
+  layer.hidden = b.shape[0] / settings.cell.gates, layer.states = h.shape[1];
   return layer;
 }
 
@@ -74,65 +91,57 @@ Rows get_chunk(long rows, long chunk, long chunks) {
   return {rows * chunk / chunks, rows * (chunk + 1) / chunks};
 }
 
-using Reverse = ffi::Span<const std::int64_t>;  // of each direction
-
-template <class Cell>
-void forward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse, Views views) {
+void forward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
-  for (std::int64_t back : reverse) layers.push_back(read_layer<Cell>(views, back != 0));
+  for (long k = 0; k < settings.count(); k++) layers.push_back(read_layer(settings, k, views));
   const View& side_by_side = views.next();
   float* ys = static_cast<float*>(side_by_side.data);
   for (const Layer& layer : layers) {
     Outputs out{};
     out.ys = ys, out.y_stride = side_by_side.shape[2];
-    ys += layer.hidden;
-    if (Cell::kHasC) out.c = views.floats();
-    out.h = views.floats();
-    if (Cell::kHasC) out.cs = views.floats_or_null();
-    if (Cell::kStored) out.gates = views.floats_or_null();
+    ys += layer.states;
+    out.c = views.floats(), out.h = views.floats();
+    out.cs = views.floats(), out.gates = views.floats();
     outputs.push_back(out);
   }
   const long directions = layers.size(), rows = layers[0].rows;
   const long chunks = count_chunks(pool, directions, rows);
   run_tasks(pool, directions * chunks, [&](long task) {
     const long direction = task % directions;
-    kernels.forward(layers[direction], outputs[direction],
-                    get_chunk(rows, task / directions, chunks));
+    settings.cell.forward(layers[direction], outputs[direction],
+                          get_chunk(rows, task / directions, chunks));
   });
 }
 
-template <class Cell>
-void backward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse, Views views) {
+void backward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
   std::vector<Cotangents> cotangents;
   std::vector<Gradients> gradients;
   const View& side_by_side = views.next();
   float* ys = static_cast<float*>(side_by_side.data);  // only read, as all that was stored
-  const float* d_ys = views.floats();
-  for (std::int64_t back : reverse) {
-    layers.push_back(read_layer<Cell>(views, back != 0));
+  const float* d_ys = static_cast<float*>(views.next().data);
+  for (long k = 0; k < settings.count(); k++) {
+    layers.push_back(read_layer(settings, k, views));
     Outputs out{};
     out.ys = ys, out.y_stride = side_by_side.shape[2];
-    ys += layers.back().hidden;
-    if (Cell::kHasC) out.cs = views.floats_or_null();
-    if (Cell::kStored) out.gates = views.floats_or_null();
+    ys += layers.back().states;
+    out.cs = views.floats(), out.gates = views.floats();
     outputs.push_back(out);
     Cotangents d_out{};
-    if (Cell::kHasC) d_out.c = views.floats();
-    d_out.h = views.floats();
+    d_out.c = views.floats(), d_out.h = views.floats();
     d_out.ys = d_ys;
-    d_ys += layers.back().hidden;
+    d_ys += layers.back().states;
     cotangents.push_back(d_out);
   }
   for (std::size_t k = 0; k < layers.size(); k++) {
     Gradients grads{};
-    grads.w_x = views.floats(), grads.w_h = views.floats(), grads.b = views.floats_or_null();
-    if (Cell::kHasBHn) grads.b_hn = views.floats_or_null();
-    if (Cell::kHasC) grads.c = views.floats();
-    grads.h = views.floats();
-    grads.xs = views.floats_or_null();
+    grads.w_x = views.floats(), grads.w_h = views.floats();
+    grads.b = views.floats(), grads.extra = views.floats();
+    grads.c = views.floats(), grads.h = views.floats();
+    grads.xs = views.floats();
+    grads.start_c = views.floats(), grads.start_h = views.floats();
     gradients.push_back(grads);
   }
   const long directions = layers.size(), rows = layers[0].rows;
@@ -142,9 +151,9 @@ void backward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse
     const long direction = task % directions, chunk = task / directions;
     Gradients grads = gradients[direction];
     if (grads.b && chunk > 0)
-      grads = partials[task - directions].begin(Cell::kGates, layers[direction], grads);
-    kernels.backward(layers[direction], outputs[direction], cotangents[direction], grads,
-                     get_chunk(rows, chunk, chunks));
+      grads = partials[task - directions].begin(settings.cell.gates, layers[direction], grads);
+    settings.cell.backward(layers[direction], outputs[direction], cotangents[direction], grads,
+                           get_chunk(rows, chunk, chunks));
   });
   for (std::size_t k = 0; k < partials.size(); k++) {
     const Gradients& grads = gradients[k % directions];
@@ -152,44 +161,87 @@ void backward(const CellKernels& kernels, ffi::ThreadPool& pool, Reverse reverse
   }
 }
 
-using Run = void(const CellKernels&, ffi::ThreadPool&, Reverse, Views);
+const CellKernels* find_cell(std::string_view name) {
+  const Kernels& kernels = get_kernels();
+  for (long k = 0; k < kernels.cell_count; k++)
+    if (name == kernels.cells[k].name) return &kernels.cells[k];
+  return nullptr;
+}
+
+using Run = void(const Settings&, ffi::ThreadPool&, Views);
 
 // A handler: its buffers, of the types that were bound, in one row of views.
-template <Run run, CellKernels Kernels::* cell, int directions>
+template <Run run, int directions>
 struct Handle {
   template <class... Buffers>
-  ffi::Error operator()(ffi::ThreadPool pool, Reverse reverse, Buffers... buffers) const {
-    if (reverse.size() != directions)
-      return ffi::Error::InvalidArgument("reverse must have one entry for each direction");
+  ffi::Error operator()(ffi::ThreadPool pool, std::string_view name,
+                        ffi::Span<const std::int64_t> reverse, ffi::Span<const float> rates,
+                        Buffers... buffers) const {
+    const CellKernels* cell = find_cell(name);
+    if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
+    if (reverse.size() != directions || rates.size() != 3 * directions)
+      return ffi::Error::InvalidArgument("reverse and rates must have entries for each direction");
     const View views[] = {view(buffers)...};
-    run(get_kernels().*cell, pool, reverse, Views(views));
+    run({*cell, reverse, rates}, pool, Views(views));
     return ffi::Error::Success();
   }
 };
 
 template <class Types>
 auto bind() {
-  return add_buffers<Types>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<Reverse>("reverse"));
+  return add_buffers<Types>(ffi::Ffi::Bind()
+                                .Ctx<ffi::ThreadPool>()
+                                .Attr<std::string_view>("cell")
+                                .Attr<ffi::Span<const std::int64_t>>("reverse")
+                                .Attr<ffi::Span<const float>>("rates"));
+}
+
+const bool* flags_or_null(const Flags<2>& flags) {
+  return flags.element_count() == 0 ? nullptr : flags.typed_data();
+}
+
+ffi::Error draw(ffi::ThreadPool pool, std::int64_t site, std::int64_t threshold, bool reverse,
+                ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::S32, 1> visited, Flags<2> valid,
+                Flags<2> starts, ffi::Result<Flags<3>> flags) {
+  const auto shape = flags->dimensions();
+  const long rows = shape[0], chunks = count_chunks(pool, 1, rows);
+  Draw draw{};
+  draw.keys = keys.typed_data(), draw.visited = visited.typed_data();
+  draw.valid = flags_or_null(valid), draw.starts = flags_or_null(starts);
+  draw.reverse = reverse, draw.steps = shape[1], draw.size = shape[2];
+  draw.site = site, draw.threshold = threshold, draw.out = flags->typed_data();
+  run_tasks(pool, chunks, [&](long task) {
+    get_kernels().draw(draw, get_chunk(rows, task, chunks));
+  });
+  return ffi::Error::Success();
+}
+
+auto bind_draw() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .Attr<std::int64_t>("site")
+      .Attr<std::int64_t>("threshold")
+      .Attr<bool>("reverse")
+      .Arg<ffi::Buffer<ffi::U32, 2>>()
+      .Arg<ffi::Buffer<ffi::S32, 1>>()
+      .Arg<Flags<2>>()
+      .Arg<Flags<2>>()
+      .Ret<Flags<3>>();
 }
 
 }  // namespace
 }  // namespace birnn
 
-#define BIRNN_HANDLER(name, Cell, way, Types, directions)                            \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                     \
-      birnn_##name##_##way##_##directions,                                           \
-      (birnn::Handle<birnn::way<birnn::Cell>, &birnn::Kernels::name, directions>()), \
-      (birnn::bind<birnn::Types<birnn::Cell, directions>>()))
+#define BIRNN_HANDLER(way, Types, directions)                       \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_##way##_##directions,         \
+                                (birnn::Handle<birnn::way, directions>()), \
+                                (birnn::bind<birnn::Types<directions>>()))
 
-#define BIRNN_CELL(name, Cell)                            \
-  BIRNN_HANDLER(name, Cell, forward, ForwardTypes, 1);    \
-  BIRNN_HANDLER(name, Cell, forward, ForwardTypes, 2);    \
-  BIRNN_HANDLER(name, Cell, backward, BackwardTypes, 1);  \
-  BIRNN_HANDLER(name, Cell, backward, BackwardTypes, 2)
-
-BIRNN_CELL(elman, ElmanArrays);
-BIRNN_CELL(gru, GruArrays);
-BIRNN_CELL(lstm, LstmArrays);
+BIRNN_HANDLER(forward, ForwardTypes, 1);
+BIRNN_HANDLER(forward, ForwardTypes, 2);
+BIRNN_HANDLER(backward, BackwardTypes, 1);
+BIRNN_HANDLER(backward, BackwardTypes, 2);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw, birnn::draw, birnn::bind_draw());
 
 // For tests, by way of ctypes.
 extern "C" {

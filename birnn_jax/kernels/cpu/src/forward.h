@@ -1,6 +1,7 @@
 // The forward pass of one direction over some rows of the batch.
 #pragma once
 
+#include "noise.h"
 #include "sums.h"
 #include "valid_steps.h"
 
@@ -20,9 +21,13 @@ class Forward {
         steps_(larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
         sums_(layer, larger(1, count_tiles(size_ * layer.steps)),
               larger(1, count_tiles(size_) * layer.steps)),
-        padded_(sums_.panels() * Cell::kUnits * kWidth),
+        second_(kPlain, second_matrix<Cell>(layer), Cell::kIsTwo ? count_tiles(size_) * layer.steps : 0),
+        padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
         h_(2 * size_ * padded_),
         c_(size_ * padded_),
+        seen_(layer.seen ? size_ * padded_ : 0),
+        values_(Cell::kIsTwo ? size_ * padded_ : 0),
+        scratch_(Cell::kIsTwo ? size_ * Cell::kStored * layer.hidden : 0),
         turn_(size_),
         row_steps_(size_ * steps_),
         xs_(size_ * steps_),
@@ -52,19 +57,25 @@ class Forward {
   void begin() {
     std::memset(h_, 0, 2 * size_ * padded_ * sizeof(float));
     std::memset(c_, 0, size_ * padded_ * sizeof(float));
+    if (layer_.seen) std::memset(seen_, 0, size_ * padded_ * sizeof(float));
     for (long i = 0; i < size_; i++) {
-      const long from = (rows_.begin + i) * layer_.hidden;
       turn_[i] = 0;
-      std::memcpy(h(i, 0), layer_.h + from, layer_.hidden * sizeof(float));
-      if (Cell::kHasC) std::memcpy(c(i), layer_.c + from, layer_.hidden * sizeof(float));
+      set_state(i, layer_.c, layer_.h);
     }
+  }
+
+  void set_state(long i, const float* cs, const float* hs) {
+    const long row = rows_.begin + i;
+    std::memcpy(h(i, turn_[i]), hs + row * layer_.states, layer_.states * sizeof(float));
+    if (Cell::kHasC) std::memcpy(c(i), cs + row * layer_.hidden, layer_.hidden * sizeof(float));
   }
 
   void end() {
     for (long i = 0; i < size_; i++) {
-      const long to = (rows_.begin + i) * layer_.hidden;
-      std::memcpy(out_.h + to, h(i, turn_[i]), layer_.hidden * sizeof(float));
-      if (Cell::kHasC) std::memcpy(out_.c + to, c(i), layer_.hidden * sizeof(float));
+      const long row = rows_.begin + i;
+      std::memcpy(out_.h + row * layer_.states, h(i, turn_[i]), layer_.states * sizeof(float));
+      if (Cell::kHasC)
+        std::memcpy(out_.c + row * layer_.hidden, c(i), layer_.hidden * sizeof(float));
     }
   }
 
@@ -83,60 +94,123 @@ class Forward {
 
   void skip(long at) {
     const long size = layer_.hidden * sizeof(float);
-    std::memset(out_.ys + at * out_.y_stride, 0, size);
+    std::memset(out_.ys + at * out_.y_stride, 0, layer_.states * sizeof(float));
     if (out_.cs) std::memset(out_.cs + at * layer_.hidden, 0, size);
     if (out_.gates)
       std::memset(out_.gates + at * Cell::kStored * layer_.hidden, 0, Cell::kStored * size);
   }
 
   void advance(long begin, long end) {
-    for (long k = begin; k < end; k++) hs_[k] = h(row_steps_[k].row, turn_[row_steps_[k].row]);
+    for (long k = begin; k < end; k++) {
+      const long i = row_steps_[k].row;
+      if (is_start(layer_, rows_.begin + i, row_steps_[k].step))
+        set_state(i, layer_.start_c, layer_.start_h);
+      hs_[k] = see(i);
+    }
     // With few rows the weights are most of the traffic: those used last are those next.
     flips_ = !flips_ && steps_ > 1;
     for (long k = 0; k < sums_.panels(); k++) {
       const long panel = flips_ ? sums_.panels() - 1 - k : k;
       sums_.add_states(panel, begin, end, xs_, hs_, steps_ == 1 ? nullptr : ahead(panel),
-                       [&](long k, const Vec* sums) { finish(panel, row_steps_[k], sums); });
+                       [&](long k, const Vec* sums) { finish(panel, k, sums); });
+    }
+    if constexpr (Cell::kIsTwo) {
+      for (long k = begin; k < end; k++) hs_[k] = values_ + row_steps_[k].row * padded_;
+      multiply_plain(second_, layer_.states, begin, end, hs_,
+                     [&](long panel, long k, const Vec* sums) { finish_second(panel, k, sums); });
     }
     for (long k = begin; k < end; k++) turn_[row_steps_[k].row] ^= 1;
   }
 
-  BIRNN_INLINE void finish(long panel, RowStep at_step, const Vec* sums) {
-    const long at = (rows_.begin + at_step.row) * layer_.steps + at_step.step;
-    for (int n = 0; n < Cell::kUnits; n++) {
-      const Columns<Cell> to(layer_.hidden, panel, n);
-      float* c_state = c(at_step.row) + to.unit;
-      const int turn = turn_[at_step.row];
-      Unit unit{Cell::kHasC ? load(c_state) : Vec{}, load(h(at_step.row, turn) + to.unit)};
+  // What the gates see of the state of a row.
+  const float* see(long i) const {
+    const float* state = h(i, turn_[i]);
+    if (layer_.seen == nullptr) return state;
+    float* to = seen_ + i * padded_;
+    std::memcpy(to, state, layer_.states * sizeof(float));
+    multiply_by(layer_.seen + (rows_.begin + i) * layer_.states, layer_.states, to);
+    return to;
+  }
+
+  BIRNN_INLINE void finish(long panel, long k, const Vec* sums) {
+    const long i = row_steps_[k].row, at = step_number(k);
+    for (int n = 0; n < Cell::kLayout.units; n++) {
+      const Columns to(Cell::kLayout, layer_.hidden, panel, n);
+      const Unit before{Cell::kHasC ? load(c(i) + to.unit) : Vec{},
+                        load(h(i, turn_[i]) + to.unit)};
+      const Beside beside =
+          load_beside<Cell>(layer_, at, to.unit, to.size, load(hs_[k] + to.unit));
+      Unit unit = before;
       Vec stored[kSums];
-      Cell::step(sums + n, stored, unit);
-      store(h(at_step.row, turn ^ 1) + to.unit, unit.h);
-      store(out_.ys + at * out_.y_stride + to.unit, unit.h, to.size);
+      Cell::step(sums + n, beside, stored, unit);
       if (Cell::kHasC) {
-        store(c_state, unit.c);
+        unit.c = zoned(layer_.zone_c, at * layer_.hidden + to.unit, to.size, before.c, unit.c);
+        store(c(i) + to.unit, unit.c);
         if (out_.cs) store(out_.cs + at * layer_.hidden + to.unit, unit.c, to.size);
       }
-      if (Cell::kStored && out_.gates)
+      if (Cell::kIsTwo || out_.gates)
         for (int gate = 0; gate < Cell::kStored; gate++)
-          store(out_.gates + (at * Cell::kStored + gate) * layer_.hidden + to.unit, stored[gate],
-                to.size);
+          store(gates(k) + gate * layer_.hidden + to.unit, stored[gate], to.size);
+      if (Cell::kIsTwo)
+        store(values_ + i * padded_ + to.unit, unit.h);
+      else
+        put(k, to.unit, to.size, before.h, unit.h);
     }
   }
 
+  // Of kSums units in one panel of the second product.
+  BIRNN_INLINE void finish_second(long panel, long k, const Vec* sums) {
+    const long i = row_steps_[k].row;
+    for (int n = 0; n < kSums; n++) {
+      const Columns to(kPlain, layer_.states, panel, n);
+      if (to.size <= 0) continue;
+      const Vec before = load(h(i, turn_[i]) + to.unit);
+      const Beside beside = load_beside<Cell>(layer_, step_number(k), to.unit, to.size, before);
+      Unit unit{Vec{}, before};
+      if constexpr (Cell::kSecondStores) {
+        Vec stored[kSums];
+        float* from = gates(k) + to.unit;
+        for (int gate = 0; gate < Cell::kStored; gate++)
+          stored[gate] = load(from + gate * layer_.hidden, to.size);
+        Cell::second(sums[n], beside, stored, unit);
+        for (int gate = 0; gate < Cell::kStored; gate++)
+          store(from + gate * layer_.hidden, stored[gate], to.size);
+      } else {
+        Cell::second(sums[n], beside, nullptr, unit);
+      }
+      put(k, to.unit, to.size, before, unit.h);
+    }
+  }
+
+  BIRNN_INLINE void put(long k, long unit, long size, Vec before, Vec after) {
+    const long i = row_steps_[k].row, at = step_number(k);
+    after = zoned(layer_.zone_h, at * layer_.states + unit, size, before, after);
+    store(h(i, turn_[i] ^ 1) + unit, after);
+    store(out_.ys + at * out_.y_stride + unit, after, size);
+  }
+
+  long step_number(long k) const {
+    return (rows_.begin + row_steps_[k].row) * layer_.steps + row_steps_[k].step;
+  }
+  float* gates(long k) const {
+    return (out_.gates ? out_.gates + step_number(k) * Cell::kStored * layer_.hidden
+                       : scratch_ + row_steps_[k].row * Cell::kStored * layer_.hidden);
+  }
   float* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
   float* c(long i) const { return c_ + i * padded_; }
-  float* ahead(long panel) const {
-    return ahead_ + panel * size_ * steps_ * kPanel;
-  }
+  float* ahead(long panel) const { return ahead_ + panel * size_ * steps_ * kPanel; }
 
   const Layer& layer_;
   const Outputs& out_;
   const Rows rows_;
   const long size_, steps_;  // rows, and steps whose input is multiplied at once
   const Sums<Cell> sums_;
+  const Weights<0, kSums> second_;
   const long padded_;
   const Array<float> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
-  const Array<unsigned char> turn_;  // which h of a row is the one before
+  const Array<float> seen_, values_;  // [size, padded]: factors of the two products
+  const Array<float> scratch_;        // [size, stored, H]: of one step, if not stored
+  const Array<unsigned char> turn_;   // which h of a row is the one before
   const Array<RowStep> row_steps_;
   const Array<const float*> xs_, hs_;
   bool flips_ = false;

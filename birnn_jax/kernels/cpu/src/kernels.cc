@@ -1,5 +1,6 @@
 // Compiled once for every instruction set, each time into a namespace of its own.
 #include "backward.h"
+#include "draw.h"
 #include "forward.h"
 
 namespace birnn::BIRNN_ISA {
@@ -12,9 +13,22 @@ void apply(const float* in, float* out, long size) {
 }
 
 template <class Cell>
-constexpr CellKernels table() {
-  return {forward<Cell>, backward<Cell>};
+constexpr CellKernels table(const char* name) {
+  return {name, Cell::kGates, forward<Cell>, backward<Cell>};
 }
+
+// The names are those of cells.py.
+constexpr CellKernels kCells[] = {
+    table<Elman<Tanh>>("elman"),
+    table<Elman<Relu>>("relu_elman"),
+    table<IndRnn>("indrnn"),
+    table<Gru>("gru"),
+    table<GruResetBefore>("gru_reset_before"),
+    table<Lstm>("lstm"),
+    table<PeepholeLstm>("peephole_lstm"),
+    table<CoupledLstm>("coupled_lstm"),
+    table<ProjectedLstm>("projected_lstm"),
+};
 
 #define BIRNN_STRING(x) #x
 #define BIRNN_NAME(x) BIRNN_STRING(x)
@@ -22,7 +36,8 @@ constexpr CellKernels table() {
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {BIRNN_NAME(BIRNN_ISA), table<Elman>(), table<Gru>(), table<Lstm>(),
-                         apply<tanh>,           apply<sigmoid>};
+const Kernels kernels = {
+    BIRNN_NAME(BIRNN_ISA), kCells,        sizeof kCells / sizeof kCells[0], draw,
+    apply<tanh>,           apply<sigmoid>};
 
 }  // namespace birnn::BIRNN_ISA

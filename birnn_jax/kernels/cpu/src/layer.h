@@ -2,41 +2,41 @@
 // data and a table of functions. Arrays are dense and have the order of the Python side.
 #pragma once
 
+#include <cstdint>
+
 namespace birnn {
 
-// Which arrays a cell has: G gates, and so many arrays of gates stored for the backward pass.
-struct ElmanArrays {
-  static constexpr int kGates = 1, kStored = 0;
-  static constexpr bool kHasC = false, kHasBHn = false;
+// Zoneout: where `kept` is set a unit stays what it was. Without it, the expectation of that.
+struct Zone {
+  const bool* kept;  // [B, T, .]
+  float rate;
 };
 
-struct GruArrays {
-  static constexpr int kGates = 3, kStored = 4;
-  static constexpr bool kHasC = false, kHasBHn = true;
-};
-
-struct LstmArrays {
-  static constexpr int kGates = 4, kStored = 4;
-  static constexpr bool kHasC = true, kHasBHn = false;
-};
-
-// One direction of one layer. B rows, T steps, D inputs, H hidden units, G gates.
+// One direction of one layer. B rows, T steps, D inputs, H hidden units, G gates; the state h has
+// P units, fewer than H with a projection. Pointers are null where there is nothing.
 struct Layer {
-  long rows, steps, inputs, hidden;
-  bool reverse;                // from the last valid step to the first
-  const float *w_x, *w_h;      // [D, G*H], [H, G*H]
-  const float *b, *b_hn;       // [G*H], and for the GRU [H]
-  const float *c, *h;          // [B, H], before the first valid step; c for the LSTM
-  const float* xs;             // [B, T, D]
-  const bool* valid;            // [B, T], null if every step is valid
+  long rows, steps, inputs, hidden, states;
+  bool reverse;                         // from the last valid step to the first
+  const float *w_x, *w_h, *b;           // [D, G*H]; [P, G*H], or [H] of IndRNN; [G*H]
+  const float* extra;                   // GRU b_hn [H], peephole w_c [3H], projection w_p [H, P]
+  long w_h_size, extra_size;
+  const float *c, *h;                   // [B, H], [B, P], before the first valid step
+  const float* xs;                      // [B, T, D]
+  const bool* valid;                    // [B, T], null if every step is valid
+  const bool* starts;                   // [B, T], where a segment begins, from start_c and start_h
+  const float *start_c, *start_h;       // as c and h
+  const float* seen;                    // [B, P], what the gates see of h is h times this
+  const bool* candidate;                // [B, T, H], where the candidate is not dropped
+  float candidate_scale;                // of what is not dropped
+  Zone zone_c, zone_h;
 };
 
 // What the forward pass returns and what it stores for the backward pass, null if not wanted.
 struct Outputs {
-  float *c, *h;  // [B, H], after the last valid step
-  float* ys;     // [B, T, H] with y_stride between steps: the directions stand side by side
+  float *c, *h;  // [B, H], [B, P], after the last valid step
+  float* ys;     // [B, T, P] with y_stride between steps: the directions stand side by side
   long y_stride;
-  float* cs;     // [B, T, H], LSTM
+  float* cs;     // [B, T, H]
   float* gates;  // [B, T, S, H], see cells.h
 };
 
@@ -47,24 +47,42 @@ struct Cotangents {
 
 // Derivatives of a scalar by the arguments of the forward pass, null if not wanted.
 struct Gradients {
-  float *w_x, *w_h, *b, *b_hn;
-  float *c, *h, *xs;
+  float *w_x, *w_h, *b, *extra;
+  float *c, *h, *xs, *start_c, *start_h;
 };
 
 struct Rows {
   long begin, end;
 };
 
-// The functions of one cell. The rows of a batch can be given to several calls at a time: then
-// every call has weight gradients of its own, to be added up.
+// One cell. The rows of a batch can be given to several calls at a time: then every call has weight
+// gradients of its own, to be added up.
 struct CellKernels {
+  const char* name;
+  long gates;  // G
   void (*forward)(const Layer&, const Outputs&, Rows);
   void (*backward)(const Layer&, const Outputs&, const Cotangents&, const Gradients&, Rows);
 };
 
+// Random flags: out [rows, steps, size], true with the probability threshold / 2^23. The key of a
+// step is that of its row, into which the number of the step in its segment is folded, from
+// visited + 1 on, and then the site, if it is not negative.
+struct Draw {
+  const std::uint32_t* keys;    // [rows, 2], of threefry2x32
+  const std::int32_t* visited;  // [rows]
+  const bool *valid, *starts;   // [rows, steps] or null
+  bool reverse;
+  long steps, size;
+  std::int64_t site;
+  std::int32_t threshold;
+  bool* out;
+};
+
 struct Kernels {
   const char* isa;
-  CellKernels elman, gru, lstm;
+  const CellKernels* cells;
+  long cell_count;
+  void (*draw)(const Draw&, Rows);
   void (*tanh)(const float* in, float* out, long size);
   void (*sigmoid)(const float* in, float* out, long size);
 };

@@ -9,15 +9,14 @@ namespace birnn {
 
 // Weight gradients of one task but the first, which has the results themselves.
 struct Partial {
-  std::vector<float> w_x, w_h, b, b_hn;
+  std::vector<float> w_x, w_h, b, extra;
 
   Gradients begin(long gates, const Layer& layer, Gradients grads) {
-    const long columns = gates * layer.hidden;
-    w_x.resize(layer.inputs * columns);
-    w_h.resize(layer.hidden * columns);
-    b.resize(columns);
-    b_hn.resize(layer.hidden);
-    grads.w_x = w_x.data(), grads.w_h = w_h.data(), grads.b = b.data(), grads.b_hn = b_hn.data();
+    w_x.resize(layer.inputs * gates * layer.hidden);
+    w_h.resize(layer.w_h_size);
+    b.resize(gates * layer.hidden);
+    extra.resize(layer.extra_size);
+    grads.w_x = w_x.data(), grads.w_h = w_h.data(), grads.b = b.data(), grads.extra = extra.data();
     return grads;
   }
 
@@ -25,7 +24,7 @@ struct Partial {
     add(w_x, grads.w_x);
     add(w_h, grads.w_h);
     add(b, grads.b);
-    if (grads.b_hn) add(b_hn, grads.b_hn);
+    add(extra, grads.extra);
   }
 
  private:

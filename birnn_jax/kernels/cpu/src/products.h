@@ -1,24 +1,25 @@
 // Gradients of weights: products of what they were multiplied with and derivatives of sums.
 #pragma once
 
-#include "cells.h"
+#include "columns.h"
 #include "gemm.h"
 
 namespace birnn::BIRNN_ISA {
 
 // Of one panel, over a group of steps.
 struct Products {
+  Layout layout;
   long panel, count, hidden;
   long stride;          // from one step to the next, of arguments
   const float* d_sums;  // [count, kPanel]
 
+  // columns: from one row of d_w to the next.
   // d_w[j, columns of the panel] += sum over steps of arguments[j] d_sums
-  template <class Cell, int First, int N>
-  void add(const float* arguments, long size, float* d_w) const {
-    const long columns = Cell::kGates * hidden;
+  template <int First, int N>
+  void add(const float* arguments, long size, float* d_w, long columns) const {
     long to[N], sizes[N];
     for (int n = 0; n < N; n++) {
-      const Columns<Cell> place(hidden, panel, First + n);
+      const Columns place(layout, hidden, panel, First + n);
       to[n] = place.gate * hidden + place.unit;
       sizes[n] = place.size;
     }

@@ -1,6 +1,7 @@
 // The sums before the nonlinearities.
 #pragma once
 
+#include "cells.h"
 #include "layer.h"
 #include "weights.h"
 
@@ -12,10 +13,11 @@ class Sums {
   // How often each weight of the input and of the state is going to be read: 0 for never.
   Sums(const Layer& layer, long reads_x, long reads_h)
       : layer_(layer),
-        panels_(reads_h ? count_panels<Cell>(layer.hidden) : 0),
+        panels_(reads_h ? Cell::kLayout.count_panels(layer.hidden) : 0),
         b_(panels_ * kPanel),
-        w_x_(layer.w_x, layer.inputs, layer.hidden, reads_x),
-        w_h_(layer.w_h, layer.hidden, layer.hidden, reads_h) {
+        w_x_(Cell::kLayout, {layer.w_x, layer.inputs, layer.hidden, Cell::kGates * layer.hidden}, reads_x),
+        w_h_(Cell::kLayout, {layer.w_h, layer.states, layer.hidden, Cell::kGates * layer.hidden},
+             Cell::kH ? reads_h : 0) {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
   }
   long panels() const { return panels_; }
@@ -44,7 +46,7 @@ class Sums {
           for (int n = 0; n < kSums; n++)
             acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
       }
-      w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
+      if constexpr (Cell::kH > 0) w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
       for (int r = 0; r < tile.kRows; r++) finish(first + r, acc[r]);
     });
   }
@@ -59,10 +61,11 @@ class Sums {
   }
 
   void pack_bias(long panel, float* out) const {
-    for (int sum = 0; sum < kSums; sum++) {
-      const Columns<Cell> from(layer_.hidden, panel, sum);
+    std::memset(out, 0, kPanel * sizeof(float));
+    for (int sum = 0; sum < Cell::kCount; sum++) {
+      const Columns from(Cell::kLayout, layer_.hidden, panel, sum);
       const bool is_b_hn = Cell::kHasBHn && sum == 3;
-      const float* b = is_b_hn ? layer_.b_hn : layer_.b + from.gate * layer_.hidden;
+      const float* b = is_b_hn ? layer_.extra : layer_.b + from.gate * layer_.hidden;
       store(out + sum * kWidth, load(b + from.unit, from.size));
     }
   }
@@ -70,8 +73,29 @@ class Sums {
   const Layer& layer_;
   const long panels_;
   const Array<float> b_;
-  const Weights<Cell, Cell::kXFirst, Cell::kX> w_x_;
-  const Weights<Cell, Cell::kHFirst, Cell::kH> w_h_;
+  const Weights<Cell::kXFirst, Cell::kX> w_x_;
+  const Weights<Cell::kHFirst, Cell::kH> w_h_;
 };
+
+// The second product of a cell that has two, otherwise nothing.
+template <class Cell>
+Matrix second_matrix(const Layer& layer) {
+  if constexpr (Cell::kIsTwo)
+    return Cell::second_matrix(layer);
+  else
+    return {};
+}
+
+// Hands to finish(panel, k, sums) the product of rows[k] with the matrix, of `columns` columns.
+template <class Finish>
+BIRNN_INLINE void multiply_plain(const Weights<0, kSums>& matrix, long columns,
+                                 long begin, long end, const float* const* rows, Finish finish) {
+  for (long panel = 0; panel < kPlain.count_panels(columns); panel++)
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][kSums] = {};
+      matrix.multiply(panel, acc, by_rows<tile.kRows>(rows + first));
+      for (int r = 0; r < tile.kRows; r++) finish(panel, first + r, acc[r]);
+    });
+}
 
 }  // namespace birnn::BIRNN_ISA

@@ -15,7 +15,12 @@ BIRNN_INLINE bool is_valid(const Layer& layer, long row, long step) {
   return layer.valid == nullptr || layer.valid[row * layer.steps + step];
 }
 
-// The step of this row that comes before this one, in the order of the direction,, or -1.
+// Whether the state of the row is that of the start of a segment, in place of the one before.
+BIRNN_INLINE bool is_start(const Layer& layer, long row, long step) {
+  return layer.starts && layer.starts[row * layer.steps + step];
+}
+
+// The step of this row that comes before this one in the order of the direction, or -1.
 inline long step_before(const Layer& layer, long row, long step) {
   const long ahead = layer.reverse ? 1 : -1;
   do step += ahead;

@@ -36,6 +36,8 @@ constexpr int kTileRows = BIRNN_TILE_ROWS;
 
 typedef float Vec __attribute__((vector_size(4 * BIRNN_WIDTH)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * BIRNN_WIDTH)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * BIRNN_WIDTH)));
+typedef std::uint8_t Bytes __attribute__((vector_size(BIRNN_WIDTH)));
 
 BIRNN_INLINE long smaller(long a, long b) { return a < b ? a : b; }
 BIRNN_INLINE long larger(long a, long b) { return a > b ? a : b; }
@@ -62,6 +64,28 @@ BIRNN_INLINE void store(float* p, Vec v, long size) {
   if (size >= kWidth) return store(p, v);
   if (size > 0) std::memcpy(p, &v, size * sizeof(float));
 }
+
+// All bits of an element where the flag is set, none where it is not or beyond `size`.
+BIRNN_INLINE Ints load_flags(const bool* p, long size) {
+  Bytes v{};
+  if (size >= kWidth)
+    std::memcpy(&v, p, sizeof v);
+  else if (size > 0)
+    std::memcpy(&v, p, size);
+  return __builtin_convertvector(v, Ints) != 0;
+}
+
+BIRNN_INLINE void store_flags(bool* p, Ints flags, long size) {
+  const Bytes v = __builtin_convertvector(flags & 1, Bytes);
+  if (size >= kWidth)
+    std::memcpy(p, &v, sizeof v);
+  else if (size > 0)
+    std::memcpy(p, &v, size);
+}
+
+BIRNN_INLINE Vec select(Ints where, Vec a, Vec b) { return where ? a : b; }
+
+BIRNN_INLINE long round_up(long size, long to) { return (size + to - 1) / to * to; }
 
 BIRNN_INLINE Vec bits_to_floats(Ints v) { return (Vec)v; }
 

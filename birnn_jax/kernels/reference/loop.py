@@ -8,11 +8,11 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from .._core.direction import Direction, Outputs
-from .._core.dtypes import cast_like, widen
-from .._core.meshes import scan
-from .._core.types import Carry, Cell, Params
-from ..cells._linear import ParallelStep
+from ..._core.direction import Direction, Outputs
+from ..._core.dtypes import cast_like, widen
+from ..._core.meshes import scan
+from ..._core.types import Carry, Cell, Params
+from ...cells._linear import ParallelStep
 from .parallel import scan_row_in_parallel
 
 

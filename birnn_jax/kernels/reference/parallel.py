@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from .._core.direction import Direction, Starts
-from .._core.dtypes import as_output, at_least
-from ..cells._linear import LinearCarry, LinearStep
+from ..._core.direction import Direction, Starts
+from ..._core.dtypes import as_output, at_least
+from ...cells._linear import LinearCarry, LinearStep
 
 
 def scan_row_in_parallel(step: LinearStep, row: Direction) -> tuple[LinearCarry, jax.Array]:

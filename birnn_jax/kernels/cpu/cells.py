@@ -1,0 +1,129 @@
+"""Which cells the native code has, and what stands in the arrays that it stores of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._core.direction import Direction
+from ..._core.dtypes import product, sum_dtype, widen
+from ..._core.types import Carry, Cell, Params
+from ...cells import (
+    COUPLED_LSTM,
+    ELMAN,
+    GRU,
+    GRU_RESET_BEFORE,
+    INDRNN,
+    LSTM,
+    PEEPHOLE_LSTM,
+    PROJECTED_LSTM,
+    elman,
+)
+from ...cells._noise import NoisyStep, remove_noise
+
+Directions = tuple[Direction, ...]
+
+
+class NativeCell(NamedTuple):
+    """What the native code has of a cell: its name there, and the arrays of `src/layer.h`."""
+
+    name: str
+    count: int  # arrays [B, T, H] stored for the gradient
+    # (params, h that the gates see, gates) -> those arrays of one step; see `src/cells.h`.
+    stored: Callable[[Params, jax.Array, Any], Sequence[jax.Array]]
+    has_c: bool = False
+    has_candidate: bool = True
+    in_outputs: bool = False  # what is stored is the output, unless zoneout changes that
+
+
+class Rates(NamedTuple):
+    """Of the noise of a cell; 0 is none."""
+
+    recurrent: float = 0.0
+    candidate: float = 0.0
+    zoneout_c: float = 0.0
+    zoneout_h: float = 0.0
+
+
+def _all_gates(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del params, h
+    return list(gates)
+
+
+def _gates_and_h_n(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    """And the part of the candidate's sum that the reset gate multiplies."""
+    w_hn = params.w_h[:, -h.shape[-1] :]
+    return [*gates, product(h, w_hn) + widen(params.b_hn)]
+
+
+def _without_input_gate(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del params, h
+    return [gates.f, gates.g, gates.o]
+
+
+def _of_one_sum(name: str) -> NativeCell:
+    return NativeCell(name, 1, _all_gates, has_candidate=False, in_outputs=True)
+
+
+# By the step: a cell that differs from a built-in one in its initialisers only is as fast.
+_CELLS: dict[Any, NativeCell] = {
+    ELMAN.step: _of_one_sum("elman"),
+    elman(jax.nn.relu).step: _of_one_sum("relu_elman"),
+    INDRNN.step: _of_one_sum("indrnn"),
+    GRU.step: NativeCell("gru", 4, _gates_and_h_n),
+    GRU_RESET_BEFORE.step: NativeCell("gru_reset_before", 3, _all_gates),
+    LSTM.step: NativeCell("lstm", 4, _all_gates, has_c=True),
+    PEEPHOLE_LSTM.step: NativeCell("peephole_lstm", 4, _all_gates, has_c=True),
+    COUPLED_LSTM.step: NativeCell("coupled_lstm", 3, _without_input_gate, has_c=True),
+    PROJECTED_LSTM.step: NativeCell("projected_lstm", 4, _all_gates, has_c=True),
+}
+NAMES = tuple(cell.name for cell in _CELLS.values())
+
+
+def find_native_cell(directions: Directions) -> NativeCell | None:
+    """That of all directions of a layer, if the native code has it; noise may differ."""
+    cells = {_find_native_cell(direction) for direction in directions}
+    return cells.pop() if len(cells) == 1 else None
+
+
+def native_cell(directions: Directions) -> NativeCell:
+    """That of a layer which has one."""
+    return _CELLS[plain_step(directions[0].cell)]
+
+
+def state_of(direction: Direction) -> Carry:
+    """The carry before the first step, without keys of noise."""
+    return remove_noise(direction.carry)
+
+
+def start_of(direction: Direction) -> Carry | None:
+    """The same before the first step of a segment; None if there are no segments."""
+    return None if direction.starts is None else remove_noise(direction.starts.carry)
+
+
+def plain_step(cell: Cell) -> Any:
+    """The step without its noise."""
+    return cell.step.step if isinstance(cell.step, NoisyStep) else cell.step
+
+
+def rates_of(cell: Cell) -> Rates:
+    """Of its noise."""
+    step = cell.step
+    if not isinstance(step, NoisyStep):
+        return Rates()
+    return Rates(step.recurrent, step.candidate, step.zoneout_c, step.zoneout_h)
+
+
+def _find_native_cell(direction: Direction) -> NativeCell | None:
+    """Parameters and inputs must share a floating dtype; the carry must be of its `sum_dtype`."""
+    dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves((direction.params, direction.xs))}
+    states = jax.tree.leaves(state_of(direction))
+    if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
+        return None
+    if {jnp.result_type(leaf) for leaf in states} != {sum_dtype(*dtypes)}:
+        return None
+    cell, rates = _CELLS.get(plain_step(direction.cell)), rates_of(direction.cell)
+    if cell is None or (rates.candidate and not cell.has_candidate):
+        return None
+    return None if rates.zoneout_c and not cell.has_c else cell

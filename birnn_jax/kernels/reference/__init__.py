@@ -1,0 +1,1 @@
+"""The definition, for any cell; every other backend is held to it."""
