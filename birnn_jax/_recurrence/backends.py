@@ -12,10 +12,10 @@ from .._core.direction import Direction, Outputs
 from ..kernels.cpu import layer as cpu_layer
 from ..kernels.cpu import library as cpu_library
 from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
+from ..kernels.reference import loop as reference
 from ..kernels.xla.loop import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
 from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
-from ..kernels.reference import loop as reference
 
 BackendName = Literal["auto", "cpu_kernel", "xla", "reference"]
 Directions = tuple[Direction, ...]

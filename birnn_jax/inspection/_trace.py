@@ -9,10 +9,10 @@ import jax
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry, Cell, Params
-from ..kernels.reference.loop import advance
 from .._recurrence.scan_cell import scan_cell
 from .._stacks.layer import LayerParams, Layers, as_layers
 from .._stacks.stack import stack
+from ..kernels.reference.loop import advance
 from ._directions import map_directions, merge_directions, one_each
 from ._gates import find_gates
 

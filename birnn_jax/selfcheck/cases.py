@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.masks import Lengths, Mask, Segments
-from .._core.types import Carry, Cell
+from .._core.types import Carry, Cell, Params
 from ..cells import candidate_dropout, recurrent_dropout, zoneout
 from ..cells._gated import GatedStep
 from .loops import Draw
@@ -35,35 +35,45 @@ class _Rates(NamedTuple):
 
 
 def draw_settings(
-    cell: Cell, carry: Carry, shape: tuple[int, ...], rng: np.random.Generator
+    cell: Cell,
+    params: Params,
+    carry: Carry,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    *,
+    everything: bool,
 ) -> Settings:
     """Lengths, gaps or segments, some of them empty, and in half of the cases noise."""
-    lengths, ids = _draw_ids(shape[0], shape[1], rng)
-    if rng.random() < 0.5:
+    lengths, ids = _draw_ids(shape[0], shape[1], rng, kind=2 if everything else rng.integers(3))
+    if rng.random() < 0.5 and not everything:
         return Settings(cell, lengths, ids, None, (None, None))
+
+    def draw_rate(makes_sense: bool) -> float:
+        return float(rng.choice(RATES[1:] if everything else RATES)) if makes_sense else 0.0
+
     rates = _Rates(
-        recurrent=rng.choice(RATES) if isinstance(cell.step, GatedStep) else 0.0,
-        candidate=rng.choice(RATES) if _has_candidate(cell) else 0.0,
-        zoneout_c=rng.choice(RATES) if hasattr(carry, "c") else 0.0,
-        zoneout_h=rng.choice(RATES),
+        recurrent=draw_rate(isinstance(cell.step, GatedStep)),
+        candidate=draw_rate(_has_candidate(cell, params)),
+        zoneout_c=draw_rate(hasattr(carry, "c")),
+        zoneout_h=draw_rate(True),
     )
-    noisy = zoneout(cell, h=float(rates.zoneout_h), c=float(rates.zoneout_c))
+    noisy = zoneout(cell, h=rates.zoneout_h, c=rates.zoneout_c)
     if rates.recurrent:
-        noisy = recurrent_dropout(noisy, float(rates.recurrent))
+        noisy = recurrent_dropout(noisy, rates.recurrent)
     if rates.candidate:
-        noisy = candidate_dropout(noisy, float(rates.candidate))
-    if rng.random() < 0.25:  # evaluation
+        noisy = candidate_dropout(noisy, rates.candidate)
+    if rng.random() < 0.25 and not everything:  # evaluation
         draw = Draw(zoneout_c=rates.zoneout_c or None, zoneout_h=rates.zoneout_h or None)
-        return Settings(noisy, lengths, ids, None, (lambda row, number: draw,) * 2)
+        return Settings(noisy, lengths, ids, None, (lambda *_: draw, lambda *_: draw))
     key = jax.random.key(int(rng.integers(2**31)))
-    draws = tuple(_make_draws(rates, key, carry, shape, reverse) for reverse in (0, 1))
+    draws = (_make_draws(rates, key, carry, shape, 0), _make_draws(rates, key, carry, shape, 1))
     return Settings(noisy, lengths, ids, key, draws)
 
 
 def _draw_ids(
-    batch_size: int, num_steps: int, rng: np.random.Generator
+    batch_size: int, num_steps: int, rng: np.random.Generator, *, kind: int
 ) -> tuple[Lengths, np.ndarray]:
-    kind, empty = rng.integers(3), rng.integers(batch_size)
+    empty = rng.integers(batch_size)
     if kind == 0:
         lengths = rng.integers(0, num_steps + 1, size=batch_size, dtype=np.int32)
         lengths[empty] = 0
@@ -76,17 +86,14 @@ def _draw_ids(
     return Segments(ids), ids
 
 
-def _has_candidate(cell: Cell) -> bool:
+def _has_candidate(cell: Cell, params: Params) -> bool:
     """Whether the gates have a field g or n, as `candidate_dropout` needs it."""
-
-    def gates(key):
-        params = cell.init(key, 2, 3)
-        carry = cell.init_carry(params)
-        return cell.step.gates(params, carry, jnp.zeros(2, params.b.dtype))
-
-    if not isinstance(cell.step, GatedStep):
+    step = cell.step
+    if not isinstance(step, GatedStep):
         return False
-    fields = jax.eval_shape(gates, jax.eval_shape(lambda: jax.random.key(0)))
+    x = jax.ShapeDtypeStruct(params.w_x.shape[:1], jnp.float32)
+    gates = lambda params, x: step.gates(params, cell.init_carry(params), x)  # noqa: E731
+    fields = jax.eval_shape(gates, params, x)
     return hasattr(fields, "g") or hasattr(fields, "n")
 
 

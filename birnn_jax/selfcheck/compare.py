@@ -105,8 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(wrong > 0)
 
 
-def _draw_case(name: str, rng: np.random.Generator) -> _Case:
-    """Of random sizes and settings."""
+def _draw_case(name: str, rng: np.random.Generator, *, everything: bool = False) -> _Case:
+    """Of random sizes and settings; `everything`: with segments, and all noise that there is."""
     input_size, hidden_size = (int(size) for size in rng.choice(SIZES, 2))
     batch_size, num_steps = rng.integers(2, 10), rng.integers(1, 20)
     cell = CELLS[name]
@@ -128,7 +128,7 @@ def _draw_case(name: str, rng: np.random.Generator) -> _Case:
     params, xs, carry, ys = jax.eval_shape(make)
     params = jax.tree.map(functools.partial(draw, scale=hidden_size**-0.5), params)
     inputs = (params, draw(xs), jax.tree.map(draw, carry))
-    settings = draw_settings(cell, carry.fwd, xs.shape, rng)
+    settings = draw_settings(cell, params.fwd, carry.fwd, xs.shape, rng, everything=everything)
     residuals = RESIDUALS[rng.integers(len(RESIDUALS))]
     weights = jax.tree.map(draw, (carry, ys))
     directions = [rng.normal(size=leaf.shape) for leaf in jax.tree.leaves(inputs)]

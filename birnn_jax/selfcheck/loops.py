@@ -17,9 +17,7 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-a))
 
 
-def elman_step(
-    params: Any, carry: Any, x: np.ndarray, seen: Any = None
-) -> tuple[Any, np.ndarray]:
+def elman_step(params: Any, carry: Any, x: np.ndarray, seen: Any = None) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output; the gates may see another h."""
     h = carry.h if seen is None else seen
     h = np.tanh(x @ params.w_x + h @ params.w_h + params.b)

@@ -84,9 +84,7 @@ def relu_elman_step(
     return carry._replace(h=h), h
 
 
-def indrnn_step(
-    params: Any, carry: Any, x: np.ndarray, seen: Any = None
-) -> tuple[Any, np.ndarray]:
+def indrnn_step(params: Any, carry: Any, x: np.ndarray, seen: Any = None) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     h = carry.h if seen is None else seen
     h = _relu(x @ params.w_x + h @ np.diag(params.w_h) + params.b)
@@ -97,9 +95,7 @@ def _g(a: np.ndarray) -> np.ndarray:
     return np.where(np.real(a) >= 0, a + 0.5, sigmoid(a))
 
 
-def mingru_step(
-    params: Any, carry: Any, x: np.ndarray
-) -> tuple[Any, np.ndarray]:
+def mingru_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     size = carry.h.size
     a = x @ params.w_x + params.b
@@ -108,9 +104,7 @@ def mingru_step(
     return carry._replace(h=h), h
 
 
-def minlstm_step(
-    params: Any, carry: Any, x: np.ndarray
-) -> tuple[Any, np.ndarray]:
+def minlstm_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     size = carry.h.size
     a = x @ params.w_x + params.b
@@ -132,18 +126,14 @@ def _layer_norm_gates(params: Any, carry: Any, x: Any, epsilon: float) -> tuple[
     return f * carry.c + i * np.tanh(_gate(a, 2, size)), o
 
 
-def layer_norm_lstm_ba_step(
-    params: Any, carry: Any, x: np.ndarray
-) -> tuple[Any, np.ndarray]:
+def layer_norm_lstm_ba_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     c, o = _layer_norm_gates(params, carry, x, 1e-5)
     h = o * np.tanh(params.scale_c * _norm(c, 1e-5) + params.shift_c)
     return carry._replace(c=c, h=h), h
 
 
-def layer_norm_lstm_tfa_step(
-    params: Any, carry: Any, x: np.ndarray
-) -> tuple[Any, np.ndarray]:
+def layer_norm_lstm_tfa_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     c, o = _layer_norm_gates(params, carry, x, 1e-3)
     c = params.scale_c * _norm(c, 1e-3) + params.shift_c
@@ -151,9 +141,7 @@ def layer_norm_lstm_tfa_step(
     return carry._replace(c=c, h=h), h
 
 
-def layer_norm_gru_ba_step(
-    params: Any, carry: Any, x: np.ndarray
-) -> tuple[Any, np.ndarray]:
+def layer_norm_gru_ba_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
     h, size = carry.h, carry.h.size
     x_rz = params.scale_x[: 2 * size] * _norm(x @ params.w_x[:, : 2 * size], 1e-5)

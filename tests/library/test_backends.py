@@ -17,7 +17,6 @@ from birnn_jax import (
     LSTM,
     Bi,
     Layer,
-    Segments,
     backends,
     bidirectional,
     init_stack,
@@ -140,7 +139,7 @@ def refuse_on_gpu(monkeypatch):
 @pytest.mark.parametrize(
     ("arrange", "message"),
     [
-        (refuse_other_cell, "ELMAN, GRU and LSTM"),
+        (refuse_other_cell, "ELMAN, INDRNN, GRU and LSTM"),
         (refuse_float64, "float32, got float64"),
         (refuse_any_size, r"numbers, got \(b, t, 2\)"),
         (refuse_on_gpu, "default backend is 'gpu'"),
@@ -166,13 +165,13 @@ def test_kernel_that_is_not_there_is_refused_by_name_and_passed_over_by_auto(abs
 
 @pytest.mark.parametrize(
     ("cell", "lengths"),
-    [(Bi(GRU, LSTM), LENGTHS), (LSTM, Segments(jnp.array([[1, 1, 2, 2, 0]] * 3))), (CLOCKED, None)],
-    ids=["two_cells", "segments", "other_cell"],
+    [(Bi(GRU, LSTM), LENGTHS), (CLOCKED, None)],
+    ids=["two_cells", "other_cell"],
 )
 def test_layer_without_a_kernel_says_which_have_one(cell, lengths, present):
     cells = cell if isinstance(cell, Bi) else Bi(cell, cell)
     params = Bi(*(random_cell(one, 1)[0] for one in cells))
-    with pytest.raises(ValueError, match="ELMAN, GRU and LSTM"):
+    with pytest.raises(ValueError, match="ELMAN, INDRNN, GRU and LSTM"):
         bidirectional(cell, params, random_xs(), lengths, backend="cpu_kernel")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Mask, bidirectional, scan_cell
+from birnn_jax._core.direction import Direction
+from birnn_jax.kernels.cpu import call
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library import _oracles
 from tests.library._cases import random_cell, random_like, random_xs, weigh
@@ -195,7 +197,7 @@ def test_gradient_by_inputs_alone_is_that_beside_parameters():
 SPECIAL = np.array([np.inf, -np.inf, 0, 105, -105], np.float32)
 
 
-def call(name, x):
+def apply(name, x):
     pointer = ctypes.POINTER(ctypes.c_float)
     out = np.empty_like(x)
     function = getattr(cpu.load().handle, name)
@@ -220,8 +222,8 @@ def test_activations_are_within_4_ulp_over_all_floats(isa, name, function):
             pytest.skip(f"this processor has no {isa}")
         # Every 4099th bit pattern, of all exponents, signs, denormals and NaN.
         x = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
-        got = call(name, x)
-        special = call(name, SPECIAL)
+        got = apply(name, x)
+        special = apply(name, SPECIAL)
     is_nan = np.isnan(x)
     np.testing.assert_array_equal(np.isnan(got), is_nan)
     got, exact = got[~is_nan], function(x[~is_nan].astype(np.float64))
@@ -245,14 +247,17 @@ def test_rows_do_not_depend_on_one_another_or_on_how_they_are_cut():
 @pytest.mark.parametrize("wrong", ["dtype", "rank", "count"])
 def test_xla_refuses_buffers_of_other_types(wrong):
     params, xs, carry = make_inputs(ELMAN, (2, 3, 4, 5))
-    arguments = [*params.fwd, carry.fwd.h, xs, jnp.zeros([0, 0], bool)]
+    direction = Direction(ELMAN, False, params.fwd, carry.fwd, xs)
+    arguments = call._arguments(direction)
     if wrong == "dtype":
-        arguments[4] = xs.astype("int32")
+        arguments[0] = params.fwd.w_x.astype("int32")
     elif wrong == "rank":
         arguments[2] = params.fwd.b[None]
     else:
         arguments.pop()
-    types = [jax.ShapeDtypeStruct(shape, "float32") for shape in [(2, 3, 5), (2, 5)]]
-    call = jax.ffi.ffi_call("birnn_elman_forward_1", types)
+    shapes = [(2, 3, 5), (0, 0), (2, 5), (0, 0, 0), (0, 0, 0)]
+    types = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
+    run = jax.ffi.ffi_call("birnn_forward_1", types)
+    rest = {"cell": "elman", "rates": np.zeros(3, np.float32), "reverse": np.zeros(1, np.int64)}
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"(?i)argument|buffer|rank|dtype"):
-        jax.block_until_ready(call(*arguments, reverse=np.zeros(1, np.int64)))
+        jax.block_until_ready(run(*arguments, **rest))

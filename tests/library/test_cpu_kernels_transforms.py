@@ -1,6 +1,7 @@
 """What JAX makes of the native CPU kernels is what it makes of the loops of XLA."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -151,9 +152,9 @@ def test_export_holds_no_native_code():
     """Values and gradients; parameters and carries are arguments and results by their types."""
     run = jax.jit(jax.value_and_grad(lambda params, xs: weigh(bidirectional(GRU, params, xs)[0])))
     args = PARAMS, random_xs()
-    assert "birnn_gru_backward" in run.lower(*args).as_text()
+    assert "birnn_backward_2" in run.lower(*args).as_text()
     exported = jax.export.export(run)(*args)
-    assert "birnn_gru" not in exported.mlir_module()
+    assert not re.search(r"birnn_\w+_\d", exported.mlir_module())
     assert_close(jax.export.deserialize(exported.serialize()).call(*args), run(*args))
 
 
@@ -199,7 +200,7 @@ for check_vma in (True, False):
         ys, mesh=mesh, in_specs=specs, out_specs=P("rows"), check_vma=check_vma
     )
     compiled = gradients(shards).lower(inputs.params, inputs.xs, inputs.carry).compile()
-    assert "birnn_lstm_backward" in compiled.as_text()
+    assert "birnn_backward_2" in compiled.as_text()
     assert_close(compiled(inputs.params, inputs.xs, inputs.carry), want)
 
 def gradient_by_xla(run):

@@ -29,7 +29,7 @@ class NativeCell(NamedTuple):
     """What the native code has of a cell: its name there, and the arrays of `src/layer.h`."""
 
     name: str
-    count: int  # arrays [B, T, H] stored for the gradient
+    num_stored: int  # arrays [B, T, H] stored for the gradient
     # (params, h that the gates see, gates) -> those arrays of one step; see `src/cells.h`.
     stored: Callable[[Params, jax.Array, Any], Sequence[jax.Array]]
     has_c: bool = False
@@ -78,7 +78,6 @@ _CELLS: dict[Any, NativeCell] = {
     COUPLED_LSTM.step: NativeCell("coupled_lstm", 3, _without_input_gate, has_c=True),
     PROJECTED_LSTM.step: NativeCell("projected_lstm", 4, _all_gates, has_c=True),
 }
-NAMES = tuple(cell.name for cell in _CELLS.values())
 
 
 def find_native_cell(directions: Directions) -> NativeCell | None:

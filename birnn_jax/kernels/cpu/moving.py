@@ -38,9 +38,7 @@ def replace_parts(
     parts = _map(
         lambda new, own: own if new is None else new, moving, list(map(parts_of, directions))
     )
-    return tuple(
-        _replace(direction, new) for direction, new in zip(directions, parts, strict=True)
-    )
+    return tuple(_replace(direction, new) for direction, new in zip(directions, parts, strict=True))
 
 
 def _replace(direction: Direction, new: Moving) -> Direction:

@@ -1,6 +1,5 @@
 """The noise of a direction as arrays, the same that the step of the cell draws from its keys."""
 
-import functools
 import math
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from ..._core.direction import Direction
 from ..._core.keys import IMPL
-from ...cells._noise import NoisyCarry, remove_noise
+from ...cells._noise import NoisyCarry
 from ..xla.time_order import turn
 from .cells import rates_of
 from .operation import Operands, Operation
@@ -74,14 +73,16 @@ def advance_noise(direction: Direction, state: Any) -> Any:
         return NoisyCarry(state, carry.key_data, carry.visited)
     starts = None if direction.starts is None else direction.starts.at
     numbers = _number_steps(direction, carry.visited, direction.valid, starts)
-    places = jnp.where(numbers >= 0, turn(jnp.arange(numbers.shape[1])[None], direction.reverse), -1)
-    last = jnp.take_along_axis(numbers, places.argmax(axis=1)[:, None], axis=1)[:, 0]
+    order = turn(jnp.arange(numbers.shape[1])[None], direction.reverse)
+    place = jnp.where(numbers >= 0, order, -1).argmax(axis=1)[:, None]
+    last = jnp.take_along_axis(numbers, place, axis=1)[:, 0]
     return NoisyCarry(state, carry.key_data, jnp.where(last < 0, carry.visited, last))
 
 
 def _draw(static: _Draw, *rows: Any) -> jax.Array:
     # The native code knows the bits that JAX draws for float32, by this setting.
-    if jax.config.jax_enable_x64 or not jax.config.jax_threefry_partitionable:  # type: ignore[attr-defined]
+    config: Any = jax.config
+    if config.jax_enable_x64 or not config.jax_threefry_partitionable:
         return _define_draw(static, Operands(rows=rows)).rows
     return _operation.bind(static, Operands(rows=rows)).rows
 

@@ -6,15 +6,15 @@ import jax.numpy as jnp
 from ..._core.direction import Direction
 from ..._core.dtypes import sum_dtype
 from . import library
-from .cells import NAMES, find_native_cell
+from .cells import find_native_cell
 
 
 def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     """To be read after the name of the backend; None if there is no obstacle."""
     if find_native_cell(directions) is None:
         return (
-            f"computes {', '.join(NAMES[:-1])} and {NAMES[-1]}, the same cell in both directions, "
-            "in one dtype; this layer is another."
+            "computes ELMAN, INDRNN, GRU and LSTM, and their variants without layer normalisation, "
+            "the same cell in both directions, in one dtype; this layer is another."
         )
     inputs = [direction.xs for direction in directions]
     if sum_dtype(inputs[0].dtype) != jnp.float32:

@@ -31,7 +31,7 @@ def shapes_of_residuals(directions: Directions, keep_gates: bool) -> tuple[Resid
         size = getattr(state_of(direction), "c", state_of(direction).h).shape[-1]
         cs, gates = (
             jax.ShapeDtypeStruct((batch_size, num_steps, columns), state_of(direction).h.dtype)
-            for columns in (size, cell.count * size)
+            for columns in (size, cell.num_stored * size)
         )
         stores = keep_gates and not (cell.in_outputs and rates_of(direction.cell).zoneout_h == 0)
         return Residuals(cs if cell.has_c else None, gates if stores else None)

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "noise.h"
-#include "products.h"
+#include "group_products.h"
 #include "steps.h"
 #include "transposed.h"
 
@@ -28,19 +28,17 @@ class Backward {
         panels_2_(Cell::kIsTwo ? kPlain.count_panels(layer.states) : 0),
         padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
         w_h_t_(Cell::kLayout, {layer.w_h, Cell::kH ? layer.states : 0, layer.hidden, columns()}),
-        w_x_t_(Cell::kLayout, {layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden, columns()}),
         second_t_(kPlain, second_matrix<Cell>(layer)),
         steps_(layer, out, rows, group_),
+        products_(layer, grads, steps_, group_),
         d_h_(size_ * padded_),
         d_c_(size_ * padded_),
         d_seen_(layer.seen ? size_ * padded_ : 0),
         d_values_(Cell::kIsTwo ? size_ * padded_ : 0),
         d_sums_(group_ * panels_ * kPanel),
         d_sums_2_(group_ * panels_2_ * kPanel),
-        d_b_(panels_ * kPanel),
         d_w_(Cell::kDiagonals * padded_),
         ends_(group_ + 2),
-        d_xs_(group_ * kPanel),
         targets_(group_) {}
 
   void run() {
@@ -63,7 +61,6 @@ class Backward {
   void begin() {
     std::memset(d_h_, 0, size_ * padded_ * sizeof(float));
     std::memset(d_c_, 0, size_ * padded_ * sizeof(float));
-    std::memset(d_b_, 0, panels_ * kPanel * sizeof(float));
     std::memset(d_w_, 0, Cell::kDiagonals * padded_ * sizeof(float));
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
@@ -74,30 +71,20 @@ class Backward {
       std::memset(grads_.start_h + row * layer_.states, 0, size_of_h());
       if (Cell::kHasC) std::memset(grads_.start_c + row * layer_.hidden, 0, size_of_c());
     }
-    if (grads_.b == nullptr) return;
-    std::memset(grads_.w_x, 0, layer_.inputs * columns() * sizeof(float));
-    std::memset(grads_.w_h, 0, layer_.w_h_size * sizeof(float));
-    if (grads_.extra) std::memset(grads_.extra, 0, layer_.extra_size * sizeof(float));
+    products_.begin();
   }
 
   void end() {
-    const long hidden = layer_.hidden;
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       std::memcpy(grads_.h + row * layer_.states, d_h_ + i * padded_, size_of_h());
-      if (Cell::kHasC) std::memcpy(grads_.c + row * hidden, d_c_ + i * padded_, size_of_c());
+      if (Cell::kHasC) std::memcpy(grads_.c + row * layer_.hidden, d_c_ + i * padded_, size_of_c());
     }
     if (grads_.b == nullptr) return;
-    for (long panel = 0; panel < panels_; panel++)
-      for (int sum = 0; sum < Cell::kCount; sum++) {
-        const Columns to(Cell::kLayout, hidden, panel, sum);
-        const bool is_b_hn = Cell::kHasBHn && sum == 3;
-        float* b = is_b_hn ? grads_.extra : grads_.b + to.gate * hidden;
-        store(b + to.unit, load(d_b_ + panel * kPanel + sum * kWidth), to.size);
-      }
+    products_.end();
     if constexpr (Cell::kDiagonals > 0)
       for (int n = 0; n < Cell::kDiagonals; n++)
-        std::memcpy(Cell::diagonals(grads_) + n * hidden, d_w_ + n * padded_, size_of_c());
+        std::memcpy(Cell::diagonals(grads_) + n * layer_.hidden, d_w_ + n * padded_, size_of_c());
   }
 
   long collect(long step, long count) {
@@ -120,12 +107,12 @@ class Backward {
       if (layer_.seen) std::memset(d_seen_, 0, size_ * padded_ * sizeof(float));
       if constexpr (Cell::kIsTwo) differentiate_second(ends_[k], ends_[k + 1]);
       differentiate(ends_[k], ends_[k + 1]);
-      if constexpr (Cell::kH > 0) multiply_back(w_h_t_, d_sums_, ends_[k], ends_[k + 1], k % 2,
-                                                layer_.seen ? d_seen_ : d_h_, layer_.states);
+      if constexpr (Cell::kH > 0)
+        multiply_back(w_h_t_, d_sums_, ends_[k], ends_[k + 1], k % 2,
+                      layer_.seen ? d_seen_ : d_h_, layer_.states);
       leave(ends_[k], ends_[k + 1]);
     }
-    if (grads_.b) add_weights(count);
-    if (grads_.xs) write_inputs(count);
+    products_.add(count, d_sums_, d_sums_2_);
   }
 
   // d_rows[row of k] += derivatives of the sums of k times the transposed matrix
@@ -264,39 +251,6 @@ class Backward {
     for (long j = 0; j < size; j++) to[j] += from[j], from[j] = 0;
   }
 
-  void add_weights(long count) {
-    for (long panel = 0; panel < panels_; panel++) {
-      const Products products{Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums(panel, 0)};
-      products.add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
-      if constexpr (Cell::kH > 0)
-        products.add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
-                                                    columns());
-      Vec sums[kSums];
-      for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
-      for (long k = 0; k < count; k++)
-        for (int n = 0; n < kSums; n++) sums[n] += load(d_sums(panel, k) + n * kWidth);
-      for (int n = 0; n < kSums; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
-    }
-    if constexpr (Cell::kIsTwo)
-      for (long panel = 0; panel < panels_2_; panel++)
-        Products{kPlain, panel, count, layer_.states, steps_.value_stride(),
-                 d_sums_2_ + panel * group_ * kPanel}
-            .add<0, kSums>(steps_.value(0), layer_.hidden,
-                                         Cell::second_gradient(layer_, grads_),
-                                         second_matrix<Cell>(layer_).stride);
-  }
-
-  void write_inputs(long count) const {
-    for (long column = 0; column < layer_.inputs; column += kPanel) {
-      std::memset(d_xs_, 0, count * kPanel * sizeof(float));
-      for (long k = 0; k < count; k++) targets_[k] = d_xs_ + k * kPanel;
-      w_x_t_.multiply(column, 0, count, d_sums_, group_, targets_);
-      const long size = smaller(kPanel, layer_.inputs - column) * sizeof(float);
-      for (long k = 0; k < count; k++)
-        std::memcpy(grads_.xs + steps_.at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
-    }
-  }
-
   long columns() const { return Cell::kGates * layer_.hidden; }
   long size_of_h() const { return layer_.states * sizeof(float); }
   long size_of_c() const { return layer_.hidden * sizeof(float); }
@@ -311,16 +265,14 @@ class Backward {
   const Rows rows_;
   const long size_, group_, panels_, panels_2_, padded_;
   const Transposed<Cell::kHFirst, Cell::kH> w_h_t_;
-  const Transposed<Cell::kXFirst, Cell::kX> w_x_t_;
   const Transposed<0, kSums> second_t_;
   Steps<Cell> steps_;
+  GroupProducts<Cell> products_;
   const Array<float> d_h_, d_c_;          // [size, padded]
   const Array<float> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
   const Array<float> d_sums_, d_sums_2_;  // [panels, group, kPanel]
-  const Array<float> d_b_;                // [panels, kPanel]
   const Array<float> d_w_;                // [diagonals, padded]
   const Array<long> ends_;
-  const Array<float> d_xs_;  // [group, kPanel]
   const Array<float*> targets_;
 };
 

@@ -2,6 +2,7 @@
 #include "backward.h"
 #include "draw.h"
 #include "forward.h"
+#include "lstms.h"
 
 namespace birnn::BIRNN_ISA {
 namespace {

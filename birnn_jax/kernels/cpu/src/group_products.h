@@ -1,0 +1,100 @@
+// What follows a group of steps in the backward pass: gradients of weights, biases and inputs.
+#pragma once
+
+#include "products.h"
+#include "steps.h"
+#include "transposed.h"
+
+namespace birnn::BIRNN_ISA {
+
+template <class Cell>
+class GroupProducts {
+ public:
+  GroupProducts(const Layer& layer, const Gradients& grads, const Steps<Cell>& steps, long group)
+      : layer_(layer),
+        grads_(grads),
+        steps_(steps),
+        group_(group),
+        panels_(Cell::kLayout.count_panels(layer.hidden)),
+        w_x_t_(Cell::kLayout, {layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden, columns()}),
+        d_b_(panels_ * kPanel),
+        d_xs_(group * kPanel),
+        targets_(group) {}
+
+  void begin() {
+    std::memset(d_b_, 0, panels_ * kPanel * sizeof(float));
+    if (grads_.b == nullptr) return;
+    std::memset(grads_.w_x, 0, layer_.inputs * columns() * sizeof(float));
+    std::memset(grads_.w_h, 0, layer_.w_h_size * sizeof(float));
+    if (grads_.extra) std::memset(grads_.extra, 0, layer_.extra_size * sizeof(float));
+  }
+
+  // Of `count` steps: derivatives of the sums of both products, [panels, group, kPanel].
+  void add(long count, const float* d_sums, const float* d_sums_2) {
+    if (grads_.b) {
+      add_first(count, d_sums);
+      if constexpr (Cell::kIsTwo) add_second(count, d_sums_2);
+    }
+    if (grads_.xs) write_inputs(count, d_sums);
+  }
+
+  void end() const {
+    if (grads_.b == nullptr) return;
+    for (long panel = 0; panel < panels_; panel++)
+      for (int sum = 0; sum < Cell::kCount; sum++) {
+        const Columns to(Cell::kLayout, layer_.hidden, panel, sum);
+        const bool is_b_hn = Cell::kHasBHn && sum == 3;
+        float* b = is_b_hn ? grads_.extra : grads_.b + to.gate * layer_.hidden;
+        store(b + to.unit, load(d_b_ + panel * kPanel + sum * kWidth), to.size);
+      }
+  }
+
+ private:
+  void add_first(long count, const float* all_sums) {
+    for (long panel = 0; panel < panels_; panel++) {
+      const float* d_sums = all_sums + panel * group_ * kPanel;
+      const Products products{Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums};
+      products.add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
+      if constexpr (Cell::kH > 0)
+        products.add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
+                                              columns());
+      Vec sums[kSums];
+      for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
+      for (long k = 0; k < count; k++)
+        for (int n = 0; n < kSums; n++) sums[n] += load(d_sums + k * kPanel + n * kWidth);
+      for (int n = 0; n < kSums; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
+    }
+  }
+
+  void add_second(long count, const float* all_sums) {
+    for (long panel = 0; panel < kPlain.count_panels(layer_.states); panel++)
+      Products{kPlain, panel, count, layer_.states, steps_.value_stride(),
+               all_sums + panel * group_ * kPanel}
+          .add<0, kSums>(steps_.value(0), layer_.hidden, Cell::second_gradient(layer_, grads_),
+                         second_matrix<Cell>(layer_).stride);
+  }
+
+  void write_inputs(long count, const float* d_sums) const {
+    for (long column = 0; column < layer_.inputs; column += kPanel) {
+      std::memset(d_xs_, 0, count * kPanel * sizeof(float));
+      for (long k = 0; k < count; k++) targets_[k] = d_xs_ + k * kPanel;
+      w_x_t_.multiply(column, 0, count, d_sums, group_, targets_);
+      const long size = smaller(kPanel, layer_.inputs - column) * sizeof(float);
+      for (long k = 0; k < count; k++)
+        std::memcpy(grads_.xs + steps_.at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
+    }
+  }
+
+  long columns() const { return Cell::kGates * layer_.hidden; }
+
+  const Layer& layer_;
+  const Gradients& grads_;
+  const Steps<Cell>& steps_;
+  const long group_, panels_;
+  const Transposed<Cell::kXFirst, Cell::kX> w_x_t_;
+  const Array<float> d_b_;   // [panels, kPanel]
+  const Array<float> d_xs_;  // [group, kPanel]
+  const Array<float*> targets_;
+};
+
+}  // namespace birnn::BIRNN_ISA

@@ -1,0 +1,171 @@
+"""Segments, gaps and noise inside the native CPU kernels, for every cell that they know."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from birnn_jax import Bi, Segments, bidirectional
+from birnn_jax.cells import (
+    LSTM,
+    PEEPHOLE_LSTM,
+    candidate_dropout,
+    recurrent_dropout,
+    zoneout,
+)
+from birnn_jax.kernels.cpu import call
+from birnn_jax.kernels.cpu import library as cpu
+from birnn_jax.selfcheck import compare
+from tests.library._cases import assert_close, random_cell, random_like, random_xs, weigh
+
+pytestmark = pytest.mark.skipif(not cpu.is_registered(), reason=cpu.load().note)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", compare.CELLS)
+def test_settings_give_what_the_equations_say(name, seed):
+    """Sizes around those of vectors; lengths, gaps or segments; noise, its expectation or none."""
+    case = compare._draw_case(name, np.random.default_rng(seed), everything=seed == 0)
+    for isa in cpu.find_isas():
+        with cpu.forced_isa(isa):
+            errors = compare._compare("cpu_kernel", case)
+        assert max(errors) < compare.LIMIT, isa
+
+
+def swap_masks(arguments):
+    """The candidate's mask as that of the cell state."""
+    changed = list(arguments)
+    changed[-3], changed[-2] = changed[-2], changed[-3]
+    return changed
+
+
+def forget_starts(arguments):
+    changed = list(arguments)
+    changed[8] = jnp.zeros([0, 0], bool)
+    return changed
+
+
+def see_everything(arguments):
+    changed = list(arguments)
+    changed[-4] = jnp.ones_like(changed[-4])
+    return changed
+
+
+def start_from_zero(arguments):
+    changed = list(arguments)
+    changed[9:11] = map(jnp.zeros_like, changed[9:11])
+    return changed
+
+
+@functools.cache
+def case_of_everything():
+    return compare._draw_case("lstm", np.random.default_rng(9), everything=True)
+
+
+@pytest.mark.parametrize("mistake", [swap_masks, forget_starts, see_everything, start_from_zero])
+def test_planted_mistakes_are_caught(mistake, monkeypatch):
+    case = case_of_everything()
+    assert max(compare._compare("cpu_kernel", case)) < compare.LIMIT
+    arguments, run = call._arguments, compare._outputs_and_grads.__wrapped__
+    monkeypatch.setattr(call, "_arguments", lambda direction: mistake(arguments(direction)))
+    # Another function, which was not compiled before.
+    again = jax.jit(
+        lambda cell, *args, residuals, backend: run(
+            cell, *args, residuals=residuals, backend=backend
+        ),
+        static_argnums=0,
+        static_argnames=("residuals", "backend"),
+    )
+    monkeypatch.setattr(compare, "_outputs_and_grads", again)
+    with np.errstate(all="ignore"):
+        errors = compare._compare("cpu_kernel", case)
+    assert not max(errors) < 10 * compare.LIMIT  # NaN is wrong too
+
+
+# What JAX makes of them.
+
+NOISY = zoneout(recurrent_dropout(candidate_dropout(PEEPHOLE_LSTM, 0.3), 0.2), h=0.25, c=0.15)
+SEGMENTS = Segments(np.array([[1, 1, 0, 2, 2], [3, 3, 3, 3, 3], [0, 0, 0, 0, 0], [0, 1, 2, 0, 3]]))
+PAIRS = [random_cell(PEEPHOLE_LSTM, seed, batch_size=4) for seed in (10, 20)]
+PARAMS, CARRY = (Bi(*pair) for pair in zip(*PAIRS, strict=True))
+XS = random_xs(0, 4, 5, 2)
+KEY = jax.random.key(5)
+
+
+def loss_of(backend):
+    def loss(params, xs, carry):
+        outputs = bidirectional(
+            NOISY, params, xs, SEGMENTS, initial_carry=carry, key=KEY, backend=backend
+        )
+        return weigh(outputs)
+
+    return loss
+
+
+def gradients(loss):
+    return jax.grad(loss, (0, 1, 2))
+
+
+def by_a_single_part(loss):
+    return lambda params, xs, carry: jax.grad(
+        lambda c: loss(params, xs, carry._replace(bwd=carry.bwd._replace(c=c)))
+    )(carry.bwd.c)
+
+
+def over_inputs(loss):
+    many = lambda xs: jnp.stack([xs, 0.5 * xs])  # noqa: E731
+    run = jax.vmap(gradients(loss), (None, 0, None))
+    return lambda params, xs, carry: run(params, many(xs), carry)
+
+
+def forward_mode(loss):
+    return lambda *args: jax.jvp(loss, args, random_like(args, 3))
+
+
+def hessian_times_vector(loss):
+    return lambda *args: jax.jvp(gradients(loss), args, random_like(args, 3))
+
+
+def rematerialised(loss):
+    return gradients(jax.checkpoint(loss))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        gradients,
+        by_a_single_part,
+        over_inputs,
+        forward_mode,
+        hessian_times_vector,
+        rematerialised,
+    ],
+)
+def test_transformed_kernel_is_the_transformed_reference(transform):
+    args = (PARAMS, XS, CARRY)
+    got, want = (jax.jit(transform(loss_of(name)))(*args) for name in ("cpu_kernel", "reference"))
+    assert_close(got, want)
+
+
+def test_noise_is_that_of_the_reference_under_any_setting_of_the_generator():
+    """Another order of its bits: these the native code does not know, and JAX draws them."""
+    run = lambda backend: loss_of(backend)(PARAMS, XS, CARRY)  # noqa: E731
+    with jax.threefry_partitionable(False):
+        other = run("cpu_kernel")
+        assert_close(other, run("reference"))
+    assert abs(other - run("cpu_kernel")) > 1e-3
+
+
+def test_carry_with_noise_goes_on_where_chunks_end():
+    """`visited` counts across chunks, and from one at the start of a segment."""
+    cell, params, xs = recurrent_dropout(zoneout(LSTM, h=0.5), 0.3), *_long_inputs()
+    ids = Segments(np.repeat([[1, 2, 3, 4]], 9, axis=1).repeat(2, axis=0))
+    run = functools.partial(bidirectional, cell, params, xs, ids, key=KEY, backend="cpu_kernel")
+    assert_close(run(residuals="chunked"), run(residuals="states"))
+
+
+def _long_inputs():
+    params = Bi(*(random_cell(LSTM, seed, batch_size=2)[0] for seed in (1, 2)))
+    return params, random_xs(3, 2, 36, 2)
