@@ -104,12 +104,15 @@ class Sanitize(setuptools.Command):
                 subprocess.run([program], env=env, check=True, timeout=170)
 
 
-class PlatformWheel(bdist_wheel):
-    """A wheel for this platform and for any Python: the library does not know Python."""
+class NativeDistribution(setuptools.Distribution):
+    """A package of this platform, so that auditwheel and delocate can repair its wheel."""
 
-    def finalize_options(self):
-        super().finalize_options()
-        self.root_is_pure = False
+    def has_ext_modules(self):
+        return True
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for any Python: the library does not know Python."""
 
     def get_tag(self):
         return "py3", "none", super().get_tag()[2]
@@ -215,5 +218,7 @@ def digest(paths):
 
 build.sub_commands = [*build.sub_commands, ("build_kernels", None)]
 setuptools.setup(
-    cmdclass={"build_kernels": BuildKernels, "sanitize": Sanitize, "bdist_wheel": PlatformWheel}
+    distclass=NativeDistribution,
+    ext_modules=[],
+    cmdclass={"build_kernels": BuildKernels, "sanitize": Sanitize, "bdist_wheel": PlatformWheel},
 )

@@ -120,7 +120,7 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     (axes,) = _figures.drawn(tmp_path / "cells.png").axes
     (point,) = _figures.curves(axes)
     np.testing.assert_allclose(point, [[metrics["cpu_seconds"], metrics["accuracy"]]])
-    assert {"elman", "forwards only"} <= {*_figures.words(axes)}
+    assert {"elman", "unidirectional"} <= {*_figures.words(axes)}
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
     monkeypatch.setattr(loop, "fit", None)  # nothing is trained again
