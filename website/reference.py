@@ -27,8 +27,9 @@ def public_names(module: str, root: pathlib.Path) -> list[str]:
     """The public names of a module, those that hold parameters or states last.
 
     Example:
-      >>> public_names("birnn_jax.training", pathlib.Path())[:2]
-      ['TrainState', 'init_train_state']
+      >>> names = public_names("birnn_jax.cells", pathlib.Path())
+      >>> names.index("LSTM") < names.index("ElmanParams"), "checked_init" in names
+      (True, False)
     """
     path = root.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -20,7 +20,7 @@ _TOLD: contextvars.ContextVar[set[str] | None] = contextvars.ContextVar("told", 
 
 @contextlib.contextmanager
 def telling_once() -> Iterator[None]:
-    """Within this, a sentence is told the first time only, whoever tells it."""
+    """Within this, a sentence is reported the first time only, whoever tells it."""
     token = _TOLD.set(set())
     try:
         yield

@@ -27,7 +27,7 @@ def train_all(
 ) -> dict[str, list[RunFolder]]:
     """Trains each of `configs` with each seed, in a folder of its own.
 
-    What is noted of a file that several runs read is told once.
+    What is noted of a file that several runs read is reported once.
 
     Args:
       root: folder of the run folders.

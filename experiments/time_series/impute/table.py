@@ -42,7 +42,7 @@ def read_table(path: pathlib.Path, reading: Reading) -> Table:
 
     Args:
       path: the file.
-      reading: how, and what is told of what was bridged.
+      reading: how, and what is reported of what was bridged.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
