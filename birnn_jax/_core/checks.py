@@ -229,6 +229,6 @@ def check_rate(name: str, rate: Any, *, is_static: bool = False) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1, got {rate}.")
 
 
-def is_off(rate: Any, key: Any) -> bool:
-    """Whether dropout does nothing: without a key, or with a rate that is known to be 0."""
-    return key is None or (not isinstance(rate, Tracer) and bool(rate == 0))
+def is_off(rate: Any) -> bool:
+    """Whether dropout does nothing, its rate being known to be 0."""
+    return not isinstance(rate, Tracer) and bool(rate == 0)

@@ -40,7 +40,7 @@ def dropout(xs: jax.Array, rate: float | jax.Array, key: jax.Array | None) -> ja
     """
     xs = as_xs(xs)
     check_rate("dropout rate", rate)
-    if is_off(rate, key):
+    if key is None or is_off(rate):
         return xs
     return jnp.where(_keep_by_step(xs, rate, key), _scaled(xs, rate), 0)
 
@@ -73,7 +73,7 @@ def locked_dropout(xs: jax.Array, rate: float | jax.Array, key: jax.Array | None
     """
     xs = as_xs(xs)
     check_rate("dropout rate", rate)
-    if is_off(rate, key):
+    if key is None or is_off(rate):
         return xs
 
     def keep_row(row_key):
@@ -117,7 +117,7 @@ def word_dropout(
     if tokens.ndim != 2:
         raise ValueError(f"tokens must be [B, T], got shape {tokens.shape}.")
     check_rate("word dropout rate", rate)
-    if is_off(rate, key):
+    if key is None or is_off(rate):
         return tokens
     drop = ~_keep_by_step(tokens[..., None], rate, key)[..., 0]
     return jnp.where(drop, unknown_id, tokens)
@@ -156,7 +156,7 @@ def drop_connect(params: Params, rate: float | jax.Array, key: jax.Array | None)
     if not places:
         raise ValueError("drop_connect found no recurrent weights: no field of params is w_h.")
     values = [leaf for _, leaf in leaves]
-    if is_off(rate, key):
+    if key is None or is_off(rate):
         return params
     check_key(key)
     for number, place in enumerate(places):
