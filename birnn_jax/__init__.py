@@ -78,10 +78,10 @@ if _TYPE_CHECKING:
     from . import streaming as streaming
     from . import text as text
     from . import training as training
-    from ._training.train_step import TrainState as TrainState
-    from ._training.train_step import init_train_state as init_train_state
+    from ._training.optimizer import make_optimizer as make_optimizer
+    from ._training.state import TrainState as TrainState
+    from ._training.state import init_train_state as init_train_state
     from ._training.train_step import make_eval_step as make_eval_step
-    from ._training.train_step import make_optimizer as make_optimizer
     from ._training.train_step import make_train_step as make_train_step
 else:
     __getattr__, __dir__, __all__ = _module_getattr(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from typing_extensions import TypeAliasType
 
-from ._core.checks import as_array
+from ._core.checks import as_array, as_labels
 from ._core.masks import Mask, Segments, named_valid_steps
 from ._core.meshes import over_rows
 
@@ -121,9 +121,7 @@ def _check(
     logits: jax.Array, labels: jax.Array, mask: Weights
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The arrays, and weights `[...]` in float32 at least: beyond 256, bfloat16 cannot count."""
-    logits, labels = as_array("logits", logits), as_array("labels", labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"labels must be integers, the numbers of classes, got {labels.dtype}.")
+    logits, labels = as_array("logits", logits), as_labels(labels)
     if logits.shape[:-1] != labels.shape:
         raise ValueError(
             f"logits must be [..., K] and labels [...], got shapes {logits.shape} and "

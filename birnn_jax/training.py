@@ -23,10 +23,10 @@ from ._training.evaluation import should_stop as should_stop
 from ._training.fit import Fitted as Fitted
 from ._training.fit import fit as fit
 from ._training.json_lines import JsonLines as JsonLines
-from ._training.train_step import TrainState as TrainState
-from ._training.train_step import init_train_state as init_train_state
+from ._training.optimizer import make_optimizer as make_optimizer
+from ._training.state import TrainState as TrainState
+from ._training.state import init_train_state as init_train_state
 from ._training.train_step import make_eval_step as make_eval_step
-from ._training.train_step import make_optimizer as make_optimizer
 from ._training.train_step import make_train_step as make_train_step
 from ._training.train_step import repeat_step as repeat_step
 from ._training.train_step import require_finite as require_finite

@@ -73,6 +73,14 @@ def as_axes(name: str, value: Any, axes: str) -> jax.Array:
     return array
 
 
+def as_labels(labels: Any) -> jax.Array:
+    """`labels` as an array of integers."""
+    labels = as_array("labels", labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels must be integers, the numbers of classes, got {labels.dtype}.")
+    return labels
+
+
 def as_lengths(
     lengths: ArrayLike, *, batch_size: int, name: str = "lengths", of: str = "xs"
 ) -> jax.Array:

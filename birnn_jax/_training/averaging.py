@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from .._core.checks import check_rate
-from .train_step import P, TrainState
+from .state import P, TrainState
 
 
 class AverageState(NamedTuple):

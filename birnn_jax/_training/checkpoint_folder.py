@@ -23,7 +23,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from .checkpoint_leaves import decode, describe, encode, stand_in
-from .train_step import TrainState
+from .state import TrainState
 
 
 class DamagedError(ValueError):

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
 
+from .._core.checks import as_size, check_number
 from .checkpoint_folder import (
     DamagedError,
     local_folder,
@@ -20,7 +21,7 @@ from .checkpoint_folder import (
     write,
 )
 from .checkpoint_leaves import copied, describe
-from .train_step import P, P_co, TrainState
+from .state import P, P_co, TrainState, check_state
 
 
 class Restored(NamedTuple, Generic[P_co]):
@@ -71,8 +72,7 @@ class Checkpoints:
         self, directory: str | os.PathLike[str], *, keep: int = 2, background: bool = False
     ):
         """Makes the directory, and reads nothing yet."""
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}.")
+        keep = as_size("keep", keep)
         self._directory = local_folder(directory)
         self._keep = keep
         try:
@@ -140,6 +140,7 @@ class Checkpoints:
           OSError: if the checkpoint cannot be written, for example to a full disk, or if that
             happened to the one before in the background. The earlier checkpoints are untouched.
         """
+        check_state(state)
         step = int(state.step)
         newest = max(set(self.steps) - self._damaged, default=-1)
         if step <= newest:
@@ -147,6 +148,8 @@ class Checkpoints:
                 f"Cannot save step {step}: {self._directory} already holds step {newest}. "
                 "Go on from restore_latest, or move the later folders away."
             )
+        if score is not None:
+            check_number("score", score)
         if score is not None and not math.isfinite(score):
             raise ValueError(f"score must be finite, got {score}; use None for no score.")
         _check_json(position)

@@ -18,16 +18,8 @@ import optax
 from .._core.checks import as_size
 from .evaluation import Batches, evaluate, means_of, should_stop
 from .json_lines import JsonLines
-from .train_step import (
-    LossFn,
-    P,
-    P_co,
-    TrainState,
-    init_train_state,
-    make_eval_step,
-    make_train_step,
-    require_finite,
-)
+from .state import P, P_co, TrainState, init_train_state
+from .train_step import LossFn, make_eval_step, make_train_step, require_finite
 from .writers import Terminal, Writer
 
 

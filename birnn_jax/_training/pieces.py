@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from .._core.describe import describe
 from .._core.dtypes import cast_like
 from .._core.meshes import scan
 from .._losses import Total, divisor
@@ -36,7 +37,14 @@ def gradient_of(loss_fn: Callable) -> PieceFn:
     def run(params: Any, batch: Any, key: Any) -> Piece:
         def mean_loss(params: Any) -> tuple[jax.Array, Mapping[str, Any]]:
             outputs = loss_fn(params, batch, key)
-            return outputs["loss"].mean, outputs
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+            if not isinstance(outputs, Mapping) or not isinstance(loss, Total):
+                raise TypeError(
+                    'loss_fn must return a dict whose "loss" is a birnn_jax.Total, such as '
+                    '{"loss": cross_entropy(logits, labels, mask)}, got '
+                    f"{describe(outputs if loss is None else loss)}."
+                )
+            return loss.mean, outputs
 
         grads, outputs = jax.grad(mean_loss, has_aux=True)(params)
         return Piece(grads, *_sort(outputs))
@@ -117,6 +125,11 @@ def everywhere(tree: Any, mesh: Mesh | None) -> Any:
 
 def axis_of(mesh: Mesh) -> str:
     """The axis over which rows are spread."""
+    if not isinstance(mesh, Mesh):
+        raise TypeError(
+            f"mesh must be a mesh of devices, got {describe(mesh)}: "
+            "jax.make_mesh((number_of_devices,), ('data',))."
+        )
     if len(mesh.axis_names) != 1:
         raise ValueError(
             f"mesh must have one axis, over which the rows of a batch are spread, got "
@@ -133,6 +146,8 @@ def _place(mesh: Mesh, leaf: jax.Array, spec: PartitionSpec) -> jax.Array:
 
 
 def _sort(outputs: Mapping[str, Any]) -> tuple[dict[str, Total], dict[str, Any]]:
+    if not isinstance(outputs, Mapping):
+        raise TypeError(f"loss_fn must return a dict of totals, got {describe(outputs)}.")
     sums = {name: value for name, value in outputs.items() if isinstance(value, Total)}
     return sums, {name: value for name, value in outputs.items() if name not in sums}
 

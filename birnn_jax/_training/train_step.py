@@ -1,129 +1,27 @@
-"""Training: an optimiser that clips first, and jit-compiled steps over any loss function."""
+"""Training: jit-compiled steps over any loss function."""
 
+import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from jax.sharding import Mesh
-from typing_extensions import TypeAliasType, TypeVar
+from typing_extensions import TypeVar
 
-from .._core.checks import as_array, as_size, check_number
+from .._core.checks import as_size
 from .._core.describe import describe
+from .optimizer import any_clipped, check_optimizer
 from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
+from .state import P, TrainState, Unshared
 
-P = TypeVar("P", bound=Any, default=Any)  # parameters
-P_co = TypeVar("P_co", covariant=True, default=Any)
 Batch = TypeVar("Batch", bound=Any, default=Any)
 
 LossFn = Callable[[P, Batch, jax.Array | None], Mapping[str, Any]]  # "loss" is a Total
 Metrics = dict[str, Any]
-LearningRate = TypeAliasType("LearningRate", optax.ScalarOrSchedule)  # or a function of the step
-
-
-class TrainState(NamedTuple, Generic[P_co]):
-    """All that a training step changes.
-
-    Example:
-      >>> state = init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3))
-      >>> int(state.step)
-      0
-    """
-
-    step: jax.Array  # [] int32, steps done
-    params: P_co
-    opt_state: optax.OptState
-
-
-class ClipState(NamedTuple):
-    """What the clipping of `make_optimizer` saw at the last step."""
-
-    clipped: jax.Array  # [] bool
-
-
-def make_optimizer(
-    learning_rate: LearningRate,
-    *,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    method: Callable[[LearningRate], optax.GradientTransformation] = optax.adam,
-) -> optax.GradientTransformation:
-    """Clips the gradient, then applies `method`.
-
-    Args:
-      learning_rate: a number, or an optax schedule from the step to one.
-      clip_norm: the largest norm of the whole gradient; a longer one is scaled down to it.
-      clip_value: the largest absolute value of each entry of the gradient.
-      method: makes the optimiser from the learning rate, for example `optax.sgd`.
-
-    Returns:
-      An optax transformation. Its state knows whether the last gradient was clipped. Under
-      `optax.multi_transform` each group has its own norm and limit.
-
-    Raises:
-      ValueError: if both ways of clipping are asked for, or a limit is not positive.
-
-    Example:
-      >>> optimizer = make_optimizer(optax.cosine_decay_schedule(1e-3, 100), clip_norm=1.0)
-      >>> optimizer = make_optimizer(0.1, clip_value=0.5, method=optax.sgd)
-
-    References:
-      Pascanu et al., On the difficulty of training recurrent neural networks, 2013.
-    """
-    if not callable(learning_rate):  # a schedule
-        check_number("learning_rate", learning_rate)
-    if clip_norm is not None and clip_value is not None:
-        raise ValueError("Give clip_norm or clip_value, not both.")
-    for name, limit in [("clip_norm", clip_norm), ("clip_value", clip_value)]:
-        if limit is None:
-            continue
-        check_number(name, limit)
-        if not limit > 0:
-            raise ValueError(f"{name} must be positive, got {limit}; None switches clipping off.")
-    if clip_norm is not None:
-        clip = _record(optax.clip_by_global_norm(clip_norm), optax.tree.norm, clip_norm)
-    elif clip_value is not None:
-        clip = _record(optax.clip(clip_value), _largest_entry, clip_value)
-    else:
-        clip = optax.identity()
-    return optax.chain(clip, method(learning_rate))
-
-
-def init_train_state(params: P, optimizer: optax.GradientTransformation) -> TrainState[P]:
-    """The state before the first step.
-
-    Every leaf becomes a JAX array of its own, since a step donates each to the next. Weights that
-    are one array in two places of `params` become two, which are trained apart: to tie weights,
-    keep them in one place and use that twice in the loss.
-
-    Args:
-      params: any pytree of arrays. `make_train_step` donates it: keep no other use of it.
-      optimizer: from `make_optimizer`, or any optax transformation.
-
-    Example:
-      >>> init_train_state({"w": jnp.arange(3.0)}, make_optimizer(1e-3)).params["w"].shape
-      (3,)
-    """
-    _check_optimizer(optimizer)
-    arrays: Any = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: as_array(f"params{jax.tree_util.keystr(path)}", leaf), params
-    )
-    state = TrainState(jnp.zeros([], jnp.int32), arrays, optimizer.init(arrays))
-    # Of a weak type, as `jnp.full(3, 0.0)` has, a leaf would come back from a step in another
-    # type, and the second step would be compiled anew.
-    return _unshared(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state))
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise TypeError(
-            "optimizer must be an optax.GradientTransformation, such as make_optimizer(1e-3), got "
-            f"{describe(optimizer)}."
-        )
 
 
 def make_train_step(
@@ -182,7 +80,8 @@ def make_train_step(
       >>> float(state.params["mean"])
       1.0
     """
-    _check_optimizer(optimizer)
+    check_optimizer(optimizer)
+    _check_loss_fn(loss_fn)
     accumulation_steps = as_size("accumulation_steps", accumulation_steps)
     if mesh is not None:
         axis_of(mesh)
@@ -201,11 +100,11 @@ def make_train_step(
             **sums,
             **rows,
             "grad_norm": optax.tree.norm(grads),
-            "clipped": _any_clipped(opt_state),
+            "clipped": any_clipped(opt_state),
         }
         return everywhere(TrainState(state.step + 1, params, opt_state), mesh), metrics
 
-    return _Unshared(train_step)
+    return Unshared(train_step)
 
 
 def repeat_step(
@@ -258,9 +157,12 @@ def make_eval_step(
       >>> float(step(jnp.array(2.0), jnp.array([1.0, 3.0]))["loss"].mean)
       2.0
     """
+    _check_loss_fn(loss_fn)
     totals = on_devices(totals_of(loss_fn), mesh)
 
     def eval_step(params: P, batch: Batch) -> dict[str, Any]:
+        if isinstance(params, TrainState):
+            raise TypeError("params must be parameters, got TrainState: give its field params.")
         piece = totals(params, batch, None)
         return {**piece.sums, **piece.rows}
 
@@ -295,73 +197,15 @@ def require_finite(metrics: Metrics, step: int) -> None:
         )
 
 
-def _record(
-    clip: optax.GradientTransformation, size: Callable[[Any], jax.Array], limit: float
-) -> optax.GradientTransformation:
-    """`clip`, with a state that says whether the size of the gradient was above the limit."""
-
-    def init(params: optax.Params) -> ClipState:
-        del params
-        return ClipState(clipped=jnp.array(False))
-
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, ClipState]:
-        del state
-        clipped, _ = clip.update(updates, optax.EmptyState(), params)
-        return clipped, ClipState(clipped=size(updates) > limit)
-
-    return optax.GradientTransformation(init, update)
-
-
-def _largest_entry(grads: Any) -> jax.Array:
-    leaves = [leaf for leaf in jax.tree.leaves(grads) if leaf.size]
-    return jnp.max(jnp.stack([jnp.abs(leaf).max() for leaf in leaves])) if leaves else jnp.zeros([])
-
-
-def _any_clipped(opt_state: optax.OptState) -> jax.Array:
-    """`[]` bool: of several optimisers, such as one for each group of parameters, any one."""
-    is_clip = lambda node: isinstance(node, ClipState)  # noqa: E731
-    states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_clip) if is_clip(node)]
-    return functools.reduce(jnp.logical_or, [state.clipped for state in states], jnp.array(False))
-
-
-class _Unshared:
-    """A step that donates its state, for a state some of whose arrays may be the same."""
-
-    def __init__(self, step: Any):
-        self.__wrapped__ = step
-
-    def __call__(self, state: TrainState, batch: Any, key: Any) -> tuple[TrainState, Metrics]:
-        leaves = jax.tree.leaves(state)
-        if len(set(map(id, leaves))) < len(leaves):
-            state = _unshared(jax.tree.map(jnp.asarray, state))
-        return self.__wrapped__(state, batch, key)
-
-    def __getattr__(self, name: str) -> Any:
-        """What a function made by `jax.jit` has, such as `lower`."""
-        return getattr(self.__wrapped__, name)
-
-
-def _unshared(state: TrainState[P]) -> TrainState[P]:
-    """The state, with a copy of every array that shares its memory with one before it."""
-    seen = set()
-
-    def own(leaf: jax.Array) -> jax.Array:
-        places = _places_in_memory(leaf)
-        if seen & places:
-            return jnp.copy(leaf)
-        seen.update(places)
-        return leaf
-
-    return jax.tree.map(own, state)
-
-
-def _places_in_memory(leaf: Any) -> set[Any]:
-    """What two arrays have in common if they are one: as objects, or below `jax.device_put`."""
-    places = {id(leaf)}
-    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    if isinstance(leaf, Tracer) or is_key or not leaf.size:
-        return places
-    shards = [shard.data for shard in leaf.addressable_shards]
-    return places | {(shard.device, shard.unsafe_buffer_pointer()) for shard in shards}
+def _check_loss_fn(loss_fn: Any) -> None:
+    got = describe(loss_fn)
+    if callable(loss_fn):
+        try:
+            signature = inspect.signature(loss_fn)
+        except ValueError:  # of what is not written in Python
+            return
+        with contextlib.suppress(TypeError):
+            signature.bind(None, None, None)
+            return
+        got = f"{got} of {signature}"
+    raise TypeError(f"loss_fn must be a function of (params, batch, key), got {got}.")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_array, as_size, check_made_by
+from .._core.checks import as_labels, as_size, check_made_by
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._losses import Total, known_labels
@@ -66,7 +66,7 @@ def crf_loss(
 
     Raises:
       ValueError: if the shapes do not fit.
-      TypeError: if `lengths` are not integers.
+      TypeError: if `labels` or `lengths` are not integers.
 
     Example:
       >>> from birnn_jax.heads import crf_loss, init_crf
@@ -164,7 +164,7 @@ def _nats(params: CRFParams, logits: jax.Array, labels: jax.Array, places: Place
     of two scores of whole rows, which grow with their length, is not.
     """
     mask = places.mask
-    labels = as_array("labels", labels)
+    labels = as_labels(labels)
     if labels.shape != mask.shape:
         raise ValueError(f"labels must be [B, T] = {mask.shape}, got shape {labels.shape}.")
     labels, known = known_labels(places.to_front(labels), mask, num_classes=logits.shape[-1])

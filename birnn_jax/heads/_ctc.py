@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.checks import as_array, as_size
+from .._core.checks import as_labels, as_size, check_flag
 from .._core.masks import Lengths
 from .._core.meshes import over_rows, scan
 from .._losses import Total, known_labels
@@ -43,7 +43,7 @@ def ctc_loss(
 
     Raises:
       ValueError: if the shapes do not fit, `blank` is not a class, or for `Segments`.
-      TypeError: if lengths are not integers.
+      TypeError: if labels or lengths are not integers.
 
     Example:
       >>> from birnn_jax.heads import ctc_loss
@@ -54,6 +54,7 @@ def ctc_loss(
     References:
       Graves et al., Connectionist Temporal Classification, 2006.
     """
+    check_flag("zero_infinity", zero_infinity)
     lattice = make_lattice(logits, lengths, labels, label_lengths, blank)
     nats = -_log_likelihood(lattice)
     counted = lattice.steps.mask.any(axis=1)
@@ -115,7 +116,7 @@ def make_lattice(
     """Checks the arguments of `ctc_loss`, and lays out the states."""
     log_probs, steps = as_log_probs(logits, lengths, blank)
     check_whole_rows(label_lengths, name="label_lengths")
-    labels = as_array("labels", labels)
+    labels = as_labels(labels)
     if labels.ndim != 2 or labels.shape[0] != log_probs.shape[0]:
         raise ValueError(
             f"labels must be [B, N] with B = {log_probs.shape[0]}, got shape {labels.shape}."

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.checks import check_choice, check_made_by
+from .._core.describe import describe
 from .._core.spans import Scheme
 from ._crf import CRFParams
 
@@ -69,6 +70,7 @@ def tag_constraints(
       `TagConstraints`, for `constrain_crf`.
 
     Raises:
+      TypeError: if tags are no names.
       ValueError: for an unknown scheme, a tag that is not in it, or a special tag that is missing
         in `tags`.
 
@@ -84,6 +86,8 @@ def tag_constraints(
       (BILOU).
     """
     check_choice("scheme", scheme, _SCHEMES)
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"tags must be a sequence of names such as 'B-PER', got {describe(tags)}.")
     missing = [tag for tag in special_tags if tag not in tags]
     if missing:
         raise ValueError(f"special_tags must be among tags, but {missing[0]!r} is not.")

@@ -46,6 +46,10 @@ NAMES = {
     "CRF": heads.init_crf(num_classes=D),
 }
 
+NAMES |= {"SGD": training.make_optimizer(0.1, method=optax.sgd)}
+NAMES |= {"STATE": training.init_train_state(random_xs(), NAMES["SGD"])}
+NAMES |= {"loss_of": lambda outputs: lambda params, batch, key: outputs}
+
 MISTAKES = """
 # Readouts.
 final_states(XS)
@@ -105,6 +109,19 @@ init_bridge(LSTM, 1, input_size=D, hidden_size=H)
 bridge(STACKED, STACKED)
     ValueError: params must hold AffineParams for each array of a carry, as init_bridge makes them, got a tuple of 1 (LayerParams).
 
+crf_loss(CRF, XS, LABELS * 1.0)
+    TypeError: labels must be integers, the numbers of classes, got float32.
+crf_loss(CRF, XS, LABELS == 0)
+    TypeError: labels must be integers, the numbers of classes, got bool.
+ctc_loss(XS, LENGTHS, LABELS * 1.0, LENGTHS)
+    TypeError: labels must be integers, the numbers of classes, got float32.
+ctc_loss(XS, LENGTHS, LABELS, LENGTHS, zero_infinity="yes")
+    TypeError: zero_infinity must be True or False, got the string 'yes'.
+tag_constraints("O B-X", scheme="BIO")
+    TypeError: tags must be a sequence of names such as 'B-PER', got the string 'O B-X'.
+tag_constraints(["O", 3], scheme="BIO")
+    TypeError: tags must be a sequence of names such as 'B-PER', got a list of 2 (str and int).
+
 # Dropout.
 word_dropout(XS, 0.5, key(), unknown_id=0)
     ValueError: tokens must be [B, T], got shape (3, 5, 2).
@@ -150,6 +167,33 @@ make_train_step(lambda params, batch, key: {}, 1e-3)
     TypeError: optimizer must be an optax.GradientTransformation, such as make_optimizer(1e-3), got 0.001.
 make_train_step(lambda params, batch, key: {}, make_optimizer(0.1), accumulation_steps="2")
     TypeError: accumulation_steps must be an integer, got the string '2'.
+
+make_optimizer(0.1, method="adam")
+    TypeError: method must be a function of the learning rate, such as optax.adam, got the string 'adam'.
+make_optimizer(0.1, method=optax.sgd(0.1))
+    TypeError: method must be a function of the learning rate, such as optax.adam, got GradientTransformationExtraArgs.
+make_train_step("loss", SGD)
+    TypeError: loss_fn must be a function of (params, batch, key), got the string 'loss'.
+make_train_step(lambda params, batch: 0.0, SGD)
+    TypeError: loss_fn must be a function of (params, batch, key), got the function <lambda> of (params, batch).
+make_train_step(loss_of(0.0), SGD, mesh=4)
+    TypeError: mesh must be a mesh of devices, got 4: jax.make_mesh((number_of_devices,), ('data',)).
+make_train_step(loss_of(0.0), SGD)(STATE, XS, key())
+    TypeError: loss_fn must return a dict whose "loss" is a birnn_jax.Total, such as {"loss": cross_entropy(logits, labels, mask)}, got 0.0.
+make_train_step(loss_of({"loss": 0.0}), SGD)(STATE, XS, key())
+    TypeError: loss_fn must return a dict whose "loss" is a birnn_jax.Total, such as {"loss": cross_entropy(logits, labels, mask)}, got 0.0.
+make_train_step(loss_of({"nats": 0.0}), SGD)(STATE, XS, key())
+    TypeError: loss_fn must return a dict whose "loss" is a birnn_jax.Total, such as {"loss": cross_entropy(logits, labels, mask)}, got a dict with the keys 'nats'.
+make_train_step(loss_of(0.0), SGD)({"w": XS}, XS, key())
+    TypeError: state must be a TrainState, as init_train_state makes it of params, got a dict with the keys 'w'.
+make_train_step(loss_of(0.0), SGD)(STATE, XS, 0)
+    TypeError: key must be a random key, got 0. Use jax.random.key(0), and one of jax.random.split(key) for each use.
+make_train_step(loss_of(0.0), SGD)(STATE, XS, None)
+    TypeError: key must be a random key, got None. Use jax.random.key(0), and one of jax.random.split(key) for each use.
+make_eval_step(loss_of(0.0))(XS, XS)
+    TypeError: loss_fn must return a dict of totals, got 0.0.
+make_eval_step(loss_of(0.0))(STATE, XS)
+    TypeError: params must be parameters, got TrainState: give its field params.
 
 # Flax.
 linen.RNN("lstm", 4).init(key(), XS)
