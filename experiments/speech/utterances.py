@@ -1,22 +1,23 @@
 """Utterances, strings joined of them, and how they are padded.
 
-A minibatch is {"signals": [B, N] or [B, T, 13], "lengths": [B], "labels": [B, L],
-"label_lengths": [B]}, and what `runner.data.minibatches` adds.
+A batch is {"signals": [B, N] or [B, T, 13], "lengths": [B], "labels": [B, L],
+"label_lengths": [B], "rows": [B]}: `rows` says which take a row is, -1 for none.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import grain
 import numpy as np
 
-from experiments.runner.data.minibatches import Minibatch, Minibatches, padded_length
+from birnn_jax.data import Batch
+from experiments.runner.data.batches import Batches, FlatBatch
 from experiments.speech.augment import AS_THEY_ARE, Change, Perturbation, perturb
 from experiments.speech.config import SpeechConfig
 from experiments.speech.features import SHIFT_SECONDS, num_frames
 from experiments.speech.sounds import Recording
-
-_FEWEST_LABELS = 8
 
 
 class Utterance(NamedTuple):
@@ -111,22 +112,52 @@ def changed(
     ]
 
 
-def pad(utterances: Sequence[Utterance], size: int, unit: int) -> Minibatch:
-    """Stacks utterances to `size` rows; `unit` is the shortest padded length."""
-    longest = padded_length(max(len(utterance.signal) for utterance in utterances), unit)
-    most = max(len(utterance.labels) for utterance in utterances)
-    batch = {
-        "signals": np.zeros([size, longest, *utterances[0].signal.shape[1:]], np.float32),
-        "lengths": np.zeros([size], np.int32),
-        "labels": np.zeros([size, padded_length(most, _FEWEST_LABELS)], np.int32),
-        "label_lengths": np.zeros([size], np.int32),
-    }
-    for i, utterance in enumerate(utterances):
-        batch["signals"][i, : len(utterance.signal)] = utterance.signal
-        batch["lengths"][i] = len(utterance.signal)
-        batch["labels"][i, : len(utterance.labels)] = utterance.labels
-        batch["label_lengths"][i] = len(utterance.labels)
-    return batch
+class Takes(grain.MapDataset):
+    """What is heard in takes that are drawn anew in each epoch, one after the other."""
+
+    def __init__(self, draw: Callable[[int], Sequence[Take]]):
+        """`draw` gives the takes of an epoch, as many in each."""
+        super().__init__()
+        self._draw = functools.lru_cache(maxsize=2)(draw)
+
+    def __len__(self) -> int:
+        return len(self._draw(0))
+
+    def __getitem__(self, index: Any) -> Any:
+        epoch, place = divmod(index, len(self))
+        heard = self._draw(epoch)[place].render()
+        labels = np.array(heard.labels, np.int32)
+        return {"signals": heard.signal.astype(np.float32), "labels": labels}
+
+    def lengths(self, epoch: int) -> dict[str, list[int]]:
+        """Steps and labels of the takes of an epoch, none of which is rendered for that."""
+        takes = self._draw(epoch)
+        return {
+            "signals": [take.length for take in takes],
+            "labels": [sum(len(part.labels) for part in take.parts) for take in takes],
+        }
+
+
+def padded(takes: Takes, *, unit: int, **options: Any) -> Batches:
+    """Batches of takes of similar length.
+
+    Signals are padded to `unit`, 2 `unit`, 4 `unit`, ... steps and labels to 8, 16, 32, ...: few
+    lengths, so few compilations.
+    """
+    sides = itertools.product([unit * 2**k for k in range(16)], [8 * 2**k for k in range(9)])
+    return Batches(
+        takes,
+        buckets=[{"signals": steps, "labels": labels} for steps, labels in sides],
+        lengths=takes.lengths,
+        length=lambda lengths: lengths["signals"],
+        flatten=_flat,
+        **options,
+    )
+
+
+def _flat(batch: Batch[Any]) -> FlatBatch:
+    lengths = {"lengths": batch.lengths["signals"], "label_lengths": batch.lengths["labels"]}
+    return {**batch.values, **lengths, "rows": batch.rows}
 
 
 _UNIT_SECONDS = 0.5  # the shortest padding
@@ -148,17 +179,16 @@ def make_batches(
     labels: Sequence[str],
     *,
     seed: int | None = None,
-) -> Minibatches:
+) -> Batches:
     """Minibatches of recordings or of strings of them.
 
     With a seed, all those of a training run; without, those to evaluate on, which are not changed.
     """
     draw = make_draw(config, recordings, labels, seed)
     unit = round(_UNIT_SECONDS * _steps_per_second(config, recordings))
-    return Minibatches(
-        draw,
-        length=lambda take: take.length,
-        pad=lambda takes, size: pad([take.render() for take in takes], size, unit),
+    return padded(
+        Takes(draw),
+        unit=unit,
         batch_size=config.batch_size,
         epochs=1 if seed is None else config.epochs,
         seed=seed,

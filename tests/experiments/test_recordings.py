@@ -6,12 +6,12 @@ import struct
 import numpy as np
 import pytest
 
-from experiments.runner.data.minibatches import Minibatches, padded_length
 from experiments.runner.data.reading import Reading
+from experiments.speech.augment import AS_THEY_ARE
 from experiments.speech.data import read_recordings, split
 from experiments.speech.folders import read_entries, split_words
 from experiments.speech.sounds import read_wav
-from experiments.speech.utterances import Strings, Utterance, pad
+from experiments.speech.utterances import Strings, Take, Takes, Utterance, changed, padded
 from tests.experiments import _small_speech
 
 
@@ -210,33 +210,35 @@ def test_strings_are_of_one_speaker_without_repetition_and_know_where_they_are_j
     assert labels != [take.render().labels for take in other(1)]
 
 
-def test_minibatches_hold_every_item_once_a_pass_among_others_of_similar_length():
-    items = list(range(10, 21))
-    batches = Minibatches(
-        lambda epoch: items,
-        length=lambda item: item,
-        pad=lambda chosen, size: {"items": np.array([*chosen, *[0] * (size - len(chosen))])},
-        batch_size=4,
-        epochs=2,
-        seed=0,
-    )
-    assert len(batches) == 2 * batches.per_epoch == 6
-    passes = [[batches[i] for i in range(start, start + 3)] for start in (0, 3)]
-    for one in passes:
-        rows = np.concatenate([batch["rows"] for batch in one])
-        assert sorted(rows.tolist()) == [-1, *range(11)]
-        values = np.concatenate([batch["items"] for batch in one])
-        np.testing.assert_array_equal(values[rows >= 0], np.array(items)[rows[rows >= 0]])
-        assert all(np.ptp(batch["items"][batch["rows"] >= 0]) <= 6 for batch in one)
-    orders = [[batch["rows"].tolist() for batch in one] for one in passes]
-    assert orders[0] != orders[1]
-    assert [float(batches[i]["progress"]) for i in (0, 3)] == [0.0, 0.5]
+def takes(chosen, epoch=0):
+    return changed([(one,) for one in chosen], AS_THEY_ARE, seed=0, epoch=epoch)
 
 
-def test_padding_holds_what_was_given():
-    batch = pad(utterances()[2:4], 3, unit=4)
-    assert batch["signals"].shape == (3, padded_length(6, 4)) == (3, 8)
-    assert batch["lengths"].tolist() == [5, 6, 0]
-    assert batch["labels"][:, 0].tolist() == [2, 3, 0]
-    assert batch["label_lengths"].tolist() == [1, 1, 0]
-    np.testing.assert_array_equal(batch["signals"][1, :6], utterances()[3].signal)
+def test_batch_holds_signals_and_labels_padded_each_by_itself():
+    chosen = [*utterances()[2:4], Utterance(np.ones(3, "f"), (), "a")]
+    (batch,) = [padded(Takes(lambda epoch: takes(chosen)), unit=4, batch_size=4)[0]]
+    assert batch["signals"].shape == (4, 8) and batch["labels"].shape == (4, 8)
+    assert batch["rows"].tolist() == [2, 0, 1, -1] and batch["lengths"].tolist() == [3, 5, 6, 0]
+    assert batch["labels"][:, 0].tolist() == [0, 2, 3, 0]
+    assert batch["label_lengths"].tolist() == [0, 1, 1, 0]
+    np.testing.assert_array_equal(batch["signals"][2, :6], chosen[1].signal)
+
+
+def test_takes_are_drawn_anew_in_each_epoch_and_rendered_for_their_batch_only():
+    rendered = []
+
+    class Counted(Take):
+        def render(self):
+            rendered.append(self.length)
+            return super().render()
+
+    def draw(epoch):
+        return [Counted(*take) for take in takes(utterances()[epoch : epoch + 3])]
+
+    batches = padded(Takes(draw), unit=4, batch_size=2, seed=0, epochs=3)
+    rendered.clear()
+    for epoch in range(3):
+        found = [batches[2 * epoch + i] for i in range(2)]
+        lengths = [length for batch in found for length in batch["lengths"].tolist() if length]
+        assert sorted(lengths) == sorted(rendered) == [3 + epoch, 4 + epoch, 5 + epoch]
+        rendered.clear()
