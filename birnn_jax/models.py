@@ -18,6 +18,11 @@ Every model is a function of its layers, its parameters and a batch. The four to
     loss = ctc_recogniser_loss(logits, logit_lengths, labels, label_lengths)      # labels [B, N]
     labels, label_lengths = ctc_recogniser_decode(logits, logit_lengths)
 
+    # A sequence of any length (sequence to sequence).
+    logits, weights = seq2seq(model, params, xs, target, lengths=lengths, dropout=0.5, key=key)
+    loss = cross_entropy(logits, target, target_lengths)                          # target [B, N]
+    found = seq2seq_decode(model, params, xs, lengths, max_length=50, beam_width=5)
+
 `xs` are features `[B, T, D]`. A model made with `num_tokens` has an embedding and reads tokens
 `[B, T]`. Without a `key` nothing is dropped, as in evaluation.
 """
@@ -47,6 +52,15 @@ from ._models.readouts import final_states as final_states
 from ._models.readouts import init_attention_pool as init_attention_pool
 from ._models.readouts import max_pool as max_pool
 from ._models.readouts import mean_pool as mean_pool
+from ._models.seq2seq import DecoderState as DecoderState
+from ._models.seq2seq import Memory as Memory
+from ._models.seq2seq import Seq2Seq as Seq2Seq
+from ._models.seq2seq import Seq2SeqParams as Seq2SeqParams
+from ._models.seq2seq import init_seq2seq as init_seq2seq
+from ._models.seq2seq import seq2seq as seq2seq
+from ._models.seq2seq import seq2seq_decode as seq2seq_decode
+from ._models.seq2seq import seq2seq_encode as seq2seq_encode
+from ._models.seq2seq import seq2seq_step as seq2seq_step
 from ._models.tagger import TaggerParams as TaggerParams
 from ._models.tagger import init_tagger as init_tagger
 from ._models.tagger import tagger as tagger

@@ -98,8 +98,8 @@ def classifier(
     lengths: Lengths = None,
     *,
     readout: Readout = "final",
-    dropout: float = 0.0,
-    locked_dropout: float = 0.0,
+    dropout: float | jax.Array = 0.0,
+    locked_dropout: float | jax.Array = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Scores every class for every row: a stack, a readout under the mask, one projection.

@@ -66,8 +66,8 @@ def crf_tagger(
     xs: jax.Array,
     lengths: Lengths = None,
     *,
-    dropout: float = 0.0,
-    locked_dropout: float = 0.0,
+    dropout: float | jax.Array = 0.0,
+    locked_dropout: float | jax.Array = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Scores every label at every step by itself; `crf_tagger_loss` and `_decode` add the chain.

@@ -60,8 +60,8 @@ def ctc_recogniser(
     xs: jax.Array,
     lengths: Lengths = None,
     *,
-    dropout: float = 0.0,
-    locked_dropout: float = 0.0,
+    dropout: float | jax.Array = 0.0,
+    locked_dropout: float | jax.Array = 0.0,
     key: jax.Array | None = None,
 ) -> tuple[jax.Array, Lengths]:
     """Scores the blank and every label at every step that the layers leave.

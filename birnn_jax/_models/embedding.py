@@ -41,7 +41,7 @@ def read_inputs(
     xs: jax.Array,
     lengths: Lengths,
     *,
-    rates: tuple[float, float],
+    rates: tuple[float | jax.Array, float | jax.Array],
     key: jax.Array | None,
 ) -> jax.Array:
     """What the stack reads: `xs` as they are, or tokens embedded and then dropped.

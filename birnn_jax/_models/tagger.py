@@ -78,8 +78,8 @@ def tagger(
     xs: jax.Array,
     lengths: Lengths = None,
     *,
-    dropout: float = 0.0,
-    locked_dropout: float = 0.0,
+    dropout: float | jax.Array = 0.0,
+    locked_dropout: float | jax.Array = 0.0,
     key: jax.Array | None = None,
 ) -> jax.Array:
     """Scores every label at every step: a stack, then one projection shared by all steps.

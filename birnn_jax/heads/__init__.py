@@ -8,6 +8,9 @@ from ._attention import dot_attention as dot_attention
 from ._attention import general_attention as general_attention
 from ._attention import init_additive_attention as init_additive_attention
 from ._attention import init_general_attention as init_general_attention
+from ._beam_search import Hypotheses as Hypotheses
+from ._beam_search import beam_search as beam_search
+from ._beam_search import greedy_search as greedy_search
 from ._bridge import bridge as bridge
 from ._bridge import init_bridge as init_bridge
 from ._crf import CRFParams as CRFParams

@@ -36,11 +36,12 @@ NAMES = {
         stack stack_lengths stack_states unstack_states word_dropout
     """,
     "models": """
-        AttentionPoolParams CRFTaggerParams CharacterEncoderParams ClassifierParams TaggerParams
-        Total accuracy attention_pool character_encoder classifier crf_tagger crf_tagger_decode
-        crf_tagger_loss cross_entropy ctc_recogniser ctc_recogniser_decode ctc_recogniser_loss
-        final_states init_attention_pool init_character_encoder init_classifier init_crf_tagger
-        init_ctc_recogniser init_tagger max_pool mean_pool tagger
+        AttentionPoolParams CRFTaggerParams CharacterEncoderParams ClassifierParams DecoderState
+        Memory Seq2Seq Seq2SeqParams TaggerParams Total accuracy attention_pool character_encoder
+        classifier crf_tagger crf_tagger_decode crf_tagger_loss cross_entropy ctc_recogniser
+        ctc_recogniser_decode ctc_recogniser_loss final_states init_attention_pool
+        init_character_encoder init_classifier init_crf_tagger init_ctc_recogniser init_seq2seq
+        init_tagger max_pool mean_pool seq2seq seq2seq_decode seq2seq_encode seq2seq_step tagger
     """,
     "metrics": """
         Edits EntityScore Total TranslationScores accuracy count_edits entity_f1 label_error_rate
@@ -60,11 +61,11 @@ NAMES = {
         ProjectedLSTMParams candidate_dropout elman indrnn parallel recurrent_dropout zoneout
     """,
     "heads": """
-        AdditiveAttentionParams CRFParams CTCAlignment GeneralAttentionParams TagConstraints
-        additive_attention bridge constrain_crf crf_decode crf_decode_n_best crf_log_likelihood
-        crf_loss crf_marginals ctc_align ctc_beam_decode ctc_greedy_decode ctc_log_likelihood
-        ctc_loss dot_attention general_attention init_additive_attention init_bridge init_crf
-        init_general_attention tag_constraints
+        AdditiveAttentionParams CRFParams CTCAlignment GeneralAttentionParams Hypotheses
+        TagConstraints additive_attention beam_search bridge constrain_crf crf_decode
+        crf_decode_n_best crf_log_likelihood crf_loss crf_marginals ctc_align ctc_beam_decode
+        ctc_greedy_decode ctc_log_likelihood ctc_loss dot_attention general_attention greedy_search
+        init_additive_attention init_bridge init_crf init_general_attention tag_constraints
     """,
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
@@ -106,7 +107,9 @@ OLD_NAMES = {  # of the top, which work for one release: the module that has eac
     """,
     "training": "repeat_step require_finite",
 }
-RECORD = re.compile(r"(Params|Carry|Gates|Step|Constraints|Restored)$")  # needs no example
+RECORD = re.compile(
+    r"(Params|Carry|Gates|Step|Constraints|Restored|Memory|State|Hypotheses)$"
+)  # needs no example
 
 
 def _full(module, name=""):
