@@ -18,7 +18,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 def describe_commands(root: pathlib.Path) -> str:
     """A section for each experiment, with the help text of each of its commands."""
-    os.environ |= {"COLUMNS": "100", "JAX_PLATFORMS": "cpu", "NO_COLOR": "1"}
+    os.environ |= {"COLUMNS": "84", "JAX_PLATFORMS": "cpu", "NO_COLOR": "1"}
     names = sorted(path.parent.name for path in root.glob("experiments/*/__main__.py"))
     sections = [_section(f"experiments.{name}", f"experiments.{name}.__main__") for name in names]
     sections.append(_section("experiments.report", ""))

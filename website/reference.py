@@ -14,7 +14,9 @@ _INTRODUCTION = """::: {}
     options:
       members: false
       show_root_heading: false
+      show_root_toc_entry: false
       show_source: false"""
+SHARED = {"export_layer", "from_linen_cell", "import_layer"}  # of interop.linen, for interop.nnx
 THEMES = ("cells", "stacks", "models", "training")  # their names are also those of the top
 
 
@@ -33,7 +35,7 @@ def public_names(module: str, root: pathlib.Path) -> list[str]:
     """
     path = root.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    names = [name for name in _names(path) if not name.startswith("_")]
+    names = [name for name in _names(path) if not name.startswith("_") and name not in SHARED]
     return sorted(names, key=lambda name: bool(RECORD.search(name)))
 
 

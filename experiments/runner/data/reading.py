@@ -1,4 +1,4 @@
-"""Texts as they are found: what was bridged in them is told once a file.
+"""Texts as they are found: repairs are reported once for each file.
 
 A reader takes what can only be meant in one way, and says so to its `Reading`: an empty line that
 it left out, a header line, a tag that it repaired. The command tells all of it in one line for each
