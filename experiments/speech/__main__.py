@@ -33,9 +33,10 @@ RUN = pathlib.Path("runs") / NAME
 
 def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepared:
     """Reads the recordings of a run, and says what to train and to test."""
+    if (path / "config.json").exists():
+        config = config.taking_up(EXPERIMENT.open(path))
     parts = read_parts(config)
-    old = EXPERIMENT.open(path) if (path / "config.json").exists() else None
-    config = config.settled(parts.train, old)
+    config = config.settled(parts.train, parts.dev)
     labels = labels_of(config, parts.train)
     training = make_training(config, parts, labels)
     seconds = seconds_of(parts.train, config.rate)
@@ -44,7 +45,7 @@ def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepa
         training,
         lambda folder, console: finish(folder, load_listener(folder), parts.test, console),
         files={LABELS: lambda path: save_labels(path, labels)},
-        learned=config.recipe._asdict(),
+        learned=config.chosen,
     )
 
 

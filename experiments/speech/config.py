@@ -2,8 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 from birnn_jax import Layer
 from experiments.runner.data.files import DATA
@@ -44,6 +44,9 @@ class SpeechConfig(ReadSettings, RunSettings):
     held_out_speaker: str | None = None
     """Tests on all recordings of this speaker and trains on none of them; without, the test is
     that of the data, of speakers who are heard in training."""
+    hold_out_dev: bool | None = None
+    """Whether, where no recordings are for development, a tenth of those of training is held out
+    for it; if not given, where that makes 20 or more."""
     task: Task = "label"
     """Whether one label is learned for each recording, or a row of labels by CTC."""
     join: tuple[int, int] | None = None
@@ -122,19 +125,28 @@ class SpeechConfig(ReadSettings, RunSettings):
         given = {name: getattr(self, name) for name in Recipe._fields}
         return LARGE._replace(**{name: v for name, v in given.items() if v is not None})
 
-    def settled(self, train: Sequence[Recording], run: RunFolder | None) -> Self:
-        """The same settings with nothing left to choose.
+    def taking_up(self, run: RunFolder) -> Self:
+        """The same settings, and for those not given what was chosen for the run that is taken up.
 
-        Args:
-          train: the recordings to train on.
-          run: the run that is taken up, if any: what was chosen for it stands, and runs that chose
-            nothing are as for much data.
+        Runs of before there was a choice are as for much data.
         """
-        if run is not None:
-            chosen = self.of(run).recipe
-        else:
-            chosen = recipe_for(seconds_of(train, self.rate))
-        left = {name: v for name, v in chosen._asdict().items() if getattr(self, name) is None}
+        old = self.of(run)
+        held_out = old.hold_out_dev is not False
+        return self._filled({**old.recipe._asdict(), "hold_out_dev": held_out})
+
+    def settled(self, train: Sequence[Recording], dev: Sequence[Recording]) -> Self:
+        """The same settings, with what is not given chosen by the recordings."""
+        chosen = recipe_for(seconds_of(train, self.rate))
+        return self._filled({**chosen._asdict(), "hold_out_dev": bool(dev)})
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The settings that may be chosen by the size of the data, once they are."""
+        return {**self.recipe._asdict(), "hold_out_dev": self.hold_out_dev}
+
+    def _filled(self, values: Mapping[str, Any]) -> Self:
+        """The same settings, with those that are not given from `values`."""
+        left = {name: v for name, v in values.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **left)
 
     def perturbation(self, steps_per_second: float) -> Perturbation:

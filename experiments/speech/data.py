@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.runner.data.files import parsed_as, read_arrays, read_utf8
-from experiments.runner.data.parts import PARTS, fill_parts
+from experiments.runner.data.parts import PARTS, Part, split_off
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import write_text
 from experiments.speech.config import SpeechConfig
@@ -21,6 +21,8 @@ from experiments.speech.folders import part_of_index, read_folder
 from experiments.speech.sounds import Recording
 
 NPZ_RATE = 8000
+_FEWEST_TO_CHOOSE_BY = 20
+_TENTHS = 10
 
 
 class Parts(NamedTuple):
@@ -53,10 +55,13 @@ def split(
     recordings: Sequence[Recording],
     held_out_speaker: str | None,
     reading: Reading,
+    *,
+    hold_out_dev: bool | None = None,
 ) -> Parts:
     """Parts as each recording says; with a held-out speaker, all that this one says is the test.
 
-    A tenth of the recordings is split off for a part that none is for.
+    A tenth of the recordings is split off for a part that none is for; for dev, if `hold_out_dev`
+    is not given, only where that is enough to choose parameters by.
 
     Raises:
       ValueError: if there is too little to split, or no such speaker.
@@ -75,11 +80,34 @@ def split(
             "dev": [item for item in others if item.part == "dev"],
             "test": [item for item in recordings if item.speaker == held_out_speaker],
         }
-    return Parts(
-        **fill_parts(
-            path, by_part, key=lambda item: pathlib.PurePath(item.name).name, reading=reading
+    items = [*by_part["train"], *by_part[None]]
+    parts: dict[Part, list[Recording]] = {
+        "train": items,
+        "dev": by_part["dev"],
+        "test": by_part["test"],
+    }
+    lacking: list[Part] = [name for name in PARTS if not parts[name] and name != "train"]
+    if hold_out_dev is None:
+        hold_out_dev = can_choose(len(items) // _TENTHS)
+    if "dev" in lacking and not hold_out_dev:
+        lacking.remove("dev")
+        reading.remark(
+            path,
+            f"none of its {len(items):,} items are held out for dev, where a tenth is too few to "
+            "choose parameters by: the last ones are taken",
         )
-    )
+    if lacking:
+        parts |= split_off(path, items, lacking, key=_file_name, reading=reading)
+    return Parts(**parts)
+
+
+def can_choose(dev: int) -> bool:
+    """Whether so many recordings say more of parameters than how long they were trained."""
+    return dev >= _FEWEST_TO_CHOOSE_BY
+
+
+def _file_name(item: Recording) -> str:
+    return pathlib.PurePath(item.name).name
 
 
 def _read_npz(path: pathlib.Path) -> list[Recording]:
@@ -139,7 +167,13 @@ def read_parts(config: SpeechConfig) -> Parts:
     """The recordings of a run by what they are for; tells how they were read."""
     reading = config.reading()
     recordings = read_recordings(config.data, config.rate, reading)
-    parts = split(config.data, recordings, config.held_out_speaker, reading)
+    parts = split(
+        config.data,
+        recordings,
+        config.held_out_speaker,
+        reading,
+        hold_out_dev=config.hold_out_dev,
+    )
     reading.tell()
     return parts
 

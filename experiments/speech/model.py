@@ -24,12 +24,11 @@ from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
 from experiments.speech.augment import mask_spectrum
 from experiments.speech.config import SpeechConfig, SpeechModel
-from experiments.speech.data import LABELS, Parts, load_labels
+from experiments.speech.data import LABELS, Parts, can_choose, load_labels
 from experiments.speech.features import cepstra, finish, spectrum_of, spectrum_or_cepstra
 from experiments.speech.sounds import Recording
 from experiments.speech.utterances import joined, make_batches
 
-_FEWEST_TO_CHOOSE_BY = 20
 _MASKS = 0x5BEC  # folded into the key of what is hidden
 
 
@@ -126,15 +125,10 @@ def make_training(config: SpeechConfig, parts: Parts, labels: Sequence[str]) -> 
         loss_fn=make_loss(config.model),
         init_params=params_maker(config, len(labels)),
         train=train,
-        dev=make_batches(config, parts.dev, labels),
-        score=_newest if is_too_few_to_choose_by(parts.dev) else _best_on_dev,
+        dev=make_batches(config, parts.dev, labels) if parts.dev else (),
+        score=_best_on_dev if can_choose(len(parts.dev)) else _newest,
         **config.training(train.per_epoch, len(train)),
     )
-
-
-def is_too_few_to_choose_by(dev: Sequence[Recording]) -> bool:
-    """Whether so few recordings say less of parameters than how long they were trained."""
-    return len(dev) < _FEWEST_TO_CHOOSE_BY
 
 
 def _best_on_dev(means: Mapping[str, float]) -> float:

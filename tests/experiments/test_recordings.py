@@ -10,7 +10,7 @@ from experiments.runner.data.reading import Reading
 from experiments.speech.augment import AS_THEY_ARE
 from experiments.speech.data import read_recordings, split
 from experiments.speech.folders import read_entries, split_words
-from experiments.speech.sounds import read_wav
+from experiments.speech.sounds import Recording, read_wav
 from experiments.speech.utterances import Strings, Take, Takes, Utterance, changed, padded
 from tests.experiments import _small_speech
 
@@ -87,11 +87,24 @@ def test_folder_without_a_split_is_split_and_that_is_told(tmp_path):
     (tmp_path / "transcripts.tsv").write_text("".join(lines))
     reading = Reading()
     recordings = read_recordings(tmp_path, _small_speech.RATE, reading)
-    parts = split(tmp_path, recordings, None, reading)
+    parts = split(tmp_path, recordings, None, reading, hold_out_dev=True)
     assert [len(part) for part in parts] == [25, 3, 3]
     assert len({one.name for part in parts for one in part}) == 31
     told = f"{tmp_path}: of its 31 items 3 for dev and 3 for test were split off"
     assert told in reading.sentences()[0]
+
+
+@pytest.mark.parametrize(("number", "sizes"), [(31, [28, 0, 3]), (205, [165, 20, 20])])
+def test_dev_is_held_out_where_it_is_enough_to_choose_by(tmp_path, number, sizes):
+    items = [Recording(f"{i}.wav", np.zeros([9], "f"), ("a",), "", None) for i in range(number)]
+    reading = Reading()
+    parts = split(tmp_path, items, None, reading)
+    assert [len(part) for part in parts] == sizes
+    assert {one.name for part in parts for one in part} == {one.name for one in items}
+    assert ("none of its 31 items are held out for dev" in reading.sentences()[0]) == (not sizes[1])
+    of_test = [item._replace(part="test") for item in items]
+    given = split(tmp_path, [*items, *of_test], None, Reading(), hold_out_dev=False)
+    assert [len(part) for part in given] == [number, 0, number]
 
 
 def sound_file(samples, bits, kind, channels):

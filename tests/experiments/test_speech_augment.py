@@ -19,7 +19,7 @@ from experiments.speech.features import Features, cepstra, log_mel
 from experiments.speech.model import make_training
 from experiments.speech.recipes import LARGE, SMALL, recipe_for
 from experiments.speech.sounds import Recording
-from experiments.speech.utterances import make_batches, num_copies
+from experiments.speech.utterances import make_batches, make_draw, num_copies
 from tests.experiments import _small_speech
 
 T, F, VALID, DRAWS = 41, 26, 23, 300
@@ -167,6 +167,17 @@ def test_a_minibatch_is_a_function_of_the_seed_and_its_number(task):
         )
 
 
+@pytest.mark.parametrize("task", ["label", "row"])
+def test_recordings_are_changed_anew_in_every_epoch(task):
+    chosen = settings(
+        task=task, speeds=(0.9, 1.1), strings=6, join=(2, 2) if task == "row" else None
+    )
+    draw = make_draw(chosen, recordings(7), ["a", "b"], 3)
+    first, again, second = ([take.changes for take in draw(epoch)] for epoch in (0, 0, 1))
+    assert first == again != second
+    assert {change.speed for changes in first for change in changes} == {0.9, 1.1}
+
+
 @pytest.mark.parametrize("steps", [0, 10, 11, 63])
 def test_few_recordings_come_as_often_as_the_fewest_steps_need(steps):
     batches = make_batches(settings(steps=steps), recordings(7), ["a", "b"], seed=0)
@@ -192,16 +203,16 @@ def test_evaluation_changes_no_recording():
 
 def test_size_of_the_data_chooses_what_is_not_given():
     little, much = recordings(31), recordings(2, seconds=200)
-    assert settings().settled(little, None).recipe == SMALL == recipe_for(31 * 0.26)
-    assert settings().settled(much, None).recipe == LARGE
-    given = settings(hidden_size=7, speeds=(1.0,), steps=0).settled(little, None)
+    assert settings().settled(little, []).recipe == SMALL == recipe_for(31 * 0.26)
+    assert settings().settled(much, []).recipe == LARGE
+    given = settings(hidden_size=7, speeds=(1.0,), steps=0).settled(little, [])
     assert given.recipe == SMALL._replace(hidden_size=7, speeds=(1.0,), steps=0)
 
 
 def test_frames_of_mfcc_count_as_ten_milliseconds():
     frames = [item._replace(signal=np.zeros([20_000, 13], "f")) for item in recordings(2)]
-    assert settings().settled(frames[:1], None).recipe == SMALL
-    assert settings().settled(frames, None).recipe == LARGE
+    assert settings().settled(frames[:1], []).recipe == SMALL
+    assert settings().settled(frames, []).recipe == LARGE
 
 
 def test_what_was_chosen_stands_when_a_run_is_taken_up(tmp_path):
@@ -212,12 +223,14 @@ def test_what_was_chosen_stands_when_a_run_is_taken_up(tmp_path):
     stored = json.loads(path.read_text())
     assert stored["settings"]["speeds"] == list(SMALL.speeds)
     assert stored["settings"]["hidden_size"] == SMALL.hidden_size
+    assert stored["settings"]["hold_out_dev"] is True  # for its dev was given
     # A run that another version began: other choices, and one from before there were any.
     for change in ({"hidden_size": 5}, dict.fromkeys(SMALL._fields)):
         changed = {**stored["settings"], **change}
         known = {name: value for name, value in changed.items() if value is not None}
         if not change["hidden_size"]:
             known |= {"hidden_size": 96, "dropout": 0.4, "noise": 0.3}
+            del known["hold_out_dev"]
         path.write_text(json.dumps({**stored, "settings": known}))
         prepared = speech.prepare(config, path.parent, Console(quiet=True))
         assert prepared.learned["hidden_size"] == known["hidden_size"]
@@ -243,11 +256,12 @@ def test_few_recordings_of_dev_do_not_choose_the_parameters():
         assert (training.score(enough) > training.score(few)) == newest_is_better
 
 
-@pytest.mark.parametrize("features", ["mfcc", "log_mel"])
-def test_changed_recordings_go_on_bit_for_bit(features, tmp_path):
+@pytest.mark.parametrize(("features", "has_dev"), [("mfcc", True), ("log_mel", False)])
+def test_changed_recordings_go_on_bit_for_bit(features, has_dev, tmp_path):
     folder = _small_speech.write_folder(tmp_path / "sounds")
     config = _small_speech.config(folder, **CHANGED, features=features, steps=9)
     parts = read_parts(config)
+    parts = parts if has_dev else parts._replace(dev=[])
     training = make_training(config, parts, labels_of(config, parts.train))
     stopped = dataclasses.replace(training, train=First(training.train, training.num_steps // 3))
     assert stopped.num_steps % training.steps_per_evaluation == 0 < stopped.num_steps
@@ -257,6 +271,7 @@ def test_changed_recordings_go_on_bit_for_bit(features, tmp_path):
         for attempt in attempts:
             loop.fit(run, attempt, Console(quiet=True))
         state = loop.best_state(run, loop.initial_state(training))
+        assert int(state.step) == training.num_steps  # the newest: dev is too small to choose
         leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
         outcomes.append(((run.path / "metrics.jsonl").read_bytes(), leaves))
     assert outcomes[0] == outcomes[1]

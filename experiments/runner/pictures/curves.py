@@ -34,7 +34,8 @@ def plot_curves(folder: RunFolder, *panels: Panel) -> None:
         train, dev = (_points(records, split, panel.metric) for split in ("train", "dev"))
         if len(train):
             axes.plot(*_smooth(train), color=SKY, lw=1.6, label="training")
-        axes.plot(*dev.T, color=BLUE, lw=1.6, marker="o", ms=3, label="dev")
+        if len(dev):
+            axes.plot(*dev.T, color=BLUE, lw=1.6, marker="o", ms=3, label="dev")
         for name, height in panel.levels.items():
             _draw_level(axes, name, height)
         axes.set(title=panel.title, xlabel="step", xlim=(0, None), yscale=panel.scale)

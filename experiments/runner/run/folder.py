@@ -35,6 +35,7 @@ _NEW_SETTINGS = {
     "vectors_encoding": "utf-8",
     "strict": False,
     "segmentation": "words",
+    "hold_out_dev": True,
     "steps": 0,
     "speeds": [1.0],
     "cut": 0.0,

@@ -45,7 +45,7 @@ class Training:
     optimizer: optax.GradientTransformation
     init_params: Callable[[jax.Array], Any]
     train: Source  # one batch a dispatch; its length is the length of the run
-    dev: Source
+    dev: Source  # without a batch, `score` sees the step alone
     steps_per_evaluation: int  # a multiple of steps_per_dispatch
     patience: int  # evaluations without a new best before the run stops early
     seed: int
@@ -194,14 +194,16 @@ class _Loop(NamedTuple):
 
     def _evaluate(self, recorder: Recorder, step: int, eval_step: Callable, state: Any) -> float:
         params = self.training.evaluated_params(state)
-        means = evaluate(eval_step, params, self.training.dev)
+        dev = self.training.dev
+        means = evaluate(eval_step, params, dev) if len(dev) else {}
         score = self.training.score({"step": step, **means})
         if not math.isfinite(score):
             raise FloatingPointError(
                 f"After step {step} the score on dev is {score}. Lower the learning rate or clip "
                 "the gradient, and start again from the last checkpoint."
             )
-        recorder.evaluated(step, means)
+        if means:
+            recorder.evaluated(step, means)
         return score
 
 
