@@ -5,12 +5,14 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from birnn_jax import Cell, Layer
+from birnn_jax import Layer
+from birnn_jax.models import Seq2Seq
 from experiments.runner.data.files import DATA
 from experiments.runner.data.parts import Part
 from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.choices import CELLS
 from experiments.runner.run.settings import RunSettings, require
+from experiments.translation.subwords import BEGIN, END
 
 Attention = Literal["additive", "multiplicative", "none"]
 
@@ -19,9 +21,7 @@ Attention = Literal["additive", "multiplicative", "none"]
 class Translator:
     """The shape of the model, and how it is regularised: everything static about it."""
 
-    cell: Cell
-    layers: tuple[Layer, ...]
-    attention: Attention
+    network: Seq2Seq
     dropout: float = 0.0
     scheduled: bool = False  # the decoder sometimes reads its own predictions in training
 
@@ -130,10 +130,9 @@ class TranslationConfig(ReadSettings, RunSettings):
     def model(self) -> Translator:
         """The static part of the model."""
         cell = CELLS[self.cell]
+        attention = "general" if self.attention == "multiplicative" else self.attention
         return Translator(
-            cell=cell,
-            layers=(Layer(cell),) * self.layers,
-            attention=self.attention,
+            Seq2Seq((Layer(cell),) * self.layers, cell, begin=BEGIN, end=END, attention=attention),
             dropout=self.dropout,
             scheduled=self.teacher_forcing < 1,
         )

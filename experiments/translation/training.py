@@ -23,16 +23,9 @@ from experiments.translation.encoding import (
     load_lexicon,
     make_batches,
 )
-from experiments.translation.model import (
-    State,
-    advance,
-    encode,
-    init_params,
-    log_probs_of,
-    score,
-)
-from experiments.translation.search import MORE_STEPS, Search, beam_search, greedy
-from experiments.translation.subwords import BEGIN, END
+from experiments.translation.model import init_params, score
+from experiments.translation.search import Search, find
+from experiments.translation.subwords import END
 
 
 def make_training(
@@ -110,7 +103,7 @@ class TrainedTranslator(NamedTuple):
         found: dict[int, str] = {}
         for i in range(len(batches)):
             batch = batches[i]
-            tokens, lengths = _translate(
+            tokens, lengths = find(
                 self.config.model,
                 search or self.search,
                 self.params,
@@ -141,39 +134,6 @@ class TrainedTranslator(NamedTuple):
 @functools.partial(jax.jit, static_argnames="model")
 def _score(model: Translator, params: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
     return score(model, params, batch, None)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "search"))
-def _translate(
-    model: Translator, search: Search, params: Any, source: jax.Array, lengths: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Subwords `[B, N]` and how many of them there are."""
-    memory, state = encode(model, params, source, lengths)
-    num_steps = 2 * source.shape[1] + MORE_STEPS
-    if search.width == 1:
-        return greedy(model, params, memory, state, num_steps)
-
-    def row(memory: Any, state: State) -> tuple[jax.Array, jax.Array]:
-        of_all = jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (search.width, *leaf.shape)), memory
-        )
-
-        def step(states: State, tokens: jax.Array) -> tuple[State, jax.Array]:
-            states, _ = advance(model, params, of_all, states, params.target[tokens])
-            return states, log_probs_of(params, states.fed, tokens)
-
-        found = beam_search(
-            step,
-            state,
-            begin=BEGIN,
-            end=END,
-            width=search.width,
-            num_steps=num_steps,
-            penalty=search.penalty,
-        )
-        return found.tokens[0], found.lengths[0]
-
-    return jax.vmap(row)(memory, state)
 
 
 def load_translator(folder: RunFolder) -> TrainedTranslator:

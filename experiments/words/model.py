@@ -19,7 +19,7 @@ import numpy as np
 import birnn_jax
 from birnn_jax import Bi, Cell
 from birnn_jax.data import choose_buckets
-from birnn_jax.models import TaggerParams
+from birnn_jax.models import CharacterEncoderParams, TaggerParams, character_encoder
 from experiments.runner.data.batches import Batches, Example
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
@@ -85,10 +85,9 @@ def read_words(
 
 def spell(cell: Cell, params: WordParams, characters: jax.Array) -> jax.Array:
     """Reads the characters `[B, T, W]` of each word: `[B, T, 2 * speller_size]`."""
-    flat = characters.reshape(-1, characters.shape[-1])
-    lengths = (flat != NO_CHARACTER).sum(axis=-1)
-    carry, _ = birnn_jax.bidirectional(cell, params.speller, params.characters[flat], lengths)
-    return birnn_jax.final_states(carry).reshape(*characters.shape[:2], -1)
+    encoder = CharacterEncoderParams(params.characters, params.speller)
+    lengths = (characters != NO_CHARACTER).sum(axis=-1)
+    return character_encoder(cell, encoder, characters, lengths)
 
 
 def _uniform(keys: jax.Array, num_steps: int) -> jax.Array:

@@ -1,6 +1,5 @@
-"""The translator: whole sentences against single steps, what it sees, and its loss."""
+"""The translator: what it may write, and its loss."""
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -12,18 +11,13 @@ from rich.console import Console
 
 from birnn_jax import cross_entropy
 from birnn_jax.data import pad
+from birnn_jax.models import seq2seq_encode, seq2seq_step
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair
 from experiments.translation.encoding import Encoded, flat_pairs
-from experiments.translation.model import (
-    advance,
-    encode,
-    init_params,
-    log_probs_of,
-    logits_of,
-    score,
-)
+from experiments.translation.model import init_params, make_step
 from experiments.translation.report import draw_alignments
+from experiments.translation.search import MORE_STEPS, Search, find
 from experiments.translation.subwords import BEGIN, END
 from experiments.translation.training import smoothed
 
@@ -48,75 +42,30 @@ def model(request):
     return config.model, params, flat_pairs(pad(pairs, batch_size=3, length=8))
 
 
-scored, encoded, advanced = (
-    jax.jit(function, static_argnames="model") for function in (score, encode, advance)
-)
-
-
-def test_scores_are_those_of_single_steps(model):
-    translator, params, batch = model
-    logits, weights = scored(translator, params, batch, None)
-    for row, count in enumerate([3, 5]):
-        length = int(batch["source_lengths"][row])
-        source = batch["source"][row : row + 1, :5]
-        memory, state = encoded(translator, params, source, jnp.array([length]))
-        for place, token in enumerate([BEGIN, *batch["target"][row, : count - 1]]):
-            words = params.target[jnp.array([token])]
-            state, looked = advanced(translator, params, memory, state, words)
-            want = logits_of(params, state.fed)[0]
-            np.testing.assert_allclose(logits[row, place], want, atol=1e-5)
-            np.testing.assert_allclose(weights[row, place, :length], looked[0, :length], atol=1e-6)
-            assert float(weights[row, place].sum()) == pytest.approx(1.0)
-
-
-def test_scores_depend_on_what_stands_before_only(model):
-    translator, params, batch = model
-    changed = {**batch, "target": batch["target"].copy()}
-    changed["target"][1, 2] = 7
-    one, other = (scored(translator, params, b, None)[0] for b in (batch, changed))
-    np.testing.assert_array_equal(one[1, :3], other[1, :3])
-    assert (one[1, 3] != other[1, 3]).any()
-
-
-def test_fixed_vector_hides_all_but_the_ends_of_attention(model):
-    translator, params, batch = model
-    memory, state = encoded(translator, params, batch["source"], batch["source_lengths"])
-    words = params.target[jnp.array([4, 5, 6])]
-    moved = memory._replace(states=memory.states[:, ::-1] * 2)
-    fed = [advanced(translator, params, one, state, words)[0].fed[0] for one in (memory, moved)]
-    assert bool((fed[0] == fed[1]).all()) == (translator.attention == "none")
-
-
-def test_without_teacher_the_decoder_reads_its_own_words(model):
-    translator, params, batch = model
-    scheduled = dataclasses.replace(translator, scheduled=True, dropout=0.0)
-    batch = {**batch, "rows": np.arange(len(batch["target"]))}
-    other = {**batch, "target": np.where(batch["target"] == END, END, 4)}
-
-    def scores(batch, forcing):
-        return scored(scheduled, params, batch, jax.random.key(0), forcing)[0]
-
-    np.testing.assert_array_equal(scores(batch, 0.0), scores(other, 0.0))
-    assert (scores(batch, 1.0) != scores(other, 1.0)).any()
-    right = scored(translator, params, batch, None)[0]
-    np.testing.assert_allclose(scores(batch, 1.0), right, atol=1e-5)
-    own = scores(batch, 0.0)
-    read = {**batch, "target": np.asarray(own.argmax(axis=-1))}
-    again = scored(translator, params, read, None)[0]
-    np.testing.assert_allclose(again, own, atol=1e-5)
-
-
 def test_neither_marks_nor_an_empty_sentence_can_be_written(model):
-    _, params, _ = model
-    fed = np.random.default_rng(1).normal(size=[2, 3]).astype(np.float32)
-    log_probs = log_probs_of(params, fed, jnp.array([BEGIN, 5]))
-    assert np.isneginf(log_probs[:, :END]).all()
-    assert np.isneginf(log_probs[0, END]) and np.isfinite(log_probs[1, END:]).all()
-    np.testing.assert_allclose(np.exp(log_probs).sum(axis=-1), 1, rtol=1e-5)
-    logits = np.asarray(logits_of(params, fed))
-    np.testing.assert_allclose(
-        log_probs[1, END:] - log_probs[1, 5], logits[1, END:] - logits[1, 5], atol=1e-5
+    translator, params, batch = model
+    memory, state = seq2seq_encode(
+        translator.network, params, batch["source"], batch["source_lengths"]
     )
+    first = jax.tree.map(lambda leaf: leaf[0], (memory, state))
+    step = make_step(translator, params)
+    at_once, later = (np.asarray(step(*first, jnp.array(token))[1]) for token in (BEGIN, 5))
+    assert np.isneginf(at_once[: END + 1]).all() and np.isfinite(at_once[END + 1 :]).all()
+    assert np.isneginf(later[:END]).all() and np.isfinite(later[END:]).all()
+    _, logits, _ = seq2seq_step(
+        translator.network, params, memory, state, tokens=jnp.array([5, 5, 5])
+    )
+    np.testing.assert_allclose(later[END:], logits[0, END:], atol=1e-5)
+
+
+@pytest.mark.parametrize("search", [Search(1, 0.0), Search(3, 1.0)], ids=["greedy", "beam"])
+def test_translations_have_subwords_and_end_in_time(model, search):
+    translator, params, batch = model
+    tokens, lengths = find(translator, search, params, batch["source"], batch["source_lengths"])
+    assert tokens.shape == (3, 2 * batch["source"].shape[1] + MORE_STEPS)
+    behind = np.arange(tokens.shape[1]) >= np.asarray(lengths)[:, None]
+    assert (np.asarray(tokens)[behind] == -1).all() and (np.asarray(tokens)[~behind] > END).all()
+    assert (np.asarray(lengths) > 0).all()
 
 
 def test_smoothed_loss_is_that_of_the_smoothed_target():
