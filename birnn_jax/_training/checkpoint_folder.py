@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
-from .checkpoint_leaves import decode, describe, encode, stand_in
+from .checkpoint_leaves import decode, describe, encode
 from .state import TrainState
 
 
@@ -97,9 +98,14 @@ def read(
     _check_intact(folder)
     record = json.loads((folder / _RECORD).read_text())
     _check_same_model(folder, found=record["leaves"], expected=describe(like))
-    args = ocp.args.StandardRestore(jax.tree.map(stand_in, like))
-    arrays = orbax.restore(folder / "state", args=args)
-    return jax.tree.map(decode, arrays, like), record["position"]
+    # By name, and not in the structure of `like`: a field that is None there may have been added
+    # to a container after the checkpoint was written.
+    saved = orbax.restore(folder / "state", args=ocp.args.StandardRestore())
+    arrays = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(saved)}
+    state = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: decode(np.asarray(arrays[_name(path)]), leaf), like
+    )
+    return state, record["position"]
 
 
 def read_score(folder: Path) -> float | None:
@@ -122,6 +128,11 @@ def remove(folder: Path) -> None:
     removed = folder.with_name(".removed")
     _clear(removed)  # of a killed process
     shutil.rmtree(folder.rename(removed))
+
+
+def _name(path: tuple[Any, ...]) -> tuple[str, ...]:
+    """The same for a field of a NamedTuple and for the entry of the dict that Orbax makes of it."""
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
 
 
 def _clear(path: Path) -> None:

@@ -38,15 +38,6 @@ def encode(leaf: Any) -> np.ndarray:
     return array.view(np.uint8) if array.dtype.name in _NOT_IN_ORBAX else array
 
 
-def stand_in(like: Any) -> np.ndarray:
-    """An array of the shape and dtype of `encode(like)`, which takes no memory."""
-    plain = _plain(like)
-    if plain.size == 0:
-        return _NOTHING
-    is_in_orbax = plain.dtype.name not in _NOT_IN_ORBAX
-    return plain if is_in_orbax else np.broadcast_to(np.zeros([], np.uint8), plain.shape)
-
-
 def decode(array: np.ndarray, like: Any) -> Any:
     """The leaf that was encoded, of the kind of `like` and on its devices."""
     plain = _plain(like)

@@ -1,6 +1,7 @@
 """Checkpoints: what comes back, what is kept, and what is refused."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,29 @@ def test_restores_state_and_position_in_a_new_object(saved):
     assert_same_bits(latest.state, make_state(2))
     assert_same_bits(best.state, make_state(1))
     assert (latest.position, best.position) == ({"row": 20}, {"row": 10})
+
+
+class Before(NamedTuple):
+    w: jax.Array
+    b: jax.Array | None = None
+
+
+class Now(NamedTuple):
+    added: jax.Array | None  # by a later version of a model, which may leave it out
+    w: jax.Array
+    b: jax.Array | None = None
+
+
+@pytest.mark.parametrize("b", [None, jnp.array([2.0, 5.0])])
+def test_restores_into_a_container_that_has_a_new_field_without_arrays(tmp_path, b):
+    def state(params):
+        return TrainState(jnp.array(3), {"layer": (params,)}, opt_state=())
+
+    w = jnp.array([1.0, 7.0])
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state(Before(w, b)), position={})
+        like = state(Now(None, 0 * w, None if b is None else 0 * b))
+        assert_same_bits(checkpoints.restore_latest(like).state, state(Now(None, w, b)))
 
 
 def test_restores_every_dtype_bit_for_bit(tmp_path):

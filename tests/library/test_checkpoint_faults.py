@@ -130,8 +130,8 @@ def test_interrupted_save_leaves_the_earlier_checkpoints(saved, monkeypatch):
 
 KILLED_WHILE_SAVING = """
 import sys, threading, time
-from birnn_jax import checkpoint
 from birnn_jax._training import checkpoint_folder as _checkpoint_folder
+from birnn_jax._training import checkpoints as checkpoint
 from tests.library.test_checkpoint_faults import *
 
 directory, moment = Path(sys.argv[1]), sys.argv[2]
