@@ -11,6 +11,7 @@ from .._core.masks import Lengths, Mask, Segments
 from .._core.types import Carry, Cell, Params
 from ..cells import candidate_dropout, recurrent_dropout, zoneout
 from ..cells._gated import GatedStep
+from ..cells._linear import ParallelStep
 from .loops import Draw
 
 Draws = Callable[[int, int], Draw] | None
@@ -44,7 +45,9 @@ def draw_settings(
     everything: bool,
 ) -> Settings:
     """Lengths, gaps or segments, some of them empty, and in half of the cases noise."""
-    lengths, ids = _draw_ids(shape[0], shape[1], rng, kind=2 if everything else rng.integers(3))
+    lengths, ids = _draw_ids(
+        shape[0], shape[1], rng, kind=2 if everything else int(rng.integers(3))
+    )
     if rng.random() < 0.5 and not everything:
         return Settings(cell, lengths, ids, None, (None, None))
 
@@ -57,6 +60,8 @@ def draw_settings(
         zoneout_c=draw_rate(hasattr(carry, "c")),
         zoneout_h=draw_rate(True),
     )
+    if isinstance(cell.step, ParallelStep):  # has no steps to draw noise for
+        return Settings(cell, lengths, ids, None, (None, None))
     noisy = zoneout(cell, h=rates.zoneout_h, c=rates.zoneout_c)
     if rates.recurrent:
         noisy = recurrent_dropout(noisy, rates.recurrent)
@@ -73,7 +78,7 @@ def draw_settings(
 def _draw_ids(
     batch_size: int, num_steps: int, rng: np.random.Generator, *, kind: int
 ) -> tuple[Lengths, np.ndarray]:
-    empty = rng.integers(batch_size)
+    empty = int(rng.integers(batch_size))
     if kind == 0:
         lengths = rng.integers(0, num_steps + 1, size=batch_size, dtype=np.int32)
         lengths[empty] = 0

@@ -29,9 +29,12 @@ from ..cells import (
     GRU_RESET_BEFORE,
     INDRNN,
     LSTM,
+    MINGRU,
+    MINLSTM,
     PEEPHOLE_LSTM,
     PROJECTED_LSTM,
     elman,
+    parallel,
 )
 from . import loops, variants
 from .cases import Settings, draw_settings
@@ -47,6 +50,9 @@ CELLS = {
     "peephole_lstm": PEEPHOLE_LSTM,
     "coupled_lstm": COUPLED_LSTM,
     "projected_lstm": PROJECTED_LSTM,
+    "mingru": MINGRU,
+    "minlstm": MINLSTM,
+    "parallel_mingru": parallel(MINGRU),
 }
 STEPS = {
     "elman": loops.elman_step,
@@ -58,6 +64,9 @@ STEPS = {
     "peephole_lstm": variants.peephole_lstm_step,
     "coupled_lstm": variants.coupled_lstm_step,
     "projected_lstm": variants.projected_lstm_step,
+    "mingru": variants.mingru_step,
+    "minlstm": variants.minlstm_step,
+    "parallel_mingru": variants.mingru_step,
 }
 BY_XLA = ("elman", "gru", "lstm")
 # Around the widths of vectors, where the remainders are.

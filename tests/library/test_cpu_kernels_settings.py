@@ -1,6 +1,7 @@
 """Segments, gaps and noise inside the native CPU kernels, for every cell that they know."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,10 @@ import pytest
 from birnn_jax import Bi, Segments, bidirectional
 from birnn_jax.cells import (
     LSTM,
+    MINGRU,
     PEEPHOLE_LSTM,
     candidate_dropout,
+    parallel,
     recurrent_dropout,
     zoneout,
 )
@@ -87,17 +90,23 @@ def test_planted_mistakes_are_caught(mistake, monkeypatch):
 # What JAX makes of them.
 
 NOISY = zoneout(recurrent_dropout(candidate_dropout(PEEPHOLE_LSTM, 0.3), 0.2), h=0.25, c=0.15)
+LINEAR = zoneout(MINGRU, h=0.25)
 SEGMENTS = Segments(np.array([[1, 1, 0, 2, 2], [3, 3, 3, 3, 3], [0, 0, 0, 0, 0], [0, 1, 2, 0, 3]]))
-PAIRS = [random_cell(PEEPHOLE_LSTM, seed, batch_size=4) for seed in (10, 20)]
-PARAMS, CARRY = (Bi(*pair) for pair in zip(*PAIRS, strict=True))
 XS = random_xs(0, 4, 5, 2)
 KEY = jax.random.key(5)
 
 
-def loss_of(backend):
+@functools.cache
+def arguments_of(cell):
+    pairs = [random_cell(cell, seed, batch_size=4) for seed in (10, 20)]
+    params, carry = (Bi(*pair) for pair in zip(*pairs, strict=True))
+    return params, XS, carry
+
+
+def loss_of(cell, backend):
     def loss(params, xs, carry):
         outputs = bidirectional(
-            NOISY, params, xs, SEGMENTS, initial_carry=carry, key=KEY, backend=backend
+            cell, params, xs, SEGMENTS, initial_carry=carry, key=KEY, backend=backend
         )
         return weigh(outputs)
 
@@ -110,8 +119,8 @@ def gradients(loss):
 
 def by_a_single_part(loss):
     return lambda params, xs, carry: jax.grad(
-        lambda c: loss(params, xs, carry._replace(bwd=carry.bwd._replace(c=c)))
-    )(carry.bwd.c)
+        lambda h: loss(params, xs, carry._replace(bwd=carry.bwd._replace(h=h)))
+    )(carry.bwd.h)
 
 
 def over_inputs(loss):
@@ -143,19 +152,39 @@ def rematerialised(loss):
         rematerialised,
     ],
 )
-def test_transformed_kernel_is_the_transformed_reference(transform):
-    args = (PARAMS, XS, CARRY)
-    got, want = (jax.jit(transform(loss_of(name)))(*args) for name in ("cpu_kernel", "reference"))
-    assert_close(got, want)
+@pytest.mark.parametrize("cell", [NOISY, LINEAR], ids=["noisy", "linear"])
+def test_transformed_kernel_is_the_transformed_reference(transform, cell):
+    args = arguments_of(cell)
+    runs = (jax.jit(transform(loss_of(cell, name))) for name in ("cpu_kernel", "reference"))
+    assert_close(*(run(*args) for run in runs))
 
 
 def test_noise_is_that_of_the_reference_under_any_setting_of_the_generator():
     """Another order of its bits: these the native code does not know, and JAX draws them."""
-    run = lambda backend: loss_of(backend)(PARAMS, XS, CARRY)  # noqa: E731
+    run = lambda backend: jax.jit(loss_of(NOISY, backend))(*arguments_of(NOISY))  # noqa: E731
     with jax.threefry_partitionable(False):
         other = run("cpu_kernel")
         assert_close(other, run("reference"))
     assert abs(other - run("cpu_kernel")) > 1e-3
+
+
+@pytest.mark.parametrize("transform", [gradients, rematerialised])
+@pytest.mark.parametrize("cell", [NOISY, LINEAR], ids=["noisy", "linear"])
+def test_gradient_has_no_loop_of_xla(transform, cell):
+    lowered = jax.jit(transform(loss_of(cell, "auto"))).lower(*arguments_of(cell))
+    text = lowered.as_text()
+    name = "birnn_linear_backward" if cell is LINEAR else "birnn_backward_2"
+    assert name in text and not re.search(r"stablehlo.while.*f32", text)
+
+
+def test_parallel_cell_steps_where_there_are_kernels():
+    params, xs, carry = arguments_of(MINGRU)
+    run = lambda cell: jax.jit(  # noqa: E731
+        lambda xs: bidirectional(cell, params, xs, SEGMENTS, initial_carry=carry)
+    )
+    text = run(parallel(MINGRU)).lower(xs).as_text()
+    assert text.count("birnn_linear_forward") == 2
+    assert_close(run(parallel(MINGRU))(xs), run(MINGRU)(xs))
 
 
 def test_carry_with_noise_goes_on_where_chunks_end():

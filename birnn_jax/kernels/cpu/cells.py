@@ -114,15 +114,19 @@ def rates_of(cell: Cell) -> Rates:
     return Rates(step.recurrent, step.candidate, step.zoneout_c, step.zoneout_h)
 
 
-def _find_native_cell(direction: Direction) -> NativeCell | None:
+def has_native_dtypes(direction: Direction) -> bool:
     """Parameters and inputs must share a floating dtype; the carry must be of its `sum_dtype`."""
     dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves((direction.params, direction.xs))}
-    states = jax.tree.leaves(state_of(direction))
+    states = {jnp.result_type(leaf) for leaf in jax.tree.leaves(state_of(direction))}
     if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
-        return None
-    if {jnp.result_type(leaf) for leaf in states} != {sum_dtype(*dtypes)}:
-        return None
+        return False
+    return states == {sum_dtype(*dtypes)}
+
+
+def _find_native_cell(direction: Direction) -> NativeCell | None:
     cell, rates = _CELLS.get(plain_step(direction.cell)), rates_of(direction.cell)
-    if cell is None or (rates.candidate and not cell.has_candidate):
+    if cell is None or not has_native_dtypes(direction):
+        return None
+    if rates.candidate and not cell.has_candidate:
         return None
     return None if rates.zoneout_c and not cell.has_c else cell

@@ -25,6 +25,7 @@ from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
 from .call import call_backward, call_forward
 from .cells import state_of
+from .linear import are_linear, run_linear
 from .moving import Moving, join, parts_of, replace_parts, split, where_moving
 from .noise import advance_noise
 from .operation import Operands, Operation
@@ -44,6 +45,8 @@ def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
     Inputs and weights of 16 bits are widened, exactly, before; outputs are narrowed after. In
     between everything is float32, and so is what a weight's gradient is added up in.
     """
+    if are_linear(directions):
+        return run_linear(directions)
     dtype = directions[0].xs.dtype
     wide = tuple(
         direction.replace(params=widen(direction.params), xs=widen(direction.xs))
@@ -57,6 +60,8 @@ def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
 
 def keeps_gates(directions: Directions) -> bool:
     """True if gates are stored for the gradient where nothing else is asked for."""
+    if are_linear(directions):
+        return True
     return is_below(RECOMPUTE, directions)
 
 

@@ -19,6 +19,8 @@ ISAS = ("baseline", "avx2", "avx512")
 FOLDER = Path(__file__).parent
 TARGETS = (
     "birnn_draw",
+    "birnn_linear_forward",
+    "birnn_linear_backward",
     "birnn_forward_1",
     "birnn_forward_2",
     "birnn_backward_1",

@@ -6,15 +6,21 @@ import jax.numpy as jnp
 from ..._core.direction import Direction
 from ..._core.dtypes import sum_dtype
 from . import library
-from .cells import find_native_cell
+from .cells import find_native_cell, has_native_dtypes
+from .linear import are_linear
+
+
+def _is_linear(directions: tuple[Direction, ...]) -> bool:
+    return are_linear(directions) and all(map(has_native_dtypes, directions))
 
 
 def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     """To be read after the name of the backend; None if there is no obstacle."""
-    if find_native_cell(directions) is None:
+    if find_native_cell(directions) is None and not _is_linear(directions):
         return (
-            "computes ELMAN, INDRNN, GRU and LSTM, and their variants without layer normalisation, "
-            "the same cell in both directions, in one dtype; this layer is another."
+            "computes ELMAN, INDRNN, GRU and LSTM, their variants without layer normalisation, and "
+            "cells that are linear in their state, the same cell in both directions, in one "
+            "dtype; this layer is another."
         )
     inputs = [direction.xs for direction in directions]
     if sum_dtype(inputs[0].dtype) != jnp.float32:

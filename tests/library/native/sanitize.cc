@@ -8,7 +8,8 @@
 #include "host.h"
 
 extern "C" {
-XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_draw;
+XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_draw,
+    birnn_linear_forward, birnn_linear_backward;
 int birnn_force_isa(const char*);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
@@ -184,6 +185,27 @@ static void draw(std::int64_t size) {
   call(birnn_draw, args, rets, attributes);
 }
 
+// The scan of linear cells and its transpose, of any size.
+static void scan_linear(std::int64_t size) {
+  std::mt19937 rng(size);
+  const std::int64_t rows = 1 + size % 7, steps = size % 5;
+  const bool has_starts = size % 2;
+  const std::vector<std::int64_t> all{rows, steps, size}, of_h{rows, size};
+  const Array a = Array::random(all, rng), valid = Array::random_flags(size % 3, {rows, steps}, rng);
+  const Array starts = Array::random_flags(has_starts, {rows, steps}, rng);
+  const Array start = Array::random(Array::if_there(has_starts, of_h).shape, rng);
+  bool reverse = size % 4 < 2;
+  XLA_FFI_Scalar scalar = {XLA_FFI_DataType_PRED, &reverse};
+  Attributes attributes;
+  attributes.add("reverse", XLA_FFI_AttrType_SCALAR, &scalar);
+  Arrays args{a, valid, starts, Array::random(all, rng), Array::random(of_h, rng), start};
+  Arrays rets{Array(all), Array(of_h), Array::if_there(size % 5, all)};
+  call(birnn_linear_forward, args, rets, attributes);
+  Arrays back_args{a, valid, starts, Array::random(all, rng), Array::random(of_h, rng)};
+  Arrays back_rets{Array(all), Array(of_h), Array(start.shape)};
+  call(birnn_linear_backward, back_args, back_rets, attributes);
+}
+
 static bool agree(const Arrays& got, const Arrays& want) {
   for (std::size_t k = 0; k < got.size(); k++)
     for (std::size_t n = 0; n < got[k].values.size(); n++) {
@@ -220,6 +242,7 @@ int main(int argc, char** argv) {
       birnn_tanh(in.data(), out.data(), size);
       birnn_sigmoid(in.data(), out.data(), size);
       draw(size);
+      scan_linear(size);
     }
     std::printf("%s: %zu cases, %d failed\n", isa, index, failed);
     std::fflush(stdout);

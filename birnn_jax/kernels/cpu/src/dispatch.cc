@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "buffers.h"
-#include "layer.h"
+#include "kernels.h"
 #include "parallel.h"
 #include "partial.h"
 
@@ -44,7 +44,11 @@ std::atomic<const Kernels*>& chosen() {
   return kernels;
 }
 
+}  // namespace
+
 const Kernels& get_kernels() { return *chosen().load(); }
+
+namespace {
 
 // What is not an array: the cell, and of each direction its order and its numbers.
 struct Settings {
@@ -196,23 +200,16 @@ auto bind() {
                                 .Attr<ffi::Span<const float>>("rates"));
 }
 
-const bool* flags_or_null(const Flags<2>& flags) {
-  return flags.element_count() == 0 ? nullptr : flags.typed_data();
-}
-
 ffi::Error draw(ffi::ThreadPool pool, std::int64_t site, std::int64_t threshold, bool reverse,
                 ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::S32, 1> visited, Flags<2> valid,
                 Flags<2> starts, ffi::Result<Flags<3>> flags) {
   const auto shape = flags->dimensions();
-  const long rows = shape[0], chunks = count_chunks(pool, 1, rows);
   Draw draw{};
   draw.keys = keys.typed_data(), draw.visited = visited.typed_data();
-  draw.valid = flags_or_null(valid), draw.starts = flags_or_null(starts);
+  draw.valid = get<bool>(view(valid)), draw.starts = get<bool>(view(starts));
   draw.reverse = reverse, draw.steps = shape[1], draw.size = shape[2];
   draw.site = site, draw.threshold = threshold, draw.out = flags->typed_data();
-  run_tasks(pool, chunks, [&](long task) {
-    get_kernels().draw(draw, get_chunk(rows, task, chunks));
-  });
+  run_rows(pool, shape[0], [&](Rows rows) { get_kernels().draw(draw, rows); });
   return ffi::Error::Success();
 }
 

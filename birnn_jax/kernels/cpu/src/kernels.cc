@@ -2,6 +2,7 @@
 #include "backward.h"
 #include "draw.h"
 #include "forward.h"
+#include "linear.h"
 #include "lstms.h"
 
 namespace birnn::BIRNN_ISA {
@@ -38,7 +39,7 @@ constexpr CellKernels kCells[] = {
 
 extern const Kernels kernels;
 const Kernels kernels = {
-    BIRNN_NAME(BIRNN_ISA), kCells,        sizeof kCells / sizeof kCells[0], draw,
-    apply<tanh>,           apply<sigmoid>};
+    BIRNN_NAME(BIRNN_ISA), kCells, sizeof kCells / sizeof kCells[0], draw, scan_linear,
+    scan_linear_back,      apply<tanh>, apply<sigmoid>};
 
 }  // namespace birnn::BIRNN_ISA

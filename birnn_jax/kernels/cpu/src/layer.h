@@ -78,11 +78,31 @@ struct Draw {
   bool* out;
 };
 
+// h = a h + b over the valid steps of every row, of `units` units.
+struct Linear {
+  long steps, units;
+  bool reverse;
+  const float *a, *b;          // [rows, steps, units]
+  const float *h, *start_h;    // [rows, units], before the first step, and of each segment
+  const bool *valid, *starts;  // [rows, steps] or null
+  float *ys, *last;            // [rows, steps, units], zero where not valid; [rows, units]
+  float* befores;              // h before each step, or null
+};
+
+// The transpose in (b, h, start_h); of the scan a, valid, starts and its order are read.
+struct LinearBack {
+  Linear scan;
+  const float *d_ys, *d_last;
+  float *d_b, *d_h, *d_start;  // d_start null without starts
+};
+
 struct Kernels {
   const char* isa;
   const CellKernels* cells;
   long cell_count;
   void (*draw)(const Draw&, Rows);
+  void (*scan_linear)(const Linear&, Rows);
+  void (*scan_linear_back)(const LinearBack&, Rows);
   void (*tanh)(const float* in, float* out, long size);
   void (*sigmoid)(const float* in, float* out, long size);
 };

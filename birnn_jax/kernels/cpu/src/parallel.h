@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 
+#include "layer.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace birnn {
@@ -47,6 +48,16 @@ inline void run_tasks(xla::ffi::ThreadPool& pool, long count, std::function<void
     if (shared->done == count) return;
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->all_done.wait(lock, [&] { return shared->done == count; });
+}
+
+// The rows of a batch in as many tasks as there are threads.
+template <class F>
+void run_rows(xla::ffi::ThreadPool& pool, long rows, F function) {
+  const long threads = pool.num_threads() > 1 ? pool.num_threads() : 1;
+  const long chunks = rows < 1 ? 1 : rows < threads ? rows : threads;
+  run_tasks(pool, chunks, [&](long task) {
+    function(Rows{rows * task / chunks, rows * (task + 1) / chunks});
+  });
 }
 
 }  // namespace birnn
