@@ -110,8 +110,8 @@ def read_columns(
 
     Args:
       path: the file.
-      reading: how files are read, and where is noted what was bridged: blank lines too many, header
-        lines, columns that stand apart by other blanks. None reads UTF-8 and warns.
+      reading: how to read, and where repairs are noted: surplus blank lines, header lines, columns
+        that are separated by other blanks. None reads UTF-8 and warns of repairs.
       may_be_word: whether the columns of a line that begins with "#" and has as many of them as
         other lines can be those of a word.
 
@@ -222,9 +222,9 @@ def _blocks(
     for number, line in enumerate([*lines[:end], ""], start=1):
         if not line.strip():
             if line.strip(_BLANK):
-                reading.bridge(path, "a line of nothing but wide blanks", "read as blank", number)
+                reading.repaired(path, "a line of nothing but wide blanks", "read as blank", number)
             if not kept:
-                reading.bridge(path, "an empty sentence", "left out", number)
+                reading.repaired(path, "an empty sentence", "left out", number)
             yield Block(part, rows, tuple(kept))
             rows, kept = [], []
             continue
@@ -237,7 +237,7 @@ def _blocks(
             continue
         fields = _checked(path, number, line, layout, reading)
         if not seen and sum(field.text.lower() in _HEAD for field in fields) > 1:
-            reading.bridge(path, "a header line", "left out", number)
+            reading.repaired(path, "a header line", "left out", number)
         else:
             rows.append(Row(len(kept) - 1, number, fields))
         seen = True
@@ -254,7 +254,7 @@ def _checked(
         )
     if len(layout.split(line)) != layout.width:
         what = "columns apart by other blanks than in the first line"
-        reading.bridge(path, what, "read all the same", number)
+        reading.repaired(path, what, "read all the same", number)
     return fields
 
 

@@ -28,7 +28,7 @@ def read_conll(
         and CoNLL-U Plus have, such as "UPOS". "FORM" is the word in any file. Other files than
         CoNLL-U have the tags in their last column, -1.
       part: of a file in which `# split = train` begins a part; None is the whole file.
-      reading: how files are read, and where is noted what was bridged; None reads UTF-8 and warns.
+      reading: how to read, and where repairs are noted; None reads UTF-8 and warns of repairs.
 
     Returns:
       For each sentence a tuple of its columns, each with one string for every word.

@@ -1,7 +1,7 @@
-"""Texts as they are found: opened in any encoding, and what was bridged in them noted.
+"""Text files as they are found: in any encoding, with a note of every repair.
 
-A reader takes what can only be meant in one way, and says so to its `Reading`: an empty line that
-it left out, a header line. With `strict` the first one is refused instead.
+A reader repairs what can only be meant in one way, and notes that in its `Reading`: an empty line
+that it left out, a header line. With `strict` the first one is refused instead.
 """
 
 import codecs
@@ -26,7 +26,7 @@ _LARGEST = 2**31  # bytes: what a few kilobytes unzip to may fill any memory
 
 
 class Reading:
-    """How files are read, and notes of what had to be bridged in each.
+    """How text files are opened, and a note of every repair.
 
     The functions of this module that read files take one as `reading`; without it they read UTF-8
     and warn of what they note. Files whose names end in .gz are unzipped.
@@ -34,7 +34,7 @@ class Reading:
     Args:
       encoding: of files of text, such as "utf-8", "latin-1" or "gb18030"; a byte order mark in a
         file goes before it.
-      strict: whether what would be bridged is refused instead.
+      strict: whether what would be repaired is refused instead.
 
     Raises:
       ValueError: if there is no such encoding of text.
@@ -44,7 +44,7 @@ class Reading:
       >>> from birnn_jax.text import Reading
       >>> reading = Reading("latin-1")
       >>> for line in (3, 7, 9, 12):
-      ...     reading.bridge(pathlib.Path("a.txt"), "an empty line", "left out", line)
+      ...     reading.repaired(pathlib.Path("a.txt"), "an empty line", "left out", line)
       >>> reading.sentences()
       ['a.txt: an empty line, 4 times (lines 3, 7, 9, ...); left out.']
     """
@@ -56,7 +56,7 @@ class Reading:
         self.encoding = _known(encoding)
         self.strict = strict
         self.encoding_option = "Reading('latin-1')"  # to give as an example
-        self._bridged: dict[tuple[pathlib.Path, str, str], list[str]] = {}
+        self._repairs: dict[tuple[pathlib.Path, str, str], list[str]] = {}
         self._remarks: dict[tuple[pathlib.Path, str], None] = {}
 
     def content(self, path: pathlib.Path) -> bytes:
@@ -134,10 +134,10 @@ class Reading:
         except UnicodeError as error:
             raise ValueError(self._undecodable(path, number, self.encoding, error)) from None
 
-    def bridge(
+    def repaired(
         self, path: pathlib.Path, what: str, done: str, place: int | str | None = None
     ) -> None:
-        """Notes that something is not as it should be, and what was done about it.
+        """Notes that something was not as it should be, and how it was repaired.
 
         Args:
           path: the file, or the folder.
@@ -151,7 +151,7 @@ class Reading:
         if self.strict:
             at = _at([_named(place)])
             raise ValueError(f"{path}{at}: {what}; {self.strict_option} refuses that.")
-        self._bridged.setdefault((path, what, done), []).append(_named(place))
+        self._repairs.setdefault((path, what, done), []).append(_named(place))
 
     def remark(self, path: pathlib.Path, sentence: str) -> None:
         """Notes how a file was understood, once."""
@@ -164,12 +164,12 @@ class Reading:
             f"{path}{_at(places)}: {what}; {done}."
             if len(places) == 1
             else f"{path}: {what}, {len(places):,} times{_among(places)}; {done}."
-            for (path, what, done), places in self._bridged.items()
+            for (path, what, done), places in self._repairs.items()
         ]
 
     def clear(self) -> None:
         """Forgets what was noted."""
-        self._bridged.clear()
+        self._repairs.clear()
         self._remarks.clear()
 
     def _encoding_of(self, path: pathlib.Path, content: bytes) -> str:

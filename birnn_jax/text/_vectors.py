@@ -38,7 +38,7 @@ def read_vectors(
       limit: how many lines are read, at most; None is all.
       form: what words are looked up by, such as `str.lower`. Of several words with one form, that
         is taken which is written in it, or else the first.
-      reading: how files are read, and where is noted what was bridged; None reads UTF-8 and warns.
+      reading: how to read, and where repairs are noted; None reads UTF-8 and warns of repairs.
 
     Returns:
       From each word to its vector, `[E]` float32.
@@ -117,12 +117,12 @@ def _read(
             size = found
         word, values = _parse(path, number, line, size or 0)
         if _is_cut(word):
-            reading.bridge(path, "a word cut within a character", "left out", number)
+            reading.repaired(path, "a word cut within a character", "left out", number)
             continue
         reading.refuse_undecodable(path, number, word)
         word = unicodedata.normalize("NFC", word)
         if word in written:
-            reading.bridge(path, "a word that stands there twice", "the first is taken", number)
+            reading.repaired(path, "a word that stands there twice", "the first is taken", number)
         elif word == form(word) or form(word) not in vectors:
             vectors[form(word)] = values
         written.add(word)
@@ -148,7 +148,7 @@ def _lines(path: pathlib.Path, reading: Reading) -> Iterator[tuple[int, str]]:
             found += 1
             yield number, text
         else:
-            reading.bridge(path, "an empty line", "left out", number)
+            reading.repaired(path, "an empty line", "left out", number)
     if said is not None and said != found:
         reading.remark(path, f"its first line says {said:,} vectors, but {found:,} follow")
 

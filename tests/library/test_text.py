@@ -175,7 +175,7 @@ def test_conll_gives_the_columns_that_are_wanted(tmp_path, text, options, senten
     assert read_conll(str(zipped), **options) == sentences
 
 
-def test_what_is_bridged_is_noted_or_warned_of_or_refused(tmp_path):
+def test_what_is_repaired_is_noted_or_warned_of_or_refused(tmp_path):
     path = write(tmp_path, "token\ttag\nca\xf1a\tX\n\n\n\nb\tY\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"line 2: not UTF-8 .* for example Reading\('latin-1'\)"):
         read_conll(path)

@@ -32,6 +32,7 @@ class Reading(text.Reading):
     """How files are read, and notes of what was bridged in each, for a command that tells them."""
 
     strict_option = "--strict"
+    bridge = text.Reading.repaired  # as the readers of the experiments call it
 
     def __init__(
         self, encoding: str = "utf-8", *, strict: bool = False, option: str = "--encoding"
