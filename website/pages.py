@@ -37,6 +37,7 @@ def find_repository() -> str:
 def page_sources() -> dict[str, pathlib.Path]:
     """The source of every page, by its path in the site."""
     sources = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
+    sources["results/examples.md"] = ROOT / "examples" / "README.md"
     for path in sorted(ROOT.glob("experiments/*/README.md")):
         sources[f"results/{path.parent.name}.md"] = path
     sources["development/contributing.md"] = ROOT / "CONTRIBUTING.md"
