@@ -107,6 +107,20 @@ def clear_padding(xs: jax.Array, lengths: Lengths) -> jax.Array:
     return xs if lengths is None else jnp.where(valid_steps(xs, lengths)[..., None], xs, 0)
 
 
+def softmax_over_valid(scores: jax.Array, mask: jax.Array) -> jax.Array:
+    """Softmax over the last axis among the entries where `mask` is True; zero where none is.
+
+    Without minus infinity on the way: less itself it is NaN, which `jax_debug_nans` reports.
+    """
+    mask = jnp.broadcast_to(mask, scores.shape)
+    lowest = jnp.finfo(scores.dtype).min
+    highest = jnp.max(jnp.where(mask, scores, lowest), axis=-1, keepdims=True, initial=lowest)
+    lowered = jnp.where(mask, scores - jax.lax.stop_gradient(highest), 0)
+    shares = jnp.where(mask, jnp.exp(lowered), 0)
+    total = shares.sum(axis=-1, keepdims=True)
+    return shares / jnp.where(total == 0, jnp.ones_like(total), total)
+
+
 def _segment_starts(ids: jax.Array, *, reverse: bool) -> jax.Array:
     """`[T]` bool, True where a valid step and the one before it are of different segments."""
     if not ids.size:  # of which nothing can be looked up

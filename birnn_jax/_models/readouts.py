@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import as_axes, as_size, check_key, check_made_by
 from .._core.describe import describe
 from .._core.dtypes import product, sum_dtype, widen
-from .._core.masks import Lengths, named_valid_steps
+from .._core.masks import Lengths, named_valid_steps, softmax_over_valid
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 
@@ -167,7 +167,7 @@ def attention_pool(
     ys = jnp.where(mask, ys, 0)
     hidden = jnp.tanh(product(ys, params.w) + widen(params.b)[None, None])
     scores = product(hidden, params.v)
-    weights = jax.nn.softmax(scores, axis=1, where=mask[..., 0])
+    weights = softmax_over_valid(scores, mask[..., 0])
     return jnp.einsum("bt,bth->bh", weights, widen(ys)).astype(ys.dtype), weights
 
 

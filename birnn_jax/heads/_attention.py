@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._core.checks import as_array, as_axes, as_size, check_key, check_made_by
 from .._core.dtypes import product, sum_dtype, widen
-from .._core.masks import Lengths, named_valid_steps
+from .._core.masks import Lengths, named_valid_steps, softmax_over_valid
 from .._core.meshes import over_rows
 
 
@@ -238,5 +238,5 @@ def _scores(queries: jax.Array, states: jax.Array) -> jax.Array:
 
 def _attend(scores: jax.Array, states: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`scores` is `[B, N, T]`."""
-    weights = jax.nn.softmax(scores, axis=-1, where=mask[:, None])
+    weights = softmax_over_valid(scores, mask[:, None])
     return jnp.einsum("bnt,bts->bns", weights, widen(states)).astype(states.dtype), weights

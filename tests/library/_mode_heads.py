@@ -46,7 +46,8 @@ def add_dropout():
         rows = {"xs": random_xs(0, B, T, D), "key": keys()}
         add(name, run, (), rows, np.ones_like(VALID), is_random=True)
     one_key = lambda key, rows: birnn_jax.dropout(rows["xs"], 0.4, key)  # noqa: E731
-    add("dropout_one_key", one_key, jax.random.key(2), {"xs": random_xs(0, B, T, D)})
+    whole = {"xs": random_xs(0, B, T, D)}
+    add("dropout_one_key", one_key, jax.random.key(2), whole, np.ones_like(VALID))
     words = lambda _, rows: birnn_jax.word_dropout(  # noqa: E731
         rows["tokens"], 0.4, rows["key"], unknown_id=1
     )

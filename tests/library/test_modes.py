@@ -14,7 +14,8 @@ ROWS = {"carry", "logits", "queries", "tokens", "x", "xs", "ys"}  # arguments th
 QUICK = """
     explicit:Segments_LSTM|crf_n_best explicit_units:scan_cell_LSTM
     shard_map:zoneout|crf_marginals|gradient_norms ensemble:crf_marginals disable_jit:scan_cell_LSTM
-    nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM export:scan_cell_LSTM
+    nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM|attention_pool|dot_attention
+    export:scan_cell_LSTM
     symbolic:bidirectional_parallel_MINGRU strict:stack_lengths|ctc_beam|train_accumulated
     rbg:locked_dropout jet:scan_cell_LSTM|crf_loss
     explicit_alone:cross_entropy explicit_eager:bidirectional_parallel_MINGRU
