@@ -365,6 +365,7 @@ WHOLE = {
     "wrapped": lambda: nn.DataParallel(nn.Sequential(nn.GRU(D, H), nn.ReLU())),
     "relu": lambda: nn.ModuleDict({"rnn": nn.RNN(D, H, nonlinearity="relu")}),
     "cell": lambda: nn.RNNCell(D, H, nonlinearity="relu"),
+    "pruned": lambda: prune.random_unstructured(nn.GRU(D, H), "weight_hh_l0", 0.4),
     "normed": lambda: nn.Sequential(weight_norm(nn.GRU(D, H), "weight_hh_l0")),
     "beside others": lambda: {"model": Tagger(), "optimizer": torch.optim.SGD, "epoch": 3},
 }
