@@ -28,6 +28,7 @@ from ._training.state import TrainState as TrainState
 from ._training.state import init_train_state as init_train_state
 from ._training.train_step import make_eval_step as make_eval_step
 from ._training.train_step import make_train_step as make_train_step
+from ._training.train_step import quick_compilation as quick_compilation
 from ._training.train_step import repeat_step as repeat_step
 from ._training.train_step import require_finite as require_finite
 from ._training.writers import TensorBoard as TensorBoard

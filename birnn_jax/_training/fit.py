@@ -19,7 +19,13 @@ from .._core.checks import as_size
 from .evaluation import Batches, evaluate, means_of, should_stop
 from .json_lines import JsonLines
 from .state import P, P_co, TrainState, init_train_state
-from .train_step import LossFn, make_eval_step, make_train_step, require_finite
+from .train_step import (
+    LossFn,
+    make_eval_step,
+    make_train_step,
+    quick_compilation,
+    require_finite,
+)
 from .writers import Terminal, Writer
 
 
@@ -110,7 +116,9 @@ def fit(
       (10, 2.0)
     """
     num_steps, every = _count_steps(train, epochs, num_steps, steps_per_evaluation)
-    train_step, eval_step = make_train_step(loss_fn, optimizer), make_eval_step(loss_fn)
+    options = quick_compilation()
+    train_step = make_train_step(loss_fn, optimizer, compiler_options=options)
+    eval_step = make_eval_step(loss_fn, compiler_options=options)
     state = init_train_state(params, optimizer)
     best, evaluations, unread = None, [], None
     listening: list[Writer] = [Terminal()] if writers is None else [*writers]

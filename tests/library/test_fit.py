@@ -15,6 +15,7 @@ import optax
 import pytest
 
 from birnn_jax import Total, dropout, make_optimizer
+from birnn_jax._training import fit as fit_module
 from birnn_jax.training import (
     JsonLines,
     TensorBoard,
@@ -27,11 +28,13 @@ from birnn_jax.training import (
     init_train_state,
     make_eval_step,
     make_train_step,
+    quick_compilation,
     should_stop,
     with_average,
 )
 
 RATE = 0.3
+LEVEL_TWO = {"xla_backend_optimization_level": 2}
 BATCHES = [np.random.default_rng(seed).normal(size=3 + seed).astype(np.float32) for seed in (1, 2)]
 DEV = [np.float32([0.5, -1.0]), np.float32([2.0])]
 
@@ -194,6 +197,27 @@ def test_evaluation_adds_up_batches_of_any_size():
     assert evaluate(step, params, DEV) == {"loss": pytest.approx(want)}
     with pytest.raises(ValueError, match="no batch to evaluate on"):
         evaluate(step, params, [])
+
+
+def test_options_reach_the_compiler(monkeypatch):
+    optimizer, key = make_optimizer(RATE), jax.random.key(0)
+    wrong = {"compiler_options": {"xla_no_such_option": 1}}
+    state = init_train_state({"mean": jnp.array(4.0)}, optimizer)
+    for call in (
+        lambda: make_train_step(loss_fn, optimizer, **wrong)(state, BATCHES[0], key),
+        lambda: make_eval_step(loss_fn, **wrong)(state.params, BATCHES[0]),
+    ):
+        with pytest.raises(Exception, match="xla_no_such_option"):
+            call()
+    assert quick_compilation() == {}  # as the tests are compiled
+    usual = float(run(loss_fn, optimizer=optimizer).params["mean"])
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "quick_compilation", lambda: LEVEL_TWO)
+        mean = float(run(loss_fn, optimizer=optimizer).params["mean"])
+        assert mean == pytest.approx(usual, rel=1e-5)
+        patch.setattr(fit_module, "quick_compilation", lambda: wrong["compiler_options"])
+        with pytest.raises(Exception, match="xla_no_such_option"):
+            run(loss_fn, optimizer=optimizer)
 
 
 # Interruptions.

@@ -49,8 +49,8 @@ NAMES = {
     """,
     "training": """
         Batches Fitted JsonLines TensorBoard Terminal TrainState WandB Writer average_of evaluate
-        fit init_train_state make_eval_step make_optimizer make_train_step means_of repeat_step
-        require_finite should_stop with_average
+        fit init_train_state make_eval_step make_optimizer make_train_step means_of
+        quick_compilation repeat_step require_finite should_stop with_average
     """,
     "cells": """
         COUPLED_LSTM CoupledLSTMParams ELMAN ElmanCarry ElmanGates ElmanParams GRU GRUCarry GRUGates
