@@ -73,21 +73,23 @@ static Array random_mask(const Case& shape, std::mt19937& rng) {
   return mask;
 }
 
-static Attributes name_cell(const char* cell, std::int64_t directions) {
+static std::vector<XLA_FFI_ByteSpan> name_cells() {
+  std::vector<XLA_FFI_ByteSpan> names;
+  for (const Cell& cell : kCells) names.push_back({cell.name, std::strlen(cell.name)});
+  return names;
+}
+
+// The static ones are made once, and only read by the threads.
+static Attributes attributes_of(const Cell& cell, std::int64_t directions) {
   static std::int64_t reverse[] = {0, 1};
   static float rates[] = {1.25, 0.2, 0.3, 1.0, 0.0, 0.0};
-  static XLA_FFI_ByteSpan names[std::size(kCells)];
+  static std::vector<XLA_FFI_ByteSpan> names = name_cells();
   static XLA_FFI_Array reverses[] = {{XLA_FFI_DataType_S64, 1, reverse},
                                      {XLA_FFI_DataType_S64, 2, reverse}};
   static XLA_FFI_Array all_rates[] = {{XLA_FFI_DataType_F32, 3, rates},
                                       {XLA_FFI_DataType_F32, 6, rates}};
-  std::size_t index = 0;
-  while (std::strcmp(kCells[index].name, cell) != 0) index++;
-  static std::mutex mutex;
-  std::lock_guard<std::mutex> lock(mutex);
-  names[index] = {cell, std::strlen(cell)};
   Attributes attributes;
-  attributes.add("cell", XLA_FFI_AttrType_STRING, &names[index]);
+  attributes.add("cell", XLA_FFI_AttrType_STRING, &names[&cell - kCells]);
   attributes.add("rates", XLA_FFI_AttrType_ARRAY, &all_rates[directions - 1]);
   attributes.add("reverse", XLA_FFI_AttrType_ARRAY, &reverses[directions - 1]);
   return attributes;
@@ -147,7 +149,7 @@ static Arrays run(const Cell& cell, unsigned seed) {
     d_carries.push_back(Array::random(cell.has_c ? of_c : std::vector<std::int64_t>{0, 0}, rng));
     d_carries.push_back(Array::random(of_h, rng));
   }
-  Attributes attributes = name_cell(cell.name, shape.directions);
+  Attributes attributes = attributes_of(cell, shape.directions);
   call(kForward[shape.directions - 1], layers, outputs, attributes);
 
   // The layer of each direction is followed by what was stored and by the cotangents.
