@@ -3,7 +3,7 @@
 import abc
 import copy
 import math
-from typing import Any, Generic, NamedTuple, Self, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Self, TypeVar, cast, overload
 
 import grain
 
@@ -50,6 +50,12 @@ class BatchDataset(grain.MapDataset[B], Generic[B]):
 
     def __len__(self) -> int:
         return self._num_batches
+
+    @overload
+    def __getitem__(self, index: slice) -> grain.MapDataset[B]: ...
+
+    @overload
+    def __getitem__(self, index: int) -> B: ...
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -126,7 +132,7 @@ def prefetch(source: Source[B], *, start_step: int = 0) -> grain.DatasetIterator
     known = isinstance(source, grain.MapDataset)
     dataset = source if known else grain.MapDataset.source(cast(Any, source))
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=_BUFFER)
-    iterator = iter(dataset.to_iter_dataset(options))
+    iterator = cast(Any, iter(dataset.to_iter_dataset(options)))
     if start_step:
         iterator.set_state({"next_index": as_size("start_step", start_step, least=0)})
     return iterator

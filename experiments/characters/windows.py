@@ -69,7 +69,7 @@ class Windows:
     def __getitem__(self, index: int) -> Minibatch:
         window = self._dataset[index]
         rows = np.arange(len(window.rows), dtype=np.int32)
-        return {**window.values, "rows": rows, "fresh": window.starts.all()}
+        return {**window.values, "rows": rows, "fresh": np.array(window.starts.all())}
 
 
 class Whole:
