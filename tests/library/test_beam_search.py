@@ -112,6 +112,18 @@ def test_a_search_is_over_once_nothing_can_be_better():
     assert len(steps) == 2  # one step of two rows
 
 
+def test_a_search_goes_on_while_a_long_sequence_could_still_be_better():
+    def unlikely_but_long(context, state, token):  # 0 once, then 1 for certain, and the end
+        first = jnp.log(jnp.array([0.45, 1e-9, 1e-9, 0.55]))
+        later = jnp.where(jnp.arange(V) == jnp.where(state < 9, 1, END), 0.0, -jnp.inf)
+        return state + 1, jnp.where(state == 0, first, later)
+
+    marks = {"begin": BEGIN, "end": END, "max_length": 10, "width": 1, "length_penalty": 1.0}
+    found = beam_search(unlikely_but_long, None, jnp.zeros([1], jnp.int32), **marks)
+    assert rows_of(found.tokens[0], found.lengths[0]) == [(0, *[1] * 8)]
+    assert float(found.scores[0, 0]) == pytest.approx(np.log(0.45) / (15 / 6), rel=1e-5)
+
+
 def test_sequences_that_never_end_are_cut_off():
     never = TABLE.copy()
     never[0, ..., END] = -np.inf
