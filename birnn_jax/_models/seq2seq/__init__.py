@@ -1,0 +1,1 @@
+"""A sequence for a sequence: an encoder, and a decoder that attends to it."""
