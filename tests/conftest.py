@@ -5,6 +5,8 @@ import pytest
 
 from tests.library._cases import CASES
 
+collect_ignore_glob = ["library/typing_*.py"]  # for type checkers: read, never run
+
 
 def _eager(function, **_):
     return function

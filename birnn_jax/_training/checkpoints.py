@@ -140,7 +140,8 @@ class Checkpoints:
           OSError: if the checkpoint cannot be written, for example to a full disk, or if that
             happened to the one before in the background. The earlier checkpoints are untouched.
         """
-        check_state(state)
+        if not hasattr(state, "step"):  # a training may keep more than a `TrainState` does
+            check_state(state)
         step = int(state.step)
         newest = max(set(self.steps) - self._damaged, default=-1)
         if step <= newest:
