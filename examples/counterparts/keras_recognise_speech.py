@@ -26,6 +26,11 @@ def count_edits(wanted, found):
     return row[-1]
 
 
+def ctc_loss(labels, logits):
+    labels, steps = ops.cast(labels[:, :-1], "int32"), ops.cast(labels[:, -1], "int32")
+    return ops.ctc_loss(labels, logits, ops.sum(labels != 0, axis=1), steps, mask_index=0)
+
+
 def main(epochs: int = 10, seed: int = 0, run: Path | None = None) -> None:
     keras.utils.set_random_seed(seed)
     parts = read_digits()
@@ -37,7 +42,8 @@ def main(epochs: int = 10, seed: int = 0, run: Path | None = None) -> None:
         pad = keras.utils.pad_sequences
         frames = pad([frames for frames, _ in part], longest, dtype="float32", padding="post")
         labels = pad([[digit + 1 for digit in digits] for _, digits in part], most, padding="post")
-        return frames, labels
+        steps = [[-(-len(frames) // 4)] for frames, _ in part]  # of the logits
+        return frames, np.concatenate([labels, steps], axis=1)
 
     inputs = keras.Input((longest, 39))
     valid = ops.any(ops.not_equal(inputs, 0), axis=-1)
@@ -48,10 +54,10 @@ def main(epochs: int = 10, seed: int = 0, run: Path | None = None) -> None:
     xs = layers.Dropout(0.4)(xs)
     xs = layers.Reshape((longest // 4, 384))(xs)
     xs = layers.Bidirectional(layers.LSTM(96, return_sequences=True))(xs, mask=valid[:, ::4])
-    logits = layers.Dense(11)(xs) + 0.0  # without the mask, which keras.losses.CTC does not take
+    logits = layers.Dense(11)(xs) + 0.0  # without the mask, by which Keras would average the loss
     model = keras.Model(inputs, logits)
     schedule = keras.optimizers.schedules.CosineDecay(4e-3, epochs * -(-len(parts["train"]) // 32))
-    model.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), loss=keras.losses.CTC())
+    model.compile(keras.optimizers.Adam(schedule, global_clipnorm=1.0), loss=ctc_loss)
     model.fit(
         *encode(parts["train"]),
         batch_size=32,
@@ -60,10 +66,9 @@ def main(epochs: int = 10, seed: int = 0, run: Path | None = None) -> None:
         callbacks=[keras.callbacks.BackupAndRestore(run)] if run else [],
         verbose=2,
     )
-    frames, _ = encode(parts["test"])
+    frames, labels = encode(parts["test"])
     logits = model.predict(frames, verbose=0)
-    lengths = np.array([-(-len(frames) // 4) for frames, _ in parts["test"]])
-    (decoded,), _ = ops.ctc_decode(logits, lengths, strategy="greedy", mask_index=0)
+    (decoded,), _ = ops.ctc_decode(logits, labels[:, -1], strategy="greedy", mask_index=0)
     found = [[label - 1 for label in row if label > 0] for row in np.asarray(decoded)]
     wanted = [digits for _, digits in parts["test"]]
     edits = sum(map(count_edits, wanted, found))
