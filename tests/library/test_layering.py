@@ -110,4 +110,5 @@ def test_import_brings_in_nothing_but_jax():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     loaded = {name for name in result.stdout.split() if not name.startswith("__editable__")}
-    assert loaded - sys.stdlib_module_names - {"jax"} == {"birnn_jax"}
+    expected = {"jax", "typing_extensions"}  # a newer JAX does without typing_extensions
+    assert loaded - sys.stdlib_module_names - expected == {"birnn_jax"}
