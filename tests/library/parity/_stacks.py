@@ -10,6 +10,7 @@ B, T, D, H = 4, 7, 3, 5
 LENGTHS = np.array([7, 2, 5, 1])  # none is 0: most peers refuse it or get it wrong
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-10}  # float64; sums in another order
 TOLERANCE_FLOAT32 = {"rtol": 1e-4, "atol": 2e-6}
+EXACT = {"rtol": 0, "atol": 0}
 
 
 def randomised(tree, rng, dtype=jnp.float64):

@@ -15,10 +15,9 @@ from birnn_jax import GRU, LSTM, Layer, stack
 from birnn_jax.cells import GRU_RESET_BEFORE, elman
 from birnn_jax.interop.keras import from_keras
 
-from ._stacks import TOLERANCE_FLOAT32, D, H, assert_close
+from ._stacks import EXACT, TOLERANCE_FLOAT32, D, H, assert_close
 from .test_keras import pytestmark as pytestmark
 
-EXACT = {"rtol": 0, "atol": 0}
 KERAS_2 = pathlib.Path(__file__).parents[1] / "golden" / "keras2"
 PATHS = "left/gru right/gru bidirectional_1 two cell cells both subclass inner/relu".split()
 
