@@ -13,7 +13,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.words.config import WordSettings
 from tests import _figures
 from tests.experiments._commands import command, options
-from tests.experiments.test_entities import CHINESE, TINY
+from tests.experiments._small_entities import CHINESE, TINY
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def test_every_option_of_entities_is_tested():
     own = names - {field.name for field in dataclasses.fields(WordSettings)}
     assert own == {
         *("train", "dev", "test"),
-        *("vectors", "max_vectors", "vectors_encoding"),  # all in test_entities
+        *("vectors", "max_vectors", "vectors_encoding"),  # in test_word_vectors
         *("word_column", "tag_column", "scheme", "crf", "recall_cost", "encoding", "strict"),
     }
 
