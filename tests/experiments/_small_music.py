@@ -2,6 +2,7 @@
 
 import json
 
+import mido
 import numpy as np
 
 from experiments.music import data, midi
@@ -49,3 +50,33 @@ def read_rolls(path, part, frames_per_beat=1):
 def read_midi(path, frames_per_beat=1):
     """A piece; nothing is told."""
     return midi.read_midi(path, Reading(), frames_per_beat)
+
+
+def random_roll(seed, frames=9):
+    roll = (np.random.default_rng(seed).random([frames, 88]) < 0.05).astype(np.float32)
+    roll[[0, -1], 40] = 1
+    return roll
+
+
+def write_messages(path, *tracks, ticks=100):
+    """A file of tracks of (kind, note, velocity, wait, channel)."""
+    file = mido.MidiFile(ticks_per_beat=ticks)
+    for track in tracks:
+        messages = [
+            mido.Message(kind, note=note, velocity=velocity, time=wait, channel=channel)
+            for kind, note, velocity, wait, channel in track
+        ]
+        file.tracks.append(mido.MidiTrack(messages))
+    file.save(path)
+    return path
+
+
+def write_loud(path, note=61):
+    """A piece, of which a byte is above 127: a velocity, or with `note` 200 a pitch."""
+    roll = np.zeros([3, 88], np.float32)
+    roll[:, 40] = roll[1, 44] = 1
+    midi.write_midi(path, roll)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(bytes([61, 80]), bytes([note, 200])))
+    assert path.read_bytes() != content
+    return roll
