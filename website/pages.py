@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 
+import matplotlib
+
 from website.commands import MARK
 from website.reference import expand
 
@@ -17,6 +19,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PICTURES = {".png", ".svg", ".jpg"}
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]*\]\([^`\n]*`)", flags=re.DOTALL | re.MULTILINE)
+NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+QUANTITY = re.compile(r"(?<=\d) (?=[±%])|(?<=±) (?=\d)")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 
 
@@ -71,6 +75,8 @@ def stage(folder: pathlib.Path, repository: str, *, commands: str) -> None:
         target = folder / path.relative_to(DOCS)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    fonts = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
+    shutil.copyfile(fonts / "STIXGeneral.ttf", folder / "assets" / "STIXGeneral.ttf")
 
 
 def with_source(text: str, source: pathlib.Path) -> str:
@@ -82,6 +88,8 @@ def rewrite_links(
     text: str, page: str, pages: dict[pathlib.Path, str], repository: str
 ) -> tuple[str, dict[str, pathlib.Path]]:
     """`text` with links that hold in the site, and the pictures to copy, by their new paths.
+
+    A number, its spread and its unit are not broken over two lines.
 
     Raises:
       ValueError: if a link leads to a file that is not there.
@@ -111,7 +119,7 @@ def rewrite_links(
         return f"{bang}[{label}]({address}{hash_}{anchor})"
 
     parts = CODE.split(text)
-    parts[::2] = [LINK.sub(replace, part) for part in parts[::2]]
+    parts[::2] = [LINK.sub(replace, QUANTITY.sub(NO_BREAK, part)) for part in parts[::2]]
     return "".join(parts), pictures
 
 

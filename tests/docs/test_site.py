@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from website import links, prose, reference
+from website import links, prose, reference, sections
 from website.links import find_broken
 from website.pages import DOCS, ROOT, page_sources, rewrite_links, stage
 from website.reference import expand, public_names
@@ -33,6 +33,11 @@ PAGES = {
         ("[`a[0]`](../LICENSE)", "index.md", "[`a[0]`](R/blob/main/LICENSE)"),
         ("[a](https://x.org/y.md)", "index.md", "[a](https://x.org/y.md)"),
         ("[a](#here)", "index.md", "[a](#here)"),
+        (
+            "92.0 ± 0.1 % of 5",
+            "index.md",
+            "92.0\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}% of 5",
+        ),
         ("```\n[a](nowhere.md)\n```", "index.md", "```\n[a](nowhere.md)\n```"),
     ],
 )
@@ -91,7 +96,9 @@ def _module(path: pathlib.Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("module", [links, prose, reference], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [links, prose, reference, sections], ids=lambda module: module.__name__
+)
 def test_examples_run(module, monkeypatch):
     monkeypatch.chdir(ROOT)
     result = doctest.testmod(module)
