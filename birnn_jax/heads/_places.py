@@ -26,7 +26,7 @@ class Places(NamedTuple):
         valid, order = self.valid, self.order
         if steps.ndim == 3:
             valid, order = valid[..., None], None if order is None else order[..., None]
-        steps = jnp.where(valid, steps, 0)
+        steps = jnp.where(valid, steps, jnp.zeros([], steps.dtype))
         return steps if order is None else jnp.take_along_axis(steps, order, axis=1)
 
     def to_origin(self, steps: jax.Array, axis: int) -> jax.Array:

@@ -174,16 +174,22 @@ def nan_in_padding(name, *, jit):
 
 
 def nan_made(name, *, jit):
-    """Of infinite inputs at valid steps: JAX says in which operation it appeared."""
+    """Of infinite inputs at valid steps: JAX says in which operation it appeared.
+
+    A compiled program is judged by its results, in which some functions have no NaN for infinities.
+    """
     subject = SUBJECTS[name]
     rows, run = spoiled(subject, jnp.inf, subject.valid), evaluate(subject)
+    run = jax.jit(run) if jit else run
+    results = jax.tree.leaves(run(subject.whole, rows))
+    is_made = not jit or any(bool(jnp.isnan(leaf).any()) for leaf in results if is_float(leaf))
     with jax.debug_nans(True):
         try:
-            (jax.jit(run) if jit else run)(subject.whole, rows)
+            run(subject.whole, rows)
         except FloatingPointError as error:
-            assert "nan" in str(error)
+            assert is_made and "nan" in str(error)
         else:
-            raise AssertionError("a NaN at a valid step is not reported")
+            assert not is_made, "a NaN at a valid step is not reported"
 
 
 def exported(name):
@@ -289,6 +295,8 @@ def applies(mode, name):
         return subject.is_random
     if name.startswith("train"):
         return mode.startswith(("explicit", "strict", "guard"))
+    if name == "nnx" and mode in ("export", "symbolic"):
+        return False  # Flax registers none of its types for export
     if name == "dropout_one_key" and mode == "shard_map":
         return False  # rows are numbered on each device, by which one key makes their masks
     if mode == "ensemble":
