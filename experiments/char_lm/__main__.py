@@ -24,6 +24,7 @@ from experiments.characters.runs import prepare
 from experiments.characters.training import load_model
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import (
+    FileEncoding,
     NewRun,
     OldRun,
     RunCommand,
@@ -59,8 +60,7 @@ class Evaluate(RunCommand):
     text: pathlib.Path | None = None
     """A text of the characters that the model knows; both parts of the text of the run if not
     given."""
-    encoding: str | None = None
-    """Encoding of that text; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Measures and prints."""

@@ -34,7 +34,7 @@ from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.data.reading import ReadSettings
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.sweep import CompareCommand
 from experiments.words.data import build_vocabulary, split_words
@@ -91,8 +91,7 @@ class Evaluate(RunCommand):
     test: pathlib.Path | None = None
     """Tagged sentences, in the columns and scheme of train; the test data of the run if not
     given."""
-    encoding: str | None = None
-    """Encoding of that file; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Evaluates and prints."""

@@ -23,7 +23,7 @@ from experiments.pos_tagging.report import finish, print_summary, tag_all
 from experiments.runner.data.measures import require_labels
 from experiments.runner.pictures.curves import plot_comparison
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
@@ -72,8 +72,7 @@ class Evaluate(RunCommand):
     run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Tagged sentences, in the formats of train; the test data of the run if not given."""
-    encoding: str | None = None
-    """Encoding of that file; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Evaluates and prints."""

@@ -19,7 +19,7 @@ from rich.console import Console
 from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
 from experiments.runner.run.sweep import CompareCommand, print_means, train_all
@@ -80,8 +80,7 @@ class Evaluate(RunCommand):
     run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Labelled texts, in the formats of train; the test data of the run if not given."""
-    encoding: str | None = None
-    """Encoding of that file; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Evaluates and prints."""

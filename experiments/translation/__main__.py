@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
 from experiments.translation.config import TranslationConfig
@@ -75,8 +75,7 @@ class Evaluate(RunCommand):
     """Sentences, one a line; the test of the run if not given."""
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
-    encoding: str | None = None
-    """Encoding of these files; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Measures and prints."""

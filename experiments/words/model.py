@@ -23,7 +23,7 @@ from birnn_jax.models import CharacterEncoderParams, TaggerParams, character_enc
 from experiments.runner.data.batches import Batches, Example
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
-from experiments.runner.run.best import best_params
+from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
 from experiments.words.config import WordReader, WordSettings, WordTagger
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Vocabulary
@@ -189,10 +189,8 @@ def load_words(
     folder: RunFolder, settings: type[S], init_params: Callable[[S, Vocabulary, jax.Array], Any]
 ) -> tuple[S, Any, Vocabulary]:
     """The settings, the best parameters and the vocabulary of a run, from its folder alone."""
-    config = settings.of(folder)
     vocabulary = Vocabulary.load(folder.path / VOCABULARY)
-    make = functools.partial(init_params, config, vocabulary)
-    return config, best_params(folder, config, make), vocabulary
+    return *load_best(folder, settings, init_params, vocabulary), vocabulary
 
 
 def label_rows(

@@ -17,7 +17,7 @@ from experiments.music.compose.config import MusicConfig, MusicModel
 from experiments.music.midi import KEYS
 from experiments.music.model import read
 from experiments.runner.run import loop
-from experiments.runner.run.best import best_params
+from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
 
 
@@ -120,9 +120,7 @@ class TrainedComposer(NamedTuple):
 
 def load_composer(folder: RunFolder) -> TrainedComposer:
     """The best checkpoint of a run, from its folder alone."""
-    config = MusicConfig.of(folder)
-    params = best_params(folder, config, functools.partial(init_params, config))
-    return TrainedComposer(config, params)
+    return TrainedComposer(*load_best(folder, MusicConfig, init_params))
 
 
 @jax.jit(static_argnames="model")

@@ -29,7 +29,7 @@ from experiments.music.infill.data import (
 from experiments.music.midi import KEYS
 from experiments.music.model import read
 from experiments.runner.run import loop
-from experiments.runner.run.best import best_params
+from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
 
 
@@ -154,9 +154,7 @@ class TrainedInfiller(NamedTuple):
 
 def load_infiller(folder: RunFolder) -> TrainedInfiller:
     """The best checkpoint of a run, from its folder alone."""
-    config = InfillConfig.of(folder)
-    params = best_params(folder, config, functools.partial(init_params, config))
-    return TrainedInfiller(config, params)
+    return TrainedInfiller(*load_best(folder, InfillConfig, init_params))
 
 
 @jax.jit(static_argnames="model")

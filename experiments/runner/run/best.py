@@ -1,7 +1,8 @@
 """The state with which a run did best, from its folder alone."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import optax
@@ -12,6 +13,19 @@ from experiments.runner.run.carried import CarriedState
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import best_state
 from experiments.runner.run.settings import RunSettings
+
+S = TypeVar("S", bound=RunSettings)
+
+
+def load_best(
+    folder: RunFolder, settings: type[S], init_params: Callable[..., Any], *data: Any
+) -> tuple[S, Any]:
+    """The settings of a run and its best parameters.
+
+    Args, Raises: as `best_of`; `init_params` is called with the settings, `data` and a key.
+    """
+    config = settings.of(folder)
+    return config, best_params(folder, config, functools.partial(init_params, config, *data))
 
 
 def best_params(

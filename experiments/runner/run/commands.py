@@ -24,6 +24,10 @@ OldRun = Annotated[
     pathlib.Path,
     tyro.conf.arg(name="run", help="Run folder of the trained model."),
 ]
+FileEncoding = Annotated[
+    str | None,
+    tyro.conf.arg(help="Encoding of the file that is given; that of the run by default."),
+]
 RunsBelow = Annotated[pathlib.Path, tyro.conf.arg(name="run")]
 
 

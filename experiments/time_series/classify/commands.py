@@ -6,7 +6,7 @@ import tyro
 from rich.console import Console
 
 from experiments.runner.data.measures import require_labels
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.time_series.classify.config import SeriesConfig
 from experiments.time_series.classify.data import describe, hold_out, read_data, read_series
@@ -54,8 +54,7 @@ class Evaluate(RunCommand):
     run_folder: OldRun = RUN
     test: pathlib.Path | None = None
     """Series, in the formats of train; the test data of the run if not given."""
-    encoding: str | None = None
-    """Encoding of that file; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Evaluates and prints."""
@@ -76,8 +75,7 @@ class Predict(RunCommand):
     run_folder: OldRun = RUN
     series: tyro.conf.Positional[pathlib.Path]
     """Series, in the formats of train; their own labels are not looked at."""
-    encoding: str | None = None
-    """Encoding of that file; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Classifies and prints."""

@@ -14,7 +14,7 @@ from birnn_jax.models import ClassifierParams
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
-from experiments.runner.run.best import best_params
+from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
 from experiments.time_series.classify.config import SeriesConfig, SeriesModel
 from experiments.time_series.classify.data import Labelled, Problem
@@ -121,10 +121,8 @@ class TrainedClassifier(NamedTuple):
 
 def load_classifier(folder: RunFolder) -> TrainedClassifier:
     """The best checkpoint of a run, from its folder alone."""
-    config = SeriesConfig.of(folder)
     problem = Problem.load(folder.path / PROBLEM)
-    params = best_params(folder, config, functools.partial(init_params, config, problem))
-    return TrainedClassifier(config, params, problem)
+    return TrainedClassifier(*load_best(folder, SeriesConfig, init_params, problem), problem)
 
 
 @jax.jit(static_argnames="model")

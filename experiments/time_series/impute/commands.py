@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from experiments.runner.data.files import require_new
-from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
 from experiments.time_series.impute.baselines import BASELINES
@@ -106,8 +106,7 @@ class Predict(RunCommand):
     """File to write; it must not exist yet."""
     picture: pathlib.Path | None = None
     """Where to draw the first windows that have a gap."""
-    encoding: str | None = None
-    """Encoding of the table; that of the run if not given."""
+    encoding: FileEncoding = None
 
     def run(self) -> None:
         """Completes, writes and says how much was missing."""

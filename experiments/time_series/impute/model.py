@@ -13,7 +13,7 @@ import numpy as np
 from birnn_jax import Bi, Total, bidirectional, init_bidirectional, scan_cell
 from experiments.runner.data.files import parsed_as, read_json
 from experiments.runner.run import loop
-from experiments.runner.run.best import best_params
+from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
 from experiments.time_series.impute.brits import BRITS, Estimates
 from experiments.time_series.impute.config import ImputeConfig, ImputeModel
@@ -160,9 +160,8 @@ def load_features(path: pathlib.Path) -> tuple[tuple[str, ...], Scale]:
 
 def load_imputer(folder: RunFolder) -> TrainedImputer:
     """The best checkpoint of a run, from its folder alone."""
-    config = ImputeConfig.of(folder)
     names, scale = load_features(folder.path / FEATURES)
-    params = best_params(folder, config, functools.partial(init_params, config, len(names)))
+    config, params = load_best(folder, ImputeConfig, init_params, len(names))
     return TrainedImputer(config, params, names, scale)
 
 
