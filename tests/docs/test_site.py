@@ -2,6 +2,7 @@
 
 import doctest
 import pathlib
+import textwrap
 
 import pytest
 
@@ -111,4 +112,65 @@ def test_phrases_are_found_over_the_ends_of_lines():
     assert list(prose.find_phrases(text, phrases)) == [
         (2, "one Two", "three"),
         (5, "Done", "finished"),
+    ]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_phrases_of_all_prose_are_printed_with_their_places(found, tmp_path, monkeypatch, capsys):
+    places = {
+        "README.md": "one\n\nTwo",
+        "docs/a/b.md": "x\none two",
+        "birnn_jax/c.py": "#: one\n# two",
+    }
+    others = {"docs/d.html": "one two", "tests/e.py": "one two", "docs/f.md": "one, two"}
+    for name, text in (places | others if found else others).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "list").write_text("one two => three")
+    monkeypatch.setattr(prose, "ROOT", tmp_path)
+    monkeypatch.setattr(prose, "LIST", tmp_path / "list")
+    assert prose.main() == found
+    said = {
+        'README.md:1: "one Two". Write: three',
+        'docs/a/b.md:2: "one two". Write: three',
+        'birnn_jax/c.py:1: "one two". Write: three',
+    }
+    assert {*capsys.readouterr().out.splitlines()} == (said if found else set())
+
+
+PACKAGE = {
+    "__init__.py": """
+        from ._a import LSTMParams as LSTMParams, scan as scan, LSTM as LSTM, inner as _inner
+        from ._a import other
+        from ._a import long as short
+        import os as os
+        def helper(): ...
+        """,
+    "cells/__init__.py": "from ._a import LSTM as LSTM",
+    "interop/linen.py": """
+        from .._a import scan as scan
+        class Reader: ...
+        def from_linen_cell(): ...
+        class LayerParams: ...
+        def from_linen(): ...
+        def _inner(): ...
+        """,
+    **dict.fromkeys(("stacks.py", "models.py", "training.py"), ""),
+}
+
+
+def test_entries_of_a_page_are_the_public_names_of_its_modules(tmp_path):
+    for name, text in PACKAGE.items():
+        path = tmp_path / "birnn_jax" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    assert public_names("birnn_jax", tmp_path) == ["scan", "LSTM", "LSTMParams"]
+    found = public_names("birnn_jax.interop.linen", tmp_path)
+    assert found == ["scan", "Reader", "from_linen", "LayerParams"]
+    page = "# T\n\n<!-- api: birnn_jax -->\n\n<!-- api: birnn_jax.cells --> no\nlast"
+    text = expand(page, tmp_path)
+    entries = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert entries == [
+        *("# T", "::: birnn_jax", "::: birnn_jax.scan", "::: birnn_jax.LSTMParams"),
+        *("<!-- api: birnn_jax.cells --> no", "last"),
     ]

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from birnn_jax.training import JsonLines
 from experiments import report
+from experiments.bilm_leakage import __main__ as bilm_leakage
+from experiments.bilm_leakage.config import SidesConfig
 from experiments.char_lm import __main__ as char_lm
 from experiments.char_lm.config import EPOCHS, ROWS
 from experiments.char_lm.report import markdown_rows
@@ -85,6 +87,20 @@ def test_text_is_read_in_its_encoding(tmp_path):
         read_corpus(path, LanguageConfig(text=path).reading(), characters=None, held_out=0.0)
 
 
+@pytest.mark.parametrize(
+    ("make", "prepare"), [(LanguageConfig, char_lm.prepare), (SidesConfig, bilm_leakage.prepare)]
+)
+def test_training_reads_its_text_in_its_encoding(make, prepare, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(("naïve né" * 99).encode("latin-1"))
+    options = {"text": path, "steps": 5, "batch_size": 4}
+    prepared = prepare(make(**options, encoding="latin-1"), tmp_path, QUIET)
+    prepared.files["vocabulary.json"](tmp_path / "vocabulary.json")
+    assert json.loads((tmp_path / "vocabulary.json").read_text("utf-8")) == " aenvéï"
+    with pytest.raises(ValueError, match=r"line 1: not UTF-8 .*--encoding"):
+        prepare(make(**options), tmp_path, QUIET)
+
+
 def test_every_option_is_tested():
     names = {field.name for field in dataclasses.fields(LanguageConfig)}
     assert names == CHANGES.keys() | {"text", "encoding", "strict"}
@@ -152,6 +168,17 @@ def tell(monkeypatch, capsys):
     return run
 
 
+def test_evaluation_reads_a_text_in_its_encoding(trained, tell, tmp_path):
+    path, found = tmp_path / "a.txt", []
+    words = ["evaluate", "--run", trained, "--text", path]
+    for encoding in ("utf-8", "utf-16-le"):
+        path.write_text(TEXT, encoding=encoding)
+        status, out, _ = tell(*words, "--encoding", encoding)
+        assert status == 0 and "right" in out
+        found.append(out)
+    assert found[0] == found[1] and tell(*words)[0] == 1
+
+
 def test_run_folder_has_what_it_promises(trained):
     result = json.loads((trained / "result.json").read_text())["metrics"]
     records = read_journal(trained / "metrics.jsonl")
@@ -165,7 +192,9 @@ def test_run_folder_has_what_it_promises(trained):
     sample = (trained / "sample.txt").read_text()
     assert len(sample) > 200 and set(sample) <= {*vocabulary, "\n"}
     (axes,) = _figures.drawn(trained / "curves.png").axes
-    in_training, on_dev = _figures.curves(axes)
+    drawn = _figures.named(axes)
+    (in_training,), (on_dev,) = drawn.pop("training, as it goes on"), drawn.pop("dev")
+    assert not drawn
     assert in_training[0, 1] == result["perplexity_1"]
     assert in_training[-1].tolist() == [3, result["perplexity"]]
     dev = [[r["step"] / per_epoch, np.exp(r["loss"])] for r in records if r["split"] == "dev"]

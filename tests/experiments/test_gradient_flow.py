@@ -8,12 +8,10 @@ from experiments.gradient_flow import __main__ as gradient_flow
 from experiments.gradient_flow import config as gradient_flow_config
 from experiments.gradient_flow.model import reach, read_flow
 from experiments.runner.run.experiment import Experiment
-from experiments.runner.run.journal import read_journal
 from experiments.runner.run.results import read_result
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import init_params
-from tests import _figures
 from tests.experiments._commands import command
 from tests.library import _oracles
 
@@ -80,31 +78,6 @@ def test_flow_is_measured_before_and_after_training(run):
     assert metrics["log10_norm_trained"] == flow.trained["h"][-1]
     assert metrics["log10_norm_initial"] == flow.initial["h"][-1]
     assert metrics["finite"] == 1
-
-
-@pytest.mark.parametrize("name", gradient_flow.PICTURES)
-def test_pictures_are_drawn(run, tmp_path, name):
-    runs = {variant: [run, run] for variant in gradient_flow_config.VARIANTS}
-    gradient_flow.PICTURES[name](tmp_path / "picture.png", runs)
-    figure = _figures.drawn(tmp_path / "picture.png")
-    if name == "clipping":
-        records = read_journal(run.path / "metrics.jsonl")
-        for axes, measure in zip(figure.axes, ("loss", "grad_norm"), strict=True):
-            want = [[r["step"], r[measure]] for r in records if r["split"] == "train"]
-            assert [points.tolist() for points in _figures.curves(axes)] == [want] * 4
-        return
-    half = len(figure.axes) // 2
-    for part, panels in zip(read_flow(run), (figure.axes[:half], figure.axes[half:]), strict=True):
-        norms = {  # of c from a distance of 1 on: h is out before c can change it
-            "h": list(enumerate(part["h"])),
-            "c": list(enumerate(part["c"]))[1:],
-        }
-        for axes in panels:
-            for points in _figures.curves(axes):
-                want = norms["h" if points[0, 0] == 0 else "c"]
-                np.testing.assert_allclose(points, want)
-    drawn = [points for axes in figure.axes for points in _figures.curves(axes)]
-    assert len(drawn) == {"cells": 2 * 4 * 3, "options": 2 * 7 * 3}[name]
 
 
 def test_run_that_blows_up_has_a_result_that_says_so(tmp_path):

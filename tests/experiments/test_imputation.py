@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import re
 
 import jax
 import numpy as np
@@ -329,10 +330,14 @@ def test_evaluate_draws_errors_by_gap(trained, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count("straight lines") == 3 and "direction both" in out
     (axes,) = _figures.drawn(picture).axes
-    drawn = _figures.curves(axes)
-    assert len(drawn) == 1 + 3 and "direction both" in _figures.words(axes)
-    for gap, error in np.concatenate(drawn):
-        assert gap in (1, 2, 4) and f" {error:.3f} " in out
+    drawn = _figures.named(axes)
+    assert len(drawn) == 1 + 3 and "direction both" in drawn
+    rows = [line for line in out.partition("by steps of a gap")[2].splitlines() if "0." in line]
+    assert len(rows) == len(drawn)
+    for name, (points,) in drawn.items():
+        assert points[:, 0].tolist() == [1, 2, 4]
+        (row,) = (line for line in rows if name in line)
+        assert re.findall(r"\d\.\d{3}", row) == [f"{error:.3f}" for error in points[:, 1]]
 
 
 def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, monkeypatch, capsys):
@@ -346,6 +351,17 @@ def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, mo
     np.testing.assert_allclose(after.values[there], before.values[there], rtol=1e-5)
     assert command(monkeypatch, time_series, *told) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_table_is_read_in_its_encoding(trained, table, tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    path.write_text(table.read_text(), encoding="utf-16-le")
+    outs = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
+    encoding = ("--encoding", "utf-16-le")
+    for file, out, *words in ((table, outs[0]), (path, outs[1], *encoding), (path, outs[2])):
+        told = ("impute", "predict", file, "--run", trained, "--out", out, *words)
+        assert command(monkeypatch, time_series, *told) == (out == outs[2])
+    assert outs[0].read_text() == outs[1].read_text() and not outs[2].exists()
 
 
 def test_predict_refuses_other_columns(trained, tmp_path, monkeypatch, capsys):

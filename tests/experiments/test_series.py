@@ -330,6 +330,18 @@ def test_predict_names_the_class_of_each_series(trained, waves, monkeypatch, cap
     assert named == [one.label for one in read_ts(waves, Reading())]
 
 
+@pytest.mark.parametrize("words", [("predict",), ("evaluate", "--test")], ids=lambda w: w[0])
+def test_series_are_read_in_their_encoding(trained, waves, tmp_path, monkeypatch, capsys, words):
+    path = tmp_path / "new.ts"
+    path.write_text(waves.read_text(), encoding="utf-16-le")
+    for file, *encoding in ((waves,), (path, "--encoding", "utf-16-le")):
+        told = ("classify", *words, file, "--run", trained, *encoding)
+        assert command(monkeypatch, time_series, *told) == 0
+    out = capsys.readouterr().out
+    assert len(out) > 99 and out[: len(out) // 2] == out[len(out) // 2 :]
+    assert command(monkeypatch, time_series, "classify", *words, path, "--run", trained) == 1
+
+
 def test_evaluate_measures_another_file_and_tells_unknown_classes(
     trained, waves, tmp_path, monkeypatch, capsys
 ):

@@ -208,7 +208,9 @@ def compared(tmp_path_factory):
     """Models trained and shown."""
     folder = tmp_path_factory.mktemp("compared")
     text = _small_language.write_text(folder)
-    words = ["--text", text, "--seeds", "0", "--epochs", "1", "--hidden-size", "4"]
+    text.write_text(text.read_text(), encoding="utf-16-le")
+    words = ["--text", text, "--encoding", "utf-16-le"]
+    words += ["--seeds", "0", "--epochs", "1", "--hidden-size", "4"]
     words += ["--tasks", *TRAINED]
     words += ["--run", folder / "runs", "--picture", folder / "leak.png"]
     with pytest.MonkeyPatch.context() as patch:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from experiments.report import HERE
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 from experiments.speech import __main__ as speech
@@ -201,6 +202,20 @@ def test_evaluation_changes_no_recording():
         np.testing.assert_array_equal(batches[0]["signals"][row, : len(item.signal)], item.signal)
 
 
+def test_recipes_are_those_of_the_description():
+    text = " ".join((HERE / "speech" / "README.md").read_text(encoding="utf-8").split())
+    slow, usual, fast = SMALL.speeds
+    for sentence in (
+        f"a run has {SMALL.hidden_size} hidden units and {SMALL.steps} optimiser steps or more",
+        f"up to {SMALL.cut:g} s cut off at either end, {slow}, {usual} or {fast} times the speed",
+        f"up to {SMALL.silence:g} s of silence at either end",
+    ):
+        assert sentence in text
+    differ = {name for name in SMALL._fields if getattr(SMALL, name) != getattr(LARGE, name)}
+    assert differ == {"hidden_size", "steps", "cut", "speeds", "silence"}
+    assert recipe_for(5 * 60 - 0.01) == SMALL and recipe_for(5 * 60) == LARGE
+
+
 def test_size_of_the_data_chooses_what_is_not_given():
     little, much = recordings(31), recordings(2, seconds=200)
     assert settings().settled(little, []).recipe == SMALL == recipe_for(31 * 0.26)
@@ -210,8 +225,9 @@ def test_size_of_the_data_chooses_what_is_not_given():
 
 
 def test_frames_of_mfcc_count_as_ten_milliseconds():
-    frames = [item._replace(signal=np.zeros([20_000, 13], "f")) for item in recordings(2)]
-    assert settings().settled(frames[:1], []).recipe == SMALL
+    frames = [item._replace(signal=np.zeros([15_001, 13], "f")) for item in recordings(2)]
+    little = [one._replace(signal=one.signal[2:]) for one in frames]
+    assert settings().settled(little, []).recipe == SMALL
     assert settings().settled(frames, []).recipe == LARGE
 
 

@@ -158,15 +158,34 @@ def test_options_reach_the_compiler(monkeypatch):
     ):
         with pytest.raises(Exception, match="xla_no_such_option"):
             call()
-    assert quick_compilation() == {}  # as the tests are compiled
     usual = float(run(loss_fn, optimizer=optimizer).params["mean"])
     with monkeypatch.context() as patch:
         patch.setattr(fit_module, "quick_compilation", lambda: LEVEL_TWO)
         mean = float(run(loss_fn, optimizer=optimizer).params["mean"])
         assert mean == pytest.approx(usual, rel=1e-5)
         patch.setattr(fit_module, "quick_compilation", lambda: wrong["compiler_options"])
-        with pytest.raises(Exception, match="xla_no_such_option"):
+        with pytest.raises(Exception, match="xla_no_such_option"):  # of the training step
+            run(loss_fn, optimizer=optimizer, dev=None)
+        plain = lambda *args, compiler_options: make_train_step(*args)  # noqa: E731
+        patch.setattr(fit_module, "make_train_step", plain)
+        with pytest.raises(Exception, match="xla_no_such_option"):  # of the evaluation
             run(loss_fn, optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_quick_already", "options"),
+    [("cpu", False, LEVEL_TWO), ("cpu", True, {}), ("gpu", False, {})],
+)
+def test_only_a_cpu_that_optimises_compiles_at_the_second_level(
+    backend, is_quick_already, options, monkeypatch
+):
+    monkeypatch.setattr("jax.default_backend", lambda: backend)
+    before = jax.config.read("jax_disable_most_optimizations")
+    try:
+        jax.config.update("jax_disable_most_optimizations", is_quick_already)
+        assert quick_compilation() == options
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 # What is said.

@@ -125,3 +125,5 @@ def test_translations_are_scored_as_by_sacrebleu():
     assert "tok:char" in scores.signature
     with pytest.raises(ValueError, match="2 translations and 1 references"):
         score_translations(found, right[:1])
+    with pytest.raises(ValueError, match="There are no sentences to measure"):
+        score_translations([], [])

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, stack
-from birnn_jax.cells import COUPLED_LSTM, elman
+from birnn_jax.cells import COUPLED_LSTM, PEEPHOLE_LSTM, elman
 from birnn_jax.interop.onnx import from_onnx, from_onnx_model, stack_to_onnx
 from birnn_jax.interop.torch import from_torch
 
@@ -114,6 +114,7 @@ def test_nodes_without_names_go_by_their_outputs(two_layers, tmp_path):
     assert_close(from_onnx_model(model, names[1])[1], params[1:], EXACT)
     with pytest.raises(ValueError, match=rf"{names[0]}.* got names=None. Give the names"):
         from_onnx_model(model)
+    assert from_onnx_model(model, names[::-1])[0] == layers[::-1]
     with pytest.raises(ValueError, match=r"got names=\['gru'\]"):
         from_onnx_model(model, ["gru"])
 
@@ -127,7 +128,25 @@ def test_node_comes_in_with_the_arrays_of_its_graph(two_layers):
     assert_close(got, params[:1], EXACT)
 
 
-def model_of(op_type, *, initial=None, computed=False, **attributes):
+def test_peepholes_are_weights_of_the_node():
+    layers = (Layer(PEEPHOLE_LSTM),)
+    params = random_params(layers, np.random.default_rng(0), dtype=jnp.float32)
+    got_layers, got = from_onnx_model(stack_to_onnx(layers, params))
+    assert got_layers == layers
+    assert_close(got, params, EXACT)
+
+
+def test_operators_of_other_domains_are_not_those_of_onnx():
+    model = model_of("GRU", linear_before_reset=1)
+    want = from_onnx_model(model)
+    other = helper.make_node("LSTM", ["X", "W", "R"], ["Z"], domain="com.example", hidden_size=H)
+    model.graph.node.insert(0, other)
+    layers, params = from_onnx_model(model)
+    assert layers == want[0]
+    assert_close(params, want[1], EXACT)
+
+
+def model_of(op_type, *, initial=None, initial_c=None, computed=False, **attributes):
     """A model of one operator with `sequence_lens`, and float32 weights that are random."""
     rng = np.random.default_rng(0)
     num_directions = 2 if attributes.get("direction") == "bidirectional" else 1
@@ -138,6 +157,9 @@ def model_of(op_type, *, initial=None, computed=False, **attributes):
     if initial is not None:
         arrays["initial"] = np.full((num_directions, B, H), initial)
         inputs.append("initial")
+    if initial_c is not None:
+        arrays["initial_c"] = np.full((num_directions, B, H), initial_c)
+        inputs += ["" for _ in range(6 - len(inputs))] + ["initial_c"]
     nodes = [helper.make_node(op_type, inputs, ["Y"], hidden_size=H, **attributes)]
     if computed:
         nodes[0].input[1] = "sum"
@@ -181,8 +203,14 @@ def test_runtime_computes_what_the_cell_does(name):
 
 
 def test_states_and_weights_of_other_kinds_are_refused():
-    with pytest.raises(ValueError, match="starts from an initial_h of its own"):
-        from_onnx_model(model_of("GRU", initial=0.5))
+    for op_type, name, state in (
+        ("GRU", "initial_h", {"initial": 0.5}),
+        ("LSTM", "initial_h", {"initial": -0.5}),
+        ("LSTM", "initial_c", {"initial_c": 0.5}),
+        ("LSTM", "initial_c", {"initial": 0.0, "initial_c": -0.5}),
+    ):
+        with pytest.raises(ValueError, match=f"starts from an {name} of its own"):
+            from_onnx_model(model_of(op_type, **state))
     with pytest.raises(ValueError, match=r"The weights \['sum'\] of the node 'Y' are computed"):
         from_onnx_model(model_of("GRU", computed=True))
     with pytest.raises(ValueError, match=r"got NodeProto\. from_onnx takes a node"):
