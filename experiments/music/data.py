@@ -85,7 +85,7 @@ def read_pieces(
     for part, found in pieces.items():
         for name, roll in found:
             if len(roll) < 2:
-                reading.bridge(path, "a piece of fewer than 2 frames", "left out", name)
+                reading.repaired(path, "a piece of fewer than 2 frames", "left out", name)
             else:
                 rolls.setdefault(part, []).append(roll)
     if not rolls:
@@ -173,7 +173,7 @@ def _read_folder(path: pathlib.Path, reading: Reading, frames_per_beat: int) -> 
     if any(places.values()):  # what stands beside the folders of parts is of none
         for file in [file for file in files if places[file] is None]:
             what = "a MIDI file beside the folders of train, valid and test"
-            reading.bridge(path, what, "left out", str(file.relative_to(path)))
+            reading.repaired(path, what, "left out", str(file.relative_to(path)))
             del places[file]
     pieces = {}
     for file, part in places.items():
@@ -184,7 +184,7 @@ def _read_folder(path: pathlib.Path, reading: Reading, frames_per_beat: int) -> 
             if reading.strict:
                 raise
             reason = str(error).removeprefix(str(file)).strip(" .")
-            reading.bridge(path, f"a file that {reason}", "left out", name)
+            reading.repaired(path, f"a file that {reason}", "left out", name)
         else:
             pieces.setdefault(part, []).append((name, roll))
     return pieces

@@ -45,11 +45,11 @@ def read_midi(
     notes, ticks, is_clipped = _read_notes(path)
     where, place = (path, None) if folder is None else (folder, str(path.relative_to(folder)))
     if is_clipped:
-        reading.bridge(where, "a MIDI file with bytes above 127", "they are read as 127", place)
+        reading.repaired(where, "a MIDI file with bytes above 127", "they are read as 127", place)
     for pitch, *_ in notes:
         if not LOWEST <= pitch < LOWEST + KEYS:
             what = f"a note that is not on a piano, {LOWEST} to {LOWEST + KEYS - 1}"
-            reading.bridge(where, what, "left out", place)
+            reading.repaired(where, what, "left out", place)
     notes = [note for note in notes if LOWEST <= note[0] < LOWEST + KEYS]
     if not notes:
         raise ValueError(f"{path} has no note of a piano in it.")

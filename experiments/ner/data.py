@@ -66,7 +66,7 @@ def read_entities(
         for place in tag_faults(tags, found):
             number = block.rows[place].number
             what = f"a tag that {found} does not allow where it stands"
-            reading.bridge(path, what, "repaired as conlleval reads it", number)
+            reading.repaired(path, what, "repaired as conlleval reads it", number)
         words = tuple(row.fields[word].text for row in block.rows)
         right = tuple(convert_tags(tags, target))
         parts.setdefault(block.part, []).append(Sentence(words, right, ()))

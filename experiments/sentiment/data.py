@@ -43,7 +43,7 @@ def read_texts(
         if words:
             parts.setdefault(part, []).append(Text(text, words, label))
         else:
-            reading.bridge(path, "a text without a word", "left out", number)
+            reading.repaired(path, "a text without a word", "left out", number)
     if not parts:
         raise ValueError(f"{path} has no text with a word in it.")
     return parts

@@ -70,7 +70,7 @@ def read_labelled(path: pathlib.Path, reading: Reading) -> list[Labelled]:
     rows = _without_blank(path, rows, reading)
     named = _is_head(rows[0].cells)
     if named or _stands_out(rows):
-        reading.bridge(path, "a header line", "no text of its own", rows[0].number)
+        reading.repaired(path, "a header line", "no text of its own", rows[0].number)
     width = len(rows[0].cells)
     names, rows = rows[0].cells, rows[named or _stands_out(rows) :]
     columns = _named(names) if named else _found(path, rows, "\t" in first, by_commas)
@@ -87,13 +87,13 @@ def _fasttext(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> Ite
     for number, line in enumerate(lines, start=1):
         label, _, text = line.strip().partition(" ")
         if not line.strip():
-            reading.bridge(path, "an empty line", "left out", number)
+            reading.repaired(path, "an empty line", "left out", number)
         elif not label.removeprefix(_FASTTEXT) or not label.startswith(_FASTTEXT):
             raise ValueError(f"{path}, line {number}: no label such as {_FASTTEXT}good before it.")
         elif text.lstrip().startswith(_FASTTEXT):
             raise ValueError(f"{path}, line {number}: several labels, but a text has one here.")
         elif not text.strip():
-            reading.bridge(path, "an empty text", "left out", number)
+            reading.repaired(path, "an empty text", "left out", number)
         else:
             yield Labelled(number, None, label.removeprefix(_FASTTEXT), text.strip())
 
@@ -128,7 +128,7 @@ def _without_blank(path: pathlib.Path, rows: Sequence[_Row], reading: Reading) -
     full = [row for row in rows if any(row.cells)]
     for row in rows:
         if not any(row.cells) and row.number < full[-1].number:
-            reading.bridge(path, "an empty line", "left out", row.number)
+            reading.repaired(path, "an empty line", "left out", row.number)
     return full
 
 
@@ -200,7 +200,7 @@ def _of_width(
     for number, cells in rows:
         last_is_text = columns.texts[-1] == width - 1
         if len(cells) > width and last_is_text and width > 1:
-            reading.bridge(path, "a separator within a text", "read as a blank", number)
+            reading.repaired(path, "a separator within a text", "read as a blank", number)
             cells = [*cells[: width - 1], " ".join(cells[width - 1 :])]
         if width == 2 and len(cells) == 1 and cells[0] in labels:
             cells = [cells[0], ""] if columns.label == 0 else ["", cells[0]]
@@ -231,6 +231,6 @@ def _labelled(
             texts[-1] = texts[-1][1:-1].replace('""', '"')
         text = " ".join(filter(None, texts))
         if not text:
-            reading.bridge(path, "an empty text", "left out", number)
+            reading.repaired(path, "an empty text", "left out", number)
         else:
             yield Labelled(number, part, cells[columns.label], text)

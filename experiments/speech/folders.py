@@ -130,7 +130,7 @@ def _of_table(table: pathlib.Path, reading: Reading) -> list[Entry]:
         if entry.path in entries and entries[entry.path].text != entry.text:
             raise ValueError(f"{where}: {entry.path.name} has other words than in a line before.")
         if entry.path in entries:
-            reading.bridge(table, "a file that was named before", "left out", number)
+            reading.repaired(table, "a file that was named before", "left out", number)
         entries[entry.path] = entry
     return list(entries.values())
 

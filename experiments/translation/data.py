@@ -45,7 +45,7 @@ def read_columns(path: pathlib.Path, reading: Reading) -> dict[str | None, list[
         if line.strip()
     ]
     if rows and len(_HEAD & {cell.lower() for cell in rows[0][1]}) > 1:
-        reading.bridge(path, "a header line", "left out", rows[0][0])
+        reading.repaired(path, "a header line", "left out", rows[0][0])
         rows = rows[1:]
     if not rows:
         raise ValueError(f"{path} is empty: there is no pair of sentences in it.")
@@ -65,7 +65,7 @@ def read_columns(path: pathlib.Path, reading: Reading) -> dict[str | None, list[
         if pair:
             parts.setdefault(part, []).append(pair)
         else:
-            reading.bridge(path, "an empty sentence", "its pair is left out", number)
+            reading.repaired(path, "an empty sentence", "its pair is left out", number)
     if not parts:
         raise ValueError(f"{path} has no pair of sentences of which neither is empty.")
     return parts
@@ -127,7 +127,7 @@ def _pairs(
             yield pair
         else:
             path = target if sentences[0].strip() else source
-            reading.bridge(path, "an empty line", "its pair is left out", number)
+            reading.repaired(path, "an empty line", "its pair is left out", number)
 
 
 def _pair(source: str, target: str) -> Pair | None:

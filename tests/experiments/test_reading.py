@@ -63,11 +63,11 @@ def test_text_in_another_encoding_is_refused_with_its_line_and_the_option(tmp_pa
 def test_each_kind_is_told_once_a_file_with_its_first_places(capsys):
     reading, path = Reading(), pathlib.Path("folder/a.txt")
     for line in (2, 5, 5, 9, 11):
-        reading.bridge(path, "an empty line", "left out", line)
-    reading.bridge(path, "a header line", "left out", 1)
+        reading.repaired(path, "an empty line", "left out", line)
+    reading.repaired(path, "a header line", "left out", 1)
     for name in ("x.mid", "y.mid"):
-        reading.bridge(path.parent, "a file that is none", "left out", name)
-    reading.bridge(path, "a mark", "read")
+        reading.repaired(path.parent, "a file that is none", "left out", name)
+    reading.repaired(path, "a mark", "read")
     reading.remark(path, "tags of IO")
     reading.remark(path, "tags of IO")
     reading.tell()
@@ -91,7 +91,7 @@ def test_several_runs_tell_of_a_file_once(tmp_path, capsys):
     def train(config, path):
         for _ in range(2):
             reading = Reading()
-            reading.bridge(pathlib.Path("a.txt"), "an empty line", "left out", config.line)
+            reading.repaired(pathlib.Path("a.txt"), "an empty line", "left out", config.line)
             reading.tell()
         return path
 
@@ -121,7 +121,7 @@ def test_lines_of_a_long_file_are_read_one_by_one(tmp_path):
 
 def test_strict_reading_refuses_what_it_would_bridge():
     with pytest.raises(ValueError, match=r"^a, line 3: an empty line; --strict refuses that.$"):
-        Reading(strict=True).bridge(pathlib.Path("a"), "an empty line", "left out", 3)
+        Reading(strict=True).repaired(pathlib.Path("a"), "an empty line", "left out", 3)
 
 
 def parts_of(files, train, dev=None, test=None):

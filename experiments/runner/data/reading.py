@@ -1,8 +1,8 @@
-"""Texts as they are found: repairs are reported once for each file.
+"""How a command reads text files, and reports what was repaired in them.
 
-A reader takes what can only be meant in one way, and says so to its `Reading`: an empty line that
-it left out, a header line, a tag that it repaired. The command tells all of it in one line for each
-file and kind. With `strict` the first one is refused instead.
+A reader repairs what can only be meant in one way, and notes that in its `Reading`: an empty line
+that it left out, a header line, a tag. The command reports each kind of repair in one line for each
+file. With `strict` the first one is refused instead.
 """
 
 import contextlib
@@ -29,15 +29,14 @@ def telling_once() -> Iterator[None]:
 
 
 class Reading(text.Reading):
-    """How files are read, and notes of what was bridged in each, for a command that tells them."""
+    """How text files are opened, and a note of every repair, which a command reports."""
 
     strict_option = "--strict"
-    bridge = text.Reading.repaired  # as the readers of the experiments call it
 
     def __init__(
         self, encoding: str = "utf-8", *, strict: bool = False, option: str = "--encoding"
     ):
-        """`strict` refuses what would be bridged; `option` names the encoding to a user.
+        """`strict` refuses what would be repaired; `option` names the encoding to a user.
 
         Raises:
           ValueError: if there is no such encoding of text.

@@ -80,7 +80,7 @@ def _read_header(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> 
         key, *words = line.split()
         where, key = f"{path}, line {number}", key.lower().removeprefix("@")
         if line.startswith("@") and key not in _KEYS:
-            reading.bridge(path, "a line of the header that is not known", "left out", number)
+            reading.repaired(path, "a line of the header that is not known", "left out", number)
             continue
         if not line.startswith("@"):
             raise ValueError(
@@ -126,21 +126,21 @@ def _read_series(
         raise ValueError(f"{where}: a label and no values before it.")
     if any(text.startswith("(") for text in dimensions):
         what = "a series with times"
-        reading.bridge(path, what, "brought to regular steps by straight lines", number)
+        reading.repaired(path, what, "brought to regular steps by straight lines", number)
         columns = _at_regular_steps(where, [_read_pairs(where, text) for text in dimensions])
     else:
         columns = [_read_numbers(where, text) for text in dimensions]
     longest = max(map(len, columns))
     if any(len(column) < longest and not np.isnan(column).all() for column in columns):
         what = "a series with dimensions of unequal length"
-        reading.bridge(path, what, "shorter ones keep their last value", number)
+        reading.repaired(path, what, "shorter ones keep their last value", number)
     columns = [
         np.pad(column, (0, longest - len(column)), constant_values=np.nan) for column in columns
     ]
     for place, column in enumerate(columns, start=1):
         if np.isnan(column).all():
             what = f"a series without any value of dimension {place}"
-            reading.bridge(path, what, "taken for the mean of training", number)
+            reading.repaired(path, what, "taken for the mean of training", number)
     return Series(_fill(where, np.stack(columns, axis=1)), label)
 
 

@@ -243,7 +243,7 @@ class Parts(NamedTuple):
 
 
 def read_parts(config: ImputeConfig) -> Parts:
-    """Reads the data of a run, and tells what was bridged in them."""
+    """Reads the data of a run, and tells what was repaired in them."""
     reading = config.reading()
     table = read_table(config.table, reading)
     reading.tell()

@@ -42,7 +42,7 @@ def read_table(path: pathlib.Path, reading: Reading) -> Table:
 
     Args:
       path: the file.
-      reading: how, and what is reported of what was bridged.
+      reading: how to read, and where repairs are noted.
 
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
@@ -93,7 +93,7 @@ def _full_lines(path: pathlib.Path, reading: Reading) -> list[_Line]:
     full = [line for line in lines if not _is_empty(line)]
     for line in lines:
         if _is_empty(line) and full and line.number < full[-1].number:
-            reading.bridge(path, "an empty line", "left out", line.number)
+            reading.repaired(path, "an empty line", "left out", line.number)
     if delimiter == ",":
         return full
     return [_with_points(path, line, reading) for line in full]
