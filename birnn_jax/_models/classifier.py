@@ -13,7 +13,7 @@ from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_lengths, stack_shapes
-from .embedding import init_embedding, read_inputs
+from .embedding import init_inputs, read_inputs
 from .readouts import (
     AttentionPoolParams,
     attention_pool,
@@ -71,8 +71,7 @@ def init_classifier(
     check_choice("readout", readout, _READOUTS)
     check_key(key)
     num_classes = as_size("num_classes", num_classes)
-    num_keys = 3 if num_tokens is None else 4
-    key_rnn, key_attention, key_w, *key_embedding = jax.random.split(key, num_keys)
+    key_rnn, key_attention, key_w, key_embedding = jax.random.split(key, 4)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     carries, ys = stack_shapes(layers, rnn, input_size)
     attention = None
@@ -84,9 +83,7 @@ def init_classifier(
         *(attention, carries[-1], ys),
     )
     w, b = init_affine(key_w, pooled.shape[-1], num_classes)
-    embedding = None
-    if num_tokens is not None:
-        embedding = init_embedding(key_embedding[0], num_tokens, input_size)
+    embedding = init_inputs(key_embedding, num_tokens, input_size)
     return ClassifierParams(rnn=rnn, attention=attention, w=w, b=b, embedding=embedding)
 
 

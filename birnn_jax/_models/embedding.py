@@ -1,4 +1,4 @@
-"""Tokens as vectors: what stands below the stack of a model that reads integers."""
+"""The inputs of a model: features, or tokens that an embedding turns into vectors."""
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,11 @@ def init_embedding(key: jax.Array, num_tokens: int, size: int) -> jax.Array:
     """A table `[V, size]` of vectors of length about 1, normally distributed."""
     num_tokens = as_size("num_tokens", num_tokens)
     return jax.nn.initializers.normal(size**-0.5)(key, (num_tokens, size))
+
+
+def init_inputs(key: jax.Array, num_tokens: int | None, input_size: int) -> jax.Array | None:
+    """The embedding of a model that reads tokens; None for one that reads features."""
+    return None if num_tokens is None else init_embedding(key, num_tokens, input_size)
 
 
 def embed(
@@ -44,7 +49,7 @@ def read_inputs(
     rates: tuple[float | jax.Array, float | jax.Array],
     key: jax.Array | None,
 ) -> jax.Array:
-    """What the stack reads: `xs` as they are, or tokens embedded and then dropped.
+    """The inputs of the stack: `xs` as they are, or embedded tokens after dropout.
 
     Args:
       embedding: `[V, D]`, or None for a model that reads features.

@@ -17,7 +17,7 @@ from .._core.meshes import over_rows
 from .._core.types import Bi
 from .._stacks.layer import LayerParams, Layers
 from .._stacks.stack import init_stack, stack, stack_shapes
-from .embedding import init_embedding, read_inputs
+from .embedding import init_inputs, read_inputs
 
 
 class TaggerParams(NamedTuple):
@@ -61,13 +61,11 @@ def init_tagger(
     """
     check_key(key)
     num_classes = as_size("num_classes", num_classes)
-    key_rnn, key_w, *key_embedding = jax.random.split(key, 2 if num_tokens is None else 3)
+    key_rnn, key_w, key_embedding = jax.random.split(key, 3)
     rnn = init_stack(layers, key_rnn, input_size=input_size, hidden_size=hidden_size)
     _, ys = stack_shapes(layers, rnn, input_size)
     w, b = init_affine(key_w, ys.shape[-1], num_classes)
-    embedding = None
-    if num_tokens is not None:
-        embedding = init_embedding(key_embedding[0], num_tokens, input_size)
+    embedding = init_inputs(key_embedding, num_tokens, input_size)
     return TaggerParams(rnn=rnn, w=w, b=b, embedding=embedding)
 
 

@@ -22,7 +22,7 @@ from ..._stacks.layer import LayerParams, Layers, as_layers
 from ..._stacks.stack import init_stack, stack_shapes
 from ...heads._attention import init_additive_attention, init_general_attention
 from ...heads._bridge import init_bridge
-from ..embedding import init_embedding
+from ..embedding import init_embedding, init_inputs
 from ..readouts import final_states
 
 Attention = Literal["additive", "general", "none"]
@@ -137,7 +137,7 @@ def init_seq2seq(
         context_size = summary_size
     glorot = jax.nn.initializers.glorot_uniform()
     return Seq2SeqParams(
-        source=None if num_tokens is None else init_embedding(keys[0], num_tokens, input_size),
+        source=init_inputs(keys[0], num_tokens, input_size),
         target=init_embedding(keys[1], num_classes, size),
         encoder=encoder,
         bridge=init_bridge(model.cell, keys[3], input_size=ends, hidden_size=hidden_size),
