@@ -1,4 +1,4 @@
-"""One random key for each row of a batch."""
+"""Random keys, one for each row of a batch."""
 
 import functools
 
@@ -32,6 +32,11 @@ def row_keys(key: jax.Array, batch_size: int) -> jax.Array:
             f"key must be one key or [B] keys with B = {batch_size}, got shape {key.shape}."
         )
     return _as_threefry(key)
+
+
+def fold_in_number(keys: jax.Array | None, number: int) -> jax.Array | None:
+    """Another key for each of the `[B]` keys, by a number; None stays None."""
+    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def _as_threefry(key: jax.Array) -> jax.Array:

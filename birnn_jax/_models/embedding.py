@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from .._core.checks import as_array, as_size
 from .._core.describe import describe
-from .._core.keys import row_keys
+from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, named_valid_steps
 from .._losses import known_labels
 from .._stacks.dropout import dropout as apply_dropout
@@ -64,7 +64,7 @@ def read_inputs(
     xs = embed(embedding, xs, lengths)
     if key is None:
         return xs
-    keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(row_keys(key, xs.shape[0]), _EMBEDDING)
+    keys = fold_in_number(row_keys(key, xs.shape[0]), _EMBEDDING)
     dropout, locked_dropout = rates
     return apply_locked_dropout(apply_dropout(xs, dropout, keys), locked_dropout, keys)
 

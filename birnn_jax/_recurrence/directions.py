@@ -13,7 +13,7 @@ from .._core.chunks import run_in_chunks
 from .._core.direction import Direction, Outputs, Starts
 from .._core.dtypes import cast_like, widen
 from .._core.jax_modes import looks_for_nans, refuse_taylor_mode
-from .._core.keys import row_keys
+from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
 from .._core.types import Carry, Cell, Params
 from ..cells._noise import add_noise, remove_noise
@@ -68,8 +68,8 @@ def _make_direction(
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         carry = as_carry(initial_carry, carry)
+    keys = fold_in_number(keys, reverse)
     if keys is not None:
-        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, reverse)
         carry = add_noise(cell, carry, keys)
     at = segment_starts(lengths, xs, reverse=reverse)
     starts = None if at is None else Starts(at, carry)

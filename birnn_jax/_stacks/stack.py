@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._core.checks import as_size, as_xs, check_key, check_rate
 from .._core.describe import describe
-from .._core.keys import row_keys
+from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
@@ -127,7 +127,7 @@ def stack(
         )
     keys = None if key is None else row_keys(key, xs.shape[0])
     for index, layer in enumerate(layers):
-        layer_keys = _fold_in(keys, index)
+        layer_keys = fold_in_number(keys, index)
         if index > 0:
             xs = apply_dropout(xs, dropout, layer_keys)
             xs = apply_locked_dropout(xs, locked_dropout, layer_keys)
@@ -194,8 +194,3 @@ def _size_of_each(layers: Sequence[Layer], hidden_size: Any) -> list[Any]:
 
 def _has_axis(value: Any) -> bool:
     return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
-
-
-def _fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:
-    """`[B]` keys from `[B]` keys."""
-    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ..._core.checks import as_array, check_made_by
 from ..._core.dtypes import product, widen
-from ..._core.keys import row_keys
+from ..._core.keys import fold_in_number, row_keys
 from ..._core.masks import Lengths, Mask, Segments, named_valid_steps
 from ..._core.meshes import over_rows
 from ..._stacks.dropout import dropout as apply_dropout
@@ -84,7 +84,7 @@ def seq2seq_encode(
     xs = read_inputs(params.source, source, lengths, rates=(dropout, 0.0), key=keys)
     carries, states = stack(model.layers, params.encoder, xs, lengths, dropout=dropout, key=keys)
     lengths = stack_lengths(model.layers, lengths)
-    states = apply_dropout(states, dropout, fold_in(keys, STATES))
+    states = apply_dropout(states, dropout, fold_in_number(keys, STATES))
     memory = Memory(
         states, named_valid_steps(states, lengths, name="source"), final_states(carries[-1])
     )
@@ -154,10 +154,6 @@ def score(params: Seq2SeqParams, fed: jax.Array) -> jax.Array:
 def look_up(embedding: jax.Array, tokens: jax.Array) -> jax.Array:
     """`[..., E]`; tokens that are none, as in padding, have a row of any kind."""
     return embedding[jnp.clip(tokens, 0, len(embedding) - 1)]
-
-
-def fold_in(keys: jax.Array | None, number: int) -> jax.Array | None:
-    return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
 
 
 def _attend(

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 
 from ..._core.checks import as_array
 from ..._core.describe import describe
-from ..._core.keys import row_keys
+from ..._core.keys import fold_in_number, row_keys
 from ..._core.masks import Lengths
 from ..._core.meshes import over_rows, scan
 from ..._stacks.dropout import dropout as apply_dropout
 from .model import Seq2Seq, Seq2SeqParams
-from .step import FED, READS, WORDS, fold_in, look_up, read, score, seq2seq_encode
+from .step import FED, READS, WORDS, look_up, read, score, seq2seq_encode
 
 
 @over_rows("source")
@@ -77,10 +77,10 @@ def seq2seq(
     sampled = teacher_forcing is not None and keys is not None
     if teacher_forcing is not None and keys is not None:
         draw = jax.vmap(lambda key: jax.random.uniform(key, right.shape[1:]))
-        drawn = draw(fold_in(keys, READS)) < teacher_forcing
+        drawn = draw(fold_in_number(keys, READS)) < teacher_forcing
         reads_right = drawn | (jnp.arange(right.shape[1]) == 0)[None]
     kept = jnp.ones([*right.shape, params.target.shape[1]], params.target.dtype)
-    kept = apply_dropout(kept, dropout, fold_in(keys, WORDS))
+    kept = apply_dropout(kept, dropout, fold_in_number(keys, WORDS))
 
     def step(carried: Any, now: Any) -> tuple[Any, Any]:
         state, own = carried
@@ -94,5 +94,5 @@ def seq2seq(
 
     along = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), (right, reads_right, kept))
     _, (fed, weights) = scan(step, (state, right[:, 0]), along)
-    fed = apply_dropout(jnp.moveaxis(fed, 0, 1), dropout, fold_in(keys, FED))
+    fed = apply_dropout(jnp.moveaxis(fed, 0, 1), dropout, fold_in_number(keys, FED))
     return score(params, fed), jnp.moveaxis(weights, 0, 1)
