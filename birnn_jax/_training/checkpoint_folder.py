@@ -23,6 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from .._core.describe import describe as describe_value
 from .checkpoint_leaves import decode, describe, encode
 from .state import TrainState
 
@@ -36,6 +37,8 @@ _RECORD, _SUMS = "record.json", "SHA256SUMS"
 
 def local_folder(directory: str | os.PathLike[str]) -> Path:
     """The folder, which may not be an address such as gs://bucket/run."""
+    if not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"directory must be a path, got {describe_value(directory)}.")
     path = os.fspath(directory)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path):  # longer than the letter of a drive
         raise ValueError(

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
@@ -47,6 +48,7 @@ class Checkpoints:
 
     Raises:
       ValueError: if `keep` is not positive, or `directory` is an address such as gs://bucket/run.
+      TypeError: if `directory` is not a path.
       OSError: if the directory cannot be made.
 
     Example:
@@ -192,17 +194,11 @@ class Checkpoints:
           ValueError: if every checkpoint is damaged, or the newest that is not is of another model.
             No file is changed.
         """
-        describe(like)
-        for step in reversed(self.steps):
-            try:
-                return self._restore(step, like)
-            except DamagedError as error:
-                self._pass_over(step, error)
-        if self._damaged:
-            raise ValueError(
-                f"No checkpoint in {self._directory} is intact. Move the folder away to begin anew."
-            )
-        return None
+        return self._restore(
+            reversed(self.steps),
+            like,
+            f"No checkpoint in {self._directory} is intact. Move the folder away to begin anew.",
+        )
 
     def restore_best(self, like: TrainState[P]) -> Restored[P] | None:
         """Reads the checkpoint of the highest score, as `restore_latest` does the newest.
@@ -219,21 +215,26 @@ class Checkpoints:
           ValueError: if every checkpoint that has a score is damaged, or the best that is not is of
             another model.
         """
+        return self._restore(
+            iter(self._best, None),
+            like,
+            f"No checkpoint in {self._directory} with a score is intact. Use restore_latest.",
+        )
+
+    def _restore(
+        self, steps: Iterable[int], like: TrainState[P], none_intact: str
+    ) -> Restored[P] | None:
+        """The first checkpoint at `steps` that is intact."""
         self.wait()
         describe(like)
-        while (step := self._best()) is not None:
+        for step in steps:
             try:
-                return self._restore(step, like)
+                return Restored(*read(self._folder(step), self._orbax, like))
             except DamagedError as error:
                 self._pass_over(step, error)
         if self._damaged:
-            raise ValueError(
-                f"No checkpoint in {self._directory} with a score is intact. Use restore_latest."
-            )
+            raise ValueError(none_intact)
         return None
-
-    def _restore(self, step: int, like: TrainState[P]) -> Restored[P]:
-        return Restored(*read(self._folder(step), self._orbax, like))
 
     def _best(self) -> int | None:
         """The step of the highest score, as far as scores can be read."""
@@ -247,7 +248,7 @@ class Checkpoints:
 
     def _pass_over(self, step: int, error: DamagedError) -> None:
         self._damaged.add(step)
-        warnings.warn(f"{error} It is passed over.", stacklevel=3)
+        warnings.warn(f"{error} It is passed over.", stacklevel=4)
 
     def _folder(self, step: int) -> Path:
         return self._directory / str(step)

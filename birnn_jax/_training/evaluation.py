@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.checks import as_size
+from .._core.describe import describe
 from .._losses import Total
 
 
@@ -55,13 +56,12 @@ def evaluate(
       >>> evaluate(step, jnp.array(2.0), [jnp.array([1.0, 2.0]), jnp.array([6.0])])
       {'loss': 6.0}
     """
-    if not len(batches):
-        raise ValueError("There is no batch to evaluate on.")
+    check_batches("batches", batches)
     sums: Any = None
     for number in range(len(batches)):
         totals = eval_step(params, jax.device_put(batches[number]))
         sums = totals if sums is None else jax.tree.map(jnp.add, sums, totals)
-    return means_of(jax.device_get(sums))
+    return means_of(sums)
 
 
 def means_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,8 +75,21 @@ def means_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
       >>> means_of({"loss": Total(jnp.array(3.0), jnp.array(2.0)), "clipped": jnp.array(True)})
       {'loss': 1.5, 'clipped': True}
     """
-    means = {name: t.mean if isinstance(t, Total) else t for name, t in metrics.items()}
+    # In NumPy, for a guard against transfers refuses what is computed outside of a program.
+    fetched = jax.device_get(dict(metrics))
+    means = {name: _mean(t) if isinstance(t, Total) else t for name, t in fetched.items()}
     return {name: np.asarray(value).item() for name, value in means.items()}
+
+
+def check_batches(name: str, batches: Any) -> None:
+    """`batches` are by their number, at least one."""
+    if not (hasattr(batches, "__len__") and hasattr(batches, "__getitem__")):
+        raise TypeError(
+            f"{name} must have a length and give batch i by its number, as a list or a dataset of "
+            f"birnn_jax.data does, got {describe(batches)}. Of an iterator make a list."
+        )
+    if not len(batches):
+        raise ValueError(f"{name} has no batch.")
 
 
 def should_stop(
@@ -109,3 +122,10 @@ def should_stop(
     best = max(scores)
     waited = len(scores) - 1 - [*scores].index(best)
     return best >= enough or (patience is not None and waited >= patience)
+
+
+def _mean(total: Total) -> np.ndarray:
+    """`Total.mean`, of numbers that are not on a device."""
+    total_sum, count = map(np.asarray, total)
+    dtype = jnp.promote_types(total_sum.dtype, jnp.float32)
+    return total_sum.astype(dtype) / np.where(count == 0, 1, count).astype(dtype)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from .._core.checks import as_size
-from .evaluation import Batches, evaluate, means_of, should_stop
+from .evaluation import Batches, check_batches, evaluate, means_of, should_stop
 from .json_lines import JsonLines
 from .state import P, P_co, TrainState, init_train_state
 from .train_step import (
@@ -177,8 +177,7 @@ def _count_steps(
         raise ValueError(
             f"Give epochs or num_steps, one of them, got epochs={epochs} and num_steps={num_steps}."
         )
-    if not len(train):
-        raise ValueError("train has no batch.")
+    check_batches("train", train)
     if epochs is not None:
         num_steps = as_size("epochs", epochs) * len(train)
     every = len(train) if steps_per_evaluation is None else steps_per_evaluation

@@ -3,17 +3,18 @@
 import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from jax.sharding import Mesh
 from typing_extensions import TypeVar
 
 from .._core.checks import as_size
 from .._core.describe import describe
+from .evaluation import means_of
 from .optimizer import any_clipped, check_optimizer
 from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 from .state import P, TrainState, Unshared
@@ -214,6 +215,7 @@ def require_finite(metrics: Metrics, step: int) -> None:
 
     Raises:
       FloatingPointError: naming the step and the values.
+      TypeError: if `metrics` are not those of a training step.
 
     Example:
       >>> from birnn_jax.training import require_finite
@@ -222,10 +224,14 @@ def require_finite(metrics: Metrics, step: int) -> None:
       Traceback (most recent call last):
       FloatingPointError: Step 7 has loss nan and gradient norm 1.0. Lower the learning rate ...
     """
-    # In NumPy, for a guard against transfers refuses what is computed outside of a program.
-    total, grad_norm = jax.device_get((metrics["loss"], metrics["grad_norm"]))
-    loss, grad_norm = float(total.sum / np.maximum(total.count, 1)), float(grad_norm)
-    if not (np.isfinite(loss) and np.isfinite(grad_norm)):
+    if not isinstance(metrics, Mapping) or not {"loss", "grad_norm"} <= metrics.keys():
+        raise TypeError(
+            "metrics must be those of a step from make_train_step, with loss and grad_norm, got "
+            f"{describe(metrics)}."
+        )
+    means = means_of({name: metrics[name] for name in ("loss", "grad_norm")})
+    loss, grad_norm = means["loss"], means["grad_norm"]
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         raise FloatingPointError(
             f"Step {step} has loss {loss} and gradient norm {grad_norm}. Lower the learning rate "
             "or clip the gradient, and start again from the last checkpoint. Labels outside the "

@@ -64,7 +64,7 @@ def greedy_search(
         goes_on = ~is_over & (best != end)
         found = Hypotheses(
             found.tokens.at[:, place].set(jnp.where(goes_on, best, -1)),
-            found.lengths + goes_on,
+            found.lengths + goes_on.astype(jnp.int32),
             found.scores + jnp.where(is_over, 0, gained),
         )
         return vary((place + 1, state, best, is_over | (best == end), found))

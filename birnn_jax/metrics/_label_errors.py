@@ -55,7 +55,7 @@ def label_errors(
     def body(costs: jax.Array, step: tuple) -> tuple[jax.Array, None]:
         label, valid = step  # [B]; costs: [B, N + 1], of each beginning of the labels
         row = costs + 1  # the label that was found is too many
-        near = costs[:, :-1] + (labels != label[:, None])
+        near = costs[:, :-1] + (labels != label[:, None]).astype(costs.dtype)
         row = row.at[:, 1:].min(near)
         # And labels are missing: a cost of one more for each step to the right.
         row = jax.lax.cummin(row - steps, axis=1) + steps

@@ -19,7 +19,7 @@ from jax.experimental import jet
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tests.library._cases import assert_close
-from tests.library._mode_heads import SUBJECTS, B
+from tests.library._mode_models import SUBJECTS, B
 
 ROWS, WHOLE = PartitionSpec("data"), PartitionSpec()
 

@@ -144,7 +144,7 @@ def test_evaluation_adds_up_batches_of_any_size():
     params = {"mean": jnp.array(1.5)}
     want = np.square(np.concatenate(DEV).astype(float) - 1.5).mean()
     assert evaluate(step, params, DEV) == {"loss": pytest.approx(want)}
-    with pytest.raises(ValueError, match="no batch to evaluate on"):
+    with pytest.raises(ValueError, match="batches has no batch"):
         evaluate(step, params, [])
 
 

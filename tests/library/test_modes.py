@@ -17,6 +17,7 @@ QUICK = """
     nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM|attention_pool|dot_attention
     export:scan_cell_LSTM
     symbolic:bidirectional_parallel_MINGRU strict:stack_lengths|ctc_beam|train_accumulated
+    strict:seq2seq_greedy_none|label_errors
     rbg:locked_dropout jet:scan_cell_LSTM|crf_loss
     explicit_alone:cross_entropy explicit_eager:bidirectional_parallel_MINGRU
 """.split()

@@ -162,7 +162,7 @@ def _attend(
     """Contexts `[B, S]` and weights `[B, T]`."""
     if model.attention == "none":
         share = 1 / jnp.maximum(memory.valid.sum(axis=1, keepdims=True), 1)
-        return memory.summary, memory.valid * share.astype(hs.dtype)
+        return memory.summary, jnp.where(memory.valid, share, 0).astype(hs.dtype)
     queries, valid = hs[:, None], Mask(memory.valid)
     if model.attention == "additive":
         contexts, weights = additive_attention(params.attention, queries, memory.states, valid)
