@@ -13,6 +13,10 @@ import birnn_jax
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
+# Commands of the tests leave the user's cache folder alone, those in processes of their own too.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+jax.config.update("jax_enable_compilation_cache", False)
+
 # Nearly everything is compiled to be run once, on tiny arrays. XLA's older code generator takes
 # half of the time; `python -m birnn_jax.selfcheck` is compiled as for users.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -257,7 +257,7 @@ def test_xla_refuses_buffers_of_other_types(wrong):
         arguments.pop()
     shapes = [(2, 3, 5), (0, 0), (2, 5), (0, 0, 0), (0, 0, 0)]
     types = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
-    run = jax.ffi.ffi_call("birnn_forward_1", types)
+    run = jax.ffi.ffi_call(cpu.target_name("birnn_forward_1"), types)
     rest = {"cell": "elman", "rates": np.zeros(3, np.float32), "reverse": np.zeros(1, np.int64)}
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"(?i)argument|buffer|rank|dtype"):
         jax.block_until_ready(run(*arguments, **rest))

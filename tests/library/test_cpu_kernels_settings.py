@@ -177,6 +177,20 @@ def test_gradient_has_no_loop_of_xla(transform, cell):
     assert name in text and not re.search(r"stablehlo.while.*f32", text)
 
 
+@pytest.mark.parametrize("cell", [NOISY, LINEAR], ids=["noisy", "linear"])
+def test_program_names_the_build_of_the_kernels_that_it_calls(cell, monkeypatch):
+    """By its text a persistent compilation cache finds a program again."""
+    called = []
+    for digest in ("first", "second"):
+        monkeypatch.setattr(cpu, "_digest_of_build", lambda digest=digest: digest)
+        jax.clear_caches()
+        text = jax.jit(gradients(loss_of(cell, "auto"))).lower(*arguments_of(cell)).as_text()
+        called.append(re.findall(r"@(birnn_[\w.]+)", text))
+    first, second = called
+    assert len(first) > 1 and all(name.endswith(".first") for name in first)
+    assert second == [name.replace(".first", ".second") for name in first]
+
+
 def test_parallel_cell_steps_where_there_are_kernels():
     params, xs, carry = arguments_of(MINGRU)
     run = lambda cell: jax.jit(  # noqa: E731

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..._core.direction import Direction
 from ..._core.types import Carry, Params
+from . import library
 from .cells import native_cell, rates_of, start_of, state_of
 from .moving import Moving, parts_of
 from .noise import draw_noise
@@ -78,7 +79,7 @@ def call_backward(
 
 def _call(directions: Directions, way: str, args: Sequence[Any], types: Sequence[Any]) -> Any:
     types = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in types]
-    return jax.ffi.ffi_call(f"birnn_{way}_{len(directions)}", types)(
+    return jax.ffi.ffi_call(library.target_name(f"birnn_{way}_{len(directions)}"), types)(
         *args,
         cell=native_cell(directions).name,
         reverse=np.array([direction.reverse for direction in directions], np.int64),

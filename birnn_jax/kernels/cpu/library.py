@@ -60,6 +60,15 @@ def load() -> Library:
     return Library(handle, note)
 
 
+def target_name(function: str) -> str:
+    """The name by which XLA knows a function of this build.
+
+    The name is all that a compiled program holds of a function. A persistent compilation cache
+    therefore finds a program again for the same build only.
+    """
+    return f"{function}.{_digest_of_build()}"
+
+
 def get_isa() -> str:
     """The instruction set that the library takes, "avx512", "avx2" or "baseline"."""
     return _get_handle().birnn_isa().decode()
@@ -97,7 +106,13 @@ def _register(handle: ctypes.CDLL) -> None:
     jax.default_backend()
     for name in TARGETS:
         function = jax.ffi.pycapsule(getattr(handle, name))
-        jax.ffi.register_ffi_target(name, function, platform="cpu")
+        jax.ffi.register_ffi_target(target_name(name), function, platform="cpu")
+
+
+@functools.cache
+def _digest_of_build() -> str:
+    """Of the library itself, as it is loaded: other compilers make others of the same sources."""
+    return hashlib.sha256((FOLDER / "_kernels.so").read_bytes()).hexdigest()[:16]
 
 
 def _read_note() -> tuple[str, str]:

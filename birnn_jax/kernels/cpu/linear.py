@@ -20,6 +20,7 @@ from ..._core.meshes import scan as scan_steps
 from ..._core.types import Carry
 from ...cells._linear import LinearStep
 from ..xla.time_order import clear
+from . import library
 from .cells import plain_step, rates_of, start_of, state_of
 from .noise import advance_noise, draw_noise
 from .operation import Operands, Operation
@@ -130,7 +131,7 @@ def _call(static: tuple[bool, bool], operands: Operands) -> Operands:
     (reverse, keep), (a, valid, at), (b, h, start) = static, operands.rows, operands.d_rows
     (ys, last), befores = _shapes(static, operands).rows
     types = [ys, last, befores if keep else _empty(3)]
-    run = jax.ffi.ffi_call("birnn_linear_forward", types)
+    run = jax.ffi.ffi_call(library.target_name("birnn_linear_forward"), types)
     start = jnp.zeros([0, 0], h.dtype) if start is None else start
     ys, last, befores = run(a, _flags(valid), _flags(at), b, h, start, reverse=reverse)
     return Operands(rows=((ys, last), befores if keep else None))
@@ -140,7 +141,7 @@ def _call_back(reverse: bool, operands: Operands) -> Operands:
     (a, valid, at), (d_ys, d_last) = operands.rows, operands.d_rows
     d_b, d_h, d_start = _shapes_of_back(reverse, operands).rows
     types = [d_b, d_h, _empty(2) if d_start is None else d_start]
-    run = jax.ffi.ffi_call("birnn_linear_backward", types)
+    run = jax.ffi.ffi_call(library.target_name("birnn_linear_backward"), types)
     d_b, d_h, d_start = run(a, _flags(valid), _flags(at), d_ys, d_last, reverse=reverse)
     return Operands(rows=(d_b, d_h, None if at is None else d_start))
 

@@ -12,6 +12,7 @@ from ..._core.direction import Direction
 from ..._core.keys import IMPL
 from ...cells._noise import NoisyCarry
 from ..xla.time_order import turn
+from . import library
 from .cells import rates_of
 from .operation import Operands, Operation
 
@@ -124,7 +125,9 @@ def _shapes_of_draw(static: _Draw, operands: Operands) -> Operands:
 def _call_draw(static: _Draw, operands: Operands) -> Operands:
     key_data, visited, *flags = operands.rows
     flags = [jnp.zeros([0, 0], bool) if leaf is None else leaf for leaf in flags]
-    call = jax.ffi.ffi_call("birnn_draw", _shapes_of_draw(static, operands).rows)
+    call = jax.ffi.ffi_call(
+        library.target_name("birnn_draw"), _shapes_of_draw(static, operands).rows
+    )
     return Operands(
         rows=call(
             key_data,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import tyro
 
 from experiments.runner.devices.processes import RESUME, Interrupted, PartDone
+from experiments.runner.run.compilation_cache import use_compilation_cache
 
 
 class Command(Protocol):
@@ -29,7 +30,10 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
         )
         command: Command = getattr(chosen, "command", chosen)  # of a group of commands
         machines = getattr(command, "machines", None)
-        with contextlib.nullcontext() if machines is None else machines.use():
+        with (
+            use_compilation_cache(experiment),
+            contextlib.nullcontext() if machines is None else machines.use(),
+        ):
             command.run()
     except PartDone:
         return
