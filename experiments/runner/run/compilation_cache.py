@@ -15,6 +15,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import filelock
 import jax
@@ -40,13 +41,13 @@ def use_compilation_cache(experiment: str) -> Iterator[None]:
     What goes wrong with a file of the cache is said on standard error, and the program compiled.
     A cache that the caller chose, or switched off, by JAX's own settings stays as it is.
     """
-    is_ours = jax.config.jax_enable_compilation_cache and not jax.config.jax_compilation_cache_dir
-    folder = _open_folder(experiment) if is_ours else None
+    is_on, chosen = map(_read, ("jax_enable_compilation_cache", "jax_compilation_cache_dir"))
+    folder = _open_folder(experiment) if is_on and not chosen else None
     if folder is None:
         yield
         return
     changes = {"jax_compilation_cache_dir": str(folder), **_SETTINGS}
-    before = {name: getattr(jax.config, name) for name in changes}
+    before = {name: _read(name) for name in changes}
     _update(changes)
     try:
         with _failures_told(folder):
@@ -105,6 +106,10 @@ def _failures_told(folder: pathlib.Path) -> Iterator[None]:
         warnings.filterwarnings("always", message=r"Error (reading|writing) persistent comp")
         warnings.showwarning = tell
         yield
+
+
+def _read(name: str) -> Any:
+    return getattr(jax.config, name)
 
 
 def _update(settings: dict[str, object]) -> None:
