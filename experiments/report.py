@@ -42,7 +42,7 @@ class Add(Options):
     data: str
     """What the data is called in the tables."""
     unit: Literal["percent", "plain", "perplexity"] = "percent"
-    """How numbers are written: in percent, or as they are."""
+    """How numbers are written: in percent, or unchanged."""
     also: tuple[str, ...] = ()
     """Names of other metrics whose means are recorded beside it, for tables of their own."""
     baseline: str = ""
@@ -50,11 +50,11 @@ class Add(Options):
     baseline_label: str = ""
     """What the baseline is called in the tables."""
     reference: str = ""
-    """The published number to compare with, and whose it is."""
+    """The published number to compare with."""
     source: str = ""
     """Where that number was published."""
     detail: bool = False
-    """Whether it stands on the page of its experiment only."""
+    """Show the result on the page of its experiment only."""
 
     def run(self) -> None:
         """Records and makes the tables."""

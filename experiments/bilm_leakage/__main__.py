@@ -69,7 +69,7 @@ class Compare(ReadSettings, SweepCommand):
     tasks: tuple[Task, ...] = TASKS
     """Which models; the picture needs leaky, elmo and gap."""
     epochs: int = 12
-    """Passes over the text."""
+    """Number of epochs."""
     hidden_size: int = 128
     """Hidden units of each direction."""
     run_folder: RunsBelow = RUNS

@@ -24,14 +24,15 @@ SHIJING = DATA / "charlm_zh_shijing.txt"
 
 
 class SidesConfig(ReadSettings, Settings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     task: Task = "leaky"
-    """What is predicted from what; see the top of experiments/bilm_leakage/model.py."""
+    """Which characters are predicted from which; see the top of
+    experiments/bilm_leakage/model.py."""
     text: pathlib.Path = SHIJING
     """The text to learn from: any text, plain or .gz."""
     held_out: float = 0.1
-    """Share of the text, at its end, that is measured on."""
+    """Share of the text, at its end, that is held out for evaluation."""
     hidden_size: int = 128
     """Hidden units of each direction of the GRU."""
     dropout: float = 0.2
@@ -43,11 +44,11 @@ class SidesConfig(ReadSettings, Settings):
     batch_size: int = 16
     """Windows of a minibatch."""
     epochs: int = 12
-    """Passes over the text."""
+    """Number of epochs."""
     learning_rate: float = 0.01
-    """Highest learning rate of Adam; it falls as a cosine to nothing at the end."""
+    """Highest learning rate of Adam; it falls as a cosine to zero at the end."""
     clip_norm: float = 1.0
-    """Longest gradient; a longer one is scaled down."""
+    """Largest norm of the gradient; a larger gradient is scaled down."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

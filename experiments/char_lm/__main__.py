@@ -53,7 +53,7 @@ class Train(TrainCommand):
 
 
 class Evaluate(RunCommand):
-    """Measure a trained model: perplexity, bits per character, and how often it is right."""
+    """Measure a trained model: perplexity, bits per character and accuracy."""
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
@@ -78,7 +78,7 @@ class Evaluate(RunCommand):
 
 
 class Generate(RunCommand):
-    """Let a trained model go on from one or more beginnings; each character is shown as it is made.
+    """Continue one or more beginnings with a trained model; each character is printed at once.
 
     The same seed gives the same text.
     """
@@ -89,9 +89,9 @@ class Generate(RunCommand):
     """Beginnings, of characters that the model knows."""
     drawing: tyro.conf.OmitArgPrefixes[Drawing]
     length: int = 100
-    """Characters to make."""
+    """Number of characters to generate."""
     seed: int = 0
-    """Seed of the draws."""
+    """Seed of the random draws."""
 
     def run(self) -> None:
         """Writes."""
@@ -119,7 +119,7 @@ class SourceTable(SweepCommand):
     rows: tuple[str, ...] = tuple(ROWS)
     """Which rows."""
     epochs: int = 160
-    """Passes over the text."""
+    """Number of epochs."""
     run_folder: RunsBelow = TABLE
     """Folder of the run folders ROW/SEED."""
     picture: pathlib.Path | None = None

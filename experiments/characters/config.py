@@ -66,20 +66,21 @@ TATOEBA = DATA / "charlm_zh_tatoeba_10k.txt"
 
 
 class LanguageConfig(ReadSettings, Settings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     text: pathlib.Path = TATOEBA
     """The text to learn from: any text, plain or .gz."""
     characters: int | None = None
     """How many characters of the text to use, from its beginning; all if not given."""
     held_out: float = 0.1
-    """Share of the text, at its end, that is not trained on but measured on. With 0 the checkpoint
-    that does best on the text trained on is the best."""
+    """Share of the text, at its end, that is held out for evaluation. With 0 the best checkpoint is
+    chosen on the training text."""
 
     cell: BasicCell = "lstm"
     """Recurrent cell."""
     direction: Direction = "fwd"
-    """Directions in which the text is read. With "both" the model reads what it is to predict."""
+    """Directions in which the text is read. With "both" the model reads the characters that it
+    predicts."""
     layers: int = 1
     """Recurrent layers."""
     hidden_size: int = 256
@@ -87,35 +88,35 @@ class LanguageConfig(ReadSettings, Settings):
     residual: bool = False
     """A residual connection around each layer but the first."""
     layer_norm: bool = False
-    """Layer normalisation of what each layer but the first reads."""
+    """Layer normalisation of the inputs of each layer but the first."""
     init: Initializer = "torch"
-    """How weights start: "normal", N(0, 0.01^2) and no bias; "torch", uniform as in torch.nn;
-    "orthogonal", recurrent weights orthogonal gate by gate and a forget bias of one."""
+    """Initialisation of weights: "normal", N(0, 0.01^2) and no bias; "torch", uniform as in
+    torch.nn; "orthogonal", recurrent weights orthogonal gate by gate and a forget bias of one."""
     dropout: float = 0.0
     """Rate of dropout between layers and before the softmax layer, one mask for all steps."""
 
     sampling: Sampling = "adjacent"
-    """Minibatches of windows that go on where those before stopped, the state being carried over
-    and its gradient stopped; or of windows in random order, each from a state of zeros."""
+    """Minibatches of adjacent windows, with the state carried over and its gradient stopped; or of
+    windows in random order, each from a state of zeros."""
     steps: int = 35
     """Characters of a window."""
     batch_size: int = 32
     """Windows of a minibatch."""
     epochs: int = 160
-    """Passes over the text."""
+    """Number of epochs."""
     method: Literal["adam", "sgd"] = "adam"
     """Optimiser."""
     learning_rate: float = 0.01
     """Highest learning rate."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the run: the same throughout, or rising for the first 2 % and then
-    falling as a cosine to nothing at the end."""
+    """Learning rate over the run: constant, or rising for the first 2 % and then falling as a
+    cosine to zero."""
     clip_norm: float = 0.01
-    """Longest gradient; a longer one is scaled down."""
+    """Largest norm of the gradient; a larger gradient is scaled down."""
     average_decay: float = 0.0
-    """Decay of the average of the parameters that is evaluated; 0 is no average."""
+    """Decay of the average of the parameters that is evaluated; 0 switches the average off."""
     epochs_per_evaluation: int = 10
-    """Passes from one evaluation, and one checkpoint, to the next."""
+    """Epochs from one evaluation, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

@@ -46,7 +46,7 @@ class Sweep(SweepCommand):
     cells: tuple[str, ...] = tuple(CELLS)
     """Cells to compare."""
     config: tyro.conf.OmitArgPrefixes[ComparisonConfig]
-    """What all have in common; --cell, --direction and --seed are those of the sweep."""
+    """Settings of all runs; --cell, --direction and --seed are those of the sweep."""
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""
     picture: pathlib.Path = RUNS / "cells.png"

@@ -55,19 +55,19 @@ def solve_size(parameters: Callable[[int], int], target: int) -> int:
 
 
 class ComparisonConfig(ReadSettings, Settings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     data: pathlib.Path = BUNDLED
     """Tagged sentences, in the formats of experiments.pos_tagging; of a file without parts, a tenth
-    is split off to choose by and a tenth to test on."""
+    is split off for development and a tenth for the test."""
     cell: CellName = "lstm"
-    """Recurrent cell, of the characters and of the words."""
+    """Recurrent cell of the characters and of the words."""
     direction: Literal["both", "fwd"] = "both"
     """Directions in which the words are read. Characters are always read in both."""
     speller_parameters: int = 12_000
-    """Parameters of the recurrence over characters; its size follows from them."""
+    """Number of parameters of the recurrence over characters, which determines its hidden size."""
     stack_parameters: int = 80_000
-    """Parameters of the recurrence over words; its size follows from them."""
+    """Number of parameters of the recurrence over words, which determines its hidden size."""
     layers: int = 1
     """Recurrent layers over the words."""
     word_size: int = 64
@@ -75,7 +75,7 @@ class ComparisonConfig(ReadSettings, Settings):
     character_size: int = 16
     """Size of the embedding of a character."""
     epochs: int = 6
-    """Passes over the training data; dev is looked at four times on the way."""
+    """Number of epochs; dev is evaluated four times."""
     tokens_per_batch: int = 512
     """Words of a batch, padding included."""
     learning_rate: float = 5e-3

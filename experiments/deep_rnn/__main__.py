@@ -60,7 +60,7 @@ class Compare(SweepCommand):
     hidden_size: int = 256
     """Hidden units of each layer."""
     epochs: int = 80
-    """Passes over the text."""
+    """Number of epochs."""
     run_folder: RunsBelow = RUNS
     """Folder of the run folders CHANGE_DEPTH/SEED."""
     picture: pathlib.Path | None = None

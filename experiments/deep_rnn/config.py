@@ -17,18 +17,18 @@ CHANGES: dict[Change, dict[str, Any]] = {
 
 
 class DepthConfig(Options):
-    """What decides the outcome of a run; all else is as in the table of char_lm."""
+    """Settings of a run; all others are as in the table of char_lm."""
 
     text: pathlib.Path = TATOEBA
-    """The text: all of it is learned."""
+    """The training text; all of it is used."""
     layers: int = 6
-    """LSTMs on top of one another."""
+    """Number of LSTM layers."""
     change: Change = "all"
-    """What is different from a plain stack in the initialisation of torch.nn."""
+    """Change to a plain stack in the initialisation of torch.nn."""
     hidden_size: int = 256
     """Hidden units of each layer."""
     epochs: int = 80
-    """Passes over the text."""
+    """Number of epochs."""
     seed: int = 0
     """Seed of the parameters."""
 

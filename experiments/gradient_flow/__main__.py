@@ -45,8 +45,8 @@ EXPERIMENT = Experiment(NAME, prepare_flow)
 class Train(TrainCommand):
     """Train one network of one layer, and measure how far gradients reach before and after.
 
-    The run folder also gets flow.json and curves.png. A training that blows up is measured where it
-    was best.
+    The run folder also gets flow.json and curves.png. A training that diverges is measured at its
+    best evaluation.
     """
 
     experiment = EXPERIMENT

@@ -50,7 +50,7 @@ class Sweep(SweepCommand):
     runs: pathlib.Path = RUNS
     """Folder of the run folders."""
     picture: pathlib.Path = RUNS / "lengths.png"
-    """Where to draw what each network reached, against the length."""
+    """Where to draw the result of each network against the length."""
 
     def run(self) -> None:
         """Trains and draws."""

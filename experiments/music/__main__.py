@@ -19,13 +19,13 @@ from experiments.runner.run.options import Options
 
 
 class Compose(Options):
-    """Expect the next chord, and make music by going on from a first one."""
+    """Predict the next chord, and generate music from a first chord."""
 
     command: tyro.conf.OmitSubcommandPrefixes[compose.Train | compose.Evaluate | compose.Generate]
 
 
 class Infill(Options):
-    """Fill in a voice or a bar that is hidden, from what is around it."""
+    """Fill in a hidden voice or bar from the notes around it."""
 
     command: tyro.conf.OmitSubcommandPrefixes[infill.Train | infill.Evaluate | infill.Fill]
 

@@ -25,8 +25,8 @@ class RollSettings(ReadSettings, RunSettings):
     frames_per_beat: int = 1
     """Frames of a quarter note, of MIDI files; other files have their frames."""
     transpose: int = 0
-    """In training a piece is moved up or down by so many semitones at most, anew in each batch. The
-    bundled chorales are in C major or A minor, all of them, and are best left there."""
+    """In training a piece is moved up or down by a random number of semitones, at most this one, in
+    each batch. Use 0 for the bundled chorales, which are all in C major or A minor."""
     frames_per_batch: int = 320
     """Frames of a batch, padding included."""
     buckets: int = 2

@@ -111,8 +111,8 @@ class Evaluate(RunCommand):
 class Predict(RunCommand):
     """Find entities in sentences, from the command line or, without any, from standard input.
 
-    Words are what stands between blanks: write "York ." and not "York.". If training is of single
-    characters, as Chinese often is, every character is a word.
+    Words are separated by spaces: write "York ." and not "York.". If all training words are single
+    characters, as in Chinese files, every character is a word.
     """
 
     experiment = EXPERIMENT
@@ -132,14 +132,15 @@ class Predict(RunCommand):
 
 
 class Score(ReadSettings):
-    """Measure what any system answered: two files of the same sentences, the right tags and its."""
+    """Score the output of any system: two files of the same sentences, one with the correct tags
+    and one with the predicted tags."""
 
     files: tyro.conf.Positional[tuple[pathlib.Path, pathlib.Path]]
-    """The right tags, and those of the system, in columns."""
+    """The correct tags, and those of the system, in columns."""
     word_column: int = 0
-    """Column of the word: 0 is the first, but for a first one that numbers the words."""
+    """Column of the word: 0 is the first, not counting a first column that numbers the words."""
     tag_column: int = -1
-    """Column of the tag: -1 is the last that holds nothing but tags."""
+    """Column of the tag: -1 is the last column that holds only tags."""
 
     def run(self) -> None:
         """Reads and prints."""

@@ -33,29 +33,29 @@ BUNDLED = DATA / "ner_wnut17.tsv.gz"
 
 
 class EntityConfig(FileSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     train: pathlib.Path = BUNDLED
     """Training data: columns as in CoNLL, a word a line and a blank line after each sentence; plain
     or .gz. Of a file with lines "# split = train" that part is read."""
     word_column: int = 0
-    """Column of the word: 0 is the first, but for a first one that numbers the words."""
+    """Column of the word: 0 is the first, not counting a first column that numbers the words."""
     tag_column: int = -1
-    """Column of the tag: -1 is the last that holds nothing but tags."""
+    """Column of the tag: -1 is the last column that holds only tags."""
     scheme: Literal["auto", "BIO", "IOB1", "IO", "BIOES", "BILOU", "BMES"] = "auto"
-    """Scheme of the tags; auto finds it out from all tags of a file."""
+    """Scheme of the tags; "auto" finds it from all tags of a file."""
 
     word_size: int = 100
     """Size of the embedding of a word, which is looked up in lower case."""
     hidden_size: int = 100
     """Hidden units of each layer and direction."""
     crf: bool = True
-    """Whether whole rows of tags are scored, by a CRF under the constraints of the tag scheme; else
-    every word gets its tag alone."""
+    """Score whole sequences of tags with a CRF under the constraints of the tag scheme; without it,
+    each word gets its best tag independently."""
 
     recall_cost: float = 2.0
-    """Nats that training gives to "outside" at the words of an entity, so that it has to be more
-    certain of them: more entities are found, and more that are wrong."""
+    """Margin in nats that training adds to "outside" at the words of an entity. A higher margin
+    finds more entities, and more wrong ones."""
 
     @property
     def columns(self) -> Columns:

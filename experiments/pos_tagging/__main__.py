@@ -89,7 +89,7 @@ class Evaluate(RunCommand):
 class Predict(RunCommand):
     """Tag sentences, from the command line or, without any, from standard input, one a line.
 
-    Words are what stands between spaces: write "that man ." and not "that man.".
+    Words are separated by spaces: write "that man ." and not "that man.".
     """
 
     experiment = EXPERIMENT
@@ -106,7 +106,7 @@ class Predict(RunCommand):
 
 
 class Directions(Options):
-    """Show what the second direction is for, with taggers trained in one direction and in both.
+    """Show what the second direction gives, with unidirectional and bidirectional taggers.
 
     Two sentences that begin alike are tagged by each run. A unidirectional tagger must give
     the words of the common beginning the same tags in both; a bidirectional one need not.

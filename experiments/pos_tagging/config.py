@@ -11,7 +11,7 @@ BUNDLED = DATA / "pos_ewt_tiny.tsv.gz"
 
 
 class TaggingConfig(ReadSettings, WordSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     train: pathlib.Path = BUNDLED
     """Training data: CoNLL-U, or columns form, UPOS[, XPOS], with a blank line after each sentence;
@@ -22,7 +22,7 @@ class TaggingConfig(ReadSettings, WordSettings):
     test: pathlib.Path | None = None
     """Test data, looked at once, after training. If not given, the same as for --dev."""
     tags: Tags = "upos"
-    """Which tags to learn: the 17 universal ones, or those of the language."""
+    """Tags to learn: the 17 universal ones, or those of the language."""
 
     @property
     def files(self) -> dict[str, pathlib.Path]:

@@ -98,7 +98,7 @@ class Evaluate(RunCommand):
 class Predict(RunCommand):
     """Label texts, from the command line or, without any, from standard input, one a line.
 
-    With the readout by attention, the words that it rests on are shown below.
+    With the readout by attention, the words with the highest weights are printed below.
     """
 
     experiment = EXPERIMENT
@@ -133,7 +133,7 @@ class Compare(CompareCommand):
 class CrossValidate(Options):
     """Train and test on every fold of data without a split, and print the mean.
 
-    Of what is not in the fold, a tenth decides which checkpoint is best.
+    A tenth of the data outside the fold chooses the best checkpoint.
     """
 
     config: tyro.conf.OmitArgPrefixes[TextConfig]

@@ -20,27 +20,27 @@ BUNDLED = DATA / "sentiment_uci3000.tsv"
 
 
 class TextConfig(FileSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     train: pathlib.Path = BUNDLED
     """Training data: label<TAB>text or text<TAB>label, label text, comma-separated text, lines of
     fastText, or part<TAB>label<TAB>source<TAB>text; plain or .gz. Of a file with parts the part
     train is read."""
     segmentation: Segmentation = "words"
-    """What texts of scripts without blanks, as Chinese and Thai, are cut into: words by the
-    dictionaries of ICU, or characters."""
+    """How to segment text in scripts without spaces, such as Chinese and Thai: into words by the
+    dictionaries of ICU, or into characters."""
     folds: int = 0
-    """With data that has no test part: into how many folds --train is divided, one to test on. 0
-    divides nothing."""
+    """Number of folds of --train, for data without a test part; one fold is the test set. 0
+    switches folds off."""
     fold: int = 0
-    """Which of the folds to test on."""
+    """Number of the fold to test on."""
 
     hidden_size: int = 32
     """Hidden units of each layer and direction."""
     dropout: float = 0.5
     """Rate of dropout before the stack and between its layers."""
     readout: Readout = "attention"
-    """What becomes of the outputs for all words: the final states, the mean, the maximum, or a mean
+    """Readout of the outputs of all words: the final states, the mean, the maximum, or a mean
     weighted by attention."""
 
     def __post_init__(self) -> None:

@@ -72,7 +72,7 @@ class Evaluate(RunCommand):
     data: pathlib.Path | None = None
     """Recordings, in the formats of train; the test of the run if not given."""
     join: tuple[int, int] | None = None
-    """Strings to join them to, as for train; as the run did if not given."""
+    """As for train; that of the run if not given."""
 
     def run(self) -> None:
         """Measures and prints."""
@@ -91,7 +91,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(RunCommand):
-    """Write down what is said in wav files: a line each, the file and the words."""
+    """Transcribe wav files: one line per file, its name and the words."""
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
@@ -109,7 +109,8 @@ class Predict(RunCommand):
 
 
 class Directions(Options):
-    """Draw what networks trained with --task row hear in one string, over its spectrogram.
+    """Draw the predictions of networks trained with --task row for one string, over its
+    spectrogram.
 
     Train the second network with: train --task row --direction fwd --run runs/speech_row_fwd
     """

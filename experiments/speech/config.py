@@ -36,31 +36,31 @@ BUNDLED = DATA / "fsdd_mfcc13_int8.npz"
 
 
 class SpeechConfig(ReadSettings, RunSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     data: pathlib.Path = BUNDLED
-    """Recordings with what is said in them: a folder of wav files with transcripts, or an .npz of
-    the Free Spoken Digit Dataset."""
+    """Recordings and their transcripts: a folder of wav files with transcripts, or an .npz of the
+    Free Spoken Digit Dataset."""
     held_out_speaker: str | None = None
-    """Tests on all recordings of this speaker and trains on none of them; without, the test is
-    that of the data, of speakers who are heard in training."""
+    """Test on all recordings of this speaker and train on none of them. By default, the test set is
+    that of the data, with speakers who are heard in training."""
     hold_out_dev: bool | None = None
-    """Whether, where no recordings are for development, a tenth of those of training is held out
-    for it; if not given, where that makes 20 or more."""
+    """Hold out a tenth of the training recordings for development where the data has no development
+    set. By default, only where this gives 20 recordings or more."""
     task: Task = "label"
-    """Whether one label is learned for each recording, or a row of labels by CTC."""
+    """Predict one label for each recording, or a sequence of labels by CTC."""
     join: tuple[int, int] | None = None
-    """With --task row: strings of so many recordings, fewest and most, of one speaker are joined;
-    1 1 takes recordings as they are. If not given, 3 7 where each recording is one word."""
+    """With --task row: the fewest and the most recordings of one speaker that are joined to a
+    string; 1 1 leaves recordings as they are. By default, 3 7 where each recording is one word."""
     strings: int = 1000
-    """Joined strings of a pass, new ones in each; half as many are for dev and for test."""
+    """Number of joined strings of an epoch, new ones in each; dev and test have half as many."""
 
     features: Kind = "mfcc"
-    """What is computed of the sound every 10 ms: 13 cepstra or 26 log powers in mel bands."""
+    """Features of the sound every 10 ms: 13 cepstra, or 26 log powers in mel bands."""
     deltas: int = 2
-    """How many times their differences over time are added."""
+    """Number of orders of differences over time that are added to the features."""
     normalise: bool = True
-    """Every feature has mean 0 and variance 1 over each recording."""
+    """Normalise every feature to mean 0 and variance 1 over each recording."""
     rate: int = 8000
     """Samples a second to which wav files of other rates are resampled."""
 
@@ -72,40 +72,41 @@ class SpeechConfig(ReadSettings, RunSettings):
     """Hidden units of each layer and direction; chosen by the size of the data if not given, as
     are all options that are None here."""
     subsample: tuple[int, ...] = (2, 2)
-    """Steps that each layer, from the bottom up, reads as one: as many layers as numbers."""
+    """Number of steps that each layer reads as one, from the first layer to the last; one number
+    for each layer."""
     readout: Readout = "max"
     """With --task label: how the outputs of all steps become one vector."""
     dropout: float | None = None
-    """Rate of dropout between layers; of features half of that."""
+    """Rate of dropout between layers; features have half of this rate."""
     noise: float | None = None
     """Standard deviation of noise on the features in training."""
     speeds: tuple[float, ...] | None = None
-    """Each recording is played at one of these speeds in training, drawn anew in each pass: 1.1 is
+    """In training each recording is played at one of these speeds, drawn anew in each epoch: 1.1 is
     a tenth faster and higher."""
     cut: float | None = None
-    """Up to so many seconds, but never more than a tenth of a recording, are cut off at either
-    end of it in training."""
+    """In training, up to this many seconds, at most a tenth of the recording, are cut off at either
+    end."""
     silence: float | None = None
-    """Up to so many seconds of silence stand before and behind each recording in training."""
+    """In training, up to this many seconds of silence are added before and after each recording."""
     frequency_masks: tuple[int, int] | None = None
-    """How many stretches of the 26 mel bands are hidden in training, and how many bands each has
-    at most (SpecAugment)."""
+    """SpecAugment: number of masks over the 26 mel bands in training, and the largest number of
+    bands of each mask."""
     time_masks: tuple[int, int] | None = None
-    """How many stretches of time are hidden in training, and how many frames of 10 ms each has at
-    most; none hides more than a fifth of a recording."""
+    """SpecAugment: number of masks over time in training, and the largest number of frames of 10 ms
+    of each mask, never more than a fifth of a recording."""
 
     epochs: int = 20
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     steps: int | None = None
-    """Fewest optimiser steps of all epochs: recordings that are too few for them come several
-    times in each epoch; 0 for once."""
+    """Smallest number of optimiser steps of the training: a small set of recordings is repeated in
+    each epoch to reach it; 0 never repeats."""
     batch_size: int = 32
     """Recordings or strings of a batch."""
     learning_rate: float = 4e-3
-    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
-    to nothing at its end."""
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine to
+    zero."""
     beam_width: int = 16
-    """With --task row: beginnings that the search keeps when it decodes."""
+    """With --task row: width of the beam search."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

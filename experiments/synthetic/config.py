@@ -14,10 +14,10 @@ ALL_CELLS = CELLS | {"relu": elman(jax.nn.relu)}
 
 
 class SyntheticConfig(Settings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     task: Literal["adding", "copy", "order", "parity", "xor"] = "adding"
-    """What to learn; experiments/synthetic/tasks.py says what each is."""
+    """Task; experiments/synthetic/tasks.py describes each."""
     length: int = 100
     """Steps T of a sequence; of "copy", those between the symbols and the sign to repeat them."""
     cell: BasicCell | Literal["relu", "mingru"] = "lstm"
@@ -30,25 +30,26 @@ class SyntheticConfig(Settings):
     """Hidden units of each layer and direction."""
 
     w_h: str | None = None
-    """How recurrent weights start, by a name that birnn_jax.cells knows, such as "orthogonal" or
-    "glorot_uniform"; the cell's own way if not given."""
+    """Initialisation of recurrent weights, by a name that birnn_jax.cells knows, such as
+    "orthogonal" or "glorot_uniform"; that of the cell if not given."""
     forget_bias: float | None = None
-    """How the forget gate of an LSTM is biased at the start; 1 if not given."""
+    """Initial bias of the forget gate of an LSTM; 1 if not given."""
     time_span: int | None = None
-    """Gates start with memories of 2 to so many steps (chrono initialisation)."""
+    """Chrono initialisation: gates start with time spans from 2 to this number of steps."""
 
     optimizer: Literal["adam", "sgd"] = "adam"
-    """Method of descent."""
+    """Optimiser."""
     learning_rate: float = 3e-3
-    """Its learning rate, from the first step to the last."""
+    """Learning rate, constant over the run."""
     clip_norm: float | None = 1.0
-    """Longest gradient; a longer one is scaled down. None leaves all as they are."""
+    """Largest norm of the gradient; a larger gradient is scaled down. None leaves all as they
+    are."""
     batch_size: int = 32
     """Sequences of a batch, new ones at every step."""
     steps: int = 2000
     """Training steps, at most: a task that is solved on held-out sequences ends the run."""
     steps_per_evaluation: int = 100
-    """Steps between evaluations; as many are one call of the device."""
+    """Steps between evaluations, which are one call of the device."""
     held_out: int = 512
     """Sequences of an evaluation; the test at the end has four times as many."""
 

@@ -19,7 +19,7 @@ NAME = classify.NAME
 
 
 class Classify(Options):
-    """Tell which class a whole series is of, such as who speaks, or which gesture it is."""
+    """Classify whole series, for example by speaker or by gesture."""
 
     command: tyro.conf.OmitSubcommandPrefixes[classify.Train | classify.Evaluate | classify.Predict]
 

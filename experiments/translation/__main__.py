@@ -105,7 +105,7 @@ class Predict(RunCommand):
     sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Sentences, each in quotes."""
     picture: pathlib.Path | None = None
-    """Where to draw what the decoder looked at."""
+    """Where to draw the attention weights."""
 
     def run(self) -> None:
         """Translates, prints and draws."""
@@ -124,7 +124,7 @@ class Predict(RunCommand):
 
 
 class Lengths(Options):
-    """Compare runs on short and on long sentences: what attention is for.
+    """Compare runs on short and on long sentences, with and without attention.
 
     Train the second translator with: train --attention none --run runs/translation_none
     """

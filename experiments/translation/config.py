@@ -31,7 +31,7 @@ BleuTokens = Literal["13a", "zh", "char", "none"]
 
 
 class TranslationConfig(ReadSettings, RunSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     data: pathlib.Path = BUNDLED
     """Pairs in tab-separated columns: source, target[, ...] or split, source, target[, ...]; plain
@@ -41,15 +41,16 @@ class TranslationConfig(ReadSettings, RunSettings):
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
     dev_source: pathlib.Path | None = None
-    """The same of development data; if not given, a tenth of --source and --target is split off."""
+    """Source sentences of the development set; if not given, a tenth of --source and --target is
+    split off."""
     dev_target: pathlib.Path | None = None
     """Their translations."""
     test_source: pathlib.Path | None = None
-    """The same of test data; if not given, a tenth is split off."""
+    """Source sentences of the test set; if not given, a tenth is split off."""
     test_target: pathlib.Path | None = None
     """Their translations."""
     reverse: bool = False
-    """Translates from the target language to the source language."""
+    """Translate from the target language to the source language."""
 
     source_subwords: int = 1000
     """Subwords of the source language, at most."""
@@ -58,8 +59,8 @@ class TranslationConfig(ReadSettings, RunSettings):
     cell: Literal["gru", "lstm"] = "gru"
     """Recurrent cell, of encoder and decoder."""
     attention: Attention = "multiplicative"
-    """How the decoder looks at the source: a score of a small network (Bahdanau et al.), a bilinear
-    form (Luong et al.), or not at all but through one fixed vector."""
+    """Attention of the decoder: the score of a small network (Bahdanau et al.), a bilinear form
+    (Luong et al.), or none, with one fixed vector instead."""
     layers: int = 1
     """Recurrent layers of the encoder, in both directions; the decoder has one."""
     embedding_size: int = 96
@@ -69,16 +70,16 @@ class TranslationConfig(ReadSettings, RunSettings):
     dropout: float = 0.3
     """Rate of dropout of embeddings, between layers, and before the softmax layer."""
     label_smoothing: float = 0.1
-    """Share of the probability that the target of training gives to all subwords alike."""
+    """Share of the target probability that is spread over all subwords."""
     teacher_forcing: float = 1.0
-    """Probability at the end of the run that the decoder reads the right subword, and not its own;
-    it falls to that from 1, in proportion to the steps."""
+    """Probability at the end of the run that the decoder reads the correct subword instead of its
+    own prediction; it falls linearly from 1."""
 
     epochs: int = 20
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     learning_rate: float = 3e-3
-    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
-    to nothing at its end."""
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine to
+    zero."""
     batch_size: int = 64
     """Pairs of a batch."""
     patience: int = 5
@@ -88,8 +89,8 @@ class TranslationConfig(ReadSettings, RunSettings):
     length_penalty: float = 1.0
     """Strength of the length penalty of the beam search; 0 is none."""
     bleu_tokens: BleuTokens = "zh"
-    """How sacreBLEU cuts sentences into words: "13a", "zh" (Chinese characters, else as 13a),
-    "char", or "none" where the files are cut already."""
+    """How sacreBLEU splits sentences into words: "13a", "zh" (Chinese characters, else as 13a),
+    "char", or "none" where the files are split already."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

@@ -36,7 +36,7 @@ class WordSettings(RunSettings):
     """How words are read by a stack, and how that is trained."""
 
     cell: CellName = "lstm"
-    """Recurrent cell, of the characters and of the stack."""
+    """Recurrent cell of the characters and of the stack."""
     direction: Direction = "both"
     """Directions in which the stack reads the sentence. Characters are always read in both."""
     layers: int = 1
@@ -50,7 +50,8 @@ class WordSettings(RunSettings):
     speller_size: int = 64
     """Hidden units of each direction over the characters of a word."""
     word_width: int = 16
-    """Characters read of a word; a longer word keeps as many from either end."""
+    """Number of characters that are read of a word; of a longer word, the first and the last are
+    read."""
 
     dropout: float = 0.4
     """Rate of dropout before the stack and between its layers."""
@@ -104,7 +105,7 @@ class FileSettings(ReadSettings, WordSettings):
     vectors_encoding: str = "utf-8"
     """Encoding of that file."""
     max_vectors: int = 50_000
-    """How many vectors are read from the beginning of that file, at most."""
+    """Largest number of vectors to read, from the beginning of that file."""
 
     word_size: int = 50
     """Size of the embedding of a word, which is looked up in lower case."""

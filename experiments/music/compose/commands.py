@@ -35,9 +35,9 @@ EXPERIMENT = Experiment(NAME, prepare, task="compose")
 
 
 class Train(TrainCommand):
-    """Train a model to expect the next chord, or resume a training that was stopped, and test it.
+    """Train a model to predict the next chord, or resume a training that was stopped, and test it.
 
-    The run folder also gets curves.png, and a piece that the model made, sample.mid and sample.png.
+    The run folder also gets curves.png, and a generated piece, sample.mid and sample.png.
     """
 
     experiment = EXPERIMENT
@@ -46,7 +46,7 @@ class Train(TrainCommand):
 
 
 class Evaluate(RunCommand):
-    """Measure a trained model: nats a frame on the test part."""
+    """Measure a trained model: nats per frame on the test part."""
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
@@ -63,7 +63,7 @@ class Evaluate(RunCommand):
 
 
 class Generate(RunCommand):
-    """Let a trained model go on from a chord, and write what it makes as a MIDI file.
+    """Continue a chord with a trained model, and write the piece as a MIDI file.
 
     The same seed gives the same piece.
     """
@@ -75,17 +75,17 @@ class Generate(RunCommand):
     chord: str = "C4 C5 G5 E6"
     """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
     beginning: pathlib.Path | None = None
-    """A MIDI file to go on from, in place of a chord."""
+    """A MIDI file to continue, in place of a chord."""
     frames: int = 64
-    """Frames to make."""
+    """Number of frames to generate."""
     voices: int = 4
     """Notes that sound at once, at most."""
     temperature: float = 1.0
-    """Below 1 safer, above 1 bolder."""
+    """Divides the logits: below 1 safer, above 1 bolder."""
     beats_per_minute: int = 80
     """Tempo of the file."""
     seed: int = 0
-    """Seed of the draws."""
+    """Seed of the random draws."""
     picture: pathlib.Path | None = None
     """Where to draw the piano roll."""
 

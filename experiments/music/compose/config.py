@@ -18,7 +18,7 @@ class MusicModel(NamedTuple):
 
 
 class MusicConfig(RollSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     layers: int = 1
     """Recurrent layers, each but the first with a connection around it."""
@@ -29,9 +29,9 @@ class MusicConfig(RollSettings):
     input_dropout: float = 0.1
     """Rate of dropout of the keys that are read, one mask for all frames of a piece."""
     epochs: int = 48
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     epochs_per_evaluation: int = 4
-    """Passes from one evaluation on dev, and one checkpoint, to the next."""
+    """Epochs from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

@@ -67,15 +67,16 @@ class Evaluate(RunCommand):
 class Fill(Options):
     """Hide a voice or a bar of a piece, and let trained models fill it in.
 
-    With several run folders, such as of one direction and of both, all of them fill in the same.
+    With several run folders, such as one unidirectional and one bidirectional, all models fill in
+    the same notes.
     """
 
     runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.arg(name="run")] = (RUN,)
     """Run folders of the models. Of several the first writes the MIDI file."""
     midi: pathlib.Path | None = None
-    """Where to write the piece with what was filled in; it must not exist yet."""
+    """Where to write the piece with the notes filled in; it must not exist yet."""
     picture: pathlib.Path | None = None
-    """Where to draw the piece, and what each model made of it."""
+    """Where to draw the piece and the result of each model."""
     piece: str = "1"
     """A MIDI file, or the number of a piece of the test part of the data of the first run."""
     voice: Literal["soprano", "alto", "tenor", "bass"] | None = None

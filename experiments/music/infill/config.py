@@ -17,7 +17,7 @@ class InfillModel(NamedTuple):
 
 
 class InfillConfig(RollSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     direction: Literal["both", "fwd", "bwd"] = "both"
     """Directions in which a piece is read."""
@@ -30,9 +30,9 @@ class InfillConfig(RollSettings):
     bar: int = 4
     """Frames of a bar."""
     epochs: int = 24
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     epochs_per_evaluation: int = 4
-    """Passes from one evaluation on dev, and one checkpoint, to the next."""
+    """Epochs from one evaluation on dev, and one checkpoint, to the next."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

@@ -60,11 +60,11 @@ class ReadSettings(Options):
     """How the files of a run are read."""
 
     encoding: str = "utf-8"
-    """Encoding of files of text, such as utf-8, latin-1, cp1252, gb18030 or shift_jis; a byte
-    order mark in a file goes before it."""
+    """Encoding of files of text, such as utf-8, latin-1, cp1252, gb18030 or shift_jis; a byte order
+    mark in the file takes precedence."""
     strict: bool = False
-    """Refuses what is not as it should be in a file; else what can only be meant in one way is read
-    so, counted, and told."""
+    """Refuse files with irregularities. By default, an irregularity with only one possible meaning
+    is read that way, counted and reported."""
 
     def reading(self, encoding: str | None = None) -> Reading:
         """A reading with these settings, or in another encoding, that has noted nothing yet."""

@@ -29,11 +29,11 @@ class Devices(Options):
     """Devices of this machine."""
 
     devices: int = 1
-    """Devices that share the rows of every batch, in each process. The outcome is that of one
+    """Devices that share the rows of every batch, in each process. The results equal those of one
     device up to rounding."""
     accumulation_steps: int = 1
-    """Shares into which each device cuts its rows, to compute one after the other: less memory, the
-    same outcome up to rounding (gradient accumulation)."""
+    """Gradient accumulation: the number of parts into which each device divides its rows. They are
+    computed one after the other, which needs less memory; results are equal up to rounding."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""
@@ -70,15 +70,15 @@ class Machines(Devices):
     """Devices of several processes, which may be on several machines."""
 
     coordinator: str | None = None
-    """Where process 0 is found, host:port, the same in every process; or "auto" where SLURM, Open
-    MPI, Kubernetes or a TPU slice say this and the two below."""
+    """Address of process 0, host:port, the same in every process; or "auto" where SLURM, Open MPI,
+    Kubernetes or a TPU slice provide this option and the next two."""
     num_processes: int | None = None
-    """How many processes there are."""
+    """Number of processes."""
     process_id: int | None = None
-    """Which of them this is, from 0."""
+    """Number of this process, from 0."""
     timeout: float = 60.0
-    """Seconds to wait for the other processes to begin; one that gives no sign of life for a third
-    of that is dead."""
+    """Seconds to wait for the other processes to start. A process that does not respond for a third
+    of this time counts as dead."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

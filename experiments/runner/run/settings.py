@@ -19,7 +19,7 @@ class Settings(Options):
     """Settings of a run. Those that are paths are data files; all others are plain values."""
 
     seed: int = 0
-    """Seed of all that is drawn in a run. The same seed gives the same run."""
+    """Seed of all random numbers of a run. The same seed gives the same run."""
 
     @property
     def files(self) -> Mapping[str, pathlib.Path]:
@@ -59,18 +59,18 @@ class RunSettings(Settings):
     """Adam on a schedule, an average of the parameters, and when to stop."""
 
     epochs: int = 10
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     epochs_per_evaluation: int = 1
-    """Passes from one evaluation on dev, and one checkpoint, to the next."""
+    """Epochs from one evaluation on dev, and one checkpoint, to the next."""
     patience: int = 10
     """Evaluations on dev without a new best before training stops early."""
     learning_rate: float = 3e-3
-    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
-    to nothing at its end."""
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine to
+    zero."""
     clip_norm: float = 1.0
-    """Longest gradient; a longer one is scaled down."""
+    """Largest norm of the gradient; a larger gradient is scaled down."""
     average_decay: float = 0.99
-    """Decay of the average of the parameters that is evaluated; 0 is no average."""
+    """Decay of the average of the parameters that is evaluated; 0 switches the average off."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""

@@ -69,7 +69,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(RunCommand):
-    """Name the class of each series of a file, with its probability, one line a series."""
+    """Predict the class of each series of a file, with its probability, one line per series."""
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN

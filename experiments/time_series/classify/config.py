@@ -23,7 +23,7 @@ BUNDLED = DATA / "japanese_vowels.npz"
 
 
 class SeriesConfig(ReadSettings, RunSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     train: pathlib.Path = BUNDLED
     """Series to train on: a .ts file of the UEA and UCR archives, plain or .gz, or the bundled
@@ -32,8 +32,8 @@ class SeriesConfig(ReadSettings, RunSettings):
     """Series for the test, looked at once, after training. If not given, the part test of the file
     of --train; without one, a tenth of train that is split off."""
     dev_every: int = 10
-    """Every so manieth series of each class of --train decides which checkpoint is best, and is
-    not trained on."""
+    """Hold out one in this number of series of each class of --train, to choose the best
+    checkpoint."""
 
     cell: BasicCell = "gru"
     """Recurrent cell."""
@@ -44,18 +44,18 @@ class SeriesConfig(ReadSettings, RunSettings):
     hidden_size: int = 64
     """Hidden units of each layer and direction."""
     readout: Readout = "mean"
-    """How the steps become one vector: see `birnn_jax.classifier`."""
+    """Readout of all steps as one vector: see `birnn_jax.classifier`."""
 
     dropout: float = 0.3
     """Rate of dropout between layers."""
     noise: float = 0.6
     """Deviation of normal noise that is added to the values in training, which have deviation 1."""
     series_per_batch: int = 16
-    """Series of the longest bucket in a batch; of shorter ones there are more."""
+    """Series in a batch of the longest bucket; batches of shorter series have more."""
     buckets: int = 2
     """Different lengths of padded batches, at most; each is compiled once."""
     epochs: int = 60
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     patience: int = 60
     """Evaluations on dev without a new best before training stops early."""
 

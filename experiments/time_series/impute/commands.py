@@ -53,7 +53,7 @@ EXPERIMENT = Experiment(NAME, prepare, task="impute")
 class Train(TrainCommand):
     """Train a model to fill in missing values, or resume a training that was stopped, and test it.
 
-    The run folder also gets features.json, curves.png, and pictures of what was filled in,
+    The run folder also gets features.json, curves.png, and pictures of the filled values,
     points.png and gaps.png.
     """
 
@@ -63,10 +63,11 @@ class Train(TrainCommand):
 
 
 class Evaluate(Options):
-    """Measure what trained models fill in, by the length of the gaps, beside what needs no model.
+    """Measure the errors of trained models by the length of the gaps, beside methods without a
+    model.
 
-    The first line is that of the test of the run: single values are hidden, the same as there. Then
-    a tenth of all values is hidden in gaps of one feature, of more and more steps.
+    The first line is the test of the run, with the same single values hidden. In the next lines, a
+    tenth of all values is hidden in longer and longer gaps of one feature.
     """
 
     runs: Annotated[tuple[pathlib.Path, ...], tyro.conf.arg(name="run")] = (RUN,)

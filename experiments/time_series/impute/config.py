@@ -16,11 +16,11 @@ class ImputeModel(NamedTuple):
 
 
 class ImputeConfig(ReadSettings, RunSettings):
-    """Everything that decides the outcome of a run."""
+    """All settings that determine the results of a run."""
 
     table: pathlib.Path
-    """Measurements: comma-separated text, plain or .gz, a line of column names first, then a row a
-    step of time, its time in the first column. Values may be missing."""
+    """Measurements: comma-separated text, plain or .gz. The first line has the column names; each
+    following line is one time step, with its time in the first column. Values may be missing."""
     dev_from: str = ""
     """Time at which the rows for development begin; after six tenths of all if not given. Rows
     before it are trained on."""
@@ -29,7 +29,7 @@ class ImputeConfig(ReadSettings, RunSettings):
     steps: int = 48
     """Steps of a window."""
     hidden: float = 0.1
-    """Share of the observed values that is hidden in every part, once and for all."""
+    """Share of the observed values that is hidden in every part; the same values in all epochs."""
 
     direction: Direction = "both"
     """Directions in which a window is read."""
@@ -38,22 +38,22 @@ class ImputeConfig(ReadSettings, RunSettings):
     consistency: float = 0.1
     """Weight of the difference between the estimates of both directions in the loss."""
     concealed: float = 0.0
-    """Share of the values seen that is concealed in training, afresh in each batch."""
+    """Share of the remaining values that is hidden in training, drawn anew in each batch."""
     anywhere: bool = True
     """Whether windows may begin anywhere in training, and not only where the part was cut."""
     windows_per_batch: int = 32
     """Windows of a batch."""
     epochs: int = 200
-    """Passes over the training data, at most."""
+    """Largest number of epochs."""
     epochs_per_evaluation: int = 10
-    """Passes from one evaluation on dev, and one checkpoint, to the next."""
+    """Epochs from one evaluation on dev, and one checkpoint, to the next."""
     patience: int = 40
     """Evaluations on dev without a new best before training stops early."""
     learning_rate: float = 5e-3
-    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine
-    to nothing at its end."""
+    """Highest learning rate of Adam; it rises for the first 5 % of the run and falls as a cosine to
+    zero."""
     clip_norm: float = 5.0
-    """Longest gradient; a longer one is scaled down."""
+    """Largest norm of the gradient; a larger gradient is scaled down."""
 
     def __post_init__(self) -> None:
         """Refuses impossible settings."""
