@@ -96,7 +96,7 @@ class Generate(RunCommand):
     def run(self) -> None:
         """Writes."""
         if not self.prefixes:
-            raise ValueError("There is no prefix: give the first characters to go on from.")
+            raise ValueError("There is no prefix: give the first characters of the text.")
         trained = load_model(self.folder)
         for number, prefix in enumerate(self.prefixes):
             key = jax.random.fold_in(jax.random.key(self.seed), number)

@@ -118,7 +118,7 @@ class TrainedModel(NamedTuple):
     ) -> Iterator[str]:
         """Yields the characters after a prefix, each as soon as it is made."""
         if not prefix:
-            raise ValueError("A prefix is empty: give at least one character to go on from.")
+            raise ValueError("A prefix is empty: give at least one character to begin with.")
         tokens = self.vocabulary.encode(prefix, f"The prefix {prefix!r}")
         options = {"length": length, "drawing": drawing, "key": key}
         for token in generate(self.model, self.params, tokens, **options):

@@ -43,7 +43,7 @@ def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> P
             "cpu_seconds": cpu_seconds(read_journal(folder.path / "clock.jsonl"))
         }
         accuracy = metrics["accuracy"]
-        console.print(f"{path}: {accuracy:.2%} of the words of test right", highlight=False)
+        console.print(f"{path}: {accuracy:.2%} accuracy on test", highlight=False)
         return metrics
 
     return Prepared(training, finish)

@@ -132,7 +132,7 @@ def _spelling(path: pathlib.Path, tags: set[str], reading: Reading) -> Callable[
         reading.remark(path, "tags are names of classes alone, read as inside of an entity")
         return lambda tag: tag.upper() if tag.upper() == OUTSIDE else f"I-{tag}"
     if any(is_tag(tag) and _spelled(tag) != tag for tag in tags):
-        reading.remark(path, "tags are in small letters or without a hyphen, read as in B-PER")
+        reading.remark(path, "tags are in lower case or without a hyphen, read as in B-PER")
     return lambda tag: _spelled(tag) if is_tag(tag) else tag
 
 

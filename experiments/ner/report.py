@@ -96,7 +96,7 @@ def print_table(
         table.add_row(name or "all", f"{score.gold:,}", f"{score.predicted:,}", *cells)
     console.print(table, highlight=False)
     if not scores[""].gold:
-        console.print("The sentences have no entity: recall is of nothing, and F1 says little.")
+        console.print("The sentences have no entity: recall is undefined, F1 not meaningful.")
 
 
 def mistakes(sentence: Sentence, predicted: Sequence[str]) -> str:

@@ -78,12 +78,12 @@ def read_labelled(path: pathlib.Path, reading: Reading) -> list[Labelled]:
     if not rows:
         raise ValueError(f"{path} has nothing below its header line.")
     if not named and columns.label > 0 and columns.part is None:
-        reading.remark(path, "the label stands behind the text")
+        reading.remark(path, "the label follows the text")
     return list(_labelled(path, rows, columns, reading))
 
 
 def _fasttext(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> Iterator[Labelled]:
-    reading.remark(path, f"labels are written as fastText has them, {_FASTTEXT} is left out")
+    reading.remark(path, f"labels have the prefix of fastText, {_FASTTEXT}, which is left out")
     for number, line in enumerate(lines, start=1):
         label, _, text = line.strip().partition(" ")
         if not line.strip():
@@ -218,7 +218,7 @@ def _labelled(
 ) -> Iterator[Labelled]:
     quoted = all(_QUOTED.fullmatch(row.cells[columns.texts[-1]]) for row in rows) and len(rows) > 1
     if quoted:
-        reading.remark(path, "every text stands in quotes, which are left out")
+        reading.remark(path, "every text is in quotes, which are left out")
     for number, cells in rows:
         part = None if columns.part is None else part_of_name(cells[columns.part])
         if columns.part is not None and part is None:

@@ -93,8 +93,8 @@ def split(
         lacking.remove("dev")
         reading.remark(
             path,
-            f"none of its {len(items):,} items are held out for dev, where a tenth is too few to "
-            "choose parameters by: the last ones are taken",
+            f"none of its {len(items):,} items are held out for dev: a tenth is too few to "
+            "choose parameters by, so the last ones are used",
         )
     if lacking:
         parts |= split_off(path, items, lacking, key=_file_name, reading=reading)

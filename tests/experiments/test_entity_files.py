@@ -56,8 +56,8 @@ def test_reader_reads_columns_of_every_kind(tmp_path, text, columns):
     [
         ("I O\nAl B-PER\nB I-PER\n", []),
         ("I x O y\nAl x B-PER y\n", ["words in column 0, tags in column 2; 0 is the first"]),
-        ("I o\nAl b-PER\n", ["tags are in small letters or without a hyphen, read as in B-PER"]),
-        ("I O\nAl B_PER\n", ["tags are in small letters or without a hyphen, read as in B-PER"]),
+        ("I o\nAl b-PER\n", ["tags are in lower case or without a hyphen, read as in B-PER"]),
+        ("I O\nAl B_PER\n", ["tags are in lower case or without a hyphen, read as in B-PER"]),
         ("I O\nAl U-PER\n", ["tags of BILOU, learned as BIOES"]),
         (
             "I O\nAl PER\n",

@@ -263,8 +263,8 @@ def test_broken_table_is_refused_in_a_sentence(tmp_path, text, sentence):
     ("text", "told"),
     [
         ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
-        ("time;é;b\n9;1,5;null\n10;2,0;3e1\n", "apart by semicolons. numbers have decimal commas"),
-        ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "apart by tabs"),
+        ("time;é;b\n9;1,5;null\n10;2,0;3e1\n", "by semicolons. numbers have decimal commas"),
+        ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "separated by tabs"),
         ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
     ],
     ids=["commas", "semicolons", "tabs", "blank"],

@@ -26,7 +26,11 @@ def test_share_of_nothing_is_refused():
 @pytest.mark.parametrize(
     ("train", "dev", "sentence"),
     [
-        (["a"], ["a"], "The training data have the label 'a' only: nothing can be told apart"),
+        (
+            ["a"],
+            ["a"],
+            "The training data have the label 'a' only: there is nothing to distinguish",
+        ),
         ([], ["a"], "The training data have no label: "),
         (["a", "b"], [], "The development data have no label that training has"),
         (["a", "b"], ["c"], "so they cannot choose a checkpoint.*--dev"),
@@ -73,7 +77,7 @@ def test_entities_of_nothing_are_shown_as_none(capsys):
     ):
         print_table(score_entities(gold, said), gold, Console(width=200))
         out = capsys.readouterr().out
-        assert "have no entity: recall is of nothing" in out
+        assert "have no entity: recall is undefined" in out
         row = next(line for line in out.split("\n") if "│ all" in line)
         assert row.replace("│", " ").split() == cells
     print_table(score_entities([["B-X"]], [["O"]]), [["B-X"]], Console(width=200))

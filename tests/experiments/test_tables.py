@@ -25,7 +25,7 @@ def rows_of(path, reading):
         ("a.tsv", "label\ttext\n1\t{g}\n0\t{b}\n", (2, 3), "line 1: a header line"),
         ("a.tsv", "sentence\tlabel\n{g}\t1\n{b}\t0\n", (2, 3), "line 1: a header line"),
         ("a.tsv", "id\tReview\tsource\tSentiment\n7\t{g}\tx\t1\n8\t{b}\ty\t0\n", (2, 3), "header"),
-        ("a.tsv", "{g}\t1\n{b}\t0\n", (1, 2), "the label stands behind the text"),
+        ("a.tsv", "{g}\t1\n{b}\t0\n", (1, 2), "the label follows the text"),
         ("a.tsv", "class\tx y\n1\t{g}\n0\t{b}\n", (2, 3), "line 1: a header line"),
         ("a.csv", '"1","{g}"\n"0","{b}"\n', (1, 2), ""),
         ("a.csv", '1,A,fine film.\n0,"Dull,",dull.\n', (1, 2), ""),

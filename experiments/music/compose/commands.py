@@ -59,7 +59,7 @@ class Evaluate(RunCommand):
         rolls = read_test(self.data, composer.config)
         frames = sum(len(roll) - 1 for roll in rolls)
         nats = composer.measure(rolls)
-        print(f"{len(rolls)} pieces, {frames:,} frames after the first: {nats:.4f} nats a frame.")
+        print(f"{len(rolls)} pieces, {frames:,} frames after the first: {nats:.4f} nats per frame.")
 
 
 class Generate(RunCommand):

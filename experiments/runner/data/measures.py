@@ -42,7 +42,7 @@ def require_labels(train: Iterable[str], dev: Iterable[str], what: str, *, fewes
     known = {*train}
     if len(known) < fewest:
         found = f"the {what} {min(known)!r} only" if known else f"no {what}"
-        raise ValueError(f"The training data have {found}: nothing can be told apart in them.")
+        raise ValueError(f"The training data have {found}: there is nothing to distinguish.")
     if known.isdisjoint(dev):
         raise ValueError(
             f"The development data have no {what} that training has, so they cannot choose a "

@@ -177,7 +177,7 @@ def _watch() -> None:
                 time.sleep(3 * _LOOK_SECONDS)  # what the others ask is answered by this process
             _leave(
                 f"Process {names} of {len(everyone)} has died, so process {jax.process_index()} "
-                "stops. Start all again with the same command: they go on from what is saved."
+                "stops. Start all again with the same command to resume from the last checkpoint."
             )
 
 
@@ -196,7 +196,7 @@ def _say_why_aborted(number: int) -> None:
     except OSError:
         _leave(
             f"Process 0 of {jax.process_count()} has died, so process {jax.process_index()} stops. "
-            "Start all again with the same command: they go on from what is saved."
+            "Start all again with the same command: they resume from the last checkpoint."
         )
 
 

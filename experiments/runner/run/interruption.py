@@ -44,6 +44,6 @@ class Interruption:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        self._console.print("Finishing the step and saving; once more to stop at once.")
+        self._console.print("Finishing the step and saving. Interrupt once more to stop at once.")
         if self._together:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -125,7 +125,7 @@ def best_state(folder: RunFolder, like: Any) -> Any:
     with Checkpoints(folder.path / "checkpoints") as checkpoints:
         best = checkpoints.restore_best(like)
     if best is None:
-        raise ValueError(f"{folder.path} has no checkpoint yet: let its training go on first.")
+        raise ValueError(f"{folder.path} has no checkpoint yet: continue its training first.")
     return best.state
 
 
@@ -167,7 +167,7 @@ class _Loop(NamedTuple):
                 if self.recorder is not None:
                     self.recorder.finish()
                 raise Interrupted(
-                    f"Interrupted after step {step} and saved; give the same command to go on."
+                    f"Interrupted after step {step} and saved; give the same command to resume."
                 )
             over = self._is_over()
         if self.recorder is not None:

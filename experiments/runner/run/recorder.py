@@ -11,7 +11,7 @@ from birnn_jax.training import JsonLines
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.progress import Display
 
-_AGAIN = "Make room, and give the same command to go on."
+_AGAIN = "Make room, and give the same command to resume."
 
 
 class Recorder:

@@ -76,12 +76,12 @@ def _is_empty(line: _Line) -> bool:
 
 
 def _full_lines(path: pathlib.Path, reading: Reading) -> list[_Line]:
-    """The lines of a table, cut at what its columns are apart by."""
+    """The lines of a table, cut at what its columns are separated by."""
     text = reading.text(path)
     head = text.split("\n", 1)[0]
     delimiter = next((mark for mark in (",", *_OTHERS) if mark in head), ",")
     if delimiter in _OTHERS:
-        reading.remark(path, f"its columns are apart by {_OTHERS[delimiter]}")
+        reading.remark(path, f"its columns are separated by {_OTHERS[delimiter]}")
     reader = csv.reader(text.split("\n"), delimiter=delimiter)
     lines, before = [], 0
     try:
