@@ -186,7 +186,7 @@ class Checkpoints:
 
         Returns:
           The state and the position, or None if there is no checkpoint. A damaged checkpoint is
-          passed over for the one before it, with a warning that names it; the next save renames
+          skipped for the one before it, with a warning that names it; the next save renames
           its folder STEP.damaged.
 
         Raises:
@@ -208,7 +208,7 @@ class Checkpoints:
 
         Returns:
           The state and the position, or None if no checkpoint has a score. Damaged checkpoints are
-          passed over, as in `restore_latest`.
+          skipped, as in `restore_latest`.
 
         Raises:
           TypeError: as `restore_latest`.
@@ -248,7 +248,7 @@ class Checkpoints:
 
     def _pass_over(self, step: int, error: DamagedError) -> None:
         self._damaged.add(step)
-        warnings.warn(f"{error} It is passed over.", stacklevel=4)
+        warnings.warn(f"{error} It is skipped.", stacklevel=4)
 
     def _folder(self, step: int) -> Path:
         return self._directory / str(step)

@@ -287,7 +287,7 @@ def test_interrupted_run_takes_up_the_carried_state_bit_for_bit(
         if record["step"] == step and record.get("split") == "train":
             signal.raise_signal(signal.SIGINT)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="to resume"):
         patch.setattr(JsonLines, "add", add_and_interrupt)
         char_lm.EXPERIMENT.train(config, tmp_path / "run")
     folder = char_lm.EXPERIMENT.train(config, tmp_path / "run")

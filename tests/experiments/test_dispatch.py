@@ -48,7 +48,7 @@ def test_run_is_the_same_in_one_dispatch_or_several(training, stacked, tmp_path)
 @pytest.mark.parametrize("step", [1, 8])
 def test_interrupted_run_goes_on_bit_for_bit(stacked, tmp_path, monkeypatch, step):
     loop.fit(start(tmp_path / "unbroken"), stacked, QUIET)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="to resume"):
         interrupt_at(patch, step)
         loop.fit(start(tmp_path / "run"), stacked, QUIET)
     loop.fit(start(tmp_path / "run"), stacked, QUIET)

@@ -249,7 +249,7 @@ def unbroken(tmp_path_factory):
 
 
 def test_interrupted_run_goes_on_bit_for_bit(unbroken, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="to resume"):
         interrupt_at(patch, 3)
         memory_tasks.EXPERIMENT.train(config(), tmp_path)
     memory_tasks.EXPERIMENT.train(config(), tmp_path)

@@ -142,7 +142,7 @@ def test_parts_are_those_of_the_file_or_split_off():
     assert sorted(item for part in parts.values() for item in part) == sorted(files["whole"][None])
     assert len({*parts["train"]} | {*parts["dev"]} | {*parts["test"]}) == 100
     sizes = f"{len(parts['dev'])} for dev and {len(parts['test'])} for test"
-    assert told == [f"whole: {sizes} of its 150 items were split off, always the same."]
+    assert told == [f"whole: of its 150 items {sizes} were split off, always the same ones."]
     assert parts_of(files, "whole")[0] == parts
     again = {None: files["whole"][None][::-1]}
     assert {*parts_of({"w": again}, "w")[0]["test"]} == {*parts["test"]}
@@ -152,7 +152,7 @@ def test_parts_that_are_given_are_taken_and_only_the_others_split_off():
     files = {"whole": {None: [*range(30)]}, "split": {"train": [1], "dev": [3], "test": [4]}}
     parts, told = parts_of(files, "whole", test="split")
     assert [len(part) for part in parts.values()] == [27, 3, 1] and parts["test"] == [4]
-    assert told == ["whole: 3 for dev of its 30 items were split off, always the same."]
+    assert told == ["whole: of its 30 items 3 for dev were split off, always the same ones."]
     assert parts_of(files, "split", dev="whole")[0] == {
         **{"train": [1], "dev": [*range(30)], "test": [4]}
     }

@@ -114,7 +114,7 @@ def test_interrupted_run_saves_and_goes_on_as_if_it_had_not_been(
     training, unbroken, tmp_path, monkeypatch, step
 ):
     folder = start(tmp_path / "run")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="go on"):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="to resume"):
         interrupt_at(patch, step)
         loop.fit(folder, training, QUIET)
     loop.fit(start(tmp_path / "run"), training, QUIET)

@@ -33,7 +33,7 @@ def rows_of(path, reading):
         ("a.txt", 'label,text\n1,{g}\n0,"{b}"\n', (2, 3), "line 1: a header line"),
         ("a.txt", "__label__1 {g}\n__label__0 {b}\n", (1, 2), "fastText"),
         ("a.txt", "1 {g}\n0 {b}\n\n\n", (1, 2), ""),
-        ("a.tsv", '1\t"{g}"\n0\t"{b}"\n', (1, 2), "stands in quotes"),
+        ("a.tsv", '1\t"{g}"\n0\t"{b}"\n', (1, 2), "is in quotes"),
         ("a.tsv", "1\t{g}\n0\tDull,\tdull.\n", (1, 2), "line 2: a separator within a text"),
         ("a.tsv", "1\t{g}\n \n0\t\n1\n0\t{b}\n", (1, 5), "line 2: an empty line"),
         ("a.tsv", "{g}\t1\n\t1\n{b}\t0\n", (1, 3), "line 2: an empty text"),

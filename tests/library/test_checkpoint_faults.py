@@ -210,7 +210,7 @@ def test_damage_to_any_file_is_named_and_passed_over(saved, damage):
     for path, data in intact.items():
         damage(path)
         before = contents(saved)
-        with pytest.warns(UserWarning, match=f"{saved / '2'} is damaged: .* It is passed over"):
+        with pytest.warns(UserWarning, match=f"{saved / '2'} is damaged: .* It is skipped"):
             restored = checkpoints.restore_latest(make_state(0))
         assert_same_bits(restored.state, make_state(1))
         assert contents(saved) == before
@@ -222,7 +222,7 @@ def test_nothing_but_damage_is_refused(saved):
     for step in ("1", "2"):
         truncate(saved / step / "SHA256SUMS")
     with (
-        pytest.warns(UserWarning, match="is passed over"),
+        pytest.warns(UserWarning, match="is skipped"),
         pytest.raises(ValueError, match=f"No checkpoint in {saved} is intact"),
     ):
         Checkpoints(saved).restore_latest(make_state(0))
@@ -230,7 +230,7 @@ def test_nothing_but_damage_is_refused(saved):
 
 def test_save_puts_aside_the_damage_that_it_was_resumed_before(saved):
     truncate(saved / "2" / "record.json")
-    with Checkpoints(saved) as checkpoints, pytest.warns(UserWarning, match="is passed over"):
+    with Checkpoints(saved) as checkpoints, pytest.warns(UserWarning, match="is skipped"):
         checkpoints.restore_latest(make_state(0))
         checkpoints.save(make_state(2), position={"row": 21}, score=0.7)
         assert names(saved) == ["1", "2", "2.damaged"]
@@ -280,7 +280,7 @@ def test_background_failure_is_raised_once_by_what_comes_next(saved, monkeypatch
 def test_the_best_of_those_that_can_be_read_is_restored(saved, record):
     (saved / "1" / "record.json").write_text(record)
     checkpoints = Checkpoints(saved)
-    with pytest.warns(UserWarning, match=f"{saved / '1'} is damaged: .* It is passed over"):
+    with pytest.warns(UserWarning, match=f"{saved / '1'} is damaged: .* It is skipped"):
         best = checkpoints.restore_best(make_state(0))
     assert_same_bits(best.state, make_state(2))
     assert_same_bits(checkpoints.restore_latest(make_state(0)).state, make_state(2))

@@ -132,7 +132,9 @@ def split_off(
     for item, text in zip(items, keys, strict=True):
         parts[place[text]].append(item)
     shares = " and ".join(f"{len(parts[name]):,} for {name}" for name in names)
-    reading.remark(path, f"{shares} of its {len(items):,} items were split off, always the same")
+    reading.remark(
+        path, f"of its {len(items):,} items {shares} were split off, always the same ones"
+    )
     return parts
 
 
