@@ -80,6 +80,12 @@ def cell_name(cell: Cell, framework: str, known: Collection[str]) -> str:
     )
 
 
+def has_operator(cell: Cell, known: Collection[str]) -> bool:
+    """Whether the step of the cell is one of those `known` to a framework."""
+    kind = _KINDS.get(cell.step)
+    return kind is not None and kind.name in known
+
+
 def as_numpy(value: Any) -> np.ndarray:
     """A JAX array, a tensor of PyTorch or anything numpy understands, as a native numpy array.
 

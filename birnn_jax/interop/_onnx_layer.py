@@ -1,31 +1,31 @@
-"""One layer of a stack in an ONNX graph: an operator, and what stands around it."""
+"""One layer of a stack in an ONNX graph: its recurrence, and what stands around it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._stacks.layer import EPSILON, Layer, LayerParams, NormParams, find_extras
-from ._layers import as_numpy, directions_of
+from .._stacks.layer import EPSILON, Layer, LayerParams, NormParams
+from ._layers import as_numpy
 from ._onnx_graph import Graph
-from ._onnx_weights import export_operator
-
-OnnxCarry = dict[str, str]
-
-_REDUCTIONS = {"sum": "ReduceSum", "mul": "ReduceProd", "mean": "ReduceMean"}
-_EXTRAS = {"norm", "projection", "connection"}
+from ._onnx_recurrence import OnnxCarry, Steps, add_recurrence
 
 
 def add_layer(
-    graph: Graph, layer: Layer, params: LayerParams, xs: str, lengths: str
+    graph: Graph,
+    layer: Layer,
+    params: LayerParams,
+    xs: str,
+    steps: Steps,
+    initial: OnnxCarry | None,
+    size: int,
 ) -> tuple[OnnxCarry, str]:
-    """The final states `[directions, B, H]`, and the outputs `[T, B, S]`, not masked."""
-    if refused := find_extras(layer).keys() - _EXTRAS:
-        raise ValueError(
-            f"A layer with {', '.join(sorted(refused))} is not written as ONNX here: all steps are "
-            "kept, and layers start at zero. birnn_jax.interop.stablehlo writes any stack."
-        )
+    """The final states `[directions, B, H]`, and the outputs `[T, B, S]`, not masked.
+
+    `xs` are `[T, B, D]`, subsampled already, with D the `size`; `initial` are the states before the
+    first step.
+    """
     inputs = _add_norm(graph, xs, params.norm) if layer.norm == "pre" else xs
-    carry, ys = _add_recurrence(graph, layer, params, inputs, lengths)
+    carry, ys = add_recurrence(graph, layer, params, inputs, steps, initial, size)
     if params.projection is not None:
         ys = add_projection(graph, ys, *params.projection)
     if layer.connection == "residual":
@@ -55,20 +55,42 @@ def _add_norm(graph: Graph, xs: str, params: NormParams | None) -> str:
     return graph.op("LayerNormalization", xs, scale, shift, axis=-1, epsilon=EPSILON)
 
 
-def _add_recurrence(
-    graph: Graph, layer: Layer, params: LayerParams, xs: str, lengths: str
-) -> tuple[OnnxCarry, str]:
-    op_type, weights, attributes = export_operator(layer.direction, directions_of(layer, params))
-    inputs = [xs, *(graph.constant(weights[key]) for key in "WRB"), lengths]
-    if "P" in weights:
-        inputs += ["", "", graph.constant(weights["P"])]
-    names = ["h", "c"] if op_type == "LSTM" else ["h"]
-    ys, *finals = graph.ops(op_type, 1 + len(names), *inputs, **attributes)  # [T, directions, B, H]
-    if layer.merge in _REDUCTIONS:
-        axis = graph.constant(np.array([1]))
-        ys = graph.op(_REDUCTIONS[layer.merge], ys, axis, keepdims=0)
+class Fewer(NamedTuple):
+    """What subsampling leaves: inputs `[T / k, B, S]` and lengths `[B]`."""
+
+    xs: str
+    lengths: str
+
+
+def add_subsampling(graph: Graph, layer: Layer, xs: str, lengths: str) -> Fewer:
+    """Groups of k steps of `[T, B, D]` as one; what stands in padding must be zero."""
+    every = layer.subsample
+    size = graph.constant(np.array([every]))
+    if layer.subsample_mode == "first":
+        zero, end = graph.constant(np.array([0])), graph.constant(np.array([2**31 - 1]))
+        fewer = graph.op("Slice", xs, zero, end, zero, size)
     else:
-        ys = graph.op("Transpose", ys, perm=[0, 2, 1, 3])
-        size = weights["R"].shape[0] * weights["R"].shape[2]
-        ys = graph.op("Reshape", ys, graph.constant(np.array([0, 0, size])))
-    return dict(zip(names, finals, strict=True)), ys
+        missing = graph.op("Mod", graph.op("Neg", graph.op("Shape", xs, start=0, end=1)), size)
+        before, after = (graph.constant(np.zeros(n, np.int64)) for n in (3, 2))
+        pads = graph.op("Concat", before, missing, after, axis=0)
+        xs = graph.op("Pad", xs, pads)
+        width = graph.op("Shape", xs, start=1)  # B and D
+        groups = graph.op("Concat", graph.constant(np.array([-1, every])), width, axis=0)
+        by_group = graph.op("Transpose", graph.op("Reshape", xs, groups), perm=[0, 2, 1, 3])
+        rows, features = (graph.op("Shape", by_group, start=at, end=at + 1) for at in (1, 3))
+        shape = [graph.op("Shape", by_group, start=0, end=1), rows]
+        shape.append(graph.op("Mul", features, size))
+        fewer = graph.op("Reshape", by_group, graph.op("Concat", *shape, axis=0), allowzero=1)
+    return Fewer(fewer, add_subsampled_lengths(graph, lengths, every))
+
+
+def add_subsampled_lengths(graph: Graph, lengths: str, every: int) -> str:
+    """ceil(lengths / every), `[B]` int32."""
+    if every == 1:
+        return lengths
+    size, one = graph.constant(np.int32(every)), graph.constant(np.int32(1))
+    zero = graph.constant(np.int32(0))
+    positive = graph.op("Max", lengths, zero)
+    groups = graph.op("Div", positive, size)
+    rest = graph.op("Min", graph.op("Mod", positive, size), one)
+    return graph.op("Add", groups, rest)

@@ -1,9 +1,13 @@
-"""ONNX: stacks, taggers and classifiers as models for any runtime, and single operators in and out.
+"""ONNX: stacks, models and heads as graphs for any runtime, and single operators in and out.
 
 A model takes `xs` `[B, T, D]` float32 and `lengths` `[B]` int32, with B and T free, and keeps the
 contract of `birnn_jax.stack`: what stands in padding is never used, outputs there are zero, a row
 of length 0 keeps the initial states, a length above T counts as T. The operators promise none of
 this beyond `sequence_lens`, so the graph masks their inputs, outputs and final states itself.
+
+A `Graph` is put together from the functions that begin with `add_`, one for each part of a model;
+they take and return the names of values. A cell for which ONNX has no operator becomes a loop over
+its steps, so that any cell can be written.
 
 It computes in float32 whatever the parameters are, for evaluation: there is no dropout in it.
 """
@@ -18,16 +22,45 @@ from .._models.classifier import ClassifierParams, Readout
 from .._models.tagger import TaggerParams
 from .._stacks.layer import LayerParams, Layers, as_layers
 from .._stacks.run import check_stack
-from ._layers import as_numpy
+from ._onnx_attention import add_additive_attention as add_additive_attention
+from ._onnx_attention import add_dot_attention as add_dot_attention
+from ._onnx_attention import add_general_attention as add_general_attention
+from ._onnx_graph import OPSET
 from ._onnx_graph import Graph as Graph
-from ._onnx_layer import OnnxCarry, add_layer
+from ._onnx_heads import add_crf_decode as add_crf_decode
+from ._onnx_heads import add_ctc_greedy_decode as add_ctc_greedy_decode
+from ._onnx_inputs import add_character_encoder as add_character_encoder
+from ._onnx_inputs import add_embedding as add_embedding
 from ._onnx_layer import add_projection as add_projection
+from ._onnx_readouts import add_attention_pool as add_attention_pool
+from ._onnx_readouts import add_final_states as add_final_states
+from ._onnx_readouts import add_max_pool as add_max_pool
+from ._onnx_readouts import add_mean_pool as add_mean_pool
+from ._onnx_readouts import add_readout
+from ._onnx_seq2seq import add_bridge as add_bridge
+from ._onnx_seq2seq import add_seq2seq_encoder as add_seq2seq_encoder
+from ._onnx_seq2seq import add_seq2seq_step as add_seq2seq_step
+from ._onnx_stack import add_final_carry as add_final_carry
+from ._onnx_stack import add_initial_carry as add_initial_carry
+from ._onnx_stack import add_mask as add_mask
+from ._onnx_stack import add_scan_cell as add_scan_cell
+from ._onnx_stack import add_stack as add_stack
+from ._onnx_stack import add_stack_lengths as add_stack_lengths
+from ._onnx_stack import input_size_of
+from ._onnx_variants import quantized as quantized
+from ._onnx_variants import with_sizes as with_sizes
 from ._onnx_weights import from_onnx as from_onnx
 from ._onnx_weights import from_onnx_model as from_onnx_model
 from ._onnx_weights import to_onnx as to_onnx
 
 
-def stack_to_onnx(layers: Layers, params: Sequence[LayerParams]) -> Any:
+def stack_to_onnx(
+    layers: Layers,
+    params: Sequence[LayerParams],
+    *,
+    initial_carry: bool = False,
+    opset: int = OPSET,
+) -> Any:
     """The model of `stack`: an `onnx.ModelProto`, which `onnx.save` writes to a file.
 
     Its outputs are `ys` and, for each layer, the final states `h_LAYER` and, in an LSTM,
@@ -36,41 +69,49 @@ def stack_to_onnx(layers: Layers, params: Sequence[LayerParams]) -> Any:
     Args:
       layers: of the stack.
       params: of the layers.
+      initial_carry: whether the states before the first step are inputs, `initial_h_LAYER` and so
+        on, of the shapes of the final ones. With layers of direction "fwd" a sequence is then read
+        in parts, each from the final states of the part before.
+      opset: version of the operators, from 17 on.
 
     Raises:
-      ValueError: for a cell that ONNX has not, directions that differ in cell or size, or a layer
-        that subsamples or has a learned carry.
+      ValueError: as `add_stack`, and for a version that the package onnx has not.
     """
     layers = as_layers(layers)
     check_stack(layers, params)
-    graph, xs, lengths = _start(params)
-    carries, ys = add_stack(graph, layers, params, xs, lengths)
+    graph, xs, lengths = _start(layers, params, opset)
+    initial = add_initial_carry(graph, layers, params) if initial_carry else None
+    carries, ys = add_stack(graph, layers, params, xs, lengths, initial_carry=initial)
     graph.output("ys", ys, rank=3)
-    for index, carry in enumerate(carries):
-        for name, value in carry.items():
-            graph.output(f"{name}_{index}", value, rank=3)
+    add_final_carry(graph, layers, params, carries)
     return graph.model()
 
 
-def tagger_to_onnx(layers: Layers, params: TaggerParams) -> Any:
+def tagger_to_onnx(layers: Layers, params: TaggerParams, *, opset: int = OPSET) -> Any:
     """The model of `tagger`, with the output `logits` `[B, T, K]`; tokens are int32.
 
     Args:
       layers: of the stack.
       params: of the tagger.
+      opset: version of the operators, from 17 on.
 
     Raises:
       ValueError: as `stack_to_onnx`.
     """
     check_made_by("init_tagger", TaggerParams, params)
-    graph, xs, lengths = _start(params.rnn, params.embedding)
+    graph, xs, lengths = _start(layers, params.rnn, opset, params.embedding)
     _, ys = add_stack(graph, layers, params.rnn, xs, lengths)
     graph.output("logits", add_projection(graph, ys, params.w, params.b), rank=3)
     return graph.model()
 
 
 def classifier_to_onnx(
-    layers: Layers, params: ClassifierParams, *, readout: Readout = "final"
+    layers: Layers,
+    params: ClassifierParams,
+    *,
+    readout: Readout = "final",
+    weights: bool = False,
+    opset: int = OPSET,
 ) -> Any:
     """The model of `classifier`, with the output `logits` `[B, K]`; tokens are int32.
 
@@ -78,6 +119,8 @@ def classifier_to_onnx(
       layers: of the stack.
       params: from `init_classifier`, with the same `readout`.
       readout: as in `classifier`.
+      weights: whether the weights of attention are a second output, `weights` `[B, T]`.
+      opset: version of the operators, from 17 on.
 
     Raises:
       ValueError: as `stack_to_onnx`, and if the readout does not fit the params.
@@ -87,144 +130,52 @@ def classifier_to_onnx(
         raise ValueError(
             f"readout={readout!r} does not fit the params: give init_classifier the same readout."
         )
-    graph, xs, lengths = _start(params.rnn, params.embedding)
-    carries, ys = add_stack(graph, layers, params.rnn, xs, lengths)
-    if readout == "final":
-        pooled = add_final_states(graph, carries[-1])
-    else:
-        mask = add_mask(graph, ys, lengths)
-        pooled = _POOLS[readout](graph, ys, mask, params.attention)
-    graph.output("logits", add_projection(graph, pooled, params.w, params.b), rank=2)
+    graph, xs, lengths = _start(layers, params.rnn, opset, params.embedding)
+    if weights and readout != "attention":
+        raise ValueError(f"weights are those of readout='attention', got readout={readout!r}.")
+    logits, found = add_classifier(graph, layers, params, xs, lengths, readout=readout)
+    graph.output("logits", logits, rank=2)
+    if weights and found is not None:
+        graph.output("weights", found, rank=2)
     return graph.model()
 
 
-def add_stack(
-    graph: Graph, layers: Layers, params: Sequence[LayerParams], xs: str, lengths: str
-) -> tuple[list[OnnxCarry], str]:
-    """Adds `stack` to a graph.
+def add_classifier(
+    graph: Graph,
+    layers: Layers,
+    params: ClassifierParams,
+    xs: str,
+    lengths: str,
+    *,
+    readout: Readout = "final",
+) -> tuple[str, str | None]:
+    """Adds `classifier` of features to a graph.
 
     Args:
       graph: to add to.
       layers: of the stack.
-      params: of the layers.
+      params: from `init_classifier`, with the same `readout`.
       xs: the name of a value `[B, T, D]`.
       lengths: the name of a value `[B]`, int32.
+      readout: as in `classifier`.
 
     Returns:
-      carries: for each layer the names of the final states, `h` and perhaps `c`,
-        `[B, directions, H]`.
-      ys: the name of the outputs `[B, T, S]`.
+      The names of the logits `[B, K]`, and of the weights of attention `[B, T]`, None for another
+      readout.
     """
-    layers = as_layers(layers)
-    check_stack(layers, params)
-    num_rows = graph.op("Shape", xs, start=0, end=1)
-    xs, lengths = (_with_a_row(graph, value, num_rows) for value in (xs, lengths))
-    mask = add_mask(graph, xs, lengths)
-    zero = graph.constant(np.float32(0))
-    num_steps = graph.op("Cast", graph.op("Shape", xs, start=1, end=2), to=_INT32)
-    lengths = graph.op("Min", lengths, num_steps)
-    has_steps = graph.op("Greater", lengths, graph.constant(np.int32(0)))
-    has_steps = graph.op("Unsqueeze", has_steps, graph.constant(np.array([0, 2])))  # [1, B, 1]
-    mask = graph.op("Transpose", mask, perm=[1, 0, 2])
-    ys = graph.op("Where", mask, graph.op("Transpose", xs, perm=[1, 0, 2]), zero)
-    carries = []
-    for layer, layer_params in zip(layers, params, strict=True):
-        carry, ys = add_layer(graph, layer, layer_params, ys, lengths)
-        ys = graph.op("Where", mask, ys, zero)
-        finals = {name: graph.op("Where", has_steps, x, zero) for name, x in carry.items()}
-        carries.append({name: _rows_first(graph, x, num_rows) for name, x in finals.items()})
-    return carries, _rows_first(graph, ys, num_rows)
+    carries, ys = add_stack(graph, layers, params.rnn, xs, lengths)
+    fewer = add_stack_lengths(graph, layers, lengths)
+    pooled, weights = add_readout(graph, readout, params.attention, carries[-1], ys, fewer)
+    return add_projection(graph, pooled, params.w, params.b), weights
 
 
-def add_final_states(graph: Graph, carry: OnnxCarry) -> str:
-    """Adds `final_states`: `[B, directions * H]`.
-
-    Args:
-      graph: to add to.
-      carry: of one layer, from `add_stack`.
-    """
-    return graph.op("Flatten", carry["h"], axis=1)
-
-
-def add_mask(graph: Graph, xs: str, lengths: str) -> str:
-    """Adds the mask `[B, T, 1]`, True at valid steps.
-
-    Args:
-      graph: to add to.
-      xs: the name of a value `[B, T, D]`.
-      lengths: the name of a value `[B]`, int32.
-    """
-    zero, stride = graph.constant(np.int64(0)), graph.constant(np.int64(1))
-    num_steps = graph.op("Squeeze", graph.op("Shape", xs, start=1, end=2))
-    steps = graph.op("Cast", graph.op("Range", zero, num_steps, stride), to=_INT32)
-    below = graph.op("Unsqueeze", lengths, graph.constant(np.array([1])))
-    mask = graph.op("Less", steps, below)
-    return graph.op("Unsqueeze", mask, graph.constant(np.array([2])))
-
-
-_INT32 = 6  # TensorProto.INT32
-
-
-def _with_a_row(graph: Graph, value: str, num_rows: str) -> str:
-    """`value` with a row of zeros if it has none: ONNX Runtime crashes on a batch without rows."""
-    missing = graph.op("Sub", graph.constant(np.array([1])), num_rows)
-    missing = graph.op("Max", missing, graph.constant(np.array([0])))
-    pads = graph.op("Concat", graph.constant(np.array([0])), missing, axis=0)
-    return graph.op("Pad", value, pads, "", graph.constant(np.array([0])))
-
-
-def _rows_first(graph: Graph, value: str, num_rows: str) -> str:
-    """`[A, B, S]` as `[B, A, S]`, without the row that was added to none."""
-    zero = graph.constant(np.array([0]))
-    value = graph.op("Transpose", value, perm=[1, 0, 2])
-    return graph.op("Slice", value, zero, num_rows, zero)
-
-
-def _start(params: Sequence[LayerParams], embedding: Any = None) -> tuple[Graph, str, str]:
+def _start(
+    layers: Layers, params: Sequence[LayerParams], opset: int, embedding: Any = None
+) -> tuple[Graph, str, str]:
     """A graph with its inputs: `xs` as the stack reads them, and `lengths`."""
-    graph = Graph()
+    graph = Graph(opset)
     if embedding is None:
-        xs = graph.input("xs", np.float32, ["batch", "time", _input_size(params)])
+        xs = graph.input("xs", np.float32, ["batch", "time", input_size_of(layers, params)])
     else:
-        tokens = graph.input("xs", np.int32, ["batch", "time"])
-        xs = graph.op("Gather", graph.constant(embedding), _clip(graph, tokens, len(embedding)))
+        xs = add_embedding(graph, embedding, graph.input("xs", np.int32, ["batch", "time"]))
     return graph, xs, graph.input("lengths", np.int32, ["batch"])
-
-
-def _clip(graph: Graph, tokens: str, size: int) -> str:
-    """Tokens for which there is a row, as padding may hold anything."""
-    low, high = (graph.constant(np.int32(limit)) for limit in (0, size - 1))
-    return graph.op("Clip", tokens, low, high)
-
-
-def _input_size(params: Sequence[LayerParams]) -> int:
-    first = params[0].rnn
-    return getattr(first, "fwd", first).w_x.shape[0]
-
-
-def _add_mean_pool(graph: Graph, ys: str, mask: str, _: Any) -> str:
-    axis = graph.constant(np.array([1]))
-    total = graph.op("ReduceSum", ys, axis, keepdims=0)
-    count = graph.op("ReduceSum", graph.op("Cast", mask, to=1), axis, keepdims=0)
-    return graph.op("Div", total, graph.op("Max", count, graph.constant(np.float32(1))))
-
-
-def _add_max_pool(graph: Graph, ys: str, mask: str, _: Any) -> str:
-    axis, lowest = graph.constant(np.array([1])), graph.constant(np.float32(-np.inf))
-    highest = graph.op("ReduceMax", graph.op("Where", mask, ys, lowest), axis, keepdims=0)
-    count = graph.op("ReduceSum", graph.op("Cast", mask, to=1), axis, keepdims=0)
-    zero = graph.constant(np.float32(0))
-    return graph.op("Where", graph.op("Greater", count, zero), highest, zero)
-
-
-def _add_attention_pool(graph: Graph, ys: str, mask: str, params: Any) -> str:
-    hidden = graph.op("Tanh", add_projection(graph, ys, params.w, params.b))
-    scores = graph.op("MatMul", hidden, graph.constant(as_numpy(params.v)[:, None]))
-    # Not infinity: a row without any step would become NaN. Its weights meet zeros only.
-    lowest = graph.constant(np.finfo(np.float32).min)
-    weights = graph.op("Softmax", graph.op("Where", mask, scores, lowest), axis=1)
-    axis = graph.constant(np.array([1]))
-    return graph.op("ReduceSum", graph.op("Mul", weights, ys), axis, keepdims=0)
-
-
-_POOLS = {"mean": _add_mean_pool, "max": _add_max_pool, "attention": _add_attention_pool}

@@ -15,9 +15,9 @@ import safetensors.numpy
 
 import birnn_jax
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer
-from birnn_jax.cells import PROJECTED_LSTM, elman
+from birnn_jax.cells import PROJECTED_LSTM, LSTMCarry, elman
 from birnn_jax.interop.safetensors import load, save
-from birnn_jax.interop.stablehlo import deserialize, serialize
+from birnn_jax.interop.stablehlo import Input, deserialize, serialize
 from birnn_jax.interop.torch import from_torch, to_torch
 
 B, T, D, H, K = 4, 6, 3, 5, 7
@@ -201,3 +201,48 @@ def test_every_type_of_parameters_comes_back_by_itself(name, tmp_path):
     tree = kind(*(jnp.asarray(rng.normal(size=size), jnp.float32) for size in sizes))
     save(tmp_path / "m.safetensors", [tree], {})
     assert_equal(load(tmp_path / "m.safetensors").params, [tree])
+
+
+class Pair(NamedTuple):
+    w: jax.Array  # dicts are in the order of their names, this is not
+    b: jax.Array
+
+
+def test_function_of_any_tree_comes_back_for_any_sizes():
+    layers, params = make_tagger(Layer(LSTM, direction="fwd"))
+
+    def step(batch, carry, pair):
+        carries, ys = birnn_jax.stack(
+            layers, params.rnn, batch["xs"], batch["lengths"], initial_carry=carry
+        )
+        return carries, (ys @ pair.w + pair.b[None, None]).argmax(axis=-1)
+
+    state = Input(f"batch, {H}")
+    inputs = (
+        {"xs": Input(f"batch, time, {D}"), "lengths": Input("batch", jnp.int32)},
+        (LSTMCarry(h=state, c=state),),
+        Pair(w=Input(f"{H}, classes"), b=Input("classes")),
+    )
+    again = deserialize(serialize(step, *inputs))
+    rng = np.random.default_rng(0)
+    for rows, steps, classes in ((4, 6, 7), (1, 9, 2)):
+        xs, w, h, c, b = (
+            jnp.asarray(rng.normal(size=shape), jnp.float32)
+            for shape in [(rows, steps, D), (H, classes), (rows, H), (rows, H), (classes,)]
+        )
+        given = {"xs": xs, "lengths": LENGTHS[:rows]}, (LSTMCarry(h=h, c=c),), Pair(w, b)
+        carries, best = step(*given)
+        got = again(*given)
+        np.testing.assert_allclose(got[0][0]["h"], carries[0].h, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(got[0][0]["c"], carries[0].c, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(got[1], best)
+        assert_equal(again(given[0], ({"h": h, "c": c},), {"w": w, "b": b}), got)
+
+
+def test_inputs_of_a_function_are_told_in_one_way():
+    with pytest.raises(ValueError, match="got 0 inputs and input_size=None"):
+        serialize(lambda xs: xs)
+    with pytest.raises(ValueError, match="got 1 inputs and input_size=3"):
+        serialize(lambda xs: xs, Input("batch"), input_size=3)
+    with pytest.raises(TypeError, match=r"inputs hold an Input in place of each array, got 3\."):
+        serialize(lambda xs: xs, {"xs": 3})

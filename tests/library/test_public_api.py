@@ -89,12 +89,16 @@ NAMES = {
     "interop.linen": "from_linen states_from_linen states_to_linen to_linen",
     "interop.nnx": "from_nnx states_from_nnx states_to_nnx to_nnx",
     "interop.onnx": """
-        Graph add_final_states add_mask add_projection add_stack classifier_to_onnx from_onnx
-        from_onnx_model
-        stack_to_onnx tagger_to_onnx to_onnx
+        Graph add_additive_attention add_attention_pool add_bridge add_character_encoder
+        add_classifier add_crf_decode add_ctc_greedy_decode add_dot_attention add_embedding
+        add_final_carry add_final_states add_general_attention add_initial_carry add_mask
+        add_max_pool add_mean_pool add_projection add_scan_cell add_seq2seq_encoder
+        add_seq2seq_step add_stack add_stack_lengths
+        classifier_to_onnx from_onnx from_onnx_model quantized
+        stack_to_onnx tagger_to_onnx to_onnx with_sizes
     """,
     "interop.safetensors": "Loaded load save",
-    "interop.stablehlo": "deserialize serialize",
+    "interop.stablehlo": "Input deserialize serialize",
     "interop.torch": "from_torch states_from_torch states_to_torch to_torch to_torch_module",
 }
 INTERNAL = {"kernels", "selfcheck"}  # without an underscore, and yet nothing to import from

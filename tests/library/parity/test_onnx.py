@@ -112,14 +112,6 @@ def test_tagger_with_what_stands_around_a_recurrence(rng):
     assert_close(logits, tagger(layers, params, jnp.asarray(xs), LENGTHS), TOLERANCE_FLOAT32)
 
 
-@pytest.mark.parametrize("option", [{"subsample": 2}, {"learned_carry": True}], ids=repr)
-def test_layers_that_do_not_keep_steps_or_start_at_zero_are_refused(option, rng):
-    layers = (Layer(LSTM, **option),)
-    (name,) = option
-    with pytest.raises(ValueError, match=f"A layer with {name} is not written as ONNX here"):
-        stack_to_onnx(layers, random_params(layers, rng))
-
-
 @pytest.mark.parametrize("readout", ["final", "mean", "max", "attention"])
 def test_classifier_with_every_readout(readout, rng):
     layers = (Layer(GRU),)
