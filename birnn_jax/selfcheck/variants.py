@@ -118,37 +118,45 @@ def _norm(a: np.ndarray, epsilon: float) -> np.ndarray:
     return centred / np.sqrt((centred**2).mean() + epsilon)
 
 
-def _layer_norm_gates(params: Any, carry: Any, x: Any, epsilon: float) -> tuple[Any, Any]:
-    size = carry.h.size
+def _layer_norm_gates(
+    params: Any, carry: Any, x: Any, seen: Any, candidate: Any, epsilon: float
+) -> tuple[Any, Any]:
+    h, size = carry.h if seen is None else seen, carry.h.size
     a = params.scale_x * _norm(x @ params.w_x, epsilon)
-    a = a + params.scale_h * _norm(carry.h @ params.w_h, epsilon) + params.b
+    a = a + params.scale_h * _norm(h @ params.w_h, epsilon) + params.b
     i, f, o = (sigmoid(_gate(a, number, size)) for number in (0, 1, 3))
-    return f * carry.c + i * np.tanh(_gate(a, 2, size)), o
+    return f * carry.c + i * candidate * np.tanh(_gate(a, 2, size)), o
 
 
-def layer_norm_lstm_ba_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
+def layer_norm_lstm_ba_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
-    c, o = _layer_norm_gates(params, carry, x, 1e-5)
+    c, o = _layer_norm_gates(params, carry, x, seen, candidate, 1e-5)
     h = o * np.tanh(params.scale_c * _norm(c, 1e-5) + params.shift_c)
     return carry._replace(c=c, h=h), h
 
 
-def layer_norm_lstm_tfa_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
+def layer_norm_lstm_tfa_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
-    c, o = _layer_norm_gates(params, carry, x, 1e-3)
+    c, o = _layer_norm_gates(params, carry, x, seen, candidate, 1e-3)
     c = params.scale_c * _norm(c, 1e-3) + params.shift_c
     h = o * np.tanh(c)
     return carry._replace(c=c, h=h), h
 
 
-def layer_norm_gru_ba_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
+def layer_norm_gru_ba_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
     """One step of one row: the new carry and the output."""
-    h, size = carry.h, carry.h.size
+    h, size = carry.h if seen is None else seen, carry.h.size
     x_rz = params.scale_x[: 2 * size] * _norm(x @ params.w_x[:, : 2 * size], 1e-5)
     h_rz = params.scale_h[: 2 * size] * _norm(h @ params.w_h[:, : 2 * size], 1e-5)
     rz = sigmoid(x_rz + h_rz + params.b[: 2 * size])
     x_n = params.scale_x[2 * size :] * _norm(x @ params.w_x[:, 2 * size :], 1e-5)
     h_n = params.scale_h[2 * size :] * _norm(h @ params.w_h[:, 2 * size :], 1e-5)
     n = np.tanh(x_n + params.b[2 * size :] + rz[:size] * (h_n + params.b_hn))
-    h = (1 - rz[size:]) * n + rz[size:] * h
+    h = (1 - rz[size:]) * candidate * n + rz[size:] * carry.h
     return carry._replace(h=h), h

@@ -112,13 +112,16 @@ def _rates(direction: Direction) -> tuple[float, float, float]:
 
 def _of_params(params: Params) -> list[Any]:
     """`[w_x, w_h, b, extra]`, of ranks 2, 2, 1 and 1, for all cells."""
-    w_x, w_h, b, *extra = params
-    w_h = w_h if len(w_h.shape) == 2 else _reshape(w_h, (1, *w_h.shape))
-    return [w_x, w_h, b, _reshape(extra[0], (-1,)) if extra else _empty(1)]
+    w_x, w_h, b, *rest = params
+    w_h = w_h if len(w_h.shape) == 2 else jnp.reshape(w_h, (1, *w_h.shape))
+    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1)
+    return [w_x, w_h, b, extra]
 
 
 def _to_params(leaves: Sequence[jax.Array], like: Params) -> Params:
-    pairs = zip(leaves, like, strict=False)  # no more than the cell has
+    *first, extra = leaves
+    ends = np.cumsum([leaf.size for leaf in like[3:]])
+    pairs = zip([*first, *jnp.split(extra, ends)[:-1]], like, strict=True)
     return type(like)(*(leaf.reshape(own.shape) for leaf, own in pairs))
 
 
@@ -145,6 +148,3 @@ def _or_empty(leaf: Any, rank: int, dtype: Any = jnp.float32) -> Any:
 def _empty(rank: int, dtype: Any = jnp.float32) -> jax.Array:
     return jnp.zeros((0,) * rank, dtype)
 
-
-def _reshape(leaf: Any, shape: tuple[int, ...]) -> Any:
-    return jnp.reshape(leaf, shape)

@@ -15,6 +15,9 @@ from ...cells import (
     GRU,
     GRU_RESET_BEFORE,
     INDRNN,
+    LAYER_NORM_GRU_BA,
+    LAYER_NORM_LSTM_BA,
+    LAYER_NORM_LSTM_TFA,
     LSTM,
     PEEPHOLE_LSTM,
     PROJECTED_LSTM,
@@ -29,7 +32,7 @@ class NativeCell(NamedTuple):
     """What the native code has of a cell: its name there, and the arrays of `src/layer.h`."""
 
     name: str
-    num_stored: int  # arrays [B, T, H] stored for the gradient
+    num_stored: int  # arrays [B, T, H] stored for the gradient; 0: all is computed again
     # (params, h that the gates see, gates) -> those arrays of one step; see `src/cells.h`.
     stored: Callable[[Params, jax.Array, Any], Sequence[jax.Array]]
     has_c: bool = False
@@ -62,6 +65,11 @@ def _without_input_gate(params: Params, h: jax.Array, gates: Any) -> Sequence[ja
     return [gates.f, gates.g, gates.o]
 
 
+def _nothing(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del params, h, gates
+    return []
+
+
 def _of_one_sum(name: str) -> NativeCell:
     return NativeCell(name, 1, _all_gates, has_candidate=False, in_outputs=True)
 
@@ -77,6 +85,9 @@ _CELLS: dict[Any, NativeCell] = {
     PEEPHOLE_LSTM.step: NativeCell("peephole_lstm", 4, _all_gates, has_c=True),
     COUPLED_LSTM.step: NativeCell("coupled_lstm", 3, _without_input_gate, has_c=True),
     PROJECTED_LSTM.step: NativeCell("projected_lstm", 4, _all_gates, has_c=True),
+    LAYER_NORM_LSTM_BA.step: NativeCell("layer_norm_lstm_ba", 0, _nothing, has_c=True),
+    LAYER_NORM_LSTM_TFA.step: NativeCell("layer_norm_lstm_tfa", 0, _nothing, has_c=True),
+    LAYER_NORM_GRU_BA.step: NativeCell("layer_norm_gru_ba", 0, _nothing),
 }
 
 

@@ -33,7 +33,8 @@ def shapes_of_residuals(directions: Directions, keep_gates: bool) -> tuple[Resid
             jax.ShapeDtypeStruct((batch_size, num_steps, columns), state_of(direction).h.dtype)
             for columns in (size, cell.num_stored * size)
         )
-        stores = keep_gates and not (cell.in_outputs and rates_of(direction.cell).zoneout_h == 0)
+        in_outputs = cell.in_outputs and rates_of(direction.cell).zoneout_h == 0
+        stores = keep_gates and cell.num_stored > 0 and not in_outputs
         return Residuals(cs if cell.has_c else None, gates if stores else None)
 
     return tuple(map(of_direction, directions))

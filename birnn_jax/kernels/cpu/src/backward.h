@@ -7,6 +7,7 @@
 
 #include "noise.h"
 #include "group_products.h"
+#include "norm_gradients.h"
 #include "steps.h"
 #include "transposed.h"
 
@@ -38,6 +39,7 @@ class Backward {
         d_sums_(group_ * panels_ * kPanel),
         d_sums_2_(group_ * panels_2_ * kPanel),
         d_w_(Cell::kDiagonals * padded_),
+        d_norms_(layer),
         ends_(group_ + 2),
         targets_(group_) {}
 
@@ -82,6 +84,8 @@ class Backward {
     }
     if (grads_.b == nullptr) return;
     products_.end();
+    if constexpr (Cell::kIsNormed)
+      d_norms_.write(steps_.norms(), Cell::norm_weights(grads_.extra, layer_.hidden));
     if constexpr (Cell::kDiagonals > 0)
       for (int n = 0; n < Cell::kDiagonals; n++)
         std::memcpy(Cell::diagonals(grads_) + n * layer_.hidden, d_w_ + n * padded_, size_of_c());
@@ -108,11 +112,11 @@ class Backward {
       if constexpr (Cell::kIsTwo) differentiate_second(ends_[k], ends_[k + 1]);
       differentiate(ends_[k], ends_[k + 1]);
       if constexpr (Cell::kH > 0)
-        multiply_back(w_h_t_, d_sums_, ends_[k], ends_[k + 1], k % 2,
+        multiply_back(w_h_t_, d_of_h(), ends_[k], ends_[k + 1], k % 2,
                       layer_.seen ? d_seen_ : d_h_, layer_.states);
       leave(ends_[k], ends_[k + 1]);
     }
-    products_.add(count, d_sums_, d_sums_2_);
+    products_.add(count, d_sums_, d_of_x(), d_of_h(), d_sums_2_);
   }
 
   // d_rows[row of k] += derivatives of the sums of k times the transposed matrix
@@ -128,7 +132,7 @@ class Backward {
     }
   }
 
-  // From the states back to the sums of the second product, and through it.
+  // From the states back to the sums of the second stage, and through it.
   void differentiate_second(long begin, long end) {
     for (long panel = 0; panel < panels_2_; panel++)
       for (long k = begin; k < end; k++)
@@ -144,19 +148,35 @@ class Backward {
           const Unit before{Vec{}, load(steps_.h_before(k) + from.unit, from.size)};
           const Beside beside = load_beside<Cell>(layer_, steps_.at(k), from.unit, from.size,
                                                   before.h);
-          Unit d_unit{Vec{}, d_new_h(k, from.unit, from.size)};
-          const Vec kept = take_kept(layer_.zone_h, layer_.states, k, from.unit, from.size, d_unit.h);
-          Back back;
-          store(d_sum, Cell::second_back(stored, before, beside, d_unit, back));
-          store(d_h(k) + from.unit, d_unit.h + kept);
-          if (Cell::kSecondStores) {  // units stand alone in the panels of the first product
-            float* d_first = d_sums(from.unit / kWidth, k);
-            store(d_first, back.d_sums[0]), store(d_first + 2 * kWidth, back.d_sums[2]);
+          Unit d_unit{Vec{}, d_new_h(k, from.unit, from.size)}, kept{};
+          kept.h = take_kept(layer_.zone_h, layer_.states, k, from.unit, from.size, d_unit.h);
+          if (Cell::kSecondHasC) {
+            d_unit.c = load(d_c(k) + from.unit);
+            kept.c = take_kept(layer_.zone_c, layer_.hidden, k, from.unit, from.size, d_unit.c);
           }
+          Vec sum{};
+          if constexpr (Cell::kSecondNorms)
+            sum = d_norms_.second_sum(steps_.norms(), steps_.value(k), panel, n);
+          Back back;
+          const Vec d = Cell::second_back(sum, stored, before, beside, d_unit, back);
+          store(d_sum, d);
+          if (Cell::kSecondNorms) d_norms_.add_shift(panel, n, d);
+          store(d_h(k) + from.unit, d_unit.h + kept.h);
+          if (Cell::kSecondHasC) store(d_c(k) + from.unit, d_unit.c + kept.c);
+          // Units stand alone in the panels of the first product.
+          for (int other = 0; other < kSums; other++)
+            if (Cell::kIsOfSecond[other])
+              store(d_sums(from.unit / kWidth, k) + other * kWidth, back.d_sums[other]);
         }
-    for (long k = begin; k < end; k++)
-      std::memset(d_values_ + steps_.row(k) * padded_, 0, padded_ * sizeof(float));
-    multiply_back(second_t_, d_sums_2_, begin, end, false, d_values_, layer_.hidden);
+    if constexpr (Cell::kSecondNorms) {
+      for (long k = begin; k < end; k++)
+        d_norms_.differentiate_second(steps_, k, d_sums_2_ + k * kPanel,
+                                      d_values_ + steps_.row(k) * padded_);
+    } else {
+      for (long k = begin; k < end; k++)
+        std::memset(d_values_ + steps_.row(k) * padded_, 0, padded_ * sizeof(float));
+      multiply_back(second_t_, d_sums_2_, begin, end, false, d_values_, layer_.hidden);
+    }
   }
 
   void differentiate(long begin, long end) {
@@ -170,6 +190,8 @@ class Backward {
           }
           differentiate_unit(panel, k, n, from.unit, from.size);
         }
+    if constexpr (Cell::kIsNormed)
+      for (long k = begin; k < end; k++) d_norms_.differentiate(steps_, k, d_sums_ + k * kPanel);
   }
 
   BIRNN_INLINE void differentiate_unit(long panel, long k, int n, long unit, long size) {
@@ -189,12 +211,15 @@ class Backward {
     Back back{};
     if (Cell::kHasC) {
       d_unit.c = load(d_c(k) + unit);
-      kept.c = take_kept(layer_.zone_c, layer_.hidden, k, unit, size, d_unit.c);
+      if (Cell::kSecondHasC)  // what is there is of the old c, and was kept
+        kept.c = d_unit.c, d_unit.c = Vec{};
+      else
+        kept.c = take_kept(layer_.zone_c, layer_.hidden, k, unit, size, d_unit.c);
     }
     if (Cell::kIsTwo) {
       d_unit.h = load(d_values_ + steps_.row(k) * padded_ + unit);
-      for (int sum = 0; sum < kSums && Cell::kSecondStores; sum += 2)
-        back.d_sums[sum] = load(d_first + sum * kWidth);
+      for (int sum = 0; sum < kSums; sum++)
+        if (Cell::kIsOfSecond[sum]) back.d_sums[sum] = load(d_first + sum * kWidth);
     } else {
       d_unit.h = d_new_h(k, unit, size);
       kept.h = take_kept(layer_.zone_h, layer_.states, k, unit, size, d_unit.h);
@@ -215,7 +240,7 @@ class Backward {
       float* d_w = d_w_ + w * padded_ + unit;
       store(d_w, load(d_w) + back.d_w[w]);
     }
-    if (Cell::kIsTwo) store(steps_.value(k) + unit, back.value, size);
+    if (kMultipliesTwice<Cell>) store(steps_.value(k) + unit, back.value, size);
   }
 
   // By the new h, of the steps that follow and of the output.
@@ -256,6 +281,8 @@ class Backward {
   long size_of_c() const { return layer_.hidden * sizeof(float); }
   float* d_h(long k) const { return d_h_ + steps_.row(k) * padded_; }
   float* d_c(long k) const { return d_c_ + steps_.row(k) * padded_; }
+  const float* d_of_x() const { return Cell::kIsNormed ? steps_.of_x(0) : d_sums_; }
+  const float* d_of_h() const { return Cell::kIsNormed ? steps_.of_h(0) : d_sums_; }
   float* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
 
   const Layer& layer_;
@@ -272,6 +299,7 @@ class Backward {
   const Array<float> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
   const Array<float> d_sums_, d_sums_2_;  // [panels, group, kPanel]
   const Array<float> d_w_;                // [diagonals, padded]
+  const NormGradients<Cell> d_norms_;
   const Array<long> ends_;
   const Array<float*> targets_;
 };

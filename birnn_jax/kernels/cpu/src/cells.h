@@ -4,12 +4,14 @@
 // by the new unit and makes of it that by the old one, and those by everything else in `Back`.
 //
 // A cell of two products multiplies, where `step` leaves it, unit.h with a second matrix; `second`
-// goes on with a sum of that product, and `second_back` comes first on the way back.
+// goes on with a sum of that product, and `second_back` comes first on the way back. In layer_norms.h
+// rows are normalised in between.
 #pragma once
 
 #include "activations.h"
 #include "columns.h"
 #include "layer.h"
+#include "row_norm.h"
 
 namespace birnn::BIRNN_ISA {
 
@@ -32,27 +34,38 @@ struct Back {
   Vec value;   // no derivative: what the second matrix was multiplied with
 };
 
+// What most cells have not.
+struct PlainCell {
+  static constexpr int kDiagonals = 0;
+  static constexpr bool kStoresH = false, kHasBHn = false;
+  // A second stage: whether it is a norm in place of a product, reads and writes what is stored, and
+  // makes the new c, and which sums of the first product get their derivatives there.
+  static constexpr bool kIsTwo = false, kSecondNorms = false, kSecondStores = false;
+  static constexpr bool kSecondHasC = false, kIsOfSecond[kSums] = {};
+  static constexpr bool kIsNormed = false;
+  static constexpr float kEpsilon = 0;
+  using NormsOfX = OneNorm;
+  using NormsOfH = OneNorm;
+};
+
 // Each unit has one product, of all sums, and the gates are in the order of the weights. So many
 // gates are in the weights, and so many arrays [B, T, H] are stored for the backward pass.
 template <int gates, int stored, bool has_c>
-struct OneProduct {
+struct OneProduct : PlainCell {
   static constexpr int kGates = gates, kStored = stored;
   static constexpr bool kHasC = has_c;
   static constexpr Layout kLayout{1, {0, 1, 2, 3}};
   static constexpr int kCount = gates;  // sums in use
   static constexpr int kXFirst = 0, kX = gates, kHFirst = 0, kH = gates;
-  static constexpr int kDiagonals = 0;
-  static constexpr bool kIsTwo = false, kSecondStores = false, kStoresH = false, kHasBHn = false;
 };
 
 // kSums units beside one another. What is stored is the new h.
-struct OneSum {
+struct OneSum : PlainCell {
   static constexpr int kGates = 1, kStored = 1;
   static constexpr bool kHasC = false;
   static constexpr Layout kLayout = kPlain;
   static constexpr int kXFirst = 0, kX = kSums, kHFirst = 0, kH = kSums, kCount = kSums;
-  static constexpr int kDiagonals = 0;
-  static constexpr bool kIsTwo = false, kSecondStores = false, kStoresH = true, kHasBHn = false;
+  static constexpr bool kStoresH = true;
 };
 
 struct Tanh {
@@ -126,6 +139,7 @@ struct Gru : OneProduct<3, 4, false> {
 struct GruResetBefore : OneProduct<3, 3, false> {
   static constexpr int kHFirst = 1, kH = 2;
   static constexpr bool kIsTwo = true, kSecondStores = true;
+  static constexpr bool kIsOfSecond[kSums] = {true, false, true, false};
   static constexpr Layout kLayout{1, {2, 0, 1, 2}};  // of r, z, n
   static Matrix second_matrix(const Layer& layer) {
     return {layer.w_h + 2 * layer.hidden, layer.hidden, layer.hidden, 3 * layer.hidden};
@@ -145,7 +159,7 @@ struct GruResetBefore : OneProduct<3, 3, false> {
     stored[2] = n;
   }
 
-  BIRNN_INLINE static Vec second_back(const Vec* stored, const Unit& before, const Beside& beside,
+  BIRNN_INLINE static Vec second_back(Vec, const Vec* stored, const Unit& before, const Beside& beside,
                                       Unit& d_unit, Back& back) {
     const Vec z = stored[1], n = stored[2], part = beside.candidate * n;
     const Vec d_n = d_unit.h * (1 - z) * beside.candidate * (1 - n * n);

@@ -1,6 +1,7 @@
 // The forward pass of one direction over some rows of the batch.
 #pragma once
 
+#include "layer_norms.h"
 #include "noise.h"
 #include "sums.h"
 #include "valid_steps.h"
@@ -21,7 +22,10 @@ class Forward {
         steps_(larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
         sums_(layer, larger(1, count_tiles(size_ * layer.steps)),
               larger(1, count_tiles(size_) * layer.steps)),
-        second_(kPlain, second_matrix<Cell>(layer), Cell::kIsTwo ? count_tiles(size_) * layer.steps : 0),
+        second_(kPlain, second_matrix<Cell>(layer),
+                kMultipliesTwice<Cell> ? count_tiles(size_) * layer.steps : 0),
+        norms_(layer),
+        has_ahead_(steps_ > 1 || Cell::kIsNormed),
         padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
         h_(2 * size_ * padded_),
         c_(size_ * padded_),
@@ -32,7 +36,8 @@ class Forward {
         row_steps_(size_ * steps_),
         xs_(size_ * steps_),
         hs_(size_ * steps_),
-        ahead_(steps_ == 1 ? 0 : sums_.panels() * size_ * steps_ * kPanel) {}
+        ahead_(has_ahead_ ? sums_.panels() * stride() : 0),
+        behind_(Cell::kIsNormed ? sums_.panels() * stride() : 0) {}
 
   void run() {
     begin();
@@ -45,9 +50,12 @@ class Forward {
         count = collect(layer_.reverse ? layer_.steps - 1 - k : k, count);
       }
       ends[last - first] = count;
-      if (steps_ > 1)
+      if (has_ahead_)
         for (long panel = 0; panel < sums_.panels(); panel++)
-          sums_.add_inputs(panel, 0, count, xs_, ahead(panel));
+          sums_.add_inputs(panel, 0, count, xs_, ahead_ + panel * stride());
+      if constexpr (Cell::kIsNormed)
+        for (long k = 0; k < count; k++)
+          norms_.finish_inputs(ahead_ + k * kPanel, stride(), sums_.bias(), sums_.panels());
       for (long k = 0; k < last - first; k++) advance(ends[k], ends[k + 1]);
     }
     end();
@@ -111,10 +119,18 @@ class Forward {
     flips_ = !flips_ && steps_ > 1;
     for (long k = 0; k < sums_.panels(); k++) {
       const long panel = flips_ ? sums_.panels() - 1 - k : k;
-      sums_.add_states(panel, begin, end, xs_, hs_, steps_ == 1 ? nullptr : ahead(panel),
-                       [&](long k, const Vec* sums) { finish(panel, k, sums); });
+      if constexpr (Cell::kIsNormed)
+        sums_.multiply_states(panel, begin, end, hs_, behind_ + panel * stride());
+      else
+        sums_.add_states(panel, begin, end, xs_, hs_,
+                         has_ahead_ ? ahead_ + panel * stride() : nullptr,
+                         [&](long k, const Vec* sums) { finish(panel, k, sums); });
     }
-    if constexpr (Cell::kIsTwo) {
+    if constexpr (Cell::kIsNormed)
+      for (long k = begin; k < end; k++) finish_normed(k);
+    if constexpr (Cell::kSecondNorms) {
+      for (long k = begin; k < end; k++) finish_second_normed(k);
+    } else if constexpr (Cell::kIsTwo) {
       for (long k = begin; k < end; k++) hs_[k] = values_ + row_steps_[k].row * padded_;
       multiply_plain(second_, layer_.states, begin, end, hs_,
                      [&](long panel, long k, const Vec* sums) { finish_second(panel, k, sums); });
@@ -132,6 +148,34 @@ class Forward {
     return to;
   }
 
+  // The product of the state normalised, and added to that of the input.
+  void finish_normed(long k) {
+    const float *x = ahead_ + k * kPanel, *h = behind_ + k * kPanel;
+    const auto moments = norms_.h.measure(h, stride());
+    for (long panel = 0; panel < sums_.panels(); panel++, x += stride(), h += stride()) {
+      Vec sums[kSums];
+      for (int n = 0; n < kSums; n++) {
+        sums[n] = load(x + n * kWidth);
+        if (n >= Cell::kHFirst && n < Cell::kHFirst + Cell::kH)
+          sums[n] += norms_.h.apply(moments, panel, n, load(h + n * kWidth));
+      }
+      finish(panel, k, sums);
+    }
+  }
+
+  void finish_second_normed(long k) {
+    const float* row = values_ + row_steps_[k].row * padded_;
+    const auto moments = norms_.c.measure(row, kPanel);
+    for (long panel = 0; panel < kPlain.count_panels(layer_.hidden); panel++) {
+      Vec sums[kSums];
+      for (int n = 0; n < kSums; n++) {
+        const long at = panel * kPanel + n * kWidth;
+        sums[n] = norms_.c.apply(moments, panel, n, load(row + at)) + load(norms_.shift_c + at);
+      }
+      finish_second(panel, k, sums);
+    }
+  }
+
   BIRNN_INLINE void finish(long panel, long k, const Vec* sums) {
     const long i = row_steps_[k].row, at = step_number(k);
     for (int n = 0; n < Cell::kLayout.units; n++) {
@@ -143,11 +187,7 @@ class Forward {
       Unit unit = before;
       Vec stored[kSums];
       Cell::step(sums + n, beside, stored, unit);
-      if (Cell::kHasC) {
-        unit.c = zoned(layer_.zone_c, at * layer_.hidden + to.unit, to.size, before.c, unit.c);
-        store(c(i) + to.unit, unit.c);
-        if (out_.cs) store(out_.cs + at * layer_.hidden + to.unit, unit.c, to.size);
-      }
+      if (Cell::kHasC && !Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit.c);
       if (Cell::kIsTwo || out_.gates)
         for (int gate = 0; gate < Cell::kStored; gate++)
           store(gates(k) + gate * layer_.hidden + to.unit, stored[gate], to.size);
@@ -164,9 +204,10 @@ class Forward {
     for (int n = 0; n < kSums; n++) {
       const Columns to(kPlain, layer_.states, panel, n);
       if (to.size <= 0) continue;
-      const Vec before = load(h(i, turn_[i]) + to.unit);
-      const Beside beside = load_beside<Cell>(layer_, step_number(k), to.unit, to.size, before);
-      Unit unit{Vec{}, before};
+      const Unit before{Cell::kSecondHasC ? load(c(i) + to.unit) : Vec{},
+                        load(h(i, turn_[i]) + to.unit)};
+      const Beside beside = load_beside<Cell>(layer_, step_number(k), to.unit, to.size, before.h);
+      Unit unit = before;
       if constexpr (Cell::kSecondStores) {
         Vec stored[kSums];
         float* from = gates(k) + to.unit;
@@ -178,8 +219,16 @@ class Forward {
       } else {
         Cell::second(sums[n], beside, nullptr, unit);
       }
-      put(k, to.unit, to.size, before, unit.h);
+      if (Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit.c);
+      put(k, to.unit, to.size, before.h, unit.h);
     }
+  }
+
+  BIRNN_INLINE void put_c(long k, long unit, long size, Vec before, Vec after) {
+    const long at = step_number(k) * layer_.hidden + unit;
+    after = zoned(layer_.zone_c, at, size, before, after);
+    store(c(row_steps_[k].row) + unit, after);
+    if (out_.cs) store(out_.cs + at, after, size);
   }
 
   BIRNN_INLINE void put(long k, long unit, long size, Vec before, Vec after) {
@@ -198,7 +247,7 @@ class Forward {
   }
   float* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
   float* c(long i) const { return c_ + i * padded_; }
-  float* ahead(long panel) const { return ahead_ + panel * size_ * steps_ * kPanel; }
+  long stride() const { return size_ * steps_ * kPanel; }  // from one panel to the next
 
   const Layer& layer_;
   const Outputs& out_;
@@ -206,6 +255,8 @@ class Forward {
   const long size_, steps_;  // rows, and steps whose input is multiplied at once
   const Sums<Cell> sums_;
   const Weights<0, kSums> second_;
+  const Norms<Cell> norms_;
+  const bool has_ahead_;
   const long padded_;
   const Array<float> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
   const Array<float> seen_, values_;  // [size, padded]: factors of the two products
@@ -214,7 +265,9 @@ class Forward {
   const Array<RowStep> row_steps_;
   const Array<const float*> xs_, hs_;
   bool flips_ = false;
-  const Array<float> ahead_;  // sums of the input, if of several steps at once
+  // [panels, size * steps, kPanel]: sums of the input, if of several steps at once, or those which
+  // are normalised; sums of the state that are
+  const Array<float> ahead_, behind_;
 };
 
 template <class Cell>

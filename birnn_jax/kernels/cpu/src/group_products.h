@@ -29,13 +29,15 @@ class GroupProducts {
     if (grads_.extra) std::memset(grads_.extra, 0, layer_.extra_size * sizeof(float));
   }
 
-  // Of `count` steps: derivatives of the sums of both products, [panels, group, kPanel].
-  void add(long count, const float* d_sums, const float* d_sums_2) {
+  // Of `count` steps: derivatives of the sums, of what the input and the state add to them, which
+  // differs where that is normalised, and of the sums of the second product; [panels, group, kPanel].
+  void add(long count, const float* d_sums, const float* d_of_x, const float* d_of_h,
+           const float* d_sums_2) {
     if (grads_.b) {
-      add_first(count, d_sums);
-      if constexpr (Cell::kIsTwo) add_second(count, d_sums_2);
+      add_first(count, d_sums, d_of_x, d_of_h);
+      if constexpr (kMultipliesTwice<Cell>) add_second(count, d_sums_2);
     }
-    if (grads_.xs) write_inputs(count, d_sums);
+    if (grads_.xs) write_inputs(count, d_of_x);
   }
 
   void end() const {
@@ -50,20 +52,26 @@ class GroupProducts {
   }
 
  private:
-  void add_first(long count, const float* all_sums) {
+  void add_first(long count, const float* all_sums, const float* d_of_x, const float* d_of_h) {
     for (long panel = 0; panel < panels_; panel++) {
-      const float* d_sums = all_sums + panel * group_ * kPanel;
-      const Products products{Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums};
-      products.add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
+      const long at = panel * group_ * kPanel;
+      const float* d_sums = all_sums + at;
+      products(panel, count, d_of_x + at)
+          .template add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
       if constexpr (Cell::kH > 0)
-        products.add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
-                                              columns());
+        products(panel, count, d_of_h + at)
+            .template add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
+                                                   columns());
       Vec sums[kSums];
       for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)
         for (int n = 0; n < kSums; n++) sums[n] += load(d_sums + k * kPanel + n * kWidth);
       for (int n = 0; n < kSums; n++) store(d_b_ + panel * kPanel + n * kWidth, sums[n]);
     }
+  }
+
+  Products products(long panel, long count, const float* d_sums) const {
+    return {Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums};
   }
 
   void add_second(long count, const float* all_sums) {

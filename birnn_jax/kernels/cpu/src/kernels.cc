@@ -3,7 +3,7 @@
 #include "draw.h"
 #include "forward.h"
 #include "linear.h"
-#include "lstms.h"
+#include "layer_norms.h"
 
 namespace birnn::BIRNN_ISA {
 namespace {
@@ -30,6 +30,9 @@ constexpr CellKernels kCells[] = {
     table<PeepholeLstm>("peephole_lstm"),
     table<CoupledLstm>("coupled_lstm"),
     table<ProjectedLstm>("projected_lstm"),
+    table<LayerNormLstm<false>>("layer_norm_lstm_ba"),
+    table<LayerNormLstm<true>>("layer_norm_lstm_tfa"),
+    table<LayerNormGru>("layer_norm_gru_ba"),
 };
 
 #define BIRNN_STRING(x) #x

@@ -18,7 +18,8 @@ struct Layer {
   long rows, steps, inputs, hidden, states;
   bool reverse;                         // from the last valid step to the first
   const float *w_x, *w_h, *b;           // [D, G*H]; [P, G*H], or [H] of IndRNN; [G*H]
-  const float* extra;                   // GRU b_hn [H], peephole w_c [3H], projection w_p [H, P]
+  // GRU b_hn [H], peephole w_c [3H], projection w_p [H, P]; of layer normalisation see layer_norms.h
+  const float* extra;
   long w_h_size, extra_size;
   const float *c, *h;                   // [B, H], [B, P], before the first valid step
   const float* xs;                      // [B, T, D]

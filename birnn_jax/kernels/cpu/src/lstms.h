@@ -39,7 +39,8 @@ struct ProjectedLstm : Lstm {
 
   BIRNN_INLINE static void second(Vec sum, const Beside&, Vec*, Unit& unit) { unit.h = sum; }
 
-  BIRNN_INLINE static Vec second_back(const Vec*, const Unit&, const Beside&, Unit& d_unit, Back&) {
+  BIRNN_INLINE static Vec second_back(Vec, const Vec*, const Unit&, const Beside&, Unit& d_unit,
+                                      Back&) {
     const Vec d_sum = d_unit.h;
     d_unit.h = Vec{};
     return d_sum;

@@ -1,6 +1,7 @@
 // The steps of a group in the backward pass: what each of them saw, and its gates.
 #pragma once
 
+#include "layer_norms.h"
 #include "noise.h"
 #include "sums.h"
 #include "valid_steps.h"
@@ -24,14 +25,19 @@ class Steps {
         recomputes_(!out.gates && !in_ys_),
         sums_(layer, recomputes_ * count_reads(), recomputes_ * count_reads()),
         second_(kPlain, second_matrix<Cell>(layer),
-                Cell::kIsTwo && Cell::kSecondStores ? recomputes_ * count_reads() : 0),
+                kMultipliesTwice<Cell> && Cell::kSecondStores ? recomputes_ * count_reads() : 0),
+        norms_(layer),
+        panel_stride_(group * kPanel),
         row_steps_(group),
         befores_(group),
         arguments_(group * stride_),
         values_(Cell::kIsTwo ? group * value_stride_ : 0),
         xs_(group),
         hs_(group),
-        gates_(recomputes_ ? group * Cell::kStored * layer.hidden : 0) {}
+        gates_(recomputes_ ? group * Cell::kStored * layer.hidden : 0),
+        of_x_(Cell::kIsNormed ? sums_.panels() * panel_stride_ : 0),
+        of_h_(Cell::kIsNormed ? sums_.panels() * panel_stride_ : 0),
+        inverses_(Cell::kIsNormed ? group : 0) {}
 
   void put(long k, RowStep step) {
     const long row = rows_.begin + step.row;
@@ -58,9 +64,21 @@ class Steps {
   float* x(long k) const { return arguments_ + k * stride_; }
   float* h_seen(long k) const { return x(k) + layer_.inputs; }
   long stride() const { return stride_; }
-  // And the second one.
+  // And the second one, or what was normalised.
   float* value(long k) const { return values_ + k * value_stride_; }
   long value_stride() const { return value_stride_; }
+
+  // The sums of both products, normalised: of panel p they are p * panel_stride() further on.
+  float* of_x(long k) const { return of_x_ + k * kPanel; }
+  float* of_h(long k) const { return of_h_ + k * kPanel; }
+  long panel_stride() const { return panel_stride_; }
+  const Norms<Cell>& norms() const { return norms_; }
+
+  // Inverses of the standard deviations in a step.
+  struct Inverses {
+    float x[2], h[2], c[1];
+  };
+  const Inverses& inverses(long k) const { return inverses_[k]; }
 
   const float* h_before(long k) const {
     return before(k, layer_.states, layer_.h, layer_.start_h, out_.ys, out_.y_stride);
@@ -97,14 +115,48 @@ class Steps {
   // The gates of all steps of the group, where the forward pass did not keep them.
   void recompute(long count) {
     for (long k = 0; k < count; k++) xs_[k] = x(k), hs_[k] = h_seen(k);
-    for (long panel = 0; panel < sums_.panels(); panel++)
-      sums_.add_states(panel, 0, count, xs_, hs_, nullptr,
-                       [&](long k, const Vec* sums) { recompute(panel, k, sums); });
-    if constexpr (Cell::kIsTwo && Cell::kSecondStores) {
+    if constexpr (Cell::kIsNormed)
+      recompute_normed(count);
+    else
+      for (long panel = 0; panel < sums_.panels(); panel++)
+        sums_.add_states(panel, 0, count, xs_, hs_, nullptr,
+                         [&](long k, const Vec* sums) { recompute(panel, k, sums); });
+    if constexpr (kMultipliesTwice<Cell> && Cell::kSecondStores) {
       for (long k = 0; k < count; k++) hs_[k] = value(k);
       multiply_plain(second_, layer_.states, 0, count, hs_,
                      [&](long panel, long k, const Vec* sums) { recompute_second(panel, k, sums); });
     }
+  }
+
+  void recompute_normed(long count) {
+    for (long panel = 0; panel < sums_.panels(); panel++) {
+      sums_.add_inputs(panel, 0, count, xs_, of_x_ + panel * panel_stride_);
+      sums_.multiply_states(panel, 0, count, hs_, of_h_ + panel * panel_stride_);
+    }
+    for (long k = 0; k < count; k++) {
+      norms_.x.normalise(of_x(k), panel_stride_, inverses_[k].x);
+      norms_.h.normalise(of_h(k), panel_stride_, inverses_[k].h);
+      for (long panel = 0; panel < sums_.panels(); panel++) recompute(panel, k, add(panel, k).sums);
+      if constexpr (Cell::kSecondNorms) norms_.c.normalise(value(k), kPanel, inverses_[k].c);
+    }
+  }
+
+  struct PanelOfSums {
+    Vec sums[kSums];
+  };
+
+  // The normalised sums of both products, scaled, and the bias.
+  BIRNN_INLINE PanelOfSums add(long panel, long k) const {
+    const float *x = of_x(k) + panel * panel_stride_, *h = of_h(k) + panel * panel_stride_;
+    PanelOfSums all;
+    for (int n = 0; n < kSums; n++) {
+      all.sums[n] = load(sums_.bias() + panel * kPanel + n * kWidth);
+      if (n >= Cell::kXFirst && n < Cell::kXFirst + Cell::kX)
+        all.sums[n] += load(x + n * kWidth) * norms_.x.scale(panel, n);
+      if (n >= Cell::kHFirst && n < Cell::kHFirst + Cell::kH)
+        all.sums[n] += load(h + n * kWidth) * norms_.h.scale(panel, n);
+    }
+    return all;
   }
 
   BIRNN_INLINE void recompute(long panel, long k, const Vec* sums) {
@@ -145,11 +197,15 @@ class Steps {
   const bool in_ys_, recomputes_;
   const Sums<Cell> sums_;
   const Weights<0, kSums> second_;
+  const Norms<Cell> norms_;
+  const long panel_stride_;
   const Array<RowStep> row_steps_;
   const Array<long> befores_;
   const Array<float> arguments_, values_;  // [group, stride]: x and h as seen; [group, value stride]
   const Array<const float*> xs_, hs_;
   const Array<float> gates_;  // [group, stored, hidden], if they are computed again
+  const Array<float> of_x_, of_h_;  // [panels, group, kPanel]
+  const Array<Inverses> inverses_;
 };
 
 }  // namespace birnn::BIRNN_ISA

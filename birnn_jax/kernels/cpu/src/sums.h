@@ -21,8 +21,10 @@ class Sums {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
   }
   long panels() const { return panels_; }
+  const float* bias() const { return b_; }  // [panels, kPanel]
 
-  // sums[k] for k from begin to end: the bias, and what the input xs[k] adds.
+  // sums[k] for k from begin to end: the bias, and what the input xs[k] adds. Without the bias, if
+  // the product is to be normalised.
   void add_inputs(long panel, long begin, long end, const float* const* xs, float* sums) const {
     for_tiles(begin, end, [&](auto tile, long first) {
       Vec acc[tile.kRows][kSums];
@@ -51,12 +53,22 @@ class Sums {
     });
   }
 
+  // The same of what the state adds alone.
+  void multiply_states(long panel, long begin, long end, const float* const* hs, float* sums) const {
+    for_tiles(begin, end, [&](auto tile, long first) {
+      Vec acc[tile.kRows][kSums] = {};
+      w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
+      for (int r = 0; r < tile.kRows; r++)
+        for (int n = 0; n < kSums; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
+    });
+  }
+
  private:
   template <int R>
   BIRNN_INLINE void start(long panel, Vec (&acc)[R][kSums], const float* const* xs) const {
     const float* b = b_ + panel * kPanel;
     for (int r = 0; r < R; r++)
-      for (int n = 0; n < kSums; n++) acc[r][n] = load(b + n * kWidth);
+      for (int n = 0; n < kSums; n++) acc[r][n] = Cell::kIsNormed ? Vec{} : load(b + n * kWidth);
     w_x_.multiply(panel, acc, by_rows<R>(xs));
   }
 
@@ -77,10 +89,14 @@ class Sums {
   const Weights<Cell::kHFirst, Cell::kH> w_h_;
 };
 
-// The second product of a cell that has two, otherwise nothing.
+// Whether the second stage of a cell is a product.
+template <class Cell>
+constexpr bool kMultipliesTwice = Cell::kIsTwo && !Cell::kSecondNorms;
+
+// That of a cell which has one, otherwise nothing.
 template <class Cell>
 Matrix second_matrix(const Layer& layer) {
-  if constexpr (Cell::kIsTwo)
+  if constexpr (kMultipliesTwice<Cell>)
     return Cell::second_matrix(layer);
   else
     return {};
