@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     seed = int(np.random.default_rng().integers(2**31)) if args.seed is None else args.seed
     print(f"{backends()}\n\nseed {seed}, cases of each cell: {args.cases}, limit {LIMIT:.0e}\n")
-    print(f"{'backend':20}  {'cell':16}  {'values':>9}  {'gradients':>9}")
+    print(f"{'backend':20}  {'cell':19}  {'values':>9}  {'gradients':>9}")
     wrong = 0
     for name in CELLS:
         rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             wrong += is_wrong
             values, gradients = errors
             mark = "  WRONG" if is_wrong else ""
-            print(f"{label:20}  {name:16}  {values:9.1e}  {gradients:9.1e}{mark}")
+            print(f"{label:20}  {name:19}  {values:9.1e}  {gradients:9.1e}{mark}")
     print(f"\n{wrong} of these rows are wrong." if wrong else "\nAll agree.")
     return int(wrong > 0)
 

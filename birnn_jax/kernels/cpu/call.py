@@ -147,4 +147,3 @@ def _or_empty(leaf: Any, rank: int, dtype: Any = jnp.float32) -> Any:
 
 def _empty(rank: int, dtype: Any = jnp.float32) -> jax.Array:
     return jnp.zeros((0,) * rank, dtype)
-

@@ -22,7 +22,7 @@ struct Cell {
   const char* name;
   std::int64_t gates, stored;
   bool has_c;
-  enum { kNothing, kBHn, kWC, kWP } extra;
+  enum { kNothing, kBHn, kWC, kWP, kOfLstmNorms, kOfGruNorms } extra;
   bool has_vector_w_h;
 };
 
@@ -36,6 +36,9 @@ constexpr Cell kCells[] = {
     {"peephole_lstm", 4, 4, true, Cell::kWC, false},
     {"coupled_lstm", 3, 3, true, Cell::kNothing, false},
     {"projected_lstm", 4, 4, true, Cell::kWP, false},
+    {"layer_norm_lstm_ba", 4, 0, true, Cell::kOfLstmNorms, false},
+    {"layer_norm_lstm_tfa", 4, 0, true, Cell::kOfLstmNorms, false},
+    {"layer_norm_gru_ba", 3, 0, false, Cell::kOfGruNorms, false},
 };
 
 using Arrays = std::vector<Array>;
@@ -103,7 +106,8 @@ static Arrays run(const Cell& cell, unsigned seed) {
       std::tuple(shape.rows, shape.steps, shape.inputs, shape.hidden);
   const std::int64_t states = cell.extra == Cell::kWP ? (hidden + 1) / 2 : hidden;
   const std::int64_t columns = cell.gates * hidden;
-  const std::int64_t extra[] = {0, hidden, 3 * hidden, hidden * states};
+  const std::int64_t extra[] = {0, hidden, 3 * hidden, hidden * states, 10 * hidden,
+                                7 * hidden};
   // The outputs of all directions stand side by side, in one array before all others.
   const std::vector side_by_side{rows, steps, shape.directions * states};
   Arrays layers, outputs, gradients, d_carries;
@@ -137,7 +141,7 @@ static Arrays run(const Cell& cell, unsigned seed) {
     // Zoneout changes what is stored in the outputs: then the gates are.
     add_result(outputs, cell.has_c, of_c), add_result(outputs, true, of_h);
     add_result(outputs, cell.has_c, {rows, steps, hidden});
-    add_result(outputs, shape.keep == 2, {rows, steps, cell.stored * hidden});
+    add_result(outputs, shape.keep == 2 && cell.stored, {rows, steps, cell.stored * hidden});
     add_result(gradients, shape.wants_params, {inputs, columns});
     add_result(gradients, shape.wants_params, w_h);
     add_result(gradients, shape.wants_params, {columns});
