@@ -11,6 +11,7 @@ from benchmarks._points import GATES, Point
 
 # Largest absolute error of outputs; of gradients relative to the largest entry of the array.
 TOLERANCES = {"float32": (2e-5, 1e-4), "tf32": (1e-2, 5e-2), "bfloat16": (5e-2, 2e-1)}
+TOLERANCES["int8"] = (0.3, 0.0)  # theirs reach 0.24 without AVX-512; another order of gates is 1
 
 
 def make_inputs(point: Point) -> dict:
@@ -55,9 +56,15 @@ def flatten(results: dict) -> dict[str, np.ndarray]:
     return flat
 
 
-def errors(point: Point, got: dict, want: dict, lengths: np.ndarray | None) -> dict[str, float]:
+def errors(
+    point: Point,
+    got: dict,
+    want: dict,
+    lengths: np.ndarray | None,
+    precision: str | None = None,  # None is that of the point
+) -> dict[str, float]:
     """The error of every array; raises ValueError if one is too large."""
-    limit_ys, limit_grads = TOLERANCES[point.precision]
+    limit_ys, limit_grads = TOLERANCES[precision or point.precision]
     found = {}
     for name, right in want.items():
         mine = np.asarray(got[name], np.float64)

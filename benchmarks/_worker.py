@@ -51,9 +51,12 @@ class _Server:
             program = _make_program(self.candidate, where, inputs)
         except Unsupported as reason:
             return {"unsupported": str(reason)}
+        precision = "int8" if CANDIDATES[self.candidate].is_int8 else where.precision
         with np.load(reference, allow_pickle=False) as want:
             errors = _weights.errors(
-                where, _weights.flatten(program.results()), dict(want), inputs["lengths"]
+                *(where, _weights.flatten(program.results()), dict(want)),
+                lengths=inputs["lengths"],
+                precision=precision,
             )
         peak = _measure.peak_bytes(program.call)
         self.repeats = _measure.choose_repeats(program.call)
@@ -87,7 +90,7 @@ class _Server:
 
 
 def _make_program(candidate: str, point: Point, inputs: dict) -> Program:
-    module, settings, _ = CANDIDATES[candidate]
+    module, settings, *_ = CANDIDATES[candidate]
     peer: Any = importlib.import_module(f"benchmarks.peers.{module}")
     if hasattr(peer, "make_program"):
         return peer.make_program(point, inputs, **settings)

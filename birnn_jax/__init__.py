@@ -14,6 +14,7 @@ for training, which need Optax:
 | `training` | train and evaluation steps |
 | `heads` | CRF, CTC, attention, a bridge from an encoder to a decoder |
 | `streaming` | sequences that arrive piece by piece |
+| `serving` | parameters made ready for many forward runs |
 | `inspection` | states, gates and gradients of a run, tables of parameters |
 | `interop` | weights to and from other frameworks, ONNX, StableHLO, safetensors |
 | `text` | vocabularies, CoNLL files, vectors of words, tag schemes |
@@ -75,6 +76,7 @@ if _TYPE_CHECKING:
     from . import metrics as metrics
     from . import nnx as nnx
     from . import selfcheck as selfcheck
+    from . import serving as serving
     from . import streaming as streaming
     from . import text as text
     from . import training as training
@@ -87,7 +89,8 @@ else:
     __getattr__, __dir__, __all__ = _module_getattr(
         __name__,
         """
-            checkpoint data inspection interop linen metrics nnx selfcheck streaming text training
+            checkpoint data inspection interop linen metrics nnx selfcheck serving streaming text
+            training
         """.split(),
         {
             "cells": "ElmanCarry ElmanParams GRUCarry GRUParams LSTMCarry LSTMParams".split(),

@@ -34,6 +34,7 @@ class Candidate(NamedTuple):
     module: str
     settings: dict = {}  # noqa: RUF012
     environment: dict = {}  # noqa: RUF012
+    is_int8: bool = False  # weights of 8 bits: results are compared less strictly
 
 
 def _ours(residuals: str = "auto", backend: str = "auto", **plan: Any) -> Candidate:
@@ -49,6 +50,7 @@ CANDIDATES = {
     "birnn-xla-states": _ours("states", backend="xla"),
     "birnn-xla-gates": _ours("gates", backend="xla"),
     "birnn-gates": _ours("gates"),
+    "birnn-prepared": Candidate("birnn", {"prepared": True}),
     "birnn-plain": Candidate("birnn", {"plain": True}),
     "birnn-two-chains": _ours(stacked=False),
     "birnn-stacked": _ours(stacked=True),
@@ -62,6 +64,7 @@ CANDIDATES = {
         environment={"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
     ),
     "torch": Candidate("torch_rnn"),
+    "torch-int8": Candidate("torch_rnn", {"int8": True}, is_int8=True),
     "flax-linen": Candidate("flax_linen", {"optimized": True}),
     "flax-linen-default": Candidate("flax_linen", {"optimized": False}),
     "flax-nnx": Candidate("flax_nnx"),
@@ -69,5 +72,6 @@ CANDIDATES = {
     "equinox": Candidate("equinox_rnn"),
     "keras": Candidate("keras_rnn", environment={"KERAS_BACKEND": "jax"}),
     "onnxruntime": Candidate("onnx_runtime"),
+    "onnxruntime-int8": Candidate("onnx_runtime", {"int8": True}, is_int8=True),
     "jax-cudnn": Candidate("jax_cudnn"),
 }

@@ -6,7 +6,7 @@ import jax
 
 from benchmarks._points import Point
 from benchmarks.peers import Layer
-from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional
+from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional, serving
 from birnn_jax.cells import ElmanParams, GRUParams, LSTMParams
 from birnn_jax.kernels.xla import plan as _plan
 
@@ -19,9 +19,13 @@ def make_layer(
     residuals: Literal["auto", "gates", "states", "chunked"] = "auto",
     backend: Literal["auto", "xla"] = "auto",
     plain: bool = False,
+    prepared: bool = False,
     plan: dict | None = None,
 ) -> Layer:
-    """One call of `bidirectional`; `plain` takes the scan that users' own cells take."""
+    """One call of `bidirectional`; `plain` takes the scan that users' own cells take.
+
+    With `prepared`, weights are packed before.
+    """
     cell, container = CELLS[point.cell]
     if plain:
         step = cell.step
@@ -30,7 +34,8 @@ def make_layer(
         _plan.PLANS[jax.default_backend()] = _plan.get_plan()._replace(**plan)
 
     def to_params(pair):
-        return Bi(*(container(**_with_b_hn(point, direction)) for direction in pair))
+        params = Bi(*(container(**_with_b_hn(point, direction)) for direction in pair))
+        return serving.prepare(cell, params) if prepared else params
 
     def apply(params, xs, lengths):
         return bidirectional(cell, params, xs, lengths, residuals=residuals, backend=backend)[1]

@@ -1,10 +1,12 @@
 """ONNX Runtime: one LSTM operator a layer and no more, neither lengths nor masks."""
 
 import os
+import tempfile
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks import _measure
 from benchmarks._points import Point
@@ -14,13 +16,14 @@ OPSET = 17
 GATES = [0, 3, 1, 2]  # of ours, i f g o, in the order of the operator, i o f g
 
 
-def make_program(point: Point, inputs: dict) -> Program:
-    """A session with all optimisations, which is their default."""
+def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
+    """A session with all optimisations, which is their default; `int8` is `DynamicQuantizeLSTM`."""
     if (point.cell, point.work, point.lengths) != ("lstm", "forward", False):
         raise Unsupported("onnxruntime runs here as a server of full rows, an LSTM forward.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    model = _make_model(point, inputs["weights"]).SerializeToString()
+    model = _make_model(point, inputs["weights"])
+    model = (_quantize(model) if int8 else model).SerializeToString()
     compile_s, session = _measure.timed(
         lambda: onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     )
@@ -30,6 +33,14 @@ def make_program(point: Point, inputs: dict) -> Program:
         return session.run(None, xs)
 
     return Program(call, lambda: {"ys": call()[0]}, {"compile_s": compile_s, "device": "cpu"})
+
+
+def _quantize(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Signed weights of 8 bits with a scale for each output channel, their most exact setting."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/quantized.onnx"
+        quantize_dynamic(model, path, weight_type=QuantType.QInt8, per_channel=True)
+        return onnx.load(path)
 
 
 def _make_model(point: Point, weights: list) -> onnx.ModelProto:

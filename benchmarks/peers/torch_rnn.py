@@ -6,13 +6,18 @@ import torch
 
 from benchmarks import _measure
 from benchmarks._points import Point
-from benchmarks.peers import Program
+from benchmarks.peers import Program, Unsupported
 
 NAMES = {"w_x": "weight_ih", "w_h": "weight_hh", "b": "bias_ih"}
 
 
-def make_program(point: Point, inputs: dict) -> Program:
-    """Eager, as it is used; `torch.compile` leaves its RNNs alone."""
+def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
+    """Eager, as it is used; `torch.compile` leaves its RNNs alone.
+
+    `int8` is its dynamic quantisation: weights of 8 bits, inputs and states as they come.
+    """
+    if int8 and (point.work != "forward" or point.cell == "elman"):
+        raise Unsupported("torch quantises LSTM and GRU, forward.")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.allow_tf32 = point.precision == "tf32"
@@ -23,7 +28,9 @@ def make_program(point: Point, inputs: dict) -> Program:
         return torch.from_numpy(array).to(device=device, dtype=dtype)
 
     is_training = point.work == "train"
-    module = _make_module(point, inputs["weights"], move).train(is_training)
+    module: torch.nn.Module = _make_module(point, inputs["weights"], move).train(is_training)
+    if int8:
+        module = torch.ao.quantization.quantize_dynamic(module, {type(module)}, torch.qint8)
     xs = move(inputs["xs"]).requires_grad_(is_training)
     d_ys, lengths = move(inputs["d_ys"]), inputs["lengths"]
     if lengths is not None:

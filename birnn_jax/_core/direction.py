@@ -20,7 +20,7 @@ class Starts(NamedTuple):
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "carry", "xs", "valid", "starts"],
+    data_fields=["params", "carry", "xs", "valid", "starts", "packed"],
     meta_fields=["cell", "reverse"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Direction(Generic[P, C]):
     xs: jax.Array  # [B, T, D], in the dtype of params
     valid: jax.Array | None = None  # [B, T] bool; None means that every step is valid
     starts: Starts | None = None  # None means that the carry never comes back
+    packed: jax.Array | None = None  # what `serving.prepare` made of params
 
     def replace(self, **changes: Any) -> "Direction[P, C]":
         """This direction with other fields."""
@@ -41,7 +42,7 @@ class Direction(Generic[P, C]):
 
     def rows(self) -> "Direction[P, C]":
         """Without the parameters: every array has rows as its first axis."""
-        return self.replace(params=None)
+        return self.replace(params=None, packed=None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .._core.direction import Direction, Outputs
 from ..kernels.cpu import layer as cpu_layer
 from ..kernels.cpu import library as cpu_library
 from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
+from ..kernels.cpu.packing import pack as cpu_pack
 from ..kernels.reference import loop as reference
 from ..kernels.xla.loop import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
@@ -37,6 +38,8 @@ class Backend:
     obstacle: Callable[[Directions], str | None]  # why it cannot compute a layer, after its name
     run: Callable[[Directions, bool], Outputs]  # (directions, whether gates are stored)
     keeps_gates: Callable[[Directions], bool]  # with residuals="auto"
+    # The weights of a direction in a layout of its own, for many calls; None if it has none.
+    pack: Callable[[Direction], jax.Array | None] = lambda direction: None
     status: Callable[[], Status]
     # Each way in which it can run here, to be compared by the self-check.
     variants: Callable[[], dict[str, AbstractContextManager]] = lambda: {"": nullcontext()}
@@ -56,6 +59,7 @@ CPU_KERNEL = Backend(
     obstacle=find_cpu_obstacle,
     run=cpu_layer.run_natively,
     keeps_gates=cpu_layer.keeps_gates,
+    pack=cpu_pack,
     status=_status_of_cpu_kernel,
     variants=lambda: {isa: cpu_library.forced_isa(isa) for isa in cpu_library.find_isas()},
 )

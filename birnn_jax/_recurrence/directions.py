@@ -15,6 +15,7 @@ from .._core.dtypes import cast_like, widen
 from .._core.jax_modes import looks_for_nans, refuse_taylor_mode
 from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
+from .._core.prepared import PreparedParams, open_prepared, unprepared
 from .._core.types import Carry, Cell, Params
 from ..cells._noise import add_noise, remove_noise
 from .backends import NAMES, BackendName, choose_backend
@@ -63,7 +64,8 @@ def _make_direction(
     valid: jax.Array | None,
     keys: jax.Array | None,
 ) -> Direction:
-    cell, params, initial_carry, reverse = run
+    cell, given, initial_carry, reverse = run
+    params, packed = open_prepared(given)
     xs = as_inputs(cell, params, xs)
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
@@ -73,7 +75,17 @@ def _make_direction(
         carry = add_noise(cell, carry, keys)
     at = segment_starts(lengths, xs, reverse=reverse)
     starts = None if at is None else Starts(at, carry)
-    return Direction(cell, reverse, params, carry, xs, valid, starts)
+    return Direction(cell, reverse, params, carry, xs, valid, starts, packed)
+
+
+def prepare_direction(cell: Cell, params: Params) -> PreparedParams:
+    """The parameters, with their weights as the backend of the cell reads them."""
+    params = unprepared(params)
+    if not hasattr(params, "w_x"):  # of a cell that no kernel knows
+        return PreparedParams(params, None)
+    xs = jnp.zeros((1, 1, jnp.shape(params.w_x)[0]))
+    direction = _make_direction(Run(cell, params, None, reverse=False), xs, None, None, None)
+    return PreparedParams(params, choose_backend("auto", (direction,)).pack(direction))
 
 
 def _run_whole(

@@ -12,6 +12,7 @@ from .._core.cell_checks import advise
 from .._core.describe import describe
 from .._core.dtypes import as_compute_dtype, as_output, widen
 from .._core.masks import Lengths, clear_padding
+from .._core.prepared import unprepared
 from .._core.types import Bi, Carry, Params
 from .._recurrence.bidirectional import bidirectional, init_bidirectional, init_direction
 from .._recurrence.scan_cell import scan_cell
@@ -70,7 +71,7 @@ def run_around(
     """What a layer has around its recurrence `run`, `[B, T, D]` to a carry and outputs."""
     if layer.norm == layer.connection == "none" and layer.projection is None:
         return run(xs)
-    xs = as_compute_dtype(clear_padding(xs, lengths), params)
+    xs = as_compute_dtype(clear_padding(xs, lengths), unprepared(params))
     carry, ys = run(_layer_norm(params.norm, xs) if layer.norm == "pre" else xs)
     if params.projection is not None:
         ys = affine(params.projection, ys)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import as_array, as_size
 from .._core.dtypes import at_least
 from .._core.meshes import over_rows
+from .._core.prepared import unprepared
 from .._core.types import Bi, Carry
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.run import check_stack
@@ -44,7 +45,7 @@ def initial_carry(
         rnn, initial = params.rnn, params.initial
         if layer.direction == "both":
             rnn, initial = rnn.fwd, None if initial is None else initial.fwd
-        start = cell.init_carry(rnn)
+        start = cell.init_carry(unprepared(rnn))
         if initial is not None:  # in the dtypes in which it is carried
             start = jax.tree.map(at_least, initial, start)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)

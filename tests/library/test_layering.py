@@ -26,6 +26,7 @@ ROOMS = {
     "_models": {"jax"},
     "metrics": {"jax", "numpy"},
     "streaming": {"jax"},
+    "serving": {"jax"},
     "inspection": {"jax"},
     "_training": {"jax", "numpy", "optax", "orbax", "typing_extensions"},
     "checkpoint": set(),

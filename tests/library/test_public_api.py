@@ -68,6 +68,7 @@ NAMES = {
         init_additive_attention init_bridge init_crf init_general_attention tag_constraints
     """,
     "inspection": "Trace count_params gradient_norms jacobian_norms tabulate trace",
+    "serving": "PreparedParams prepare",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
     "text": """
         Block ColumnFile Field Reading Row Span Vocabulary build_vocabulary complete_tags

@@ -31,7 +31,9 @@ def call_forward(
     types = [ys]
     for carry, stored in zip(carries, residuals, strict=True):
         types += _of_carry(carry) + _fill(stored, 3)
-    arguments = [leaf for direction in directions for leaf in _arguments(direction)]
+    arguments: list[Any] = []
+    for direction in directions:
+        arguments += [*_arguments(direction), _or_empty(direction.packed, 1)]
     flat = iter(_call(directions, "forward", arguments, types))
     ys, got_carries, got_stored = next(flat), [], []
     for carry, stored in zip(carries, residuals, strict=True):
@@ -75,6 +77,14 @@ def call_backward(
             )
         )
     return grads
+
+
+def call_pack(direction: Direction, size: int) -> jax.Array:
+    """The weights of a direction, packed: so many floats."""
+    w_x, w_h, _, extra = _of_params(direction.params)
+    call = jax.ffi.ffi_call("birnn_pack", jax.ShapeDtypeStruct((size,), jnp.float32))
+    cell, states = native_cell((direction,)).name, state_of(direction).h.shape[-1]
+    return call(w_x, w_h, extra, cell=cell, states=np.int64(states))
 
 
 def _call(directions: Directions, way: str, args: Sequence[Any], types: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ Any part of a layer may move while the rest stands still: tangents that are zero
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -74,8 +75,8 @@ def _run(keep_gates: bool, directions: Directions) -> Results:
 @functools.partial(_run.defjvp, symbolic_zeros=True)
 def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
-    shared, rows, *_ = _split(directions)
-    (carries, ys), residuals = _forward.bind((keep_gates, True), Operands(shared, rows)).rows
+    (carries, ys), residuals = _forward.bind((keep_gates, True), _split(directions)).rows
+    shared, rows, *_ = _split([direction.replace(packed=None) for direction in directions])
     moving = split([_none_if_zero(parts_of(d)) for d in d_directions])
     operands = Operands(shared, (rows, ys, residuals), d_shared=moving.shared, d_rows=moving.rows)
     return (carries, ys), _tangent.bind(keep_gates, operands).rows
@@ -86,15 +87,18 @@ def _none_if_zero(tangents: Any) -> Any:
     return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
 
 
-def _split(directions: Directions) -> Operands:
+def _split(directions: Sequence[Direction]) -> Operands:
     return Operands(
-        shared=tuple(direction.params for direction in directions),
+        shared=tuple((direction.params, direction.packed) for direction in directions),
         rows=tuple(direction.rows() for direction in directions),
     )
 
 
-def _join(params: Any, rows: Directions) -> Directions:
-    return tuple(direction.replace(params=p) for direction, p in zip(rows, params, strict=True))
+def _join(shared: Any, rows: Directions) -> Directions:
+    return tuple(
+        direction.replace(params=params, packed=packed)
+        for direction, (params, packed) in zip(rows, shared, strict=True)
+    )
 
 
 def _define(keep_gates: bool, directions: Directions) -> Results:

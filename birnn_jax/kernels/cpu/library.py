@@ -18,6 +18,7 @@ import jax.ffi
 ISAS = ("baseline", "avx2", "avx512")
 FOLDER = Path(__file__).parent
 TARGETS = (
+    "birnn_pack",
     "birnn_draw",
     "birnn_linear_forward",
     "birnn_linear_backward",
@@ -57,6 +58,8 @@ def load() -> Library:
         return Library(None, f"Built for another system or JAX, install birnn_jax again: {reason}")
     handle.birnn_isa.restype = ctypes.c_char_p
     handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
+    handle.birnn_packed_size.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
+    handle.birnn_packed_size.restype = ctypes.c_long
     return Library(handle, note)
 
 
@@ -83,6 +86,11 @@ def forced_isa(isa: str) -> Iterator[bool]:
         yield get_isa() == isa
     finally:
         handle.birnn_force_isa(before.encode())
+
+
+def packed_size(cell: str, inputs: int, columns: int, states: int) -> int:
+    """Floats that the packed weights of a cell take, with the instruction set of now."""
+    return _get_handle().birnn_packed_size(cell.encode(), inputs, columns, states)
 
 
 def find_isas() -> list[str]:

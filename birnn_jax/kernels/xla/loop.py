@@ -32,7 +32,7 @@ def run_layer(directions: Directions, keep_gates: bool) -> Outputs:
     again from the states, in one product. Carries, activations and the derivative are of the
     `sum_dtype` of params and xs, outputs of their own dtype.
     """
-    directions = vary(directions)
+    directions = vary(tuple(direction.replace(packed=None) for direction in directions))
     if not get_plan().stacked or not _are_alike(directions):
         carries, ys = _run(keep_gates, directions)
         return Outputs(carries, (ys,), _sizes(directions))

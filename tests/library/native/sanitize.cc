@@ -8,9 +8,10 @@
 #include "host.h"
 
 extern "C" {
-XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_draw,
+XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_pack, birnn_draw,
     birnn_linear_forward, birnn_linear_backward;
 int birnn_force_isa(const char*);
+long birnn_packed_size(const char*, long, long, long);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
 }
@@ -98,6 +99,20 @@ static Attributes attributes_of(const Cell& cell, std::int64_t directions) {
   return attributes;
 }
 
+// The weights of a direction, packed, by its arrays.
+static Array pack(const Cell& cell, const Array* layer, std::int64_t states) {
+  const auto& [inputs, columns] = std::pair(layer[0].shape[0], layer[0].shape[1]);
+  Arrays args{layer[0], layer[1], layer[3]};
+  Arrays rets{Array({birnn_packed_size(cell.name, inputs, columns, states)})};
+  XLA_FFI_ByteSpan name{cell.name, std::strlen(cell.name)};
+  XLA_FFI_Scalar size{XLA_FFI_DataType_S64, &states};
+  Attributes attributes;
+  attributes.add("cell", XLA_FFI_AttrType_STRING, &name);
+  attributes.add("states", XLA_FFI_AttrType_SCALAR, &size);
+  call(birnn_pack, args, rets, attributes);
+  return rets[0];
+}
+
 // Forward and backward; returns all results.
 static Arrays run(const Cell& cell, unsigned seed) {
   std::mt19937 rng(seed);
@@ -154,11 +169,17 @@ static Arrays run(const Cell& cell, unsigned seed) {
     d_carries.push_back(Array::random(of_h, rng));
   }
   Attributes attributes = attributes_of(cell, shape.directions);
-  call(kForward[shape.directions - 1], layers, outputs, attributes);
+  const std::size_t per_layer = layers.size() / shape.directions;
+  Arrays forward_args;
+  for (std::int64_t k = 0; k < shape.directions; k++) {
+    const Array* layer = &layers[k * per_layer];
+    forward_args.insert(forward_args.end(), layer, layer + per_layer);
+    forward_args.push_back(seed % 4 < 2 ? pack(cell, layer, states) : Array({0}));
+  }
+  call(kForward[shape.directions - 1], forward_args, outputs, attributes);
 
   // The layer of each direction is followed by what was stored and by the cotangents.
   Arrays args{outputs[0], Array::random(side_by_side, rng)};
-  const std::size_t per_layer = layers.size() / shape.directions;
   for (std::int64_t k = 0; k < shape.directions; k++) {
     for (std::size_t n = 0; n < per_layer; n++) args.push_back(layers[k * per_layer + n]);
     for (std::size_t n = 2; n < 4; n++) args.push_back(outputs[1 + k * 4 + n]);

@@ -1,6 +1,6 @@
 // The buffers of a call: their types, which XLA checks, and the order in which they are read.
 //
-//   forward   arguments  for each direction: its layer
+//   forward   arguments  for each direction: its layer, packed
 //             results    ys, and for each direction: its carry, cs, gates
 //   backward  arguments  ys, d_ys, and for each direction: its layer, cs, gates, its carry
 //             results    for each direction: its parameters, its carry, xs, its carry of starts
@@ -8,6 +8,7 @@
 //   layer       parameters, carry, xs, valid, starts, carry of starts, seen, candidate, zone_c, zone_h
 //   parameters  w_x, w_h, b, extra, as in layer.h
 //   carry       c, h
+//   packed      the parameters as `birnn_pack` returns them, or nothing
 //
 // They are the same for all cells, whose name is an attribute. An array without elements is one
 // that is not there: what a cell has not, no mask, nothing stored, a gradient that is not wanted.
@@ -62,7 +63,7 @@ using Stored = List<Floats<3>, Floats<3>>;
 
 template <int directions>
 struct ForwardTypes {
-  using Args = Each<directions, LayerArgs>;
+  using Args = Each<directions, Join<LayerArgs, List<Floats<1>>>>;
   using Rets = Join<List<Floats<3>>, Each<directions, Join<Carry, Stored>>>;
 };
 

@@ -98,7 +98,10 @@ Rows get_chunk(long rows, long chunk, long chunks) {
 void forward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
   std::vector<Layer> layers;
   std::vector<Outputs> outputs;
-  for (long k = 0; k < settings.count(); k++) layers.push_back(read_layer(settings, k, views));
+  for (long k = 0; k < settings.count(); k++) {
+    layers.push_back(read_layer(settings, k, views));
+    layers.back().packed = views.floats();
+  }
   const View& side_by_side = views.next();
   float* ys = static_cast<float*>(side_by_side.data);
   for (const Layer& layer : layers) {
@@ -200,6 +203,36 @@ auto bind() {
                                 .Attr<ffi::Span<const float>>("rates"));
 }
 
+Layer read_weights(const CellKernels& cell, long inputs, long columns, long states) {
+  Layer layer{};
+  layer.inputs = inputs, layer.hidden = columns / cell.gates, layer.states = states;
+  return layer;
+}
+
+ffi::Error pack(std::string_view name, std::int64_t states, Floats<2> w_x, Floats<2> w_h,
+                Floats<1> extra, ffi::Result<Floats<1>> packed) {
+  const CellKernels* cell = find_cell(name);
+  if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
+  const auto shape = w_x.dimensions();
+  Layer layer = read_weights(*cell, shape[0], shape[1], states);
+  layer.w_x = get<float>(view(w_x)), layer.w_h = get<float>(view(w_h));
+  layer.extra = get<float>(view(extra));
+  if (static_cast<long>(packed->element_count()) != cell->packed_size(layer))
+    return ffi::Error::InvalidArgument("the result must have the size of birnn_packed_size");
+  cell->pack(layer, packed->typed_data());
+  return ffi::Error::Success();
+}
+
+auto bind_pack() {
+  return ffi::Ffi::Bind()
+      .Attr<std::string_view>("cell")
+      .Attr<std::int64_t>("states")
+      .Arg<Floats<2>>()
+      .Arg<Floats<2>>()
+      .Arg<Floats<1>>()
+      .Ret<Floats<1>>();
+}
+
 ffi::Error draw(ffi::ThreadPool pool, std::int64_t site, std::int64_t threshold, bool reverse,
                 ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::S32, 1> visited, Flags<2> valid,
                 Flags<2> starts, ffi::Result<Flags<3>> flags) {
@@ -238,10 +271,17 @@ BIRNN_HANDLER(forward, ForwardTypes, 1);
 BIRNN_HANDLER(forward, ForwardTypes, 2);
 BIRNN_HANDLER(backward, BackwardTypes, 1);
 BIRNN_HANDLER(backward, BackwardTypes, 2);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack, birnn::pack, birnn::bind_pack());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw, birnn::draw, birnn::bind_draw());
 
-// For tests, by way of ctypes.
+// By way of ctypes.
 extern "C" {
+
+// Floats that birnn_pack returns for a cell that is there, [D, columns] being the shape of w_x.
+long birnn_packed_size(const char* name, long inputs, long columns, long states) {
+  const birnn::CellKernels* cell = birnn::find_cell(name);
+  return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states));
+}
 
 const char* birnn_isa() { return birnn::get_kernels().isa; }
 

@@ -20,10 +20,11 @@ class Forward {
         rows_(rows),
         size_(rows.end - rows.begin),
         steps_(larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
-        sums_(layer, larger(1, count_tiles(size_ * layer.steps)),
+        packed_(layer),
+        sums_(layer, packed_, larger(1, count_tiles(size_ * layer.steps)),
               larger(1, count_tiles(size_) * layer.steps)),
         second_(kPlain, second_matrix<Cell>(layer),
-                kMultipliesTwice<Cell> ? count_tiles(size_) * layer.steps : 0),
+                kMultipliesTwice<Cell> ? count_tiles(size_) * layer.steps : 0, packed_.second()),
         norms_(layer),
         has_ahead_(steps_ > 1 || Cell::kIsNormed),
         padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
@@ -253,6 +254,7 @@ class Forward {
   const Outputs& out_;
   const Rows rows_;
   const long size_, steps_;  // rows, and steps whose input is multiplied at once
+  const PackedLayer<Cell> packed_;
   const Sums<Cell> sums_;
   const Weights<0, kSums> second_;
   const Norms<Cell> norms_;

@@ -16,7 +16,7 @@ void apply(const float* in, float* out, long size) {
 
 template <class Cell>
 constexpr CellKernels table(const char* name) {
-  return {name, Cell::kGates, forward<Cell>, backward<Cell>};
+  return {name, Cell::kGates, forward<Cell>, backward<Cell>, packed_size<Cell>, pack<Cell>};
 }
 
 // The names are those of cells.py.

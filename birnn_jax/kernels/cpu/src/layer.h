@@ -21,6 +21,7 @@ struct Layer {
   // GRU b_hn [H], peephole w_c [3H], projection w_p [H, P]; of layer normalisation see layer_norms.h
   const float* extra;
   long w_h_size, extra_size;
+  const float* packed;                  // these weights as `pack` made them, see packed.h
   const float *c, *h;                   // [B, H], [B, P], before the first valid step
   const float* xs;                      // [B, T, D]
   const bool* valid;                    // [B, T], null if every step is valid
@@ -63,6 +64,8 @@ struct CellKernels {
   long gates;  // G
   void (*forward)(const Layer&, const Outputs&, Rows);
   void (*backward)(const Layer&, const Outputs&, const Cotangents&, const Gradients&, Rows);
+  long (*packed_size)(const Layer&);  // of floats; both read weights and sizes of the layer only
+  void (*pack)(const Layer&, float* out);
 };
 
 // Random flags: out [rows, steps, size], true with the probability threshold / 2^23. The key of a

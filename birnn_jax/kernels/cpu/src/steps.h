@@ -23,9 +23,11 @@ class Steps {
         // The new h is stored among the outputs, where zoneout does not change it.
         in_ys_(Cell::kStoresH && !has_zone(layer.zone_h)),
         recomputes_(!out.gates && !in_ys_),
-        sums_(layer, recomputes_ * count_reads(), recomputes_ * count_reads()),
+        packed_(layer),
+        sums_(layer, packed_, recomputes_ * count_reads(), recomputes_ * count_reads()),
         second_(kPlain, second_matrix<Cell>(layer),
-                kMultipliesTwice<Cell> && Cell::kSecondStores ? recomputes_ * count_reads() : 0),
+                kMultipliesTwice<Cell> && Cell::kSecondStores ? recomputes_ * count_reads() : 0,
+                packed_.second()),
         norms_(layer),
         panel_stride_(group * kPanel),
         row_steps_(group),
@@ -195,6 +197,7 @@ class Steps {
   const Rows rows_;
   const long stride_, value_stride_;
   const bool in_ys_, recomputes_;
+  const PackedLayer<Cell> packed_;
   const Sums<Cell> sums_;
   const Weights<0, kSums> second_;
   const Norms<Cell> norms_;

@@ -3,7 +3,7 @@
 
 #include "cells.h"
 #include "layer.h"
-#include "weights.h"
+#include "packed.h"
 
 namespace birnn::BIRNN_ISA {
 
@@ -11,13 +11,12 @@ template <class Cell>
 class Sums {
  public:
   // How often each weight of the input and of the state is going to be read: 0 for never.
-  Sums(const Layer& layer, long reads_x, long reads_h)
+  Sums(const Layer& layer, const PackedLayer<Cell>& packed, long reads_x, long reads_h)
       : layer_(layer),
         panels_(reads_h ? Cell::kLayout.count_panels(layer.hidden) : 0),
         b_(panels_ * kPanel),
-        w_x_(Cell::kLayout, {layer.w_x, layer.inputs, layer.hidden, Cell::kGates * layer.hidden}, reads_x),
-        w_h_(Cell::kLayout, {layer.w_h, layer.states, layer.hidden, Cell::kGates * layer.hidden},
-             Cell::kH ? reads_h : 0) {
+        w_x_(Cell::kLayout, matrix_of_x<Cell>(layer), reads_x, packed.x()),
+        w_h_(Cell::kLayout, matrix_of_h<Cell>(layer), reads_h, packed.h()) {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
   }
   long panels() const { return panels_; }
@@ -88,19 +87,6 @@ class Sums {
   const Weights<Cell::kXFirst, Cell::kX> w_x_;
   const Weights<Cell::kHFirst, Cell::kH> w_h_;
 };
-
-// Whether the second stage of a cell is a product.
-template <class Cell>
-constexpr bool kMultipliesTwice = Cell::kIsTwo && !Cell::kSecondNorms;
-
-// That of a cell which has one, otherwise nothing.
-template <class Cell>
-Matrix second_matrix(const Layer& layer) {
-  if constexpr (kMultipliesTwice<Cell>)
-    return Cell::second_matrix(layer);
-  else
-    return {};
-}
 
 // Hands to finish(panel, k, sums) the product of rows[k] with the matrix, of `columns` columns.
 template <class Finish>
