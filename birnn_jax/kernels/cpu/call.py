@@ -82,7 +82,8 @@ def call_backward(
 def call_pack(direction: Direction, size: int) -> jax.Array:
     """The weights of a direction, packed: so many floats."""
     w_x, w_h, _, extra = _of_params(direction.params)
-    call = jax.ffi.ffi_call("birnn_pack", jax.ShapeDtypeStruct((size,), jnp.float32))
+    target = library.target_name("birnn_pack")
+    call = jax.ffi.ffi_call(target, jax.ShapeDtypeStruct((size,), jnp.float32))
     cell, states = native_cell((direction,)).name, state_of(direction).h.shape[-1]
     return call(w_x, w_h, extra, cell=cell, states=np.int64(states))
 
