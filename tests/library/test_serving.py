@@ -36,6 +36,9 @@ CELLS = {
     "peephole_lstm": cells.PEEPHOLE_LSTM,
     "coupled_lstm": cells.COUPLED_LSTM,
     "projected_lstm": cells.PROJECTED_LSTM.with_init(projection_size=3),
+    "layer_norm_lstm_ba": cells.LAYER_NORM_LSTM_BA,
+    "layer_norm_lstm_tfa": cells.LAYER_NORM_LSTM_TFA,
+    "layer_norm_gru_ba": cells.LAYER_NORM_GRU_BA,
 }
 # B, T, D, H: around the widths of vectors; few rows, of which several steps are multiplied at once,
 # and many; few reads of each weight, which are then not packed by a plain run.
