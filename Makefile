@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity lint docs docs-serve docs-browser kernels selfcheck sanitize fuzz modes kills clean
+.PHONY: help train test parity pretrained lint docs docs-serve docs-browser kernels selfcheck sanitize fuzz modes kills clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -20,6 +20,9 @@ test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
 
 parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
 	$(BIN)/python -m pytest -n auto tests/library/parity
+
+pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Runs networks that ship inside wheels beside their own runtimes (1 GB of packages)
+	$(BIN)/python -m pytest -q -n 0 tests/examples/test_pretrained.py
 
 lint: $(VENV)/.lint  ## Checks style, types, spelling and phrases
 	$(BIN)/ruff check .

@@ -42,6 +42,8 @@ def page_sources() -> dict[str, pathlib.Path]:
     """The source of every page, by its path in the site."""
     sources = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
     sources["results/examples.md"] = ROOT / "examples" / "README.md"
+    sources["how_to/pretrained_networks.md"] = ROOT / "examples" / "pretrained" / "README.md"
+    sources["how_to/serve_http.md"] = ROOT / "examples" / "serve_http" / "README.md"
     for path in sorted(ROOT.glob("experiments/*/README.md")):
         sources[f"results/{path.parent.name}.md"] = path
     sources["development/contributing.md"] = ROOT / "CONTRIBUTING.md"
