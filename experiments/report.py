@@ -6,7 +6,6 @@ python -m experiments.report add runs/a runs/b runs/c --metric accuracy --label 
 python -m experiments.report tables
 """
 
-import json
 import math
 import pathlib
 from collections.abc import Callable
@@ -17,10 +16,9 @@ import tyro
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import write_json, write_text
 from experiments.runner.run.options import Options
-from experiments.runner.run.results import summarise_runs
+from experiments.runner.run.results import RESULTS, read_recorded, summarise_runs
 
 HERE = pathlib.Path(__file__).parent
-RESULTS = HERE / "results.json"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 _KEY = ("experiment", "data", "label")
 Column = Callable[[dict[str, Any]], str]
@@ -86,7 +84,7 @@ class Tables(Options):
 
 def read_results() -> list[dict[str, Any]]:
     """The results recorded so far."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    return read_recorded(RESULTS)
 
 
 def tables(results: list[dict[str, Any]]) -> dict[pathlib.Path, str]:

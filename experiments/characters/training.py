@@ -16,7 +16,7 @@ from experiments.characters.data import Corpus, Vocabulary
 from experiments.characters.generate import Drawing, generate
 from experiments.characters.model import CharParams, init_params, initial_carry, score
 from experiments.characters.windows import Whole, Windows
-from experiments.runner.run.best import best_of
+from experiments.runner.run.best import best_params
 from experiments.runner.run.carried import CarriedLossFn, make_carried_eval_step
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import Training
@@ -148,6 +148,5 @@ def load_model(folder: RunFolder) -> TrainedModel:
     config = LanguageConfig.of(folder)
     vocabulary = Vocabulary.load(folder.path / VOCABULARY, folder.settings["vocabulary"])
     make_params = params_maker(config, len(vocabulary.characters))
-    optimizer = config.make_optimizer(num_steps=1)
-    best = best_of(folder, optimizer, make_params, carry=carry_before(config))
-    return TrainedModel(config, average_of(best), vocabulary)
+    params = best_params(folder, config, make_params, carry=carry_before(config))
+    return TrainedModel(config, params, vocabulary)

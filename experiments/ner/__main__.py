@@ -2,6 +2,7 @@
 
     python -m experiments.ner train
     python -m experiments.ner predict "Barack Obama flew to New York ."
+    python -m experiments.ner export --to ner_model
     python -m experiments.ner compare --picture crf.png
 
 Question: what do the CRF and the second direction give, without pretrained vectors? README.md of
@@ -27,12 +28,14 @@ from experiments.ner.data import (
     read_entities,
     with_all_tags,
 )
+from experiments.ner.export import exported
 from experiments.ner.model import load_tagger, make_training
 from experiments.ner.report import finish, print_scores, print_table
 from experiments.ner.schemes import scheme_of
 from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
 from experiments.runner.data.reading import ReadSettings
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
@@ -151,6 +154,16 @@ class Score(ReadSettings):
         print_table(score_entities(gold, said), gold, console)
 
 
+class Export(ExportCommand):
+    """Write a trained tagger as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN
+
+
 class Compare(CompareCommand):
     """Train taggers with and without CRF, in one and both directions, that are not trained yet."""
 
@@ -165,7 +178,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Score | Compare,
+        Train | Evaluate | Predict | Score | Compare | Export,
         "Named entities with a bidirectional recurrent network and a CRF.",
     )
 

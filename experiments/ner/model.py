@@ -77,7 +77,7 @@ def entity_totals(
     if params.crf is None:
         loss = birnn_jax.cross_entropy(harder, labels, steps < learned[:, None])
     else:
-        loss = crf_loss(_chain(model, params.crf), harder, jnp.maximum(labels, 0), learned)
+        loss = crf_loss(chain(model, params.crf), harder, jnp.maximum(labels, 0), learned)
     if key is not None:
         return {"loss": loss}
     predicted = _best(model, params, logits, lengths)
@@ -98,11 +98,12 @@ def _best(
 ) -> jax.Array:
     if params.crf is None:
         return logits.argmax(axis=-1)
-    labels, _ = crf_decode(_chain(model, params.crf), logits, lengths)
+    labels, _ = crf_decode(chain(model, params.crf), logits, lengths)
     return labels
 
 
-def _chain(model: EntityTagger, params: CRFParams) -> CRFParams:
+def chain(model: EntityTagger, params: CRFParams) -> CRFParams:
+    """The CRF with what the tag scheme forbids made impossible."""
     return constrain_crf(params, tag_constraints(model.tags, scheme=cast(Any, model.scheme)))
 
 

@@ -2,7 +2,7 @@
 
     python -m experiments.pos_tagging train
     python -m experiments.pos_tagging predict "I know that man ."
-    python -m experiments.pos_tagging export --onnx tagger.onnx
+    python -m experiments.pos_tagging export --to tagger
 
 Question: how well does a plain bidirectional tagger do without pretrained vectors, and what does
 the second direction give? README.md of this folder has the results.
@@ -17,10 +17,11 @@ from rich.console import Console
 
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.data import read_data, read_sentences, tags_of
-from experiments.pos_tagging.export import export
+from experiments.pos_tagging.export import export, exported
 from experiments.pos_tagging.model import load_tagger, make_training
 from experiments.pos_tagging.report import finish, print_summary, tag_all
 from experiments.runner.data.measures import require_labels
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.pictures.curves import plot_comparison
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
@@ -141,20 +142,24 @@ class Directions(Options):
             plot_comparison(self.picture, runs, title="Accuracy on the validation set")
 
 
-class Export(RunCommand):
-    """Write a trained tagger as one ONNX file, which is served without JAX.
+class Export(ExportCommand):
+    """Write a trained tagger as a folder that others use: ONNX, StableHLO, weights, model card.
 
-    The vocabulary is in the metadata of the model. README.md of this folder has a program that tags
-    with nothing but onnxruntime and NumPy. Needs the package onnx, which is in the extra interop.
+    With --onnx, one ONNX file with the vocabulary in its metadata is written instead. README.md of
+    this folder has a program that tags with nothing but onnxruntime and NumPy. Needs the packages
+    of the extra interop.
     """
 
-    experiment = EXPERIMENT
+    experiment, exported = EXPERIMENT, staticmethod(exported)
     run_folder: OldRun = RUN
-    onnx: pathlib.Path
-    """File to write; it must not exist yet."""
+    onnx: pathlib.Path | None = None
+    """File to write in place of a folder; it must not exist yet."""
 
     def run(self) -> None:
         """Exports and says what was written."""
+        if self.onnx is None:
+            super().run()
+            return
         tagger = load_tagger(self.folder)
         size = export(tagger, self.onnx)
         print(f"{self.onnx}: {size / 1e6:.2f} MB, {len(tagger.vocabulary.tags)} tags.")

@@ -1,33 +1,102 @@
-"""A trained tagger as one ONNX file, which onnxruntime and NumPy can serve.
+"""A trained tagger as others use it: a folder, or one ONNX file.
 
-The graph is that of `experiments.words.model.score` in evaluation. Its inputs are `words`
-`[B, T]`, `characters` `[B, T, W]` and `lengths` `[B]`, integers, and its output is `logits`
-`[B, T, K]`. How a sentence becomes integers is in the metadata of the model, under "vocabulary", as
-JSON: the index of each word in lower case (0 for others), of each character (0 for none, 1 for
-others), the tags in the order of the logits, and the characters kept of a word.
+The graph is that of `experiments.words.model.score` in evaluation, with the inputs of
+`experiments.words.export`; its outputs are `logits` `[B, T, K]` and `labels` `[B, T]`, -1 in
+padding. The one file has logits only, inputs of 64 bits, and in its metadata, under "vocabulary",
+how a sentence becomes integers, as JSON.
 """
 
+import functools
 import json
 import pathlib
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from birnn_jax import Layer
-from birnn_jax.interop.onnx import Graph, add_final_states, add_projection, add_stack
-from birnn_jax.stacks import LayerParams
-from experiments.pos_tagging.model import TrainedTagger
+from birnn_jax.interop.onnx import Graph, add_projection, add_stack
+from experiments.pos_tagging.data import read_data
+from experiments.pos_tagging.model import TrainedTagger, load_tagger
 from experiments.runner.data.files import require_new
-from experiments.runner.run.folder import write_bytes
+from experiments.runner.export.exported import Arrays, Card, Exported, add_labels
+from experiments.runner.run.folder import RunFolder, write_bytes
 from experiments.words.config import WordTagger
-from experiments.words.data import NO_CHARACTER, Encoder
-from experiments.words.model import WordTaggerParams
+from experiments.words.data import Encoder
+from experiments.words.export import add_words, examples_of, vocabulary_of, word_part
+from experiments.words.model import VOCABULARY, WordTaggerParams, score
 
-_INT32 = 6  # TensorProto.INT32
+CARD = Card(
+    title="Part-of-speech tagger",
+    task="token-classification",
+    summary="A bidirectional recurrent network over words and their characters, which gives every "
+    "word of a sentence its part of speech. It was trained without pretrained vectors.",
+    use="Tagging sentences that are like those of training, cut into words as there: punctuation "
+    "stands apart.",
+    limits="Text of another language, period or kind is tagged worse, and so are words that "
+    "training has not seen. A sentence is cut into words before: the model does not do it.",
+    metrics=("accuracy", "accuracy_unknown_words", "most_frequent_tag"),
+)
+load = load_tagger
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The tagger of a run."""
+    tagger = load_tagger(folder)
+    config, params = tagger.config, tagger.params
+    encoder = Encoder(tagger.vocabulary, config.word_width)
+    model = config.tagger
+
+    def examples() -> list[dict[str, np.ndarray]]:
+        reading = config.reading()
+        parts = read_data(**config.files, tags=config.tags, reading=reading)
+        return [encoder.encode_words(sentence.words) for sentence in parts["test"]]
+
+    return Exported(
+        parts={
+            "model": word_part(
+                functools.partial(add_tagger, model, params),
+                model.cell,
+                params.reader,
+                functools.partial(tag, model, params),
+            )
+        },
+        params=params,
+        vocabulary=vocabulary_of(encoder),
+        card=CARD,
+        files=[VOCABULARY],
+        examples=examples_of(examples, config.tokens_per_batch),
+    )
+
+
+def add_tagger(
+    model: WordTagger, params: WordTaggerParams, graph: Graph, xs: str, lengths: str
+) -> None:
+    """Adds scores and labels of words as outputs."""
+    logits = add_logits(graph, model, params, xs, lengths)
+    num_tags = len(params.tagger.b)
+    graph.output("logits", logits, shape=["batch", "time", num_tags])
+    labels = add_labels(graph, logits, lengths)
+    graph.output("labels", labels, shape=["batch", "time"], dtype=np.int32)
+
+
+def add_logits(
+    graph: Graph, model: WordTagger, params: WordTaggerParams, xs: str, lengths: str
+) -> str:
+    """Adds the scores of words `[B, T, K]`."""
+    _, ys = add_stack(graph, model.layers, params.tagger.rnn, xs, lengths)
+    return add_projection(graph, ys, params.tagger.w, params.tagger.b)
+
+
+def tag(model: WordTagger, params: WordTaggerParams, batch: Arrays) -> Arrays:
+    """What the graph gives, in JAX."""
+    logits = score(model, params, batch, key=None)
+    valid = jnp.arange(logits.shape[1])[None] < batch["lengths"][:, None]
+    labels = jnp.where(valid, logits.argmax(axis=-1), -1)
+    return {"logits": logits, "labels": labels.astype(jnp.int32)}
 
 
 def export(tagger: TrainedTagger, path: pathlib.Path) -> int:
-    """Writes the tagger to a file that does not exist yet; returns its size in bytes.
+    """Writes the tagger to one file that does not exist yet; returns its size in bytes.
 
     Raises:
       ValueError: if the file exists, or its folder does not.
@@ -43,31 +112,11 @@ def export(tagger: TrainedTagger, path: pathlib.Path) -> int:
 
 
 def to_onnx(model: WordTagger, params: WordTaggerParams, *, metadata: dict[str, str]) -> Any:
-    """The graph of `score`, an `onnx.ModelProto`."""
+    """The graph of `score`, an `onnx.ModelProto`, with inputs of 64 bits."""
     graph = Graph()
     words = graph.input("words", np.int64, ["batch", "time"])
     characters = graph.input("characters", np.int64, ["batch", "time", "characters"])
-    lengths = graph.op("Cast", graph.input("lengths", np.int64, ["batch"]), to=_INT32)
-    spelled = _add_speller(graph, model, params, words, characters)
-    embedded = graph.op("Gather", graph.constant(params.words), words)
-    xs = graph.op("Concat", embedded, spelled, axis=2)
-    _, ys = add_stack(graph, model.layers, params.tagger.rnn, xs, lengths)
-    logits = add_projection(graph, ys, params.tagger.w, params.tagger.b)
-    graph.output("logits", logits, rank=3)
+    lengths = graph.cast(graph.input("lengths", np.int64, ["batch"]), np.int32)
+    xs = add_words(graph, model.cell, params.reader, words, characters)
+    graph.output("logits", add_logits(graph, model, params, xs, lengths), rank=3)
     return graph.model(metadata)
-
-
-def _add_speller(
-    graph: Graph, model: WordTagger, params: WordTaggerParams, words: str, characters: str
-) -> str:
-    """`spell`: a recurrence over the characters of each word, `[B, T, 2 * speller_size]`."""
-    flat = graph.op("Flatten", characters, axis=2)  # [B * T, W]
-    some = graph.op("Greater", flat, graph.constant(np.int64(NO_CHARACTER)))
-    axis = graph.constant(np.array([1]))
-    counts = graph.op("ReduceSum", graph.op("Cast", some, to=_INT32), axis, keepdims=0)
-    embedded = graph.op("Gather", graph.constant(params.characters), flat)
-    speller = (LayerParams(params.speller),)
-    carries, _ = add_stack(graph, (Layer(model.cell),), speller, embedded, counts)
-    rest = graph.constant(np.array([-1]))
-    shape = graph.op("Concat", graph.op("Shape", words), rest, axis=0)
-    return graph.op("Reshape", add_final_states(graph, carries[0]), shape)

@@ -2,6 +2,7 @@
 
     python -m experiments.sentiment train
     python -m experiments.sentiment predict "The battery died after a week."
+    python -m experiments.sentiment export --to sentiment_model
     python -m experiments.sentiment compare
 
 Question: which readout of a recurrent network does best on 2,400 sentences, and does it beat
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from experiments.runner.data.measures import require_labels
 from experiments.runner.data.parts import named_part
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
@@ -25,6 +27,7 @@ from experiments.runner.run.options import Options
 from experiments.runner.run.sweep import CompareCommand, print_means, train_all
 from experiments.sentiment.config import TextConfig
 from experiments.sentiment.data import Text, build_text_vocabulary, read_data, read_texts
+from experiments.sentiment.export import exported
 from experiments.sentiment.model import load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
 from experiments.words.model import VOCABULARY
@@ -120,6 +123,16 @@ class Predict(RunCommand):
             print(show(result))
 
 
+class Export(ExportCommand):
+    """Write a trained classifier as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN
+
+
 class Compare(CompareCommand):
     """Train a classifier with every readout that is not trained yet."""
 
@@ -156,7 +169,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Compare | CrossValidate,
+        Train | Evaluate | Predict | Compare | CrossValidate | Export,
         "One label for a sentence, by a bidirectional recurrent network.",
     )
 

@@ -2,19 +2,28 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import optax
 
 from birnn_jax import TrainState, init_train_state
 from birnn_jax.training import average_of
+from experiments.runner.export.weights import exported_params
 from experiments.runner.run.carried import CarriedState
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import best_state
 from experiments.runner.run.settings import RunSettings
 
 S = TypeVar("S", bound=RunSettings)
+
+
+class Trained(Protocol):
+    """Settings that say how they train."""
+
+    def make_optimizer(self, num_steps: int) -> optax.GradientTransformation:
+        """The optimiser of a run of so many steps."""
+        ...
 
 
 def load_best(
@@ -29,13 +38,21 @@ def load_best(
 
 
 def best_params(
-    folder: RunFolder, settings: RunSettings, init_params: Callable[[jax.Array], Any]
+    folder: RunFolder,
+    settings: Trained,
+    init_params: Callable[[jax.Array], Any],
+    *,
+    carry: Any = None,
 ) -> Any:
-    """The average of the parameters that did best on dev.
+    """The average of the parameters that did best on dev, or the weights of an exported model.
 
     Args, Raises: as `best_of`; the optimiser is that of the settings.
     """
-    return average_of(best_of(folder, settings.make_optimizer(num_steps=1), init_params))
+    params = exported_params(folder, init_params)
+    if params is not None:
+        return params
+    optimizer = settings.make_optimizer(num_steps=1)
+    return average_of(best_of(folder, optimizer, init_params, carry=carry))
 
 
 def best_of(

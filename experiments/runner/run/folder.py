@@ -43,6 +43,8 @@ _NEW_SETTINGS = {
     "frequency_masks": [0, 0],
     "time_masks": [0, 0],
 }
+RUN_OF_EXPORT = "run"
+"""Folder in an exported model with what its run folder had: settings and vocabulary."""
 _PACKAGES = ("jax", "jaxlib", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -71,12 +73,16 @@ class RunFolder:
         config = {
             "experiment": experiment,
             "settings": _plain(settings),
-            "data": {name: {"path": str(p), "sha256": _sha256(p)} for name, p in data.items()},
+            "data": {name: {"path": str(p), "sha256": digest_of(p)} for name, p in data.items()},
         }
         if jax.process_index() > 0:  # helps with the steps, and writes nothing that is kept
             scratch = pathlib.Path(tempfile.mkdtemp())
             atexit.register(shutil.rmtree, scratch, ignore_errors=True)
             return cls(scratch, config)
+        if _is_exported(path):
+            raise ValueError(
+                f"{path} holds an exported model, which cannot be trained; give another --run."
+            )
         if (path / "config.json").exists():
             folder = cls.open(path, experiment=experiment)
             _refuse_differences(path, folder.identity, cls(path, config).identity)
@@ -94,11 +100,15 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: pathlib.Path, *, experiment: str | None = None) -> "RunFolder":
-        """Opens a folder that `start` made; None stands for any experiment.
+        """Opens a folder that `start` made, or that of an exported model.
+
+        None stands for any experiment.
 
         Raises:
           ValueError: if there is no run of this experiment in the folder.
         """
+        if _is_exported(path):
+            path = path / RUN_OF_EXPORT
         config = _read_config(path)
         if experiment is not None and config["experiment"] != experiment:
             raise ValueError(
@@ -157,6 +167,10 @@ def environment() -> dict[str, Any]:
     }
 
 
+def _is_exported(path: pathlib.Path) -> bool:
+    return (path / RUN_OF_EXPORT / "config.json").exists()
+
+
 def _read_config(path: pathlib.Path) -> dict[str, Any]:
     what = "the configuration of a run"
     try:
@@ -191,15 +205,15 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(dict(settings), default=str))
 
 
-def _sha256(path: pathlib.Path) -> str:
-    """Of a file's bytes; of a folder's files, names and bytes."""
+def digest_of(path: pathlib.Path) -> str:
+    """The SHA-256 of a file's bytes; of a folder's files, names and bytes."""
     if not path.exists():
         raise ValueError(f"{path} does not exist.")
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     total = hashlib.sha256()
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
-        total.update(f"{file.relative_to(path)} {_sha256(file)}\n".encode())
+        total.update(f"{file.relative_to(path)} {digest_of(file)}\n".encode())
     return total.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """The numbers of runs: of one at its end, and of several as a result with its spread."""
 
+import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from experiments.runner.data.files import read_json
 from experiments.runner.run.folder import RunFolder, write_json
 from experiments.runner.run.journal import read_journal
 
+RESULTS = pathlib.Path(__file__).parents[2] / "results.json"
 MINIMUM_RUNS = 3  # a single seed is never a result
 _NOT_OF_THE_RESULT = ("--run", "--seed")
 
@@ -67,13 +69,24 @@ def summarise_runs(paths: Sequence[pathlib.Path], metric: str) -> dict[str, Any]
         "std": statistics.stdev(values),
         "values": values,
         "seeds": [result["seed"] for result in results],
-        "command": _command(folders[0].config["experiment"], first["command"]),
+        "command": command_of(folders[0].config["experiment"], first["command"]),
         "commit": first["commit"],
         "seconds": round(statistics.mean(result["seconds"] for result in results)),
         "hardware": f"{first['cores']} core(s) of {first['processor']}, "
         f"{', '.join(first['devices'])}",
         "jax": first["packages"]["jax"],
     }
+
+
+def read_recorded(path: pathlib.Path = RESULTS) -> list[dict[str, Any]]:
+    """The results recorded so far."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def results_of(experiment: str, command: str) -> list[dict[str, Any]]:
+    """The recorded results of a command, whatever its seeds are."""
+    wanted = experiment, command
+    return [one for one in read_recorded() if (one["experiment"], one["command"]) == wanted]
 
 
 def _require_repetitions(
@@ -104,7 +117,7 @@ def _metric(result: Mapping[str, Any], name: str) -> float:
     return result["metrics"][name]
 
 
-def _command(experiment: str, words: Sequence[str]) -> str:
+def command_of(experiment: str, words: Sequence[str]) -> str:
     """The command line, without seed and run folder, and with files by their names only."""
     kept = []
     skipped = False

@@ -1,0 +1,47 @@
+"""The command that writes a trained model as a folder."""
+
+import pathlib
+from collections.abc import Callable
+from typing import ClassVar
+
+from experiments.runner.data.files import require_new
+from experiments.runner.export.exported import Exported
+from experiments.runner.export.folder import Variants, write_model
+from experiments.runner.run.commands import RunCommand
+from experiments.runner.run.folder import RunFolder
+
+
+class ExportCommand(RunCommand):
+    """Writes the model of a run as a folder that others use, without JAX too."""
+
+    exported: ClassVar[Callable[[RunFolder], Exported]]
+
+    to: pathlib.Path | None = None
+    """Folder to make; it must not exist yet. It gets model.onnx, model.safetensors,
+    model.stablehlo, config.json, vocabulary.json and a model card, README.md."""
+    opset: int = 18
+    """Version of the operators of ONNX, from 17 on."""
+    int8: bool = False
+    """Writes model.int8.onnx too, with weights of 8 bits; the card says how far it agrees with
+    model.onnx on the test data of the run."""
+    sizes: tuple[str, ...] = ()
+    """Writes model.static.onnx too, with these sizes of its inputs, such as batch=1 time=64."""
+
+    def run(self) -> None:
+        """Exports, and says what was written."""
+        if self.to is None:
+            raise ValueError("There is no folder to write: give one with --to.")
+        require_new(self.to)
+        variants = Variants(self.opset, self.int8, dict(map(_size, self.sizes)))
+        folder = self.folder
+        write_model(self.to, folder, type(self).exported(folder), variants)
+        files = sorted(path for path in self.to.iterdir() if path.is_file())
+        shown = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files)
+        print(f"{self.to}: {shown}.")
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdigit():
+        raise ValueError(f"sizes must be given as batch=1 time=64, got {text!r}.")
+    return name, int(number)

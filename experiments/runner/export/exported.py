@@ -1,0 +1,73 @@
+"""What an experiment says of its trained model, so that the runner can write it as a folder."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from birnn_jax.interop.onnx import Graph, add_mask
+from birnn_jax.interop.stablehlo import Input
+
+Arrays = Mapping[str, Any]
+
+
+class Part(NamedTuple):
+    """A function of a model, as an ONNX graph and in JAX."""
+
+    fill: Callable[[Graph], None]
+    """Adds inputs, operators and outputs to an empty graph."""
+    function: Callable[[Arrays], Arrays]
+    """The same in JAX: arrays by the names of the inputs to arrays by those of the outputs."""
+    inputs: Mapping[str, Input]
+    """The inputs of both."""
+
+
+class Card(NamedTuple):
+    """What the model card says that only the experiment knows."""
+
+    title: str
+    task: str
+    """As the Hub names it, such as "token-classification"."""
+    summary: str
+    """What the model reads, and what it gives."""
+    use: str
+    """What it may be used for."""
+    limits: str
+    """What it does not do, or does badly."""
+    metrics: Sequence[str]
+    """Those of result.json that matter."""
+    language: str | None = None
+
+
+class Exported(NamedTuple):
+    """A trained model."""
+
+    parts: Mapping[str, Part]
+    """By the names of their files, "model" first."""
+    params: Any
+    vocabulary: Mapping[str, Any]
+    """How inputs become numbers and numbers answers, in JSON; `labels` in the order of logits."""
+    card: Card
+    preprocessing: Mapping[str, Any] = {}
+    """Further settings that a program needs before it calls the graph."""
+    files: Sequence[str] = ()
+    """Files of the run folder from which the model is loaded again."""
+    examples: Callable[[], Iterable[Arrays]] | None = None
+    """Inputs of "model" made of the test data of the run."""
+
+
+def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:
+    """Adds the inputs of a part to its graph; returns their names by themselves."""
+    for name, (shape, dtype) in inputs.items():
+        sizes = [int(size) if size.isdigit() else size for size in shape.split(", ") if size]
+        graph.input(name, dtype, sizes)
+    return {name: name for name in inputs}
+
+
+def add_labels(graph: Graph, logits: str, lengths: str) -> str:
+    """Adds the best label of each step of `[B, T, K]`: `[B, T]` int32, -1 in padding."""
+    mask = add_mask(graph, logits, lengths)
+    mask = graph.op("Squeeze", mask, graph.constant(np.array([2])))
+    best = graph.op("ArgMax", logits, axis=2, keepdims=0)
+    labels = graph.op("Where", mask, best, graph.constant(np.int64(-1)))
+    return graph.cast(labels, np.int32)

@@ -1,0 +1,52 @@
+"""The weights of an exported model, as the parameters of the experiment that trained it."""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from birnn_jax.interop import safetensors
+from experiments.runner.run.folder import RUN_OF_EXPORT, RunFolder
+
+WEIGHTS = "model.safetensors"
+
+
+def exported_params(folder: RunFolder, init_params: Callable[[jax.Array], Any]) -> Any | None:
+    """The parameters beside the run of an exported model; None for any other run.
+
+    Args:
+      folder: of the run.
+      init_params: makes the parameters from a key; called for their structure alone.
+
+    Raises:
+      ValueError: if the file is of another model.
+    """
+    path = folder.path.parent / WEIGHTS
+    if folder.path.name != RUN_OF_EXPORT or not path.exists():
+        return None
+    like = jax.eval_shape(init_params, jax.random.key(0))
+    params = safetensors.load(path, types=list(_types_in(like))).params
+    _require_alike(path, params, like)
+    return params
+
+
+def _require_alike(path: pathlib.Path, params: Any, like: Any) -> None:
+    shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (params, like)]
+    structures = [jax.tree.structure(tree) for tree in (params, like)]
+    if structures[0] != structures[1] or shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{path} holds the weights of another model than its config.json describes: put back "
+            "the two files that were exported together."
+        )
+
+
+def _types_in(tree: Any) -> Iterator[type]:
+    """The types of all NamedTuples in a tree."""
+    if isinstance(tree, dict):
+        tree = tuple(tree.values())
+    if isinstance(tree, list | tuple):
+        if hasattr(tree, "_fields"):
+            yield type(tree)
+        for child in tree:
+            yield from _types_in(child)

@@ -1,0 +1,84 @@
+"""A trained classifier of sentences as others use it.
+
+The graph has the inputs of `experiments.words.export`. Its outputs are `logits` `[B, K]`, `labels`
+`[B]`, and with the readout by attention the `weights` `[B, T]` of words, which add up to 1.
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from birnn_jax.interop.onnx import Graph, add_classifier
+from experiments.runner.export.exported import Arrays, Card, Exported
+from experiments.runner.run.folder import RunFolder
+from experiments.sentiment.config import TextClassifier
+from experiments.sentiment.data import encode_texts, read_data
+from experiments.sentiment.model import TextParams, attention, classify, load_classifier
+from experiments.words.data import Encoder
+from experiments.words.export import examples_of, vocabulary_of, word_part
+from experiments.words.model import VOCABULARY
+
+CARD = Card(
+    title="Classifier of sentences",
+    task="text-classification",
+    summary="A bidirectional recurrent network over words and their characters, and one label for "
+    "a whole sentence. With the readout by attention it says which words the label rests on.",
+    use="Labelling single sentences that are like those of training, cut into words as "
+    "`experiments.words.segments.split_text` does it.",
+    limits="Longer texts, irony, and words that training has not seen. The weights of attention "
+    "say what was read, not why the label is right. Every text gets one of the labels of training.",
+    metrics=("accuracy", "bag_of_words"),
+)
+load = load_classifier
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The classifier of a run."""
+    classifier = load_classifier(folder)
+    config, params = classifier.config, classifier.params
+    model = config.model()
+
+    def examples() -> list[dict[str, np.ndarray]]:
+        texts = read_data(config, config.reading())["test"]
+        return encode_texts(config, classifier.vocabulary, texts)
+
+    return Exported(
+        parts={
+            "model": word_part(
+                functools.partial(add_judgement, model, params),
+                model.words.cell,
+                params.reader,
+                functools.partial(judge, model, params),
+            )
+        },
+        params=params,
+        vocabulary=vocabulary_of(Encoder(classifier.vocabulary, config.word_width)),
+        card=CARD,
+        preprocessing={"segmentation": config.segmentation},
+        files=[VOCABULARY],
+        examples=examples_of(examples, config.tokens_per_batch),
+    )
+
+
+def add_judgement(
+    model: TextClassifier, params: TextParams, graph: Graph, xs: str, lengths: str
+) -> None:
+    """Adds scores, labels and the weights of words as outputs."""
+    logits, weights = add_classifier(
+        graph, model.words.layers, params.classifier, xs, lengths, readout=model.readout
+    )
+    graph.output("logits", logits, shape=["batch", len(params.classifier.b)])
+    labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
+    graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+    if weights is not None:
+        graph.output("weights", weights, shape=["batch", "time"])
+
+
+def judge(model: TextClassifier, params: TextParams, batch: Arrays) -> Arrays:
+    """What the graph gives, in JAX."""
+    logits = classify(model, params, batch, key=None)
+    found = {"logits": logits, "labels": logits.argmax(axis=-1).astype(jnp.int32)}
+    if model.readout == "attention":
+        found["weights"] = attention(model, params, batch)
+    return found

@@ -1,0 +1,137 @@
+"""Every experiment that exports: the folder computes what the model does, and comes back whole."""
+
+import json
+import unicodedata
+
+import jax
+import numpy as np
+import onnxruntime
+import pytest
+
+from experiments import from_pretrained
+from experiments.ner import __main__ as ner
+from experiments.ner.config import EntityConfig
+from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment.config import TextConfig
+from tests.experiments import _small_tagging
+
+from ._exports import check, export, random_run
+from ._stacks import EXACT, assert_close
+
+FILES = {"README.md", "config.json", "model.onnx", "model.safetensors", "model.stablehlo", "run",
+         "vocabulary.json"}  # fmt: skip
+WORDS = {"hidden_size": 5, "word_size": 3, "character_size": 2, "speller_size": 4, "word_width": 5}
+
+
+@pytest.fixture(autouse=True)
+def _as_users_have_it():
+    with jax.enable_x64(False):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Files of tiny data, by the experiments that read them."""
+    folder = tmp_path_factory.mktemp("data")
+    tagged = _small_tagging.write_data(folder)
+    texts = folder / "texts.tsv"
+    rows = ["good\tA fine film !", "bad\tSo dull and dull", "good\tFine , fine", "bad\tDull film"]
+    texts.write_text("".join(f"{row} {number}\n" for number in range(9) for row in rows))
+    entities = folder / "entities.txt"
+    entities.write_text("A B-PER\nB I-PER\n\nc O\nA B-PER\nc O\n\nc O\nD B-LOC\n\n" * 5)
+    return {"tagged": tagged, "texts": texts, "entities": entities}
+
+
+def files(path):
+    return {name: path for name in ("train", "dev", "test")}
+
+
+RUNS = {
+    "pos_tagging": lambda data: (
+        pos_tagging.EXPERIMENT,
+        _small_tagging.config(data["tagged"], cell="lstm", word_width=5, layers=2),
+    ),
+    "pos_tagging, a cell without operator": lambda data: (
+        pos_tagging.EXPERIMENT,
+        _small_tagging.config(data["tagged"], cell="layer_norm_gru", word_width=5),
+    ),
+    "ner": lambda data: (
+        ner.EXPERIMENT,
+        EntityConfig(**files(data["entities"]), **WORDS, cell="gru", strict=False),
+    ),
+    "ner, without a CRF": lambda data: (
+        ner.EXPERIMENT,
+        EntityConfig(**files(data["entities"]), **WORDS, crf=False),
+    ),
+    "sentiment": lambda data: (
+        sentiment.EXPERIMENT,
+        TextConfig(**files(data["texts"]), **WORDS, cell="gru", readout="attention"),
+    ),
+    "sentiment, the largest": lambda data: (
+        sentiment.EXPERIMENT,
+        TextConfig(**files(data["texts"]), **WORDS, readout="max"),
+    ),
+}
+LIMITS = {"pos_tagging": 20, "ner": 3, "sentiment": 8}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_folder_computes_what_the_model_does(name, data, tmp_path, rng, monkeypatch, capsys):
+    experiment, config = RUNS[name](data)
+    module = name.split(",")[0]
+    run = random_run(experiment, config, tmp_path / "run", rng)
+    exported = export(monkeypatch, module, run, tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} >= FILES
+    assert "model.onnx" in capsys.readouterr().out
+    limit = LIMITS[module.split(" ")[0]]
+    for part, feeds, found in check(exported, tmp_path / "model", rng, limit=limit):
+        signature = json.loads((tmp_path / "model" / "config.json").read_text())
+        signature = signature["graphs"][f"{part}.onnx"]
+        assert {one["name"] for one in signature["inputs"]} == feeds.keys()
+        assert {one["name"] for one in signature["outputs"]} == found.keys()
+        for one in signature["outputs"]:
+            assert one["dtype"] == found[one["name"]].dtype
+            assert len(one["shape"]) == found[one["name"]].ndim
+    again = from_pretrained(tmp_path / "model")
+    assert_close(again.params, from_pretrained(run).params, EXACT)
+    vocabulary = json.loads((tmp_path / "model" / "vocabulary.json").read_text())
+    logits = found["logits"]
+    assert len(vocabulary["labels"]) == logits.shape[-1]
+
+
+def encode(vocabulary, sentence):
+    """What a program in any language does with vocabulary.json."""
+    width = vocabulary["word_width"]
+
+    def spell(word):
+        back = width // 2
+        kept = word if len(word) <= width else word[: width - back] + word[len(word) - back :]
+        unknown = vocabulary["unknown_character"]
+        indices = [vocabulary["characters"].get(character, unknown) for character in kept]
+        return indices + [vocabulary["no_character"]] * (width - len(indices))
+
+    words = unicodedata.normalize("NFC", sentence).split()
+    unknown = vocabulary["unknown_word"]
+    indices = [vocabulary["words"].get(word.lower(), unknown) for word in words]
+    feeds = {"words": [indices], "characters": [[*map(spell, words)]], "lengths": [len(words)]}
+    return {name: np.array(value, np.int32) for name, value in feeds.items()}
+
+
+@pytest.mark.parametrize("name", ["pos_tagging", "ner"])
+def test_labels_are_those_of_predict(name, data, tmp_path, rng, monkeypatch):
+    experiment, config = RUNS[name](data)
+    run = random_run(experiment, config, tmp_path / "run", rng, scale=5.0)
+    export(monkeypatch, name, run, tmp_path / "model")
+    vocabulary = json.loads((tmp_path / "model" / "vocabulary.json").read_text())
+    session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")
+    tagger = from_pretrained(tmp_path / "model")
+    known = [word for word in vocabulary["words"] if word.isalpha()]
+    sentences = [" ".join(rng.permutation(known)[:7]) for _ in range(8)]
+    sentences += ["A c D unheard-of", "Ünal c A-B", "c"]
+    said = []
+    for sentence in sentences:
+        (labels,) = session.run(["labels"], encode(vocabulary, sentence))
+        said.append([vocabulary["labels"][label] for label in labels[0]])
+    assert said == tagger.tag([sentence.split() for sentence in sentences])
+    assert len({tag for tags in said for tag in tags}) > 2  # else anything would be right
