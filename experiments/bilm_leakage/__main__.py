@@ -27,13 +27,13 @@ from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import (
     NewRun,
     OldRun,
-    RunCommand,
     RunsBelow,
     SweepCommand,
     TrainCommand,
 )
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.runner.run.results import read_result
 from experiments.runner.run.sweep import train_all
 
@@ -131,13 +131,14 @@ class Compare(ReadSettings, SweepCommand):
 _DRAWN: tuple[Task, ...] = ("leaky", "elmo")
 
 
-class Infill(RunCommand):
-    """Fill the gaps of a text, from what stands on both sides."""
+class Infill(PredictTexts):
+    """Fill the gaps of texts, each missing character written as _, from what stands on both sides.
+
+    Texts are arguments, or lines of a file or of standard input. A JSON record has text and filled.
+    """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUNS / "gap" / "0"
-    text: tyro.conf.Positional[str]
-    """A text with _ for each missing character."""
 
     def run(self) -> None:
         """Fills and prints."""
@@ -147,7 +148,13 @@ class Infill(RunCommand):
                 f"{self.run_folder} holds a model of the task {trained.config.task}, which fills "
                 "no gaps from both sides; give one of the task masked or gap."
             )
-        print(fill(trained, self.text))
+        predictor = Predictor(
+            predict=lambda texts: [fill(trained, text) for text in texts],
+            text=lambda text, filled: filled,
+            record=lambda text, filled: {"text": text, "filled": filled},
+            at_once=16,
+        )
+        self.write([line.text for line in self.lines(trained.config.reading)], predictor)
 
 
 def main() -> None:

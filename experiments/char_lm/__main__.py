@@ -10,15 +10,14 @@ has the results.
 
 import pathlib
 
-import jax
 import tyro
 from rich.console import Console
 
 from experiments.char_lm.config import ROWS, row_config
 from experiments.char_lm.report import plot_rows, print_rows
+from experiments.characters import commands as characters
 from experiments.characters.config import LanguageConfig
 from experiments.characters.data import read_corpus, read_text
-from experiments.characters.generate import Drawing
 from experiments.characters.report import parts_of, print_measures
 from experiments.characters.runs import prepare
 from experiments.characters.training import load_model
@@ -77,35 +76,15 @@ class Evaluate(RunCommand):
         print_measures(measured, Console())
 
 
-class Generate(RunCommand):
+class Generate(characters.Generate):
     """Continue one or more beginnings with a trained model; each character is printed at once.
 
-    The same seed gives the same text.
+    Beginnings are arguments, or lines of a file or of standard input. The same seed gives the same
+    text. A JSON record has prefix, and text, which begins with it.
     """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
-    prefixes: tyro.conf.Positional[tuple[str, ...]]
-    """Beginnings, of characters that the model knows."""
-    drawing: tyro.conf.OmitArgPrefixes[Drawing]
-    length: int = 100
-    """Number of characters to generate."""
-    seed: int = 0
-    """Seed of the random draws."""
-
-    def run(self) -> None:
-        """Writes."""
-        if not self.prefixes:
-            raise ValueError("There is no prefix: give the first characters of the text.")
-        trained = load_model(self.folder)
-        for number, prefix in enumerate(self.prefixes):
-            key = jax.random.fold_in(jax.random.key(self.seed), number)
-            characters = trained.continue_text(
-                prefix, length=self.length, drawing=self.drawing, key=key
-            )
-            for position, character in enumerate(characters):
-                print(character if position else prefix + character, end="", flush=True)
-            print()
 
 
 class SourceTable(SweepCommand):

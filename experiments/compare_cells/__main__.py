@@ -14,14 +14,16 @@ import pathlib
 import tyro
 
 from experiments.compare_cells.config import ComparisonConfig
-from experiments.compare_cells.model import prepare
+from experiments.compare_cells.model import load_tagger, prepare
 from experiments.compare_cells.report import plot_cells, print_table
 from experiments.runner.run.choices import CELLS
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.commands import NewRun, OldRun, SweepCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment
+from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.results import read_result
 from experiments.runner.run.sweep import train_all
+from experiments.words.report import tags_of_words
 
 NAME = "compare_cells"
 RUNS = pathlib.Path("runs") / NAME
@@ -38,6 +40,22 @@ class Train(TrainCommand):
     experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[ComparisonConfig]
     run_folder: NewRun = RUNS / "one"
+
+
+class Predict(PredictTexts):
+    """Tag sentences, from the command line, a file or standard input, one a line.
+
+    Words are what stands between spaces. A JSON record has words and tags.
+    """
+
+    experiment, what = EXPERIMENT, "sentence"
+    run_folder: OldRun = RUNS / "one"
+
+    def run(self) -> None:
+        """Tags and prints."""
+        tagger = load_tagger(self.folder)
+        sentences = [line.text.split() for line in self.lines(tagger.config.reading)]
+        self.write(sentences, tags_of_words(tagger.tag))
 
 
 class Sweep(SweepCommand):
@@ -75,7 +93,11 @@ class Sweep(SweepCommand):
 
 def main() -> None:
     """The command line."""
-    run_command(NAME, Train | Sweep, "All cells on one task, with equal numbers of parameters.")
+    run_command(
+        NAME,
+        Train | Predict | Sweep,
+        "All cells on one task, with equal numbers of parameters.",
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A tagger of a comparison: its training, its test, and how long the training took."""
 
 import dataclasses
+import functools
 import pathlib
 import statistics
 from collections.abc import Sequence
@@ -13,14 +14,16 @@ from birnn_jax.data import choose_buckets
 from birnn_jax.training import average_of, evaluate
 from experiments.compare_cells.config import ComparisonConfig
 from experiments.pos_tagging.data import read_data, tags_of
-from experiments.pos_tagging.model import make_loss, make_training
+from experiments.pos_tagging.model import TrainedTagger, init_params, make_loss, make_training
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.measures import require_labels, share
 from experiments.runner.run import loop
+from experiments.runner.run.best import best_params
 from experiments.runner.run.experiment import Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabulary
+from experiments.words.model import VOCABULARY
 
 _EVALUATIONS = 4  # in a run: what they and the checkpoints take counts as training
 
@@ -46,7 +49,15 @@ def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> P
         console.print(f"{path}: {accuracy:.2%} accuracy on test", highlight=False)
         return metrics
 
-    return Prepared(training, finish)
+    return Prepared(training, finish, files={VOCABULARY: vocabulary.save})
+
+
+def load_tagger(folder: RunFolder) -> TrainedTagger:
+    """The best checkpoint of a run, from its folder alone."""
+    vocabulary = Vocabulary.load(folder.path / VOCABULARY)
+    tagging = ComparisonConfig.of(folder).tagging
+    params = best_params(folder, tagging, functools.partial(init_params, tagging, vocabulary))
+    return TrainedTagger(tagging, params, vocabulary)
 
 
 def measure(

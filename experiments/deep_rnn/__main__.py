@@ -13,13 +13,14 @@ from collections.abc import Iterator
 import tyro
 from rich.console import Console
 
+from experiments.characters import commands as characters
 from experiments.characters.config import TATOEBA
 from experiments.characters.report import perplexity_by_epoch
 from experiments.characters.runs import prepare
 from experiments.deep_rnn.config import CHANGES, Change, DepthConfig
 from experiments.deep_rnn.report import plot_depths, print_depths
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, RunsBelow, SweepCommand, TrainCommand
+from experiments.runner.run.commands import NewRun, OldRun, RunsBelow, SweepCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
@@ -40,6 +41,17 @@ class Train(TrainCommand):
     def run(self) -> None:
         """Trains and tests."""
         EXPERIMENT.train(self.config.language, self.run_folder)
+
+
+class Generate(characters.Generate):
+    """Let a trained stack go on from one or more beginnings; each character is shown as it is made.
+
+    Beginnings are arguments, or lines of a file or of standard input. The same seed gives the same
+    text. A JSON record has prefix, and text, which begins with it.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUNS / "all_6" / "0"
 
 
 class Compare(SweepCommand):
@@ -110,7 +122,7 @@ def _last(folder: RunFolder) -> float:
 
 def main() -> None:
     """The command line."""
-    run_command(NAME, Train | Compare, "Perplexity against depth.")
+    run_command(NAME, Train | Generate | Compare, "Perplexity against depth.")
 
 
 if __name__ == "__main__":

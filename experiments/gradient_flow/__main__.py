@@ -18,9 +18,10 @@ from experiments.gradient_flow.config import TASK, VARIANTS
 from experiments.gradient_flow.model import write_flow
 from experiments.gradient_flow.report import plot_cells, plot_clipping, plot_options
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.commands import NewRun, OldRun, SweepCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.sweep import train_all
+from experiments.synthetic import commands as synthetic
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.model import prepare
 
@@ -54,6 +55,17 @@ class Train(TrainCommand):
     run_folder: NewRun = RUNS / "one"
 
 
+class Predict(synthetic.Predict):
+    """Answer sequences of the task, from the command line, a file or standard input, one a line.
+
+    A sequence is digits, or for adding numbers of which two have a star: 0.3 0.5* 0.1 0.7*. See
+    experiments/synthetic/sequences.py. A JSON record has sequence and answer.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUNS / "one"
+
+
 class Sweep(SweepCommand):
     """Train every network of the pictures that is not trained yet, and draw them."""
 
@@ -82,7 +94,7 @@ class Sweep(SweepCommand):
 
 def main() -> None:
     """The command line."""
-    run_command(NAME, Train | Sweep, "How far gradients reach back in time.")
+    run_command(NAME, Train | Predict | Sweep, "How far gradients reach back in time.")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ import tyro
 from experiments.memory_tasks.config import PLANS, config_of
 from experiments.memory_tasks.report import plot_lengths
 from experiments.runner.run.command_line import run_command
-from experiments.runner.run.commands import NewRun, SweepCommand, TrainCommand
+from experiments.runner.run.commands import NewRun, OldRun, SweepCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.sweep import train_all
+from experiments.synthetic import commands as synthetic
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.model import measured, prepare
 from experiments.synthetic.tasks import TASKS
@@ -36,6 +37,17 @@ class Train(TrainCommand):
     experiment = EXPERIMENT
     config: tyro.conf.OmitArgPrefixes[SyntheticConfig]
     run_folder: NewRun = RUNS / "one"
+
+
+class Predict(synthetic.Predict):
+    """Answer sequences of the task, from the command line, a file or standard input, one a line.
+
+    A sequence is digits, or for adding numbers of which two have a star: 0.3 0.5* 0.1 0.7*. See
+    experiments/synthetic/sequences.py. A JSON record has sequence and answer.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUNS / "one"
 
 
 class Sweep(SweepCommand):
@@ -81,7 +93,7 @@ class Sweep(SweepCommand):
 
 def main() -> None:
     """The command line."""
-    run_command(NAME, Train | Sweep, "Tasks that need a memory, at growing lengths.")
+    run_command(NAME, Train | Predict | Sweep, "Tasks that need a memory, at growing lengths.")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,11 @@ def to_roll(frames: list[Any], where: str) -> np.ndarray:
     return roll
 
 
+def notes_of(roll: np.ndarray) -> list[list[int]]:
+    """The MIDI numbers that sound in each frame of a roll `[T, 88]`."""
+    return [(np.flatnonzero(frame) + LOWEST).tolist() for frame in roll]
+
+
 def _digest(roll: np.ndarray) -> str:
     return hashlib.sha1(roll.tobytes()).hexdigest()
 

@@ -10,15 +10,14 @@ this folder has the results.
 """
 
 import pathlib
-import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
 import tyro
 from rich.console import Console
 
 from birnn_jax.metrics import score_entities
-from birnn_jax.text import graphemes
+from birnn_jax.text import graphemes, spans_of_tags
 from experiments.ner.config import Columns, EntityConfig
 from experiments.ner.data import (
     entities_of,
@@ -39,10 +38,11 @@ from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.sweep import CompareCommand
-from experiments.words.data import build_vocabulary, split_words
+from experiments.words.data import build_vocabulary
 from experiments.words.model import VOCABULARY
-from experiments.words.report import aligned
+from experiments.words.report import tags_of_words
 from experiments.words.vectors import with_vectors
 
 NAME = "ner"
@@ -111,27 +111,35 @@ class Evaluate(RunCommand):
         print_scores(sentences, predicted, Console())
 
 
-class Predict(RunCommand):
-    """Find entities in sentences, from the command line or, without any, from standard input.
+class Predict(PredictTexts):
+    """Find entities in sentences, from the command line, a file or standard input, one a line.
 
     Words are separated by spaces: write "York ." and not "York.". If all training words are single
-    characters, as in Chinese files, every character is a word.
+    characters, as in Chinese files, every character is a word. A JSON record has words, tags and
+    entities: label, first word (start), the word behind the last (end), and text.
     """
 
-    experiment = EXPERIMENT
+    experiment, what = EXPERIMENT, "sentence"
     run_folder: OldRun = RUN
-    sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Sentences, each in quotes."""
 
     def run(self) -> None:
         """Tags and prints."""
         tagger = load_tagger(self.folder)
-        lines: Iterable[str] = self.sentences or sys.stdin
-        if tagger.vocabulary.longest_word == 1:
-            lines = (" ".join(graphemes(line)) for line in lines)
-        sentences = split_words(lines)
-        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
-            print(aligned([words, tags]))
+        texts = [line.text for line in self.lines(tagger.config.reading)]
+        of_characters = tagger.vocabulary.longest_word == 1
+        if of_characters:
+            texts = [" ".join(graphemes(text)) for text in texts]
+        between = "" if of_characters else " "
+
+        def record(words: Sequence[str], tags: list[str]) -> dict[str, Any]:
+            entities = [
+                {**span._asdict(), "text": between.join(words[span.start : span.end])}
+                for span in spans_of_tags(tags)
+            ]
+            return {"words": [*words], "tags": tags, "entities": entities}
+
+        sentences = [text.split() for text in texts]
+        self.write(sentences, tags_of_words(tagger.tag)._replace(record=record))
 
 
 class Score(ReadSettings):

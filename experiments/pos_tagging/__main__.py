@@ -9,8 +9,6 @@ the second direction give? README.md of this folder has the results.
 """
 
 import pathlib
-import sys
-from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -28,10 +26,11 @@ from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCom
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.results import read_result
 from experiments.words.data import build_vocabulary, split_words
 from experiments.words.model import VOCABULARY
-from experiments.words.report import aligned
+from experiments.words.report import aligned, tags_of_words
 
 NAME = "pos_tagging"
 RUN = pathlib.Path("runs") / NAME
@@ -87,23 +86,21 @@ class Evaluate(RunCommand):
         print_summary(tag_all(tagger, sentences), tagger, Console())
 
 
-class Predict(RunCommand):
-    """Tag sentences, from the command line or, without any, from standard input, one a line.
+class Predict(PredictTexts):
+    """Tag sentences, from the command line, a file or standard input, one a line.
 
-    Words are separated by spaces: write "that man ." and not "that man.".
+    Words are separated by spaces: write "that man ." and not "that man.". A JSON record has words
+    and tags.
     """
 
-    experiment = EXPERIMENT
+    experiment, what = EXPERIMENT, "sentence"
     run_folder: OldRun = RUN
-    sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Sentences, each in quotes."""
 
     def run(self) -> None:
         """Tags and prints."""
         tagger = load_tagger(self.folder)
-        sentences = split_words(self.sentences or sys.stdin)
-        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
-            print(aligned([words, tags]))
+        sentences = [line.text.split() for line in self.lines(tagger.config.reading)]
+        self.write(sentences, tags_of_words(tagger.tag))
 
 
 class Directions(Options):

@@ -11,8 +11,7 @@ counting words? README.md of this folder has the results.
 
 import dataclasses
 import pathlib
-import sys
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from rich.console import Console
@@ -24,11 +23,12 @@ from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.runner.run.sweep import CompareCommand, print_means, train_all
 from experiments.sentiment.config import TextConfig
 from experiments.sentiment.data import Text, build_text_vocabulary, read_data, read_texts
 from experiments.sentiment.export import exported
-from experiments.sentiment.model import load_classifier, make_training
+from experiments.sentiment.model import Judged, load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
 from experiments.words.model import VOCABULARY
 from experiments.words.segments import split_text
@@ -98,29 +98,33 @@ class Evaluate(RunCommand):
         print_summary(classifier.judge(texts), classifier, Console())
 
 
-class Predict(RunCommand):
-    """Label texts, from the command line or, without any, from standard input, one a line.
+class Predict(PredictTexts):
+    """Label texts, from the command line, a file or standard input, one a line.
 
-    With the readout by attention, the words with the highest weights are printed below.
+    With the readout by attention, the words with the highest weights are printed below. A JSON
+    record has text, label and probability, and with attention words and attention.
     """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
-    texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Texts, each in quotes."""
 
     def run(self) -> None:
         """Labels and prints."""
         classifier = load_classifier(self.folder)
+        lines = self.lines(classifier.config.reading)
         segmentation = classifier.config.segmentation
-        texts = [Text(t.strip(), split_text(t, segmentation), "") for t in self.texts or sys.stdin]
-        for number, text in enumerate(texts, start=1):
+        texts = [Text(text.strip(), split_text(text, segmentation), "") for text, _ in lines]
+        for line, text in zip(lines, texts, strict=True):
             if not text.words:
-                raise ValueError(f"Text {number} is empty: there is no word to read.")
-        if not texts:
-            raise ValueError("There is no text to label.")
-        for result in classifier.judge(texts):
-            print(show(result))
+                raise ValueError(f"{line.place} has no word to read.")
+        self.write(texts, Predictor(classifier.judge, lambda _, result: show(result), _record))
+
+
+def _record(text: Text, result: Judged) -> dict[str, Any]:
+    record = {"text": text.text, "label": result.label, "probability": result.probability}
+    if result.weights is None:
+        return record
+    return record | {"words": [*text.words], "attention": result.weights}
 
 
 class Export(ExportCommand):

@@ -10,6 +10,7 @@ does not, and what is the second direction for in CTC? README.md of this folder 
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import tyro
 from rich.console import Console
@@ -18,6 +19,7 @@ from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.runner.run.progress import printer
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
@@ -25,7 +27,7 @@ from experiments.speech.data import LABELS, labels_of, read_parts, read_recordin
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
-from experiments.speech.sounds import read_alone
+from experiments.speech.sounds import read_alone, wav_files
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
@@ -90,22 +92,31 @@ class Evaluate(RunCommand):
         print_summary(heard, summarise(heard, listener, recordings), listener, Console())
 
 
-class Predict(RunCommand):
-    """Transcribe wav files: one line per file, its name and the words."""
+class Predict(PredictCommand):
+    """Transcribe wav files: one line per file, its name and the words.
+
+    A JSON record has file and words.
+    """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     sounds: tyro.conf.Positional[tuple[pathlib.Path, ...]]
-    """Wav files, of any sampling rate."""
+    """Wav files, of any sampling rate, or folders of them; - is standard input."""
 
     def run(self) -> None:
         """Listens and prints."""
-        if not self.sounds:
-            raise ValueError("There is no wav file to listen to.")
         listener = load_listener(self.folder)
-        recordings = [read_alone(path, listener.config.rate) for path in self.sounds]
-        for path, words in zip(self.sounds, listener.transcribe(recordings), strict=True):
-            print(f"{path}\t{' '.join(words)}")
+
+        def transcribe(paths: Sequence[pathlib.Path]) -> list[tuple[str, ...]]:
+            return listener.transcribe([read_alone(path, listener.config.rate) for path in paths])
+
+        predictor = Predictor(
+            predict=transcribe,
+            text=lambda path, words: f"{path}\t{' '.join(words)}",
+            record=lambda path, words: {"file": str(path), "words": [*words]},
+            at_once=64,
+        )
+        self.write(wav_files(self.sounds), predictor)
 
 
 class Directions(Options):

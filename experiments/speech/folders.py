@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from experiments.runner.data.parts import Part, part_of_name
 from experiments.runner.data.reading import Reading
-from experiments.speech.sounds import Recording, read_wav, tell_resampled
+from experiments.speech.sounds import Recording, read_wav, tell_resampled, wavs_of
 
 TABLES = ("transcripts.tsv", "transcripts.csv", "transcripts.txt", "metadata.csv")
 _NAMES = {
@@ -81,8 +81,7 @@ def read_entries(folder: pathlib.Path, reading: Reading) -> list[Entry]:
         raise ValueError(f"{folder} has several tables, {tables[0].name} and {tables[1].name}.")
     if tables:
         return _of_table(tables[0], reading)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
-    wavs = [path for path in files if not path.name.startswith("._")]  # of macOS, no sounds
+    wavs = wavs_of(folder)
     if not wavs:
         raise ValueError(f"{folder} has no wav file.")
     return [_of_file(path, folder, reading) for path in wavs]

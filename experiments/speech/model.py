@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import birnn_jax
 from birnn_jax import Total, heads
 from birnn_jax.data import row_keys
+from experiments.runner.data.batches import by_rows
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
@@ -178,18 +178,22 @@ class TrainedListener(NamedTuple):
         batches = make_batches(config, recordings, known)
         width = 0 if greedy else config.beam_width
         strings = joined(config, recordings)[1] > 1
-        heard: dict[int, Heard] = {}
-        for i in range(len(batches)):
-            batch = batches[i]
-            found = np.asarray(_decode(config.model, self.params, jax.device_put(batch), width))
-            said = zip(batch["labels"], batch["label_lengths"], strict=True)
-            for row, (wanted, count), labels in zip(batch["rows"], said, found, strict=True):
-                heard[int(row)] = Heard(
-                    tuple(known[k] for k in wanted[:count]),
-                    tuple(self.labels[k] for k in labels if k >= 0),
-                    f"string {row + 1}" if strings else recordings[row].name,
-                )
-        return [heard[row] for row in sorted(heard) if row >= 0]
+        rows = by_rows(
+            batches,
+            lambda batch: (
+                batch["labels"],
+                batch["label_lengths"],
+                _decode(config.model, self.params, batch, width),
+            ),
+        )
+        return [
+            Heard(
+                tuple(known[k] for k in wanted[:count]),
+                tuple(self.labels[k] for k in labels if k >= 0),
+                f"string {number}" if strings else recordings[number - 1].name,
+            )
+            for number, (wanted, count, labels) in enumerate(rows, start=1)
+        ]
 
     def transcribe(self, recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
         """The words in each recording as it is, in order; what is said in it is not looked at."""

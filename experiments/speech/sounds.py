@@ -13,6 +13,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from experiments.runner.data.files import parsed_as, read_bytes
+from experiments.runner.data.reading import STANDARD_INPUT, file_or_standard_input
 
 _FULL_SCALE = 2.0**15
 
@@ -63,6 +64,32 @@ def read_alone(path: pathlib.Path, rate: int) -> Recording:
     if sound.rate != rate:
         tell_resampled(str(path), [sound.rate], rate)
     return Recording(str(path), sound.samples, (), "", "test")
+
+
+def wav_files(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """The files that a command line names: of a folder all its wav files, `STANDARD_INPUT` for -.
+
+    Raises:
+      ValueError: if there is none, or one does not exist.
+    """
+    files: list[pathlib.Path] = []
+    for path in map(file_or_standard_input, paths):
+        if path.is_dir():
+            files += wavs_of(path)
+        elif path == STANDARD_INPUT or path.exists():
+            files.append(path)
+        else:
+            raise ValueError(f"{path} does not exist.")
+    if not files:
+        where = f" in {', '.join(map(str, paths))}" if paths else ""
+        raise ValueError(f"There is no wav file to listen to{where}.")
+    return files
+
+
+def wavs_of(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The wav files of a folder and of those in it, in order."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
+    return [path for path in files if not path.name.startswith("._")]  # of macOS, no sounds
 
 
 def tell_resampled(what: str, rates: Sequence[int], rate: int) -> None:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 COPIED, ALPHABET = 10, 8  # symbols to remember, and how many kinds there are
 _DELIMITER = ALPHABET + 1  # 0 is the blank
-_X, _DISTRACTORS = 0, 4  # the symbols of "order": X, Y, then the distractors
+_X, DISTRACTORS = 0, 4  # the symbols of "order": X, Y, then the distractors
 Measure = Literal["loss", "accuracy"]
 
 
@@ -78,7 +78,7 @@ def copy(key: jax.Array, batch_size: int, length: int) -> Examples:
 def order(key: jax.Array, batch_size: int, length: int) -> Examples:
     """X or Y in the second tenth and in the sixth tenth of the sequence, distractors elsewhere."""
     key_rest, key_symbols, key_first, key_second = jax.random.split(key, 4)
-    rest = jax.random.randint(key_rest, [batch_size, length], _X + 2, _X + 2 + _DISTRACTORS)
+    rest = jax.random.randint(key_rest, [batch_size, length], _X + 2, _X + 2 + DISTRACTORS)
     symbols = jax.random.randint(key_symbols, [2, batch_size], _X, _X + 2)
     first = jax.random.randint(key_first, [batch_size], length // 10, length // 5)
     second = jax.random.randint(key_second, [batch_size], length // 2, length * 3 // 5)
@@ -86,7 +86,7 @@ def order(key: jax.Array, batch_size: int, length: int) -> Examples:
     xs = jnp.where(steps == first[:, None], symbols[0][:, None], rest)
     xs = jnp.where(steps == second[:, None], symbols[1][:, None], xs)
     answers = jnp.broadcast_to((2 * symbols[0] + symbols[1])[:, None], xs.shape)
-    return Examples(jax.nn.one_hot(xs, _X + 2 + _DISTRACTORS), answers, _last(xs.shape))
+    return Examples(jax.nn.one_hot(xs, _X + 2 + DISTRACTORS), answers, _last(xs.shape))
 
 
 def parity(key: jax.Array, batch_size: int, length: int) -> Examples:

@@ -9,8 +9,6 @@ depend on the length of the sentence? README.md of this folder has the results.
 """
 
 import pathlib
-import sys
-from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -19,6 +17,7 @@ from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair, read_pairs, read_parallel
 from experiments.translation.encoding import LEXICON, learn_or_load
@@ -97,27 +96,28 @@ class Evaluate(RunCommand):
         print_summary(scores, Console())
 
 
-class Predict(RunCommand):
-    """Translate sentences, from the command line or, without any, from standard input."""
+class Predict(PredictTexts):
+    """Translate sentences, from the command line, a file or standard input, one a line.
 
-    experiment = EXPERIMENT
+    A JSON record has source and translation.
+    """
+
+    experiment, what = EXPERIMENT, "sentence"
     run_folder: OldRun = RUN
-    sentences: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Sentences, each in quotes."""
     picture: pathlib.Path | None = None
     """Where to draw the attention weights."""
 
     def run(self) -> None:
         """Translates, prints and draws."""
-        sentences = [line.strip() for line in self.sentences or sys.stdin]
-        for number, sentence in enumerate(sentences, start=1):
-            if not sentence:
-                raise ValueError(f"Sentence {number} is empty: there is nothing to translate.")
-        if not sentences:
-            raise ValueError("There is no sentence to translate.")
         translator = load_translator(self.folder)
-        for found in translator.translate(sentences):
-            print(found)
+        sentences = [line.text.strip() for line in self.lines(translator.config.reading)]
+        predictor = Predictor(
+            predict=translator.translate,
+            text=lambda source, translation: translation,
+            record=lambda source, translation: {"source": source, "translation": translation},
+            at_once=256,
+        )
+        self.write(sentences, predictor)
         if self.picture:
             pairs = [Pair(sentence, "") for sentence in sentences]
             draw_alignments(self.picture, translator, pairs, Console(stderr=True))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax import Total, accuracy, cross_entropy
+from experiments.runner.data.batches import by_rows
 from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
@@ -99,22 +100,12 @@ class TrainedTranslator(NamedTuple):
         """The translation of each sentence."""
         nothing = np.array([END], np.int32)
         pairs = [Encoded(self.lexicon.source.encode(sentence), nothing) for sentence in sentences]
-        batches = make_batches(self.config, pairs)
-        found: dict[int, str] = {}
-        for i in range(len(batches)):
-            batch = batches[i]
-            tokens, lengths = find(
-                self.config.model,
-                search or self.search,
-                self.params,
-                batch["source"],
-                batch["source_lengths"],
-            )
-            for row, subwords, length in zip(
-                batch["rows"], np.asarray(tokens), np.asarray(lengths), strict=True
-            ):
-                found[int(row)] = self.lexicon.target.decode(subwords[:length])
-        return [found[row] for row in range(len(sentences))]
+        how = (self.config.model, search or self.search, self.params)
+        found = by_rows(
+            make_batches(self.config, pairs),
+            lambda batch: find(*how, batch["source"], batch["source_lengths"]),
+        )
+        return [self.lexicon.target.decode(subwords[:length]) for subwords, length in found]
 
     def align(self, source: str, target: str) -> tuple[list[str], list[str], np.ndarray]:
         """Subwords of both sentences, and the weights of attention `[N, T]` between them."""

@@ -20,7 +20,7 @@ import birnn_jax
 from birnn_jax import Bi, Cell
 from birnn_jax.data import choose_buckets
 from birnn_jax.models import CharacterEncoderParams, TaggerParams, character_encoder
-from experiments.runner.data.batches import Batches, Example
+from experiments.runner.data.batches import Batches, Example, by_rows
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
@@ -198,10 +198,5 @@ def label_rows(
 ) -> list[np.ndarray]:
     """What `decode`, from a batch to arrays `[B, T]`, says of each example, without its padding."""
     batches = Batches(examples, buckets=_BUCKETS, tokens_per_batch=tokens_per_batch)
-    labels: dict[int, np.ndarray] = {}
-    for i in range(len(batches)):
-        batch = batches[i]
-        decoded = np.asarray(decode(jax.device_put(batch)))
-        for row, length, values in zip(batch["rows"], batch["lengths"], decoded, strict=True):
-            labels[int(row)] = values[:length]
-    return [labels[row] for row in range(len(examples))]
+    rows = zip(by_rows(batches, decode), examples, strict=True)
+    return [values[: len(example["words"])] for values, example in rows]

@@ -1,8 +1,21 @@
-"""Rows of words that belong together, one above the other."""
+"""Words with their tags: in rows one above the other, and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
+
+from experiments.runner.run.predicting import Predictor
+
+Words = Sequence[str]
+
+
+def tags_of_words(tag: Callable[[Sequence[Words]], list[list[str]]]) -> Predictor[Words, list[str]]:
+    """How sentences with the tags that `tag` gives them are written."""
+    return Predictor(
+        predict=tag,
+        text=lambda words, tags: aligned([words, tags]),
+        record=lambda words, tags: {"words": [*words], "tags": tags},
+    )
 
 
 def aligned(rows: Sequence[Sequence[str]], width: int = 100) -> str:

@@ -1,5 +1,6 @@
 """Runs the command line of an experiment in this process."""
 
+import io
 import sys
 from types import ModuleType
 
@@ -21,3 +22,8 @@ def options(**values) -> list[str]:
         several = value if isinstance(value, tuple) else () if value is True else (value,)
         words += [f"--{name.replace('_', '-')}", *map(str, several)]
     return words
+
+
+def standard_input(monkeypatch, content: bytes) -> None:
+    """Gives bytes as standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))

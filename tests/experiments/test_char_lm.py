@@ -26,7 +26,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 from tests import _figures
 from tests.experiments import _small_language
-from tests.experiments._commands import command
+from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
 from tests.experiments._small_language import TEXT
 
@@ -225,6 +225,10 @@ def test_generation_is_streamed_and_a_function_of_its_seed(trained, tell, monkey
     assert (len(first), len(second)) == (13, 12) and first[:4] + second[:3] == "the cat"
     assert tell(*words)[1] == out
     assert tell(*words, "--seed", "1")[1] != out
+    standard_input(monkeypatch, b"the \ncat\n")
+    records = tell("generate", "--json", "--run", trained, "--length", "9")[1].splitlines()
+    texts = zip(("the ", "cat"), (first, second), strict=True)
+    assert [*map(json.loads, records)] == [{"prefix": p, "text": text} for p, text in texts]
     flushed = []
     monkeypatch.setattr("builtins.print", lambda *a, **k: flushed.append((a, k.get("flush"))))
     tell(*words)
@@ -235,11 +239,12 @@ def test_generation_is_streamed_and_a_function_of_its_seed(trained, tell, monkey
     ("words", "sentence"),
     [
         (["the Z#"], "The prefix 'the Z#' has characters that the model has never seen: '#' 'Z'."),
-        ([""], "A prefix is empty"),
-        ([], "There is no prefix"),
+        ([""], "Beginning 1 is empty"),
+        ([], "standard input is empty: there is no beginning in it."),
     ],
 )
-def test_generation_refuses_what_it_cannot_go_on_from(trained, tell, words, sentence):
+def test_generation_refuses_what_it_cannot_go_on_from(trained, tell, monkeypatch, words, sentence):
+    standard_input(monkeypatch, b"")
     status, out, err = tell("generate", *words, "--run", trained)
     assert (status, out) == (1, "") and sentence in err and err.count("\n") == 1
 

@@ -123,6 +123,10 @@ def test_sweep_trains_tests_and_draws(tmp_path, monkeypatch, capsys):
     assert {"elman", "unidirectional"} <= {*_figures.words(axes)}
     assert 0 < metrics["accuracy"] < 1 and metrics["cpu_seconds"] > 0
     assert metrics["hidden_size"] > 0 and metrics["most_frequent_tag"] > 0
+    run = tmp_path / "elman-fwd-seed0"
+    assert command(monkeypatch, compare_cells, "predict", "I know .", "--json", "--run", run) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["words"] == ["I", "know", "."] and len(record["tags"]) == 3
     monkeypatch.setattr(loop, "fit", None)  # nothing is trained again
     assert command(monkeypatch, compare_cells, *words, *places) == 0
 

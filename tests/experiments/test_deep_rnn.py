@@ -43,6 +43,9 @@ def test_stacks_are_trained_and_drawn(tell, tmp_path):
         assert drawn and "all three" in _figures.words(axes)
         for points in drawn:
             np.testing.assert_allclose(points, [[place, result["perplexity"]]])
+    words = ("generate", "the ", "--run", tmp_path / "all_2" / "0", "--length", "5")
+    status, out, _ = tell(*words)
+    assert status == 0 and out.startswith("the ") and len(out) == 10
     status, _, err = tell("compare", "--single-depth", "9")
     assert status == 2 and "single_depth must" in err
 

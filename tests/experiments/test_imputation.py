@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 import re
 
@@ -14,6 +15,7 @@ from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings
 from experiments.time_series import __main__ as time_series
+from experiments.time_series.impute import commands as impute_commands
 from experiments.time_series.impute.baselines import last_value, straight_lines
 from experiments.time_series.impute.brits import BRITS
 from experiments.time_series.impute.config import ImputeConfig, ImputeModel
@@ -21,7 +23,7 @@ from experiments.time_series.impute.data import hide, read_parts, split_rows
 from experiments.time_series.impute.model import estimate, make_training
 from experiments.time_series.impute.table import read_table
 from tests import _figures
-from tests.experiments._commands import command, options
+from tests.experiments._commands import command, options, standard_input
 from tests.experiments._computed import batches_of, program_of
 
 pytestmark = pytest.mark.slow
@@ -348,7 +350,7 @@ def test_predict_fills_gaps_and_keeps_what_is_there(trained, table, tmp_path, mo
     before, after = read_table(table, Reading()), read_table(out, Reading())
     there = ~np.isnan(before.values)
     assert not np.isnan(after.values).any() and picture.exists()
-    np.testing.assert_allclose(after.values[there], before.values[there], rtol=1e-5)
+    np.testing.assert_array_equal(after.values[there], before.values[there])
     assert command(monkeypatch, time_series, *told) == 1
     assert "exists already" in capsys.readouterr().err
 
@@ -362,6 +364,32 @@ def test_table_is_read_in_its_encoding(trained, table, tmp_path, monkeypatch):
         told = ("impute", "predict", file, "--run", trained, "--out", out, *words)
         assert command(monkeypatch, time_series, *told) == (out == outs[2])
     assert outs[0].read_text() == outs[1].read_text() and not outs[2].exists()
+
+
+def test_predict_prints_the_whole_table_as_text_and_as_json(
+    trained, table, tmp_path, monkeypatch, capsys
+):
+    told, out = ("impute", "predict", "--run", trained), tmp_path / "filled.csv"
+    assert command(monkeypatch, time_series, *told, table, "--out", out) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(impute_commands, "_WINDOWS", 3)  # several parts of the table
+    assert command(monkeypatch, time_series, *told, table) == 0
+    printed = capsys.readouterr().out
+    before, after = table.read_text().splitlines(), printed.splitlines()
+    assert printed == out.read_text() and len(before) == len(after)
+    changed = [
+        number for number, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]
+    ]
+    assert changed == [8, 41]
+    standard_input(monkeypatch, table.read_bytes())
+    assert command(monkeypatch, time_series, *told, "-", "--json") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [k for k, record in enumerate(records) if record["filled"]] == [7, 40]
+    assert (records[7]["filled"], records[40]["filled"]) == (["a"], ["b"])
+    for record, line in zip(records, after[1:], strict=True):
+        time, *values = line.split(",")
+        assert record["time"] == time
+        assert [*record["values"].values()] == pytest.approx([*map(float, values)], rel=1e-4)
 
 
 def test_predict_refuses_other_columns(trained, tmp_path, monkeypatch, capsys):

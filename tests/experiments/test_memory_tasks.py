@@ -9,11 +9,13 @@ import jax
 import numpy as np
 import pytest
 
+import birnn_jax
 from experiments.memory_tasks import __main__ as memory_tasks
 from experiments.memory_tasks import config as memory_tasks_config
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 from experiments.synthetic import tasks
+from experiments.synthetic.commands import load_network
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import make_training, totals_of
@@ -292,6 +294,7 @@ def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     )
     picture = tmp_path / "new" / "lengths.png"
     assert command(monkeypatch, memory_tasks, "sweep", *options, "--picture", picture) == 0
+    assert "accuracy" in capsys.readouterr().out
     run = tmp_path / "parity-4-elman-seed0"
     accuracy = json.loads((run / "result.json").read_text())["metrics"]["accuracy"]
     panel, *_, legend = _figures.drawn(picture).axes
@@ -299,9 +302,16 @@ def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
     assert all(points.tolist() == [[4, accuracy]] for points in ours) and ours
     np.testing.assert_allclose(without_memory[:, 1], tasks.TASKS["parity"].memoryless(4))
     assert "Elman" in _figures.words(legend)
+    told = ("predict", "--run", run, "--json", "0110", "10011")
+    assert command(monkeypatch, memory_tasks, *told) == 0
+    config, params = load_network(RunFolder.open(run))
+    for line, bits in zip(capsys.readouterr().out.splitlines(), ("0110", "10011"), strict=True):
+        xs = np.array([[2.0 * int(bit) - 1] for bit in bits], "f")
+        outputs = np.asarray(birnn_jax.tagger(config.stack, params, xs[None])[0])
+        answer = "".join(map(str, outputs.argmax(axis=-1)))
+        assert json.loads(line) == {"sequence": bits, "answer": answer}
     names = {"config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"}
     assert {path.name for path in run.iterdir()} == names | {"curves.png", "checkpoints"}
-    assert "accuracy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

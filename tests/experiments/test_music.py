@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import shutil
 
 import jax
@@ -276,6 +277,12 @@ def test_generate_writes_a_piece_from_a_chord(trained, tmp_path, monkeypatch, ca
     roll = read_midi(midi)
     assert np.flatnonzero(roll[0]).tolist() == [50 - LOWEST, 57 - LOWEST, 66 - LOWEST]
     assert len(roll) == 7
+    words = (*words[:2], tmp_path / "again.mid", *words[3:], "--chord", "D3 A3 F#4")
+    capsys.readouterr()
+    assert run(monkeypatch, *words, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["given"] == 1 and record["file"] == str(words[2])
+    assert record["frames"] == [(np.flatnonzero(frame) + LOWEST).tolist() for frame in roll]
     (notes,) = _figures.drawn(picture).axes
     given, made = (_sounding(notes, color) for color in (GREY, BLUE))
     np.testing.assert_array_equal(given | made, roll > 0)
@@ -304,3 +311,7 @@ def test_fill_hides_a_bar_of_a_midi_file(trained, data, tmp_path, monkeypatch, c
     assert "The piece has the bars 1 to 2, got 3." in capsys.readouterr().err
     assert run(monkeypatch, *words, "--voice", "bass") == 0
     assert "of 6 notes" in capsys.readouterr().out
+    assert run(monkeypatch, *words, "--bar", 2, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    frames = [(np.flatnonzero(frame) + LOWEST).tolist() for frame in read_midi(midi)]
+    assert (record["hidden"], record["frames"]) == (8, frames) and 0 <= record["as_it_was"] <= 1

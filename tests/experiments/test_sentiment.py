@@ -198,6 +198,14 @@ def test_classifier_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys)
     )
     out = capsys.readouterr().out
     assert out.count("rests on") == 2 and "%): fine words\n" in out
+    told = ("predict", "--run", folder, "--json", "fine words", "So dull ...")
+    assert command(monkeypatch, sentiment, *told) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for record, text in zip(records, out.split("\n")[::2], strict=False):
+        share = f"{record['probability']:.0%}"
+        assert text == f"{record['label']} ({share}): {record['text']}"
+        assert sum(record["attention"]) == pytest.approx(1)
+        assert len(record["words"]) == len(record["attention"]) > 1
     assert command(monkeypatch, sentiment, "predict", "--run", folder, "fine", " ") == 1
     assert "Text 2 is empty" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import json
 import pathlib
 import re
 import shutil
@@ -22,7 +23,7 @@ from experiments.time_series.classify.data import (
 )
 from experiments.time_series.classify.model import make_training
 from experiments.time_series.classify.ts_file import Series, read_ts
-from tests.experiments._commands import command, options
+from tests.experiments._commands import command, options, standard_input
 from tests.experiments._computed import batches_of, program_of
 
 pytestmark = pytest.mark.slow
@@ -340,6 +341,40 @@ def test_series_are_read_in_their_encoding(trained, waves, tmp_path, monkeypatch
     out = capsys.readouterr().out
     assert len(out) > 99 and out[: len(out) // 2] == out[len(out) // 2 :]
     assert command(monkeypatch, time_series, "classify", *words, path, "--run", trained) == 1
+
+
+@pytest.mark.parametrize("labels", ["none", "unknown", "no header", "npz", "-"])
+def test_predict_needs_no_labels(trained, waves, tmp_path, monkeypatch, capsys, labels):
+    told = ("classify", "predict", "--run", trained, "--json")
+    assert command(monkeypatch, time_series, *told, waves) == 0
+    want = capsys.readouterr().out
+    series = [line.rpartition(":") for line in waves.read_text().splitlines() if ":" in line]
+    head = "@problemName waves\n@classLabel false\n@data\n"
+    path, ends = tmp_path / "new.ts", {"unknown": ":?"}.get(labels, "")
+    rows = "\n".join(values + ends for values, _, _ in series)
+    path.write_text(("" if labels == "no header" else head) + rows)
+    if labels == "npz":
+        values = [example.values for example in read_ts(waves, Reading())]
+        path = tmp_path / "new.npz"
+        np.savez(path, x=np.concatenate(values), len=[*map(len, values)])
+    if labels == "-":
+        standard_input(monkeypatch, path.read_bytes())
+        path = "-"
+    assert command(monkeypatch, time_series, *told, path) == 0
+    records = [[*map(json.loads, text.splitlines())] for text in (capsys.readouterr().out, want)]
+    assert [record["label"] for record in records[0]] == [label for _, _, label in series]
+    for record, same in zip(*records, strict=True):
+        assert record["probability"] == max(record["probabilities"].values())
+        assert record["probabilities"] == pytest.approx(same["probabilities"], abs=1e-5)
+        assert sum(record["probabilities"].values()) == pytest.approx(1)
+
+
+def test_predict_refuses_series_of_other_dimensions(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "new.ts").write_text("1,2:3,4\n1,2:3,4:5,6:up\n")
+    told = ("classify", "predict", tmp_path / "new.ts", "--run", trained)
+    assert command(monkeypatch, time_series, *told) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "line 2: 4 dimension(s), but the model was trained on series of 2." in said
 
 
 def test_evaluate_measures_another_file_and_tells_unknown_classes(

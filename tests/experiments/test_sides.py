@@ -248,7 +248,10 @@ def test_infill_fills_with_a_model_of_both_sides_only(compared, monkeypatch, cap
     run = compared / "runs" / "gap" / "0"
     text = "the c_t s__"
     assert command(monkeypatch, bilm_leakage, "infill", text, "--run", run) == 0
-    assert len(capsys.readouterr().out) == len(text) + 1
+    filled = capsys.readouterr().out
+    assert len(filled) == len(text) + 1
+    assert command(monkeypatch, bilm_leakage, "infill", "--json", text, "--run", run) == 0
+    assert json.loads(capsys.readouterr().out) == {"text": text, "filled": filled[:-1]}
     other = compared / "runs" / "elmo" / "0"
     assert command(monkeypatch, bilm_leakage, "infill", text, "--run", other) == 1
     assert "fills no gaps from both sides" in capsys.readouterr().err

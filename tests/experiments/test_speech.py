@@ -1,6 +1,7 @@
 """Speech: what is read and refused, strings and errors, and the commands on a few sounds."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from experiments.speech.sounds import Recording
 from experiments.speech.utterances import make_batches
 from tests import _figures
 from tests.experiments import _small_speech
-from tests.experiments._commands import command
+from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
 
 pytestmark = pytest.mark.slow
@@ -177,6 +178,36 @@ def test_a_few_sounds_are_learned(trained, folder, tell):
     words = [folder / f"test_{word}_0.wav" for word in ("two", "one", "two")]
     status, out, _ = tell("predict", "--run", trained / "label", *words)
     assert [line.split("\t")[1] for line in out.splitlines()] == ["two", "one", "two"]
+
+
+def test_folders_and_standard_input_are_heard(trained, folder, tell, tmp_path, monkeypatch):
+    for name in ("a/test_two_0.wav", "a/._test_two_0.wav", "test_one_0.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / name.rpartition("/")[2].removeprefix("._"), tmp_path / name)
+    told = ("predict", "--run", trained / "label", "--json", tmp_path)
+    records = [json.loads(line) for line in tell(*told)[1].splitlines()]
+    heard = [(record["file"], record["words"]) for record in records]
+    names = [str(tmp_path / name) for name in ("a/test_two_0.wav", "test_one_0.wav")]
+    assert heard == [*zip(names, [["two"], ["one"]], strict=True)]
+    standard_input(monkeypatch, (folder / "test_two_0.wav").read_bytes())
+    assert tell("predict", "--run", trained / "label", "-")[1] == "standard input\ttwo\n"
+
+
+@pytest.mark.parametrize(
+    ("sounds", "sentence"),
+    [
+        (["no.wav"], "no.wav does not exist."),
+        (["-"], "standard input cannot be read as a wav file"),
+        (["empty"], "There is no wav file to listen to in empty."),
+        ([], "There is no wav file to listen to."),
+    ],
+)
+def test_what_is_no_sound_is_refused(trained, tell, tmp_path, monkeypatch, sounds, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    standard_input(monkeypatch, b"no sound")
+    status, out, err = tell("predict", "--run", trained / "label", *sounds)
+    assert (status, out) == (1, "") and sentence in " ".join(err.split())
 
 
 def test_other_data_and_unknown_words_are_evaluated(trained, folder, tell, tmp_path):

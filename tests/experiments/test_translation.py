@@ -1,7 +1,7 @@
 """Translation: what is read and refused, the model step by step, and the commands."""
 
 import dataclasses
-import io
+import json
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from experiments.translation.subwords import BEGIN, END, UNKNOWN, Subwords
 from experiments.translation.training import make_training
 from tests import _figures
 from tests.experiments import _small_translation
-from tests.experiments._commands import command
+from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
 
 pytestmark = pytest.mark.slow
@@ -284,12 +284,11 @@ def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_p
     right = sum(a == b for a, b in zip(out.splitlines(), want, strict=True))
     assert status == 0 and right >= 0.8 * len(want)
     assert len(_figures.drawn(picture).axes) == len(sources) + len(sources) % 2 + 1
-    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{one}\n" for one in sources)))
+    standard_input(monkeypatch, "".join(f"{one}\n" for one in sources).encode())
     assert tell("predict", "--run", trained)[1] == out
-    assert tell("predict", "--run", trained, "one", " ")[::2] == (
-        1,
-        "error: Sentence 2 is empty: there is nothing to translate.\n",
-    )
+    records = map(json.loads, tell("predict", "--run", trained, "--json", *sources)[1].splitlines())
+    pairs = zip(sources, out.splitlines(), strict=True)
+    assert [*records] == [{"source": source, "translation": found} for source, found in pairs]
 
 
 def test_evaluate_measures_other_files(trained, tell, tmp_path):

@@ -11,11 +11,12 @@ from experiments.music.compose.generate import compose
 from experiments.music.compose.model import load_composer, make_training
 from experiments.music.compose.report import draw, finish
 from experiments.music.config import NAME
-from experiments.music.data import read_parts, read_test
+from experiments.music.data import notes_of, read_parts, read_test
 from experiments.music.midi import read_midi, write_midi
 from experiments.runner.data.files import require_new
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.predicting import AsJson, json_line
 
 RUN = pathlib.Path("runs") / NAME
 
@@ -88,6 +89,8 @@ class Generate(RunCommand):
     """Seed of the random draws."""
     picture: pathlib.Path | None = None
     """Where to draw the piano roll."""
+    json: AsJson = False
+    """Print a JSON record: the file, how many frames were given, and the MIDI numbers of each."""
 
     def run(self) -> None:
         """Composes and writes."""
@@ -109,4 +112,8 @@ class Generate(RunCommand):
         write_midi(self.midi, roll, beats_per_minute=self.beats_per_minute)
         if self.picture:
             draw(self.picture, roll, len(beginning))
-        print(f"{self.midi}: {len(roll)} frames, of which {self.frames} were made.")
+        if self.json:
+            frames = notes_of(roll)
+            print(json_line({"file": str(self.midi), "given": len(beginning), "frames": frames}))
+        else:
+            print(f"{self.midi}: {len(roll)} frames, of which {self.frames} were made.")

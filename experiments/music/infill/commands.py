@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from experiments.music.config import NAME
-from experiments.music.data import read_parts, read_test
+from experiments.music.data import notes_of, read_parts, read_test
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
 from experiments.music.infill.model import TrainedInfiller, load_infiller, make_training
@@ -19,6 +19,7 @@ from experiments.runner.data.files import require_new
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import AsJson, json_line
 
 RUN = pathlib.Path("runs") / f"{NAME}_infill"
 
@@ -83,6 +84,9 @@ class Fill(Options):
     """The voice to hide, throughout. If not given, a bar is hidden."""
     bar: int = 4
     """The bar to hide, in all voices; the first is 1."""
+    json: AsJson = False
+    """Print JSON lines: for each run its folder, the share of notes that are as they were, how many
+    were hidden, and the MIDI numbers of each frame."""
 
     def run(self) -> None:
         """Fills in, prints how much of it is as it was, writes and draws."""
@@ -97,7 +101,14 @@ class Fill(Options):
             filled = infiller.fill(voices, hidden)
             same = (filled == voices)[hidden].mean()
             words = f"filled in by direction {infiller.config.direction}: {same:.0%} as it was"
-            print(f"{self.runs[number]}: {words}, of {hidden.sum()} notes.")
+            record = {
+                "run": str(self.runs[number]),
+                "as_it_was": float(same),
+                "hidden": int(hidden.sum()),
+                "frames": notes_of(to_roll(filled)),
+            }
+            text = f"{self.runs[number]}: {words}, of {hidden.sum()} notes."
+            print(json_line(record) if self.json else text)
             made = _notes(filled, hidden)
             strips.append(Strip(words, to_roll(filled), made, wrong=made & (roll == 0)))
             if self.midi and number == 0:

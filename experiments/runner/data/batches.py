@@ -91,6 +91,38 @@ class Batches:
         return self._flatten(self._dataset[index])
 
 
+def by_rows(batches: Source, compute: Callable[[Any], Any]) -> list[Any]:
+    """What `compute` makes of each example of the batches, in the order of the examples.
+
+    A batch is made while the device computes the one before.
+
+    Args:
+      batches: of one epoch, with their `rows`.
+      compute: from a batch on the device to a tree of arrays `[B, ...]`.
+
+    Returns:
+      For each example the tree of its own arrays.
+    """
+    found: dict[int, Any] = {}
+
+    def collect(rows: np.ndarray, computed: Any) -> None:
+        leaves, structure = jax.tree.flatten(jax.device_get(computed))
+        for place, row in enumerate(rows):
+            if row >= 0:
+                found[int(row)] = jax.tree.unflatten(structure, [leaf[place] for leaf in leaves])
+
+    before = None
+    for i in range(len(batches)):
+        batch = batches[i]
+        computed = compute(jax.device_put(batch))
+        if before is not None:
+            collect(*before)
+        before = batch["rows"], computed
+    if before is not None:
+        collect(*before)
+    return [found[row] for row in range(len(found))]
+
+
 class Shared:
     """A share of the rows of each batch of any source, cut out of it."""
 

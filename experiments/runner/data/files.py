@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from birnn_jax.text import Reading
+from experiments.runner.data.reading import Reading
 
 DATA = pathlib.Path(__file__).parents[2] / "data"  # what is bundled
 
 
 def read_bytes(path: pathlib.Path) -> bytes:
-    """Reads a file whole, unzipped where its name ends in .gz."""
+    """Reads a file whole, unzipped where its name ends in .gz; or `STANDARD_INPUT`."""
     return Reading().content(path)
 
 

@@ -7,6 +7,8 @@ file. With `strict` the first one is refused instead.
 
 import contextlib
 import contextvars
+import pathlib
+import sys
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -15,7 +17,14 @@ from birnn_jax import text
 from experiments.runner.run.options import Options
 from experiments.runner.run.progress import printer
 
+STANDARD_INPUT = pathlib.Path("standard input")  # as it is called in messages
+
 _TOLD: contextvars.ContextVar[set[str] | None] = contextvars.ContextVar("told", default=None)
+
+
+def file_or_standard_input(path: pathlib.Path) -> pathlib.Path:
+    """The file that a command line names; `STANDARD_INPUT` for "-"."""
+    return STANDARD_INPUT if str(path) == "-" else path
 
 
 @contextlib.contextmanager
@@ -43,6 +52,10 @@ class Reading(text.Reading):
         """
         super().__init__(encoding, strict=strict)
         self.encoding_option = f"{option} latin-1"
+
+    def content(self, path: pathlib.Path) -> bytes:
+        """Reads a file whole, or `STANDARD_INPUT` to its end."""
+        return sys.stdin.buffer.read() if path == STANDARD_INPUT else super().content(path)
 
     def tell(self) -> None:
         """Says on standard error what was noted since the last time."""

@@ -1,6 +1,7 @@
 """Runs a command line: options to a dataclass, failures to one sentence and an exit status."""
 
 import contextlib
+import os
 import sys
 from typing import Any, Protocol
 
@@ -22,7 +23,8 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
     """Parses the command line into one of `commands` and runs it, or the `command` of a group.
 
     Exit status 1 after a failure, 75 after an interruption from which the same command goes on, 130
-    after another, 2 for options that do not parse. `python -X dev` shows where a failure came from.
+    after another, 141 where what is written is read no further, 2 for options that do not parse.
+    `python -X dev` shows where a failure came from.
     """
     try:
         chosen = tyro.cli(
@@ -37,6 +39,9 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
             command.run()
     except PartDone:
         return
+    except BrokenPipeError:  # who read the answers has enough of them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         if sys.flags.dev_mode:
             raise

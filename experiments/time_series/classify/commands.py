@@ -1,17 +1,28 @@
 """The commands of `python -m experiments.time_series classify`."""
 
 import pathlib
+from typing import Any
 
+import numpy as np
 import tyro
 from rich.console import Console
 
 from experiments.runner.data.measures import require_labels
+from experiments.runner.data.reading import file_or_standard_input
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.classify.config import SeriesConfig
-from experiments.time_series.classify.data import describe, hold_out, read_data, read_series
+from experiments.time_series.classify.data import (
+    describe,
+    hold_out,
+    read_data,
+    read_series,
+    read_unlabelled,
+)
 from experiments.time_series.classify.model import PROBLEM, load_classifier, make_training
 from experiments.time_series.classify.report import finish, print_summary
+from experiments.time_series.classify.ts_file import Series
 
 NAME = "time_series"
 RUN = pathlib.Path("runs") / NAME
@@ -68,21 +79,37 @@ class Evaluate(RunCommand):
         print_summary(classifier, series, Console())
 
 
-class Predict(RunCommand):
-    """Predict the class of each series of a file, with its probability, one line per series."""
+class Predict(PredictCommand):
+    """Predict the class of each series of a file, with its probability, one line per series.
+
+    A JSON record has label, probability, and probabilities, those of all classes.
+    """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     series: tyro.conf.Positional[pathlib.Path]
-    """Series, in the formats of train; their own labels are not looked at."""
+    """Series, in the formats of train, with labels, which are not looked at, or without; of a .ts
+    file the header may be missing. - is standard input."""
     encoding: FileEncoding = None
 
     def run(self) -> None:
         """Classifies and prints."""
         classifier = load_classifier(self.folder)
         reading = classifier.config.reading(self.encoding)
-        series = read_series(self.series, "test", reading)
+        path, labels = file_or_standard_input(self.series), classifier.problem.labels
+        series = read_unlabelled(path, reading, dimensions=len(classifier.problem.mean))
         reading.tell()
-        for shares in classifier.classify(series):
+
+        def record(_: Series, shares: np.ndarray) -> dict[str, Any]:
             best = int(shares.argmax())
-            print(f"{classifier.problem.labels[best]}\t{shares[best]:.3f}")
+            every = dict(zip(labels, shares.tolist(), strict=True))
+            return {"label": labels[best], "probability": every[labels[best]]} | {
+                "probabilities": every
+            }
+
+        predictor = Predictor(
+            predict=lambda some: [*classifier.classify(some)],
+            text=lambda _, shares: f"{labels[shares.argmax()]}\t{shares.max():.3f}",
+            record=record,
+        )
+        self.write(series, predictor)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,16 +48,45 @@ def read_series(path: pathlib.Path, split: str, reading: Reading) -> list[Series
     """
     if path.suffix != ".npz":
         return read_ts(path, reading)
-    arrays = read_arrays(path)
     names = [name.format(split) for name in _NPZ]
+    return _of_arrays(path, read_arrays(path), names)
+
+
+def read_unlabelled(path: pathlib.Path, reading: Reading, *, dimensions: int) -> list[Series]:
+    """Reads series whose labels, if there are any, are not looked at.
+
+    Of an .npz file those named x and len, or x_test and len_test; else those of a .ts file, whose
+    header may be missing, too.
+
+    Args:
+      path: the file.
+      reading: how to read, and where repairs are reported.
+      dimensions: of each series. What stands behind them is a label.
+
+    Raises:
+      ValueError: names the file for anything that cannot be read.
+    """
+    if path.suffix != ".npz":
+        return read_ts(path, reading, dimensions=dimensions)
+    arrays = read_arrays(path)
+    names = ["x", "len"] if "x" in arrays else [name.format("test") for name in _NPZ[:2]]
+    return _of_arrays(path, arrays, names)
+
+
+def _of_arrays(
+    path: pathlib.Path, arrays: Mapping[str, np.ndarray], names: Sequence[str]
+) -> list[Series]:
+    """The series under the names of values, lengths and, where there are any, labels."""
     missing = [name for name in names if name not in arrays]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}: it is not an .npz file of series.")
-    values, lengths, labels = (arrays[name] for name in names)
+    values, lengths = arrays[names[0]], arrays[names[1]]
+    labels = arrays[names[2]] if len(names) > 2 else np.full(lengths.shape, "")
     if not (values.ndim == 2 and lengths.ndim == 1 and lengths.shape == labels.shape):
+        shapes = ", ".join(str(arrays[name].shape) for name in names)
         raise ValueError(
-            f"{path}: {names[0]} must be [steps, D], {names[1]} and {names[2]} [N], got shapes "
-            f"{values.shape}, {lengths.shape} and {labels.shape}."
+            f"{path}: {names[0]} must be [steps, D], {' and '.join(names[1:])} [N], got the shapes "
+            f"{shapes}."
         )
     if not (lengths.dtype.kind in "iu" and (lengths > 0).all() and lengths.sum() == len(values)):
         raise ValueError(f"{path}: {names[1]} must be positive and add up to {len(values)} steps.")

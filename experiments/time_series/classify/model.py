@@ -11,7 +11,7 @@ import birnn_jax
 from birnn_jax import Total
 from birnn_jax.data import choose_buckets
 from birnn_jax.models import ClassifierParams
-from experiments.runner.data.batches import Batches
+from experiments.runner.data.batches import Batches, by_rows
 from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
@@ -108,15 +108,8 @@ class TrainedClassifier(NamedTuple):
         """The probability of each class for each series, `[N, K]`."""
         examples = self.problem.encode(series)
         batches = Batches(examples, buckets=_BUCKETS, tokens_per_batch=_STEPS_PER_BATCH)
-        shares = np.zeros([len(series), len(self.problem.labels)])
-        for i in range(len(batches)):
-            batch = batches[i]
-            valid = batch["rows"] >= 0
-            found = np.asarray(
-                _probabilities(self.config.model, self.params, jax.device_put(batch))
-            )
-            shares[batch["rows"][valid]] = found[valid]
-        return shares
+        compute = functools.partial(_probabilities, self.config.model, self.params)
+        return np.stack(by_rows(batches, compute))
 
 
 def load_classifier(folder: RunFolder) -> TrainedClassifier:

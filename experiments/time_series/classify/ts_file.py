@@ -37,12 +37,12 @@ class Series(NamedTuple):
 class Header(NamedTuple):
     """What the lines before the data say."""
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None  # None where they are not looked at
     dimensions: int | None  # None where it is not said
     lines: int  # up to and with @data
 
 
-def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
+def read_ts(path: pathlib.Path, reading: Reading, *, dimensions: int | None = None) -> list[Series]:
     """Reads a file, plain or .gz.
 
     Values that are missing at the end of all dimensions are the end of a shorter series; others are
@@ -50,12 +50,20 @@ def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
     steps from their first time to their last. A dimension of which nothing was observed stays
     without values.
 
+    Args:
+      path: the file.
+      reading: how to read, and where repairs are reported.
+      dimensions: of each series, where labels are not looked at and may be missing, as may the
+        header; None for series with labels.
+
     Raises:
       ValueError: names the file and, where there is one, the line, for anything that cannot be
       read.
     """
     lines = [line.strip() for line in reading.lines(path)]
-    header = _read_header(path, lines, reading)
+    header = _read_header(path, lines, reading, is_labelled=dimensions is None)
+    if dimensions is not None:
+        header = header._replace(labels=None, dimensions=dimensions)
     series = []
     for number, line in enumerate(lines[header.lines :], start=header.lines + 1):
         if not line or line.startswith(_COMMENT):
@@ -72,13 +80,17 @@ def read_ts(path: pathlib.Path, reading: Reading) -> list[Series]:
     return series
 
 
-def _read_header(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> Header:
+def _read_header(
+    path: pathlib.Path, lines: Sequence[str], reading: Reading, *, is_labelled: bool
+) -> Header:
     labels, dimensions = None, None
     for number, line in enumerate(lines, start=1):
         if not line or line.startswith(_COMMENT):
             continue
         key, *words = line.split()
         where, key = f"{path}, line {number}", key.lower().removeprefix("@")
+        if not (is_labelled or line.startswith("@")):
+            return Header(None, None, number - 1)
         if line.startswith("@") and key not in _KEYS:
             reading.repaired(path, "a line of the header that is not known", "left out", number)
             continue
@@ -88,9 +100,11 @@ def _read_header(path: pathlib.Path, lines: Sequence[str], reading: Reading) -> 
                 "or @data is expected."
             )
         if key == "data":
-            if labels is None:
+            if labels is None and is_labelled:
                 raise ValueError(f"{where}: the header has no @classLabel before @data.")
             return Header(labels, dimensions, number)
+        if not is_labelled:
+            continue
         if key == "classlabel":
             labels = _read_labels(where, words)
         elif key == "dimensions":
@@ -116,12 +130,7 @@ def _read_series(
     path: pathlib.Path, number: int, line: str, header: Header, reading: Reading
 ) -> Series:
     where = f"{path}, line {number}"
-    *dimensions, label = (part.strip() for part in _COLON.split(line))
-    label = _known_label(where, label, header.labels)
-    if header.dimensions is not None and len(dimensions) != header.dimensions:
-        raise ValueError(
-            f"{where}: {len(dimensions)} dimension(s) where @dimensions says {header.dimensions}."
-        )
+    dimensions, label = _split_label(where, line, header)
     if not dimensions:
         raise ValueError(f"{where}: a label and no values before it.")
     if any(text.startswith("(") for text in dimensions):
@@ -142,6 +151,26 @@ def _read_series(
             what = f"a series without any value of dimension {place}"
             reading.repaired(path, what, "taken for the mean of training", number)
     return Series(_fill(where, np.stack(columns, axis=1)), label)
+
+
+def _split_label(where: str, line: str, header: Header) -> tuple[list[str], str]:
+    """The dimensions of a series, and its label; "" where labels are not looked at."""
+    parts = [part.strip() for part in _COLON.split(line)]
+    if header.labels is None:
+        assert header.dimensions is not None
+        if len(parts) not in (header.dimensions, header.dimensions + 1):
+            raise ValueError(
+                f"{where}: {len(parts)} dimension(s), but the model was trained on series of "
+                f"{header.dimensions}."
+            )
+        return parts[: header.dimensions], ""
+    *dimensions, label = parts
+    label = _known_label(where, label, header.labels)
+    if header.dimensions is not None and len(dimensions) != header.dimensions:
+        raise ValueError(
+            f"{where}: {len(dimensions)} dimension(s) where @dimensions says {header.dimensions}."
+        )
+    return dimensions, label
 
 
 def _known_label(where: str, label: str, labels: Sequence[str]) -> str:

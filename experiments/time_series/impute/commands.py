@@ -1,21 +1,26 @@
 """The commands of `python -m experiments.time_series impute`."""
 
+import itertools
 import pathlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 from rich.console import Console
 
 from experiments.runner.data.files import require_new
-from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
+from experiments.runner.data.reading import file_or_standard_input
+from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import write_text
 from experiments.runner.run.options import Options
+from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.config import ImputeConfig
 from experiments.time_series.impute.data import read_parts
 from experiments.time_series.impute.model import (
     FEATURES,
+    TrainedImputer,
     load_imputer,
     make_training,
     save_features,
@@ -31,10 +36,11 @@ from experiments.time_series.impute.report import (
     print_comparison,
     print_gaps,
 )
-from experiments.time_series.impute.table import read_table, write_table
+from experiments.time_series.impute.table import Table, read_table, write_fields, write_line
 
 NAME = "time_series"
 RUN = pathlib.Path("runs") / f"{NAME}_impute"
+_WINDOWS = 256  # that are read at once
 
 
 def prepare(config: ImputeConfig, path: pathlib.Path, console: Console) -> Prepared:
@@ -96,34 +102,76 @@ class Evaluate(Options):
             plot_gaps(self.picture, rows, gaps)
 
 
-class Predict(RunCommand):
-    """Write a table again with its missing values filled in."""
+class Predict(PredictCommand):
+    """Write a table again with its missing values filled in, as CSV or as JSON lines.
+
+    A JSON record has time, values, and filled, the names of the values that were missing.
+    """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     table: tyro.conf.Positional[pathlib.Path]
-    """Measurements, in the format of train, with the columns of the run; empty where missing."""
-    out: pathlib.Path
-    """File to write; it must not exist yet."""
+    """Measurements, in the format of train, with the columns of the run, empty where missing; - is
+    standard input."""
+    out: pathlib.Path | None = None
+    """File to write, which must not exist yet; standard output if not given."""
     picture: pathlib.Path | None = None
     """Where to draw the first windows that have a gap."""
     encoding: FileEncoding = None
 
     def run(self) -> None:
         """Completes, writes and says how much was missing."""
-        require_new(self.out)
+        if self.out:
+            require_new(self.out)
         imputer = load_imputer(self.folder)
-        steps = imputer.config.steps
         reading = imputer.config.reading(self.encoding)
-        table = read_table(self.table, reading)
+        path = file_or_standard_input(self.table)
+        table = read_table(path, reading)
         reading.tell()
-        completed = imputer.complete(table)
-        write_table(self.out, table._replace(values=completed))
-        missing = np.isnan(table.values)
-        print(f"{self.out}: {missing.sum():,} of {missing.size:,} values were filled in.")
-        if self.picture and missing.any():
-            first = max(0, int(np.flatnonzero(missing.any(axis=1))[0]) - steps // 4)
-            rows = slice(first, first + 2 * steps)
-            stretch = (table.values[rows], ~missing[rows], completed[rows])
-            filled = Filled(*stretch, table.names, table.times[rows])
-            plot_filled(self.picture, filled, f"{self.table.name}, filled in")
+        imputer.require_features(table)
+        rows = range(len(table.times))
+        predictor = _predictor(imputer, table)
+        if not self.out:
+            if not self.json:
+                print(write_line([table.time_name, *table.names]))
+            self.write(rows, predictor)
+        else:
+            head = [] if self.json else [write_line([table.time_name, *table.names])]
+            answers = self.answers(rows, predictor, is_printed=False)
+            lines = [*head, *itertools.chain.from_iterable(answers)]
+            write_text(self.out, "\n".join(lines) + "\n")
+            missing = np.isnan(table.values)
+            print(f"{self.out}: {missing.sum():,} of {missing.size:,} values were filled in.")
+        if self.picture:
+            _draw(self.picture, imputer, table, f"{path.name}, filled in")
+
+
+def _predictor(imputer: TrainedImputer, table: Table) -> Predictor[int, np.ndarray]:
+    """Of the rows of a table, which follow one another."""
+    missing = np.isnan(table.values)
+
+    def record(row: int, values: np.ndarray) -> dict[str, Any]:
+        filled = [name for name, lacks in zip(table.names, missing[row], strict=True) if lacks]
+        named = dict(zip(table.names, values.tolist(), strict=True))
+        return {"time": table.times[row], "values": named, "filled": filled}
+
+    return Predictor(
+        predict=lambda rows: [*imputer.complete(table, range(rows[0], rows[-1] + 1))],
+        text=lambda row, values: write_line(
+            [table.times[row], *write_fields(values, missing[row])]
+        ),
+        record=record,
+        at_once=_WINDOWS * imputer.config.steps,
+    )
+
+
+def _draw(path: pathlib.Path, imputer: TrainedImputer, table: Table, title: str) -> None:
+    """Draws the first windows that have a gap, if any has."""
+    missing, steps = np.isnan(table.values), imputer.config.steps
+    if not missing.any():
+        return
+    first = max(0, int(np.flatnonzero(missing.any(axis=1))[0]) - steps // 4)
+    rows = range(first, min(first + 2 * steps, len(missing)))
+    there = slice(rows.start, rows.stop)
+    stretch = (table.values[there], ~missing[there], imputer.complete(table, rows))
+    plot_filled(path, Filled(*stretch, table.names, table.times[there]), title)

@@ -71,10 +71,14 @@ def split_rows(table: Table, dev_from: str, test_from: str) -> dict[str, slice]:
 
 def _first_from(table: Table, time: str) -> int:
     """The first row that is not before a time."""
+    order = table.order
     try:
-        return bisect.bisect_left(table.times, table.order(time), key=table.order)
+        first = order.key(time)
     except ValueError:
-        raise ValueError(f"The times of the table are numbers, and {time!r} is none.") from None
+        raise ValueError(
+            f"The times of the table are {order.kind}; {time!r} is not one of them."
+        ) from None
+    return bisect.bisect_left(table.times, first, key=order.key)
 
 
 def measure_scale(table: Table, train: slice) -> Scale:

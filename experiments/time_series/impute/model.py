@@ -111,31 +111,41 @@ class TrainedImputer(NamedTuple):
         """Estimates of every value of windows `[N, T, D]`, standardised, from those seen."""
         return np.asarray(_fill(self.config.model, self.params, values.astype(np.float32), seen))
 
-    def complete(self, table: Table) -> np.ndarray:
-        """The values of a table, `[T, D]`, with estimates where there are none.
-
-        It is read in windows of the length of training, the last of which ends where the table
-        does.
+    def require_features(self, table: Table) -> None:
+        """Refuses a table whose features are not those of training.
 
         Raises:
-          ValueError: if the features are not those of training.
+          ValueError: names both.
         """
         if table.names != self.names:
             raise ValueError(
                 f"The model knows the columns {', '.join(self.names)}, in this order; the table "
                 f"has {', '.join(table.names)}."
             )
+
+    def complete(self, table: Table, rows: range | None = None) -> np.ndarray:
+        """The values of rows of a table, `[R, D]`, with estimates where there are none.
+
+        The table is read in windows of the length of training, the last of which ends where the
+        table does.
+
+        Args:
+          table: with the features of training.
+          rows: which rows, one after the other; None is all.
+        """
         size = len(table.values)
+        rows = range(size) if rows is None else rows
         steps = min(self.config.steps, size)
         starts = [*range(0, size - steps, steps), size - steps]
-        rows = np.array(starts)[:, None] + np.arange(steps)
-        standardised = self.scale.standardise(table.values)[rows]
+        starts = [start for start in starts if rows.start - steps < start < rows.stop]
+        windows = np.array(starts)[:, None] + np.arange(steps)
+        standardised = self.scale.standardise(table.values[windows])
         estimates = self.scale.restore(self.fill(standardised, ~np.isnan(standardised)))
-        completed = table.values.copy()
-        for window, found in zip(rows, estimates, strict=True):
-            missing = np.isnan(table.values[window])
-            completed[window] = np.where(missing, found, table.values[window])
-        return completed
+        found = np.zeros_like(table.values)
+        for window, estimate in zip(windows, estimates, strict=True):
+            found[window] = estimate
+        values = table.values[rows.start : rows.stop]
+        return np.where(np.isnan(values), found[rows.start : rows.stop], values)
 
 
 def save_features(path: pathlib.Path, names: Sequence[str], scale: Scale) -> None:

@@ -1,25 +1,29 @@
 """A table of measurements: comma-separated text, a row a step of time, a column a feature.
 
 The first line names the columns. Where it has no comma, they are apart by semicolons or tabs, and
-numbers may have decimal commas. The first column is the time: numbers that grow from row to row, or
-any text that grows as texts are compared, such as 2016-07-01 00:00:00. A field that is empty, or
-one of nan, na, n/a, null, none and ?, was not observed.
+numbers may have decimal commas. The first column, whose name may be empty, is the time: numbers,
+dates of any common format, or any texts; they grow from row to row. A field that is empty, or one
+of the words that pandas takes for a missing value, such as NaN, NA, null, <NA> and #N/A, or one of
+- -- . and ?, was not observed.
 """
 
 import csv
+import io
 import itertools
 import pathlib
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.runner.data.reading import Reading
-from experiments.runner.run.folder import write_text
+from experiments.time_series.impute.times import Order, find_order
 
-_MISSING = ("", "nan", "na", "n/a", "null", "none", "?")
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+_MISSING = {
+    *("", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "#n/a n/a", "null", "none", "nat"),
+    *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "missing", "-", "--", ".", "?"),
+}
 _OTHERS = {";": "semicolons", "\t": "tabs"}  # that columns may be apart by
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
 
@@ -30,11 +34,12 @@ class Table(NamedTuple):
     names: tuple[str, ...]  # of the features
     times: tuple[str, ...]  # of the rows
     values: np.ndarray  # [T, D] float64, NaN where not observed
+    time_name: str = "time"  # of the column of times, "" where it has none
 
     @property
-    def order(self) -> Callable[[str], Any]:
-        """What of a time decides whether it comes before another: its number, or its text."""
-        return float if all(map(_NUMBER.fullmatch, self.times)) else str
+    def order(self) -> Order:
+        """What of a time decides whether it comes before another."""
+        return find_order(self.times)
 
 
 def read_table(path: pathlib.Path, reading: Reading) -> Table:
@@ -55,11 +60,12 @@ def read_table(path: pathlib.Path, reading: Reading) -> Table:
             f"{path} holds no table: a line of column names is expected, the time and at least one "
             "feature, and rows below it."
         )
-    names = tuple(lines[0].fields[1:])
+    index, *names = (name.strip() for name in lines[0].fields)
+    names = tuple(names)
     rows = [_row(path, *line, names) for line in lines[1:]]
     values = np.array(rows)
-    table = Table(names, tuple(line.fields[0].strip() for line in lines[1:]), values)
-    _require_order(path, table, [line.number for line in lines[1:]])
+    table = Table(names, tuple(line.fields[0].strip() for line in lines[1:]), values, index)
+    _require_order(path, table, [line.number for line in lines[1:]], reading)
     for name, column in zip(names, values.T, strict=True):
         if np.isnan(column).all():
             raise ValueError(f"{path}: {name} has no observed value; leave the column out.")
@@ -135,18 +141,39 @@ def _value(path: pathlib.Path, number: int, name: str, field: str) -> float:
     return value
 
 
-def _require_order(path: pathlib.Path, table: Table, numbers: Sequence[int]) -> None:
+def _require_order(
+    path: pathlib.Path, table: Table, numbers: Sequence[int], reading: Reading
+) -> None:
+    for number, time in zip(numbers, table.times, strict=True):
+        if not time:
+            raise ValueError(f"{path}, line {number}: the first column, the time, is empty.")
     order = table.order
-    for number, (before, time) in zip(numbers[1:], itertools.pairwise(table.times), strict=True):
-        if not order(before) < order(time):
+    if order.doubt:
+        reading.remark(path, order.doubt)
+    keys = map(order.key, table.times)
+    for number, (before, time), pair in zip(
+        numbers[1:], itertools.pairwise(table.times), itertools.pairwise(keys), strict=True
+    ):
+        if not pair[0] < pair[1]:
             raise ValueError(
-                f"{path}, line {number}: the time {time!r} does not come after {before!r}."
+                f"{path}, line {number}: {time!r} does not come after {before!r}. The first column "
+                "must be the time of each row, oldest first: write the table with its index."
             )
 
 
-def write_table(path: pathlib.Path, table: Table) -> None:
-    """Writes a table in the format that `read_table` reads."""
-    lines = [",".join(("time", *table.names))]
-    for time, row in zip(table.times, table.values, strict=True):
-        lines.append(",".join((time, *(f"{value:.6g}" for value in row))))
-    write_text(path, "\n".join(lines) + "\n")
+def write_line(fields: Sequence[str]) -> str:
+    """A line of a table, as `read_table` reads it.
+
+    Example:
+      >>> write_line(["time", "CO, mg/m3", "T"])
+      'time,"CO, mg/m3",T'
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+def write_fields(values: np.ndarray, filled: np.ndarray) -> Iterator[str]:
+    """The values of a row as texts: those filled in with six digits, others with all they had."""
+    for value, is_filled in zip(values.tolist(), filled, strict=True):
+        yield f"{value:.6g}" if is_filled else repr(value)
