@@ -232,7 +232,7 @@ def test_generation_is_streamed_and_a_function_of_its_seed(trained, tell, monkey
     flushed = []
     monkeypatch.setattr("builtins.print", lambda *a, **k: flushed.append((a, k.get("flush"))))
     tell(*words)
-    assert flushed.count((flushed[0][0], True)) == 1 and len(flushed) == 2 * 9 + 2
+    assert flushed.count((flushed[0][0], True)) == 1 and len(flushed) == 2 * (9 + 2)
 
 
 @pytest.mark.parametrize(
