@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-GATES = {"elman": 1, "gru": 3, "lstm": 4}
+GATES = {"elman": 1, "gru": 3, "lstm": 4, "slstm": 4}
 WORKS = ("forward", "train")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 

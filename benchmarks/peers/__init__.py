@@ -65,6 +65,7 @@ CANDIDATES = {
     ),
     "torch": Candidate("torch_rnn"),
     "torch-int8": Candidate("torch_rnn", {"int8": True}, is_int8=True),
+    "torch-slstm": Candidate("torch_slstm"),
     "flax-linen": Candidate("flax_linen", {"optimized": True}),
     "flax-linen-default": Candidate("flax_linen", {"optimized": False}),
     "flax-nnx": Candidate("flax_nnx"),

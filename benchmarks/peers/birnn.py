@@ -7,10 +7,15 @@ import jax
 from benchmarks._points import Point
 from benchmarks.peers import Layer
 from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional, serving
-from birnn_jax.cells import ElmanParams, GRUParams, LSTMParams
+from birnn_jax.cells import SLSTM, ElmanParams, GRUParams, LSTMParams, SLSTMParams
 from birnn_jax.kernels.xla import plan as _plan
 
-CELLS = {"elman": (ELMAN, ElmanParams), "gru": (GRU, GRUParams), "lstm": (LSTM, LSTMParams)}
+CELLS = {
+    "elman": (ELMAN, ElmanParams),
+    "gru": (GRU, GRUParams),
+    "lstm": (LSTM, LSTMParams),
+    "slstm": (SLSTM, SLSTMParams),
+}
 
 
 def make_layer(

@@ -50,5 +50,9 @@ from ._minimal import MinLSTMParams as MinLSTMParams
 from ._noise import candidate_dropout as candidate_dropout
 from ._noise import recurrent_dropout as recurrent_dropout
 from ._noise import zoneout as zoneout
+from ._slstm import SLSTM as SLSTM
+from ._slstm import SLSTMCarry as SLSTMCarry
+from ._slstm import SLSTMGates as SLSTMGates
+from ._slstm import SLSTMParams as SLSTMParams
 
 _make_exportable(globals())

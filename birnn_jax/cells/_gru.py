@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, sum_dtype, widen
 from .._core.types import Cell, Params
 from ._gated import GatedStep
+from ._heads import init_recurrent_weights, recurrent_product
 from ._init import Bias, Initializer, checked_init, init_bias, init_gate_bias, init_weights
 
 
@@ -19,7 +20,7 @@ class GRUParams(NamedTuple):
 
     # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     w_x: jax.Array  # [D, 3H]
-    w_h: jax.Array  # [H, 3H]
+    w_h: jax.Array  # [H, 3H], with K heads [H/K, 3H]
     b: jax.Array  # [3H]
     b_hn: jax.Array  # [H]
 
@@ -39,8 +40,8 @@ class GRUGates(NamedTuple):
 
 
 def gru_init_carry(params: Params) -> GRUCarry:
-    """Zeros, by the rows of `w_h`."""
-    return GRUCarry(h=jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype)))
+    """Zeros, by the bias, in which every gate has H entries."""
+    return GRUCarry(h=jnp.zeros(params.b.shape[0] // 3, sum_dtype(params.b.dtype)))
 
 
 def gru_update(params: Params, carry: GRUCarry, gates: GRUGates) -> tuple[GRUCarry, jax.Array]:
@@ -59,12 +60,13 @@ def _gru_init(
     w_h: Initializer = "orthogonal",
     b: Bias = "zeros",
     time_span: int | None = None,
+    heads: int = 1,
 ) -> GRUParams:
     key_x, key_h, key_rz, key_n, key_hn = jax.random.split(key, 5)
     b_rz = init_gate_bias(key_rz, "rz", hidden_size, b=b, time_span=time_span)
     return GRUParams(
         w_x=init_weights(key_x, input_size, 3, hidden_size, w_x),
-        w_h=init_weights(key_h, hidden_size, 3, hidden_size, w_h),
+        w_h=init_recurrent_weights(key_h, 3, hidden_size, w_h, heads),
         b=jnp.concatenate([b_rz, init_bias(key_n, 1, hidden_size, b)]),
         b_hn=init_bias(key_hn, 1, hidden_size, b),
     )
@@ -72,7 +74,7 @@ def _gru_init(
 
 def _gru_gates(params: GRUParams, carry: GRUCarry, x: jax.Array) -> GRUGates:
     x_r, x_z, x_n = jnp.split(product(x, params.w_x) + widen(params.b), 3)
-    h_r, h_z, h_n = jnp.split(product(carry.h, params.w_h), 3)
+    h_r, h_z, h_n = jnp.split(recurrent_product(carry.h, params.w_h), 3)
     r = jax.nn.sigmoid(x_r + h_r)
     z = jax.nn.sigmoid(x_z + h_z)
     n = jnp.tanh(x_n + r * (h_n + widen(params.b_hn)))
@@ -88,7 +90,7 @@ GRU = Cell(_gru_init, gru_init_carry, GatedStep(_gru_gates, gru_update))
     h[t] = (1 - z) * n + z * h[t-1]
 
 Input weights start Glorot-uniform, recurrent weights orthogonal gate by gate, biases at zero;
-options of `with_init`: w_x, w_h, b, time_span.
+options of `with_init`: w_x, w_h, b, time_span, heads (as in `LSTM`).
 
 References:
   Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014 (the unit);

@@ -11,6 +11,7 @@ from .._core.types import Cell
 from ._gated import GatedStep
 from ._gru import GRUCarry, GRUGates, gru_init_carry, gru_update
 from ._gru_reset_before import GRU_RESET_BEFORE
+from ._heads import recurrent_product
 from ._init import with_options_of
 from ._lstm import LSTMCarry, LSTMGates, activate, lstm_init, lstm_init_carry
 
@@ -22,7 +23,7 @@ class LayerNormLSTMParams(NamedTuple):
     """
 
     w_x: jax.Array  # [D, 4H]
-    w_h: jax.Array  # [H, 4H]
+    w_h: jax.Array  # [H, 4H], with K heads [H/K, 4H]
     b: jax.Array  # [4H]
     scale_x: jax.Array  # [4H]
     scale_h: jax.Array  # [4H]
@@ -68,7 +69,8 @@ class _LSTMGatesFn:
 
     def __call__(self, params: LayerNormLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
         a_x = normalise(product(x, params.w_x), self.epsilon) * widen(params.scale_x)
-        a_h = normalise(product(carry.h, params.w_h), self.epsilon) * widen(params.scale_h)
+        a_h = normalise(recurrent_product(carry.h, params.w_h), self.epsilon)
+        a_h = a_h * widen(params.scale_h)
         return activate(a_x + a_h + widen(params.b))
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, sum_dtype, widen
 from .._core.types import Cell, Params
 from ._gated import GatedStep
+from ._heads import init_recurrent_weights, recurrent_product
 from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
 
 
@@ -16,7 +17,7 @@ class LSTMParams(NamedTuple):
 
     # In the order in which the native kernels read them, kernels/cpu/src/buffers.h.
     w_x: jax.Array  # [D, 4H]
-    w_h: jax.Array  # [H, 4H]
+    w_h: jax.Array  # [H, 4H], with K heads [H/K, 4H]
     b: jax.Array  # [4H]
 
 
@@ -48,12 +49,13 @@ def lstm_init(
     b: Bias = "zeros",
     forget_bias: float | None = None,
     time_span: int | None = None,
+    heads: int = 1,
 ) -> LSTMParams:
     """Makes the parameters; `forget_bias` is one unless another option sets the bias."""
     key_x, key_h, key_b = jax.random.split(key, 3)
     return LSTMParams(
         w_x=init_weights(key_x, input_size, 4, hidden_size, w_x),
-        w_h=init_weights(key_h, hidden_size, 4, hidden_size, w_h),
+        w_h=init_recurrent_weights(key_h, 4, hidden_size, w_h, heads),
         b=init_gate_bias(
             key_b, "ifgo", hidden_size, b=b, forget_bias=forget_bias, time_span=time_span
         ),
@@ -61,14 +63,20 @@ def lstm_init(
 
 
 def lstm_init_carry(params: Params) -> LSTMCarry:
-    """Zeros, by the rows of `w_h`."""
-    zeros = jnp.zeros(params.w_h.shape[0], sum_dtype(params.w_h.dtype))
+    """Zeros, by the bias, in which every gate has H entries."""
+    return zeros_of(params, 4)
+
+
+def zeros_of(params: Params, num_gates: int) -> LSTMCarry:
+    """A carry of zeros for a cell of so many gates."""
+    zeros = jnp.zeros(params.b.shape[0] // num_gates, sum_dtype(params.b.dtype))
     return LSTMCarry(c=zeros, h=zeros)
 
 
 def lstm_gates(params: Params, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
     """The four gates."""
-    return activate(product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b))
+    a_h = recurrent_product(carry.h, params.w_h)
+    return activate(product(x, params.w_x) + a_h + widen(params.b))
 
 
 def activate(a: jax.Array) -> LSTMGates:
@@ -97,9 +105,14 @@ LSTM = Cell(lstm_init, lstm_init_carry, GatedStep(lstm_gates, lstm_update))
     h[t] = o * tanh(c[t])
 
 Input weights start Glorot-uniform, recurrent weights orthogonal gate by gate, the bias of the
-forget gate at one, the others at zero; options of `with_init`: w_x, w_h, b, forget_bias, time_span.
+forget gate at one, the others at zero; options of `with_init`: w_x, w_h, b, forget_bias, time_span,
+heads.
+
+With `heads` K, which must divide H, the recurrent weights of a gate are K blocks of a diagonal: a
+unit sees the H/K units of its own head. That is 1/K of the weights, and of their work.
 
 References:
   Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Gers et al., Learning to Forget, 2000;
-  Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, 2015 (bias one).
+  Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, 2015 (bias one);
+  Beck et al., xLSTM: Extended Long Short-Term Memory, 2024 (heads).
 """

@@ -9,7 +9,7 @@ from .._core.dtypes import product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
 from ._init import Bias, Initializer, checked_init, init_gate_bias, init_weights
-from ._lstm import LSTMCarry, LSTMGates, lstm_init_carry, lstm_update
+from ._lstm import LSTMCarry, LSTMGates, lstm_update, zeros_of
 
 
 class CoupledLSTMParams(NamedTuple):
@@ -42,6 +42,10 @@ def _init(
     )
 
 
+def _init_carry(params: CoupledLSTMParams) -> LSTMCarry:
+    return zeros_of(params, 3)
+
+
 def _gates(params: CoupledLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGates:
     a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
     a_f, a_g, a_o = jnp.split(a, 3)
@@ -49,7 +53,7 @@ def _gates(params: CoupledLSTMParams, carry: LSTMCarry, x: jax.Array) -> LSTMGat
     return LSTMGates(i=1 - f, f=f, g=jnp.tanh(a_g), o=jax.nn.sigmoid(a_o))
 
 
-COUPLED_LSTM = Cell(_init, lstm_init_carry, GatedStep(_gates, lstm_update))
+COUPLED_LSTM = Cell(_init, _init_carry, GatedStep(_gates, lstm_update))
 """LSTM with coupled input and forget gates (CIFG), three quarters of the weights.
 
     f = sigmoid(x[t] w_xf + h[t-1] w_hf + b_f)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._core.dtypes import as_output, product, widen
 from .._core.types import Cell
 from ._gated import GatedStep
+from ._heads import recurrent_product
 from ._init import with_options_of
 from ._lstm import LSTMCarry, LSTMGates, lstm_init, lstm_init_carry
 
@@ -16,7 +17,7 @@ class PeepholeLSTMParams(NamedTuple):
     """Parameters of `PEEPHOLE_LSTM`; gates are packed in the order i, f, g, o."""
 
     w_x: jax.Array  # [D, 4H]
-    w_h: jax.Array  # [H, 4H]
+    w_h: jax.Array  # [H, 4H], with K heads [H/K, 4H]
     b: jax.Array  # [4H]
     w_c: jax.Array  # [3H], one weight a unit, in the order i, f, o
 
@@ -37,7 +38,7 @@ def _init(key: jax.Array, input_size: int, hidden_size: int, **options: Any) -> 
 
 
 def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> PeepholeLSTMGates:
-    a = product(x, params.w_x) + product(carry.h, params.w_h) + widen(params.b)
+    a = product(x, params.w_x) + recurrent_product(carry.h, params.w_h) + widen(params.b)
     a_i, a_f, a_g, a_o = jnp.split(a, 4)
     w_ci, w_cf, _ = jnp.split(widen(params.w_c), 3)
     i = jax.nn.sigmoid(a_i + w_ci * carry.c)

@@ -168,13 +168,29 @@ def from_stack(
 
 
 def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
-    """The cell and the numpy parameters of each direction of a layer, forward first."""
+    """The cell and the numpy parameters of each direction of a layer, forward first.
+
+    No other framework has heads: their blocks become a matrix with zeros around them.
+    """
     rnn = jax.tree.map(as_numpy, params.rnn)
     if layer.direction != "both":
         assert isinstance(layer.cell, Cell)
-        return [(layer.cell, rnn)]
+        return [(layer.cell, _join_heads(layer.cell, rnn))]
     cells = layer.cells
-    return [(cells.fwd, rnn.fwd), (cells.bwd, rnn.bwd)]
+    return [(cell, _join_heads(cell, part)) for cell, part in zip(cells, rnn, strict=True)]
+
+
+def _join_heads(cell: Cell, params: Params) -> Params:
+    w_h = getattr(params, "w_h", None)
+    if w_h is None or w_h.ndim != 2:
+        return params
+    size, hidden_size = len(w_h), jax.eval_shape(cell.init_carry, params).h.shape[0]
+    heads = hidden_size // size
+    parts = w_h.reshape(size, -1, heads, size)
+    joined = np.zeros([heads, *parts.shape], w_h.dtype)
+    for head in range(heads):
+        joined[head, :, :, head] = parts[:, :, head]
+    return params._replace(w_h=joined.reshape(hidden_size, -1))
 
 
 def in_pair(values: Sequence[Any]) -> Any:

@@ -36,6 +36,8 @@ from ..cells import (
     MINLSTM,
     PEEPHOLE_LSTM,
     PROJECTED_LSTM,
+    SLSTM,
+    SLSTMCarry,
     elman,
     parallel,
 )
@@ -56,6 +58,9 @@ CELLS = {
     "layer_norm_lstm_ba": LAYER_NORM_LSTM_BA,
     "layer_norm_lstm_tfa": LAYER_NORM_LSTM_TFA,
     "layer_norm_gru_ba": LAYER_NORM_GRU_BA,
+    "slstm": SLSTM,
+    "lstm_heads": LSTM,
+    "gru_heads": GRU,
     "mingru": MINGRU,
     "minlstm": MINLSTM,
     "parallel_mingru": parallel(MINGRU),
@@ -73,11 +78,20 @@ STEPS = {
     "layer_norm_lstm_ba": variants.layer_norm_lstm_ba_step,
     "layer_norm_lstm_tfa": variants.layer_norm_lstm_tfa_step,
     "layer_norm_gru_ba": variants.layer_norm_gru_ba_step,
+    "slstm": variants.slstm_step,
+    "lstm_heads": variants.headed(loops.lstm_step),
+    "gru_heads": variants.headed(loops.gru_step),
     "mingru": variants.mingru_step,
     "minlstm": variants.minlstm_step,
     "parallel_mingru": variants.mingru_step,
 }
-BY_XLA = ("elman", "gru", "lstm")
+HEADS = ("slstm", "lstm_heads", "gru_heads")
+# Cells of which a backend has a fast path of its own; of the others "xla" is the reference.
+FAST = {
+    "xla": ("elman", "gru", "lstm", *HEADS),
+    "cpu_kernel": [name for name in CELLS if name not in HEADS],
+    "reference": list(CELLS),
+}
 # Around the widths of vectors, where the remainders are.
 SIZES = (1, 7, 15, 16, 17, 31, 33)
 
@@ -131,6 +145,9 @@ def _draw_case(name: str, rng: np.random.Generator, *, everything: bool = False)
     if name == "projected_lstm":
         hidden_size = max(hidden_size, 2)
         cell = cell.with_init(projection_size=int(rng.integers(1, hidden_size)))
+    if name in HEADS:
+        divisors = [n for n in range(1, hidden_size + 1) if hidden_size % n == 0]
+        cell = cell.with_init(heads=int(rng.choice(divisors)))
 
     def draw(leaf, scale=1.0):
         return (scale * rng.normal(size=leaf.shape)).astype(np.float32)
@@ -146,6 +163,8 @@ def _draw_case(name: str, rng: np.random.Generator, *, everything: bool = False)
     params, xs, carry, ys = jax.eval_shape(make)
     params = jax.tree.map(functools.partial(draw, scale=hidden_size**-0.5), params)
     inputs = (params, draw(xs), jax.tree.map(draw, carry))
+    if isinstance(carry.fwd, SLSTMCarry):  # a step leaves an n of 1 at least
+        inputs = (*inputs[:2], Bi(*(own._replace(n=1 + np.abs(own.n)) for own in inputs[2])))
     settings = draw_settings(cell, params.fwd, carry.fwd, xs.shape, rng, everything=everything)
     residuals = RESIDUALS[rng.integers(len(RESIDUALS))]
     weights = jax.tree.map(draw, (carry, ys))
@@ -186,9 +205,7 @@ def _weighted_sum(outputs: Any, weights: Any) -> Any:
 def _list_variants(name: str) -> Iterator[tuple[str, str, AbstractContextManager]]:
     """What is compared: each backend that is there, in each way in which it can run."""
     for backend in BACKENDS:
-        # For other cells "xla" is the reference.
-        is_there = backend.status().available and (backend.name != "xla" or name in BY_XLA)
-        if is_there:
+        if backend.status().available and name in FAST[backend.name]:
             for label, variant in backend.variants().items():
                 yield f"{backend.name} {label}", backend.name, variant
 

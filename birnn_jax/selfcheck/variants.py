@@ -5,6 +5,7 @@ every step takes complex numbers, and what noise makes of its arguments: `seen`,
 gates see it, and `candidate`, a factor of the candidate.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,41 @@ def coupled_lstm_step(
     c = f * carry.c + (1 - f) * candidate * g
     h = o * np.tanh(c)
     return carry._replace(c=c, h=h), h
+
+
+def slstm_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.size
+    w_h = dense(params.w_h, size)
+    a_i, a_f, a_g, a_o = (_pre(params._replace(w_h=w_h), h, x, number, size) for number in range(4))
+    log_kept = np.where(carry.n == 0, -np.inf, carry.m - np.log1p(np.exp(-a_f)))
+    m = np.where(np.real(a_i) > np.real(log_kept), a_i, log_kept)
+    i, f = np.exp(a_i - m), np.exp(log_kept - m)
+    c = f * carry.c + i * candidate * np.tanh(a_g)
+    n = f * carry.n + i
+    h = sigmoid(a_o) * c / n
+    return carry._replace(c=c, n=n, m=m, h=h), h
+
+
+def dense(w_h: Any, size: int) -> Any:
+    """The recurrent matrix `[H, G*H]` of weights `[H/K, G*H]` in K heads."""
+    full = np.zeros([size, w_h.shape[1]], w_h.dtype)
+    for unit in range(size):
+        first = unit // len(w_h) * len(w_h)
+        for column in range(unit, w_h.shape[1], size):
+            full[first : first + len(w_h), column] = w_h[:, column]
+    return full
+
+
+def headed(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The step of a cell with one head, for parameters of several."""
+
+    def headed_step(params: Any, carry: Any, *args: Any, **noise: Any) -> tuple[Any, np.ndarray]:
+        return step(params._replace(w_h=dense(params.w_h, carry.h.size)), carry, *args, **noise)
+
+    return headed_step
 
 
 def relu_elman_step(

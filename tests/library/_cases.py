@@ -100,7 +100,12 @@ def random_cell(cell, seed, *, input_size=D, hidden_size=H, batch_size=B, dtype=
     params = random_like(params, seed, dtype)
     carry = jax.eval_shape(cell.init_carry, params)
     carry = jax.tree.map(lambda leaf: jnp.zeros([batch_size, *leaf.shape], leaf.dtype), carry)
-    return params, random_like(carry, seed + 1, None)
+    return params, as_reachable(random_like(carry, seed + 1, None))
+
+
+def as_reachable(carry):
+    """A carry as a step leaves it: the normaliser of the sLSTM is at least 1."""
+    return carry._replace(n=1 + jnp.abs(carry.n)) if hasattr(carry, "n") else carry
 
 
 def random_xs(seed=0, *shape, dtype="float32"):

@@ -62,6 +62,7 @@ CASES = {
     "layer_norm_lstm_ba": Case(cells.LAYER_NORM_LSTM_BA, variants.layer_norm_lstm_ba_step),
     "layer_norm_lstm_tfa": Case(cells.LAYER_NORM_LSTM_TFA, variants.layer_norm_lstm_tfa_step),
     "layer_norm_gru_ba": Case(cells.LAYER_NORM_GRU_BA, variants.layer_norm_gru_ba_step),
+    "slstm": Case(cells.SLSTM, variants.slstm_step),
     "mingru": Case(MINGRU, variants.mingru_step),
     "minlstm": Case(MINLSTM, variants.minlstm_step),
     "parallel_mingru": Case(parallel(MINGRU), variants.mingru_step),

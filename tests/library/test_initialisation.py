@@ -24,26 +24,28 @@ ROWS, COLUMNS = 30, 50
 MANY = 1000  # of which an orthogonal matrix would take minutes
 
 LSTM_OPTIONS = ["w_x", "w_h", "b", "forget_bias", "time_span"]
+HEADS = [*LSTM_OPTIONS, "heads"]
 GRU_OPTIONS = ["w_x", "w_h", "b", "time_span"]
 OPTIONS = {
     "elman": (ELMAN, ["w_x", "w_h", "b"]),
     "relu_elman": (cells.elman(jax.nn.relu), ["w_x", "w_h", "b"]),
-    "gru": (GRU, GRU_OPTIONS),
+    "gru": (GRU, [*GRU_OPTIONS, "heads"]),
     "gru_reset_before": (cells.GRU_RESET_BEFORE, GRU_OPTIONS),
-    "lstm": (LSTM, LSTM_OPTIONS),
+    "lstm": (LSTM, HEADS),
+    "slstm": (cells.SLSTM, HEADS),
     "coupled_lstm": (cells.COUPLED_LSTM, LSTM_OPTIONS),
-    "peephole_lstm": (cells.PEEPHOLE_LSTM, LSTM_OPTIONS),
+    "peephole_lstm": (cells.PEEPHOLE_LSTM, HEADS),
     "projected_lstm": (
         cells.PROJECTED_LSTM.with_init(projection_size=20),
         [*LSTM_OPTIONS, "w_p", "projection_size"],
     ),
-    "layer_norm_lstm_ba": (cells.LAYER_NORM_LSTM_BA, LSTM_OPTIONS),
-    "layer_norm_lstm_tfa": (cells.LAYER_NORM_LSTM_TFA, LSTM_OPTIONS),
+    "layer_norm_lstm_ba": (cells.LAYER_NORM_LSTM_BA, HEADS),
+    "layer_norm_lstm_tfa": (cells.LAYER_NORM_LSTM_TFA, HEADS),
     "layer_norm_gru_ba": (cells.LAYER_NORM_GRU_BA, GRU_OPTIONS),
     "indrnn": (cells.INDRNN, ["w_x", "time_span"]),
     "mingru": (cells.MINGRU, ["w_x"]),
     "minlstm": (cells.MINLSTM, ["w_x"]),
-    "zoneout": (cells.zoneout(LSTM, h=0.1), LSTM_OPTIONS),
+    "zoneout": (cells.zoneout(LSTM, h=0.1), HEADS),
 }
 OTHER_VALUE = {
     "w_x": "he_normal",
@@ -53,6 +55,7 @@ OTHER_VALUE = {
     "forget_bias": -1.0,
     "time_span": 100,
     "projection_size": 10,
+    "heads": 3,
 }
 EVERY_OPTION = [
     pytest.param(cell, option, id=f"{name}-{option}")

@@ -67,6 +67,11 @@ def _elman(params, before, g):
     return {"h": g.h}
 
 
+def _slstm(params, before, g):
+    new = {"c": g.f * before.c + g.i * g.g, "n": g.f * before.n + g.i, "m": g.m}
+    return new | {"h": g.o * new["c"] / new["n"]}
+
+
 def _mingru(params, before, g):
     return {"h": (1 - g.z) * before.h + g.z * g.n}
 
@@ -93,6 +98,7 @@ CASES = {
     ),
     "layer_norm_lstm_ba": (c.LAYER_NORM_LSTM_BA, variants.layer_norm_lstm_ba_step, _norm_ba),
     "layer_norm_lstm_tfa": (c.LAYER_NORM_LSTM_TFA, variants.layer_norm_lstm_tfa_step, _norm_tfa),
+    "slstm": (c.SLSTM, variants.slstm_step, _slstm),
     "mingru": (c.MINGRU, variants.mingru_step, _mingru),
     "minlstm": (c.MINLSTM, variants.minlstm_step, _minlstm),
     "parallel_minlstm": (c.parallel(c.MINLSTM), variants.minlstm_step, _minlstm),

@@ -58,7 +58,8 @@ NAMES = {
         LAYER_NORM_GRU_BA LAYER_NORM_LSTM_BA LAYER_NORM_LSTM_TFA LSTM LSTMCarry LSTMGates LSTMParams
         LayerNormGRUParams LayerNormLSTMParams LinearCarry LinearStep MINGRU MINLSTM MinGRUParams
         MinLSTMParams PEEPHOLE_LSTM PROJECTED_LSTM PeepholeLSTMGates PeepholeLSTMParams
-        ProjectedLSTMParams candidate_dropout elman indrnn parallel recurrent_dropout zoneout
+        ProjectedLSTMParams SLSTM SLSTMCarry SLSTMGates SLSTMParams candidate_dropout elman indrnn
+        parallel recurrent_dropout zoneout
     """,
     "heads": """
         AdditiveAttentionParams CRFParams CTCAlignment GeneralAttentionParams Hypotheses

@@ -134,9 +134,15 @@ def has_native_dtypes(direction: Direction) -> bool:
     return states == {sum_dtype(*dtypes)}
 
 
+def _has_heads(direction: Direction) -> bool:
+    """Whether recurrent weights are blocks, as `heads` of `with_init` makes them."""
+    w_h = direction.params.w_h
+    return w_h.ndim == 2 and w_h.shape[0] != state_of(direction).h.shape[-1]
+
+
 def _find_native_cell(direction: Direction) -> NativeCell | None:
     cell, rates = _CELLS.get(plain_step(direction.cell)), rates_of(direction.cell)
-    if cell is None or not has_native_dtypes(direction):
+    if cell is None or not has_native_dtypes(direction) or _has_heads(direction):
         return None
     if rates.candidate and not cell.has_candidate:
         return None

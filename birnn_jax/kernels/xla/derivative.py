@@ -13,6 +13,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
+from ...cells._heads import multiply_heads, recurrent_product, split_heads
 from .cell_rule import CellRule
 from .plan import chunk_steps, get_plan
 from .rules import get_rule
@@ -139,7 +140,8 @@ def _run_chunk(
         d_in = rule.inject(coefficients, *_d_sums(widen(direction.params), tangent, widen(chunk)))
         inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
         # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
-        recurrent.append(jax.lax.optimization_barrier(widen(direction.params.w_h).T))
+        w = split_heads(widen(direction.params.w_h), carry.h.shape[-1])
+        recurrent.append(jax.lax.optimization_barrier(w.swapaxes(-1, -2)))
 
     def body(d_carries, inputs):
         new = tuple(
@@ -154,7 +156,7 @@ def _run_chunk(
 def _advance(
     rule: CellRule, w_t: jax.Array, d_carry: Any, coefficients: Any, d_in: Any, valid: Any
 ) -> Any:
-    d_u = jax.lax.dot_general(d_carry.h, w_t, (((1,), (1,)), ((), ())))
+    d_u = multiply_heads(d_carry.h, w_t.swapaxes(-1, -2))
     new = rule.advance(coefficients, d_carry, d_u, d_in)
     if valid is None:
         return new
@@ -171,7 +173,7 @@ def _broadcast_mask(steps: _Steps) -> jax.Array | None:
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
     """Derivatives of x w_x + b and of h w_h + b_hn at constant h, `[T, B, G*H]` each."""
     num_steps, batch_size, _ = steps.xs.shape
-    hidden_size, size = params.w_h.shape
+    hidden_size, size = steps.residuals.carry.h.shape[-1], params.b.shape[0]
     d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.xs.dtype)
     if steps.d_xs is not None:
         d_a_x += _rows(steps.d_xs) @ params.w_x
@@ -180,7 +182,7 @@ def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.A
     if d_params.b is not None:
         d_a_x += d_params.b[None]
     if d_params.w_h is not None:
-        d_a_h += _times(steps.residuals.carry.h, d_params.w_h)
+        d_a_h += _times_heads(steps.residuals.carry.h, d_params.w_h)
     if getattr(d_params, "b_hn", None) is not None:
         d_a_h += jnp.pad(d_params.b_hn, (size - hidden_size, 0))[None]
     shape = (batch_size, num_steps, size)
@@ -200,6 +202,11 @@ def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
     """
     turned = jax.lax.optimization_barrier(_rows(xs).T)
     return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))
+
+
+def _times_heads(hs: jax.Array, d_w: jax.Array) -> jax.Array:
+    """The same for recurrent weights."""
+    return _times(hs, d_w) if len(d_w) == hs.shape[-1] else recurrent_product(_rows(hs), d_w)
 
 
 def _none_if_zero(tangents: Any) -> Any:

@@ -1,15 +1,14 @@
 """The rule of the Elman cell."""
 
 import jax
-import jax.numpy as jnp
 
 from ...cells import ElmanCarry, ElmanParams
 from .cell_rule import CellRule
-from .joint import JointWeights, activate, finish, project
+from .joint import JointWeights, activate, finish, pack, project
 
 
 def _pack(params: ElmanParams) -> JointWeights:
-    return JointWeights(w=jnp.concatenate([params.w_x, params.w_h]), b=params.b)
+    return pack(params, "t")
 
 
 def _update(activations: jax.Array, carry: ElmanCarry) -> ElmanCarry:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ..._core.dtypes import product, widen
 from ...cells import GRUCarry, GRUParams
+from ...cells._heads import multiply_heads, split_heads
 from .cell_rule import CellRule
 from .gates import gate_of_tanh, halve_sigmoids
 
@@ -28,7 +29,9 @@ class _Coefficients(NamedTuple):
 
 
 def _pack(params: GRUParams) -> GRUParams:
+    """With several heads `w_h` is what `split_heads` makes."""
     w_x, w_h, b = (halve_sigmoids(w, "sst") for w in (params.w_x, params.w_h, params.b))
+    w_h = split_heads(w_h, params.b_hn.shape[0])
     return GRUParams(w_x=w_x, w_h=w_h, b=b, b_hn=params.b_hn)
 
 
@@ -38,7 +41,7 @@ def _project(weights: GRUParams, x: jax.Array) -> jax.Array:
 
 def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> _Activations:
     size = h.shape[-1]
-    a_h = product(h, weights.w_h)
+    a_h = multiply_heads(h, weights.w_h)
     tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_h[..., : 2 * size])
     h_n = a_h[..., 2 * size :] + jnp.expand_dims(widen(weights.b_hn), range(h.ndim - 1))
     n = jnp.tanh(a_x[..., 2 * size :] + gate_of_tanh(tanh_rz[..., :size]) * h_n)

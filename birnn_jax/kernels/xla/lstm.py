@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from ...cells import LSTMCarry, LSTMParams
 from .cell_rule import CellRule
-from .gates import gate_of_tanh, halve_sigmoids
-from .joint import JointWeights, activate, finish, project
+from .gates import gate_of_tanh
+from .joint import JointWeights, activate, finish, pack, project
 
 
 class _Coefficients(NamedTuple):
@@ -23,8 +23,7 @@ class _Coefficients(NamedTuple):
 
 
 def _pack(params: LSTMParams) -> JointWeights:
-    w = jnp.concatenate([params.w_x, params.w_h])
-    return JointWeights(w=halve_sigmoids(w, "ssts"), b=halve_sigmoids(params.b, "ssts"))
+    return pack(params, "ssts")
 
 
 def _update(activations: jax.Array, carry: LSTMCarry) -> LSTMCarry:

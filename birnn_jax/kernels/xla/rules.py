@@ -5,18 +5,24 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import sum_dtype
-from ...cells import ELMAN, GRU, LSTM
+from ...cells import ELMAN, GRU, LSTM, SLSTM
 from .cell_rule import CellRule
 from .elman import ELMAN_RULE
 from .gru import GRU_RULE
 from .lstm import LSTM_RULE
+from .slstm import SLSTM_RULE
 
 # By the step: a cell that differs from a built-in one in its initialisers only is as fast.
-_RULES = {ELMAN.step: ELMAN_RULE, GRU.step: GRU_RULE, LSTM.step: LSTM_RULE}
+_RULES = {
+    ELMAN.step: ELMAN_RULE,
+    GRU.step: GRU_RULE,
+    LSTM.step: LSTM_RULE,
+    SLSTM.step: SLSTM_RULE,
+}
 
 NEEDS_A_RULE = (
-    "computes ELMAN, GRU and LSTM, the same cell in both directions, in one dtype and without "
-    "Segments; this layer is another."
+    "computes ELMAN, GRU, LSTM and SLSTM, the same cell in both directions, in one dtype and "
+    "without Segments; this layer is another."
 )
 
 
