@@ -6,6 +6,7 @@ that another program can call without a GPU's compiler at hand.
 """
 
 import os
+from typing import Any
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -45,11 +46,16 @@ def make_program(point: Point, inputs: dict) -> Program:
         call()
         if not is_training:
             return {"ys": last["ys"].numpy()}
-        grads = [[{k: w.grad.numpy() for k, w in one.items()} for one in weights]]
-        return {"d_xs": xs.grad.numpy(), "d_weights": grads}
+        grads = [[{k: _gradient(w) for k, w in direction.items()} for direction in weights]]
+        return {"d_xs": _gradient(xs), "d_weights": grads}
 
     first_s, _ = _measure.timed(call)
     return Program(call, results, {"first_call_s": first_s, "device": "cpu"})
+
+
+def _gradient(leaf: torch.Tensor) -> Any:
+    assert leaf.grad is not None
+    return leaf.grad.numpy()
 
 
 def run(weights: dict, xs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

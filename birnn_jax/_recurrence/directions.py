@@ -17,7 +17,9 @@ from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
 from .._core.prepared import PreparedParams, open_prepared, unprepared
 from .._core.types import Carry, Cell, Params
+from ..cells._linear import stepwise
 from ..cells._noise import add_noise, remove_noise
+from ..kernels.xla.plan import get_plan
 from .backends import NAMES, BackendName, choose_backend
 
 ResidualsName = Literal["auto", "gates", "states", "chunked"]
@@ -45,16 +47,25 @@ def run_directions(
     """Runs the directions of a layer over the same sequences."""
     check_choice("residuals", residuals, RESIDUALS)
     check_choice("backend", backend, NAMES)
+    directions = make_directions(runs, xs, lengths, key)
+    if backend == "auto" and not get_plan().parallel:
+        directions = tuple(d.replace(cell=stepwise(d.cell)) for d in directions)
+    run = _run_chunked if residuals == "chunked" else _run_whole
+    outputs = run(directions, residuals, backend)
+    return dataclasses.replace(outputs, carries=tuple(map(remove_noise, outputs.carries)))
+
+
+def make_directions(
+    runs: Sequence[Run], xs: jax.Array, lengths: Lengths, key: jax.Array | None
+) -> tuple[Direction, ...]:
+    """The directions of a layer, checked and complete."""
     refuse_taylor_mode((runs, xs))
     xs = as_xs(xs)
     valid = None if lengths is None else valid_steps(xs, lengths)
     if looks_for_nans():  # in copies of the inputs, too
         xs = clear_padding(xs, lengths)
     keys = None if key is None else row_keys(key, xs.shape[0])
-    directions = tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
-    run = _run_chunked if residuals == "chunked" else _run_whole
-    outputs = run(directions, residuals, backend)
-    return dataclasses.replace(outputs, carries=tuple(map(remove_noise, outputs.carries)))
+    return tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
 
 
 def _make_direction(

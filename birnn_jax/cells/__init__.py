@@ -9,6 +9,7 @@ Warp Time?, 2018: gates that start with memories of 2 to `time_span` steps.
 """
 
 from .._core.exporting import make_exportable as _make_exportable
+from ._diagonal import DiagonalStep as DiagonalStep
 from ._elman import ELMAN as ELMAN
 from ._elman import ElmanCarry as ElmanCarry
 from ._elman import ElmanGates as ElmanGates
@@ -50,6 +51,10 @@ from ._minimal import MinLSTMParams as MinLSTMParams
 from ._noise import candidate_dropout as candidate_dropout
 from ._noise import recurrent_dropout as recurrent_dropout
 from ._noise import zoneout as zoneout
+from ._para import PARA_GRU as PARA_GRU
+from ._para import PARA_LSTM as PARA_LSTM
+from ._para import ParaGRUParams as ParaGRUParams
+from ._para import ParaLSTMParams as ParaLSTMParams
 from ._slstm import SLSTM as SLSTM
 from ._slstm import SLSTMCarry as SLSTMCarry
 from ._slstm import SLSTMGates as SLSTMGates

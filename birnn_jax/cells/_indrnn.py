@@ -10,8 +10,9 @@ from .._core.checks import as_size
 from .._core.describe import describe, name_function
 from .._core.dtypes import product, widen
 from .._core.types import Cell
+from ._diagonal import DiagonalStep
 from ._elman import ElmanCarry, ElmanGates, elman_update
-from ._gated import ActivationGates, GatedStep
+from ._gated import ActivationGates
 from ._init import Initializer, checked_init, init_weights
 
 
@@ -39,7 +40,7 @@ def indrnn(activation: Callable[[jax.Array], jax.Array]) -> Cell:
             "activation must be a function, such as jax.nn.relu or jnp.tanh, got "
             f"{describe(activation)}."
         )
-    return Cell(_init, _init_carry, GatedStep(_GatesFn(activation), elman_update))
+    return Cell(_init, _init_carry, DiagonalStep(_GatesFn(activation), elman_update))
 
 
 class _GatesFn(ActivationGates):

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 from .._core.checks import check_cell
 from .._core.dtypes import as_output
 from .._core.types import C, Cell, Options, P, P_contra
+from ._diagonal import DiagonalStep, NewtonStep
 
 G = TypeVar("G", default=Any)  # gates
 
@@ -59,23 +60,34 @@ class LinearStep(Generic[P]):
 class ParallelStep(LinearStep[P]):
     """A `LinearStep` that `scan_cell` evaluates over all of time at once."""
 
+    def stepwise(self) -> LinearStep[P]:
+        """The same step, one after the other."""
+        return LinearStep(self.coefficients)
+
     def describe_cell(self, cell: Cell) -> str:
         """`parallel` of the cell that goes step by step."""
-        return f"parallel({cell._replace(step=LinearStep(self.coefficients))!r})"
+        return f"parallel({cell._replace(step=self.stepwise())!r})"
 
 
 def parallel(cell: Cell[P, C, Options]) -> Cell[P, C, Options]:
-    """The same cell, but scanned in parallel over time: O(log T) rounds instead of T steps.
+    """The same cell, but computed in parallel over time: O(log T) rounds instead of T steps.
+
+    A cell that is linear in its state takes one associative scan. A cell whose units see their own
+    state only takes one for each Newton iteration, until all steps fit to the last digits; that is
+    a few, or, for weights that amplify from step to step, many: `newton_iterations`
+    of `birnn_jax.inspection` counts them.
 
     The function, its padding, directions, carries and parameters stay the same. It pays where
     there are more processors than a step can use: on a GPU or TPU, for long sequences. On a CPU
-    with native kernels backend="auto" steps all the same, which is faster there.
+    backend="auto" steps all the same, which is faster there at every length; "xla" does not.
 
     Args:
-      cell: linear in its state: `MINGRU`, `MINLSTM`, or a `Cell` whose step is a `LinearStep`.
+      cell: linear in its state: `MINGRU`, `MINLSTM`, or a `Cell` whose step is a `LinearStep`; or
+        with units that see themselves only: `PARA_GRU`, `PARA_LSTM`, `INDRNN`, or a `Cell` whose
+        step is a `DiagonalStep`.
 
     Raises:
-      ValueError: if the cell is not linear in its state.
+      ValueError: if the step is of neither kind.
 
     Example:
       >>> from birnn_jax.cells import MINGRU, parallel
@@ -86,12 +98,29 @@ def parallel(cell: Cell[P, C, Options]) -> Cell[P, C, Options]:
       True
 
     References:
-      Blelloch, Prefix Sums and Their Applications, 1990.
+      Blelloch, Prefix Sums and Their Applications, 1990; Danieli et al., ParaRNN: Unlocking
+      Parallel Training of Nonlinear RNNs for Large Language Models, 2025 (Newton iterations).
     """
     check_cell(cell)
-    if not isinstance(cell.step, LinearStep):
-        raise ValueError(
-            "parallel needs a cell that is linear in its state, whose step is a LinearStep, such "
-            f"as MINGRU; got {cell!r}."
-        )
-    return cell._replace(step=ParallelStep(cell.step.coefficients))
+    step = cell.step
+    if isinstance(step, LinearStep):
+        return cell._replace(step=ParallelStep(step.coefficients))
+    if isinstance(step, DiagonalStep):
+        return cell._replace(step=NewtonStep(step.gates, step.update))
+    raise ValueError(
+        "parallel needs a cell that is linear in its state, whose step is a LinearStep, such as "
+        "MINGRU, or one whose units see their own state only, whose step is a DiagonalStep, such "
+        f"as PARA_GRU; got {cell!r}."
+    )
+
+
+def is_parallel(step: Any) -> bool:
+    """True for a step that `parallel` made."""
+    return isinstance(step, ParallelStep | NewtonStep)
+
+
+def stepwise(cell: Cell) -> Cell:
+    """The cell that `parallel` was given; another cell as it is."""
+    step = cell.step
+    is_made = isinstance(step, ParallelStep | NewtonStep)
+    return cell._replace(step=step.stepwise()) if is_made else cell

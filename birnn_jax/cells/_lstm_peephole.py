@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.dtypes import as_output, product, widen
-from .._core.types import Cell
+from .._core.types import Cell, Params
 from ._gated import GatedStep
 from ._heads import recurrent_product
 from ._init import with_options_of
@@ -46,22 +46,23 @@ def _gates(params: PeepholeLSTMParams, carry: LSTMCarry, x: jax.Array) -> Peepho
     return PeepholeLSTMGates(i=i, f=f, g=jnp.tanh(a_g), a_o=a_o)
 
 
-def _update(
-    params: PeepholeLSTMParams, carry: LSTMCarry, gates: PeepholeLSTMGates
+def peephole_update(
+    params: Params, carry: LSTMCarry, gates: PeepholeLSTMGates
 ) -> tuple[LSTMCarry, jax.Array]:
+    """The new cell state, and what the output gate, which sees it, lets out."""
     c = gates.f * carry.c + gates.i * gates.g
     h = open_output(params, gates, c).o * jnp.tanh(c)
     return LSTMCarry(c=c, h=h), as_output(h, params)
 
 
-def open_output(params: PeepholeLSTMParams, gates: PeepholeLSTMGates, c: jax.Array) -> LSTMGates:
+def open_output(params: Params, gates: PeepholeLSTMGates, c: jax.Array) -> LSTMGates:
     """The gates with the output gate at last, which sees the new cell state."""
-    _, _, w_co = jnp.split(widen(params.w_c), 3)
+    w_co = widen(params.w_c)[-c.shape[0] :]
     i, f, g, a_o = gates
     return LSTMGates(i=i, f=f, g=g, o=jax.nn.sigmoid(a_o + w_co * c))
 
 
-PEEPHOLE_LSTM = Cell(_init, lstm_init_carry, GatedStep(_gates, _update))
+PEEPHOLE_LSTM = Cell(_init, lstm_init_carry, GatedStep(_gates, peephole_update))
 """LSTM with peepholes: one weight a unit from the cell state to each gate.
 
     i = sigmoid(x[t] w_xi + h[t-1] w_hi + w_ci * c[t-1] + b_i)

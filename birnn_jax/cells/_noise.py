@@ -17,7 +17,7 @@ from .._core.describe import describe
 from .._core.keys import IMPL
 from .._core.types import Bi, C, Carry, Cell, Options, P, Params, StepFn
 from ._gated import GatedStep
-from ._linear import ParallelStep
+from ._linear import is_parallel
 
 
 @functools.partial(
@@ -53,7 +53,7 @@ class NoisyStep:
         """Refuses what would have no effect."""
         for name in ("zoneout_h", "zoneout_c", "recurrent", "candidate"):
             check_rate(name, getattr(self, name), is_static=True)
-        if isinstance(self.step, ParallelStep):
+        if is_parallel(self.step):
             raise ValueError("A cell scanned in parallel has no steps to draw noise for.")
         if (self.recurrent or self.candidate) and not isinstance(self.step, GatedStep):
             raise ValueError(

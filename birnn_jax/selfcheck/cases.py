@@ -11,7 +11,7 @@ from .._core.masks import Lengths, Mask, Segments
 from .._core.types import Carry, Cell, Params
 from ..cells import candidate_dropout, recurrent_dropout, zoneout
 from ..cells._gated import GatedStep
-from ..cells._linear import ParallelStep
+from ..cells._linear import is_parallel
 from .loops import Draw
 
 Draws = Callable[[int, int], Draw] | None
@@ -60,7 +60,7 @@ def draw_settings(
         zoneout_c=draw_rate(hasattr(carry, "c")),
         zoneout_h=draw_rate(True),
     )
-    if isinstance(cell.step, ParallelStep):  # has no steps to draw noise for
+    if is_parallel(cell.step):  # has no steps to draw noise for
         return Settings(cell, lengths, ids, None, (None, None))
     noisy = zoneout(cell, h=rates.zoneout_h, c=rates.zoneout_c)
     if rates.recurrent:

@@ -92,6 +92,38 @@ def slstm_step(
     return carry._replace(c=c, n=n, m=m, h=h), h
 
 
+def para_gru_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.size
+    matrices = params._replace(w_h=_diagonals(params.w_h, size))
+    r = sigmoid(_pre(matrices, h, x, 0, size))
+    z = sigmoid(_pre(matrices, h, x, 1, size))
+    n = np.tanh(_pre(matrices, r * h, x, 2, size))
+    h = (1 - z) * candidate * n + z * carry.h
+    return carry._replace(h=h), h
+
+
+def para_lstm_step(
+    params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
+) -> tuple[Any, np.ndarray]:
+    """One step of one row: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.size
+    matrices = params._replace(w_h=_diagonals(params.w_h, size))
+    f = sigmoid(_pre(matrices, h, x, 0, size) + _gate(params.w_c, 0, size) * carry.c)
+    g = np.tanh(_pre(matrices, h, x, 1, size))
+    c = f * carry.c + (1 - f) * candidate * g
+    o = sigmoid(_pre(matrices, h, x, 2, size) + _gate(params.w_c, 1, size) * c)
+    h = o * np.tanh(c)
+    return carry._replace(c=c, h=h), h
+
+
+def _diagonals(w_h: Any, size: int) -> Any:
+    """Weights `[G*H]` as G diagonal matrices beside one another."""
+    return np.concatenate([np.diag(w_h[k : k + size]) for k in range(0, len(w_h), size)], axis=1)
+
+
 def dense(w_h: Any, size: int) -> Any:
     """The recurrent matrix `[H, G*H]` of weights `[H/K, G*H]` in K heads."""
     full = np.zeros([size, w_h.shape[1]], w_h.dtype)

@@ -71,7 +71,7 @@ def of_cell(cell, **options):
 
 MORE_CELLS = """
     GRU_RESET_BEFORE INDRNN PEEPHOLE_LSTM LAYER_NORM_LSTM_BA LAYER_NORM_LSTM_TFA LAYER_NORM_GRU_BA
-    MINGRU MINLSTM COUPLED_LSTM SLSTM
+    MINGRU MINLSTM COUPLED_LSTM SLSTM PARA_LSTM
 """.split()
 CELLS = {"LSTM": LSTM, "GRU": GRU, "ELMAN": ELMAN, "clocked": CLOCKED}
 CELLS |= {name: getattr(cells, name) for name in MORE_CELLS}
@@ -116,6 +116,8 @@ def add_cells():
 
         params, carry = random_cell(cell, 10, **SIZES, batch_size=B)
         add(f"scan_cell_{name}", scan, params, make_rows(carry=carry))
+    cell = cells.parallel(cells.PARA_LSTM)
+    add("newton_PARA_LSTM", of_cell(cell, backend="xla"), make_pair(cell), make_rows())
     add("xla_GRU", of_cell(GRU, backend="xla"), make_pair(GRU), make_rows())
     add("bfloat16_LSTM", of_cell(LSTM), make_pair(LSTM, "bfloat16"), make_rows())
     everything = np.ones_like(VALID)

@@ -1,7 +1,6 @@
 """Every cell of `birnn_jax.cells` beside the three of the top level."""
 
 import copy
-import functools
 import pickle
 
 import jax
@@ -24,7 +23,6 @@ from birnn_jax import (
     cells,
     init_bidirectional,
     init_stack,
-    scan_cell,
     stack,
 )
 from birnn_jax.cells import MINGRU, MINLSTM, PROJECTED_LSTM, LinearCarry, elman, indrnn, parallel
@@ -33,19 +31,16 @@ from tests.library import _variant_oracles as variants
 from tests.library._cases import (
     LENGTHS,
     PADDING,
-    B,
     Case,
     D,
     H,
     assert_close,
     assert_equal,
     jit_scan_cell,
-    outputs_and_grads,
     random_cell,
     random_inputs,
     random_like,
     random_xs,
-    weigh,
 )
 
 P = 4  # of the projection
@@ -63,6 +58,8 @@ CASES = {
     "layer_norm_lstm_tfa": Case(cells.LAYER_NORM_LSTM_TFA, variants.layer_norm_lstm_tfa_step),
     "layer_norm_gru_ba": Case(cells.LAYER_NORM_GRU_BA, variants.layer_norm_gru_ba_step),
     "slstm": Case(cells.SLSTM, variants.slstm_step),
+    "para_gru": Case(cells.PARA_GRU, variants.para_gru_step),
+    "para_lstm": Case(cells.PARA_LSTM, variants.para_lstm_step),
     "mingru": Case(MINGRU, variants.mingru_step),
     "minlstm": Case(MINLSTM, variants.minlstm_step),
     "parallel_mingru": Case(parallel(MINGRU), variants.mingru_step),
@@ -143,16 +140,6 @@ def test_flax_layers_take_it(case, adapter):
     layer = {"linen": in_linen, "nnx": in_nnx}[adapter]
     args = (jax.random.key(0), random_xs())
     assert jax.eval_shape(layer, *args) == jax.eval_shape(in_functions, *args)
-
-
-@pytest.mark.parametrize("cell", LINEAR, ids=["mingru", "minlstm"])
-def test_padding_changes_no_value_and_no_gradient_of_a_parallel_scan(cell):
-    inputs = random_inputs(parallel(cell))
-    dirty = jnp.where(PADDING[..., None], jnp.nan, inputs.xs)
-    args = (inputs.lengths, inputs.carry)
-    clean = outputs_and_grads(parallel(cell), inputs.params, inputs.xs, *args)
-    assert_equal(outputs_and_grads(parallel(cell), inputs.params, dirty, *args), clean)
-    assert not np.asarray(clean[1][1])[PADDING].any()
 
 
 def test_a_cell_is_static_and_equal_to_one_built_of_the_same_functions(case):
@@ -256,60 +243,12 @@ def test_cells_of_the_same_activation_are_equal_and_the_activation_counts(make):
     assert jnp.abs(tanh - relu).max() > 0.1
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("cell", LINEAR, ids=["mingru", "minlstm"])
-def test_parallel_scan_equals_steps_from_a_negative_carry_with_gradients(cell, reverse, x64):
-    params, carry = random_cell(cell, 1, dtype="float64")
-    assert (carry.h < 0).any()
-
-    def loss(cell, params, xs, carry):
-        out = scan_cell(cell, params, xs, LENGTHS, initial_carry=carry, reverse=reverse)
-        return weigh(out), out
-
-    run = jax.jit(jax.value_and_grad(loss, argnums=(1, 2, 3), has_aux=True), static_argnums=0)
-    args = (params, random_xs(dtype="float64"), carry)
-    assert_close(run(parallel(cell), *args), run(cell, *args), "float64")
-
-
-@pytest.mark.parametrize("cell", LINEAR, ids=["mingru", "minlstm"])
-def test_chunks_of_a_parallel_scan_equal_the_whole(cell):
-    params, carry = random_cell(cell, 1)
-    cell, xs = parallel(cell), random_xs()
-    middle, first = jit_scan_cell(cell, params, xs[:, :2], initial_carry=carry)
-    end, second = jit_scan_cell(cell, params, xs[:, 2:], initial_carry=middle)
-    want = jit_scan_cell(cell, params, xs, initial_carry=carry)
-    assert_close((end, jnp.concatenate([first, second], axis=1)), want)
-
-
-def test_a_parallel_scan_has_no_loop_over_time():
-    params, _ = random_cell(MINGRU, 1)
-    stepped, at_once = (
-        str(jax.make_jaxpr(functools.partial(scan_cell, cell, backend="xla"))(params, random_xs()))
-        for cell in (MINGRU, parallel(MINGRU))
-    )
-    assert "scan[" in stepped and "scan[" not in at_once
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_parallel_scan_of_no_steps_keeps_the_carry(reverse):
-    params, carry = random_cell(MINGRU, 1)
-    got = jit_scan_cell(
-        parallel(MINGRU), params, random_xs(0, B, 0, D), initial_carry=carry, reverse=reverse
-    )
-    assert_equal(got, (carry, jnp.zeros([B, 0, H])))
-
-
 def test_minlstm_is_finite_where_both_gates_are_closed():
     params, _ = random_cell(MINLSTM, 1)
     params = params._replace(b=params.b.at[: 2 * H].set(-1000.0))
     carry, x = LinearCarry(random_xs(2, H)), random_xs(3, D)
     run = jax.jit(jax.grad(lambda params: MINLSTM.step(params, carry, x)[1].sum()))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(run(params)))
-
-
-def test_a_cell_that_is_not_linear_is_not_scanned_in_parallel():
-    with pytest.raises(ValueError, match="linear in its state"):
-        parallel(LSTM)
 
 
 def test_layer_norm_keeps_outputs_when_inputs_and_weights_are_rescaled():

@@ -158,9 +158,9 @@ elman("relu")
 indrnn("relu")
     TypeError: activation must be a function, such as jax.nn.relu or jnp.tanh, got the string 'relu'.
 parallel(LSTM)
-    ValueError: parallel needs a cell that is linear in its state, whose step is a LinearStep, such as MINGRU; got LSTM.
+    ValueError: parallel needs a cell that is linear in its state, whose step is a LinearStep, such as MINGRU, or one whose units see their own state only, whose step is a DiagonalStep, such as PARA_GRU; got LSTM.
 LSTM.with_init(forget_bais=1.0)
-    ValueError: Unknown option 'forget_bais' for the init of LSTM. Available: w_x, w_h, b, forget_bias, time_span.
+    ValueError: Unknown option 'forget_bais' for the init of LSTM. Available: w_x, w_h, b, forget_bias, time_span, heads.
 LSTM.with_init(2.0)
     TypeError: with_init takes options by their names, such as LSTM.with_init(forget_bias=2.0), got 2.0.
 LSTM.with_init(w_x=["torch"])

@@ -43,6 +43,8 @@ OPTIONS = {
     "layer_norm_lstm_tfa": (cells.LAYER_NORM_LSTM_TFA, HEADS),
     "layer_norm_gru_ba": (cells.LAYER_NORM_GRU_BA, GRU_OPTIONS),
     "indrnn": (cells.INDRNN, ["w_x", "time_span"]),
+    "para_gru": (cells.PARA_GRU, ["w_x", "b", "time_span"]),
+    "para_lstm": (cells.PARA_LSTM, ["w_x", "b", "forget_bias", "time_span"]),
     "mingru": (cells.MINGRU, ["w_x"]),
     "minlstm": (cells.MINLSTM, ["w_x"]),
     "zoneout": (cells.zoneout(LSTM, h=0.1), HEADS),

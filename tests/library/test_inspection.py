@@ -98,6 +98,8 @@ CASES = {
     ),
     "layer_norm_lstm_ba": (c.LAYER_NORM_LSTM_BA, variants.layer_norm_lstm_ba_step, _norm_ba),
     "layer_norm_lstm_tfa": (c.LAYER_NORM_LSTM_TFA, variants.layer_norm_lstm_tfa_step, _norm_tfa),
+    "para_gru": (c.PARA_GRU, variants.para_gru_step, _gru),
+    "para_lstm": (c.PARA_LSTM, variants.para_lstm_step, _coupled),
     "slstm": (c.SLSTM, variants.slstm_step, _slstm),
     "mingru": (c.MINGRU, variants.mingru_step, _mingru),
     "minlstm": (c.MINLSTM, variants.minlstm_step, _minlstm),

@@ -23,6 +23,7 @@ from ...cells import (
     PROJECTED_LSTM,
     elman,
 )
+from ...cells._linear import stepwise
 from ...cells._noise import NoisyStep, remove_noise
 
 Directions = tuple[Direction, ...]
@@ -113,8 +114,8 @@ def start_of(direction: Direction) -> Carry | None:
 
 
 def plain_step(cell: Cell) -> Any:
-    """The step without its noise."""
-    return cell.step.step if isinstance(cell.step, NoisyStep) else cell.step
+    """The step without its noise, one after the other."""
+    return cell.step.step if isinstance(cell.step, NoisyStep) else stepwise(cell).step
 
 
 def rates_of(cell: Cell) -> Rates:

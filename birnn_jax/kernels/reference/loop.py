@@ -4,6 +4,7 @@ Every other backend is held to this one.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,9 @@ from ..._core.direction import Direction, Outputs
 from ..._core.dtypes import cast_like, widen
 from ..._core.meshes import scan
 from ..._core.types import Carry, Cell, Params
+from ...cells._diagonal import NewtonStep
 from ...cells._linear import ParallelStep
+from .newton import Solution, scan_by_newton, solve
 from .parallel import scan_row_in_parallel
 
 
@@ -32,28 +35,47 @@ def _run(direction: Direction, keep_gates: bool) -> tuple[Carry, jax.Array]:
 
 def scan_row(row: Direction) -> tuple[Carry, jax.Array]:
     """A direction of a single row: `xs` is `[T, D]`, `valid` is `[T]`, the carry has no rows."""
-    cell, params = row.cell, row.params
-    is_counted = isinstance(row.xs.shape[0], int)  # in an export for any T only a loop can be
-    if isinstance(cell.step, ParallelStep) and is_counted:
-        return scan_row_in_parallel(cell.step, row)
-    wide = widen(params)  # what the gradient is added to, step after step
+    step, is_counted = row.cell.step, isinstance(row.xs.shape[0], int)
+    # In an export for any T only a loop can be.
+    if isinstance(step, ParallelStep) and is_counted:
+        return scan_row_in_parallel(step, row)
+    move, shared, inputs = _as_scan(row)
+    if isinstance(step, NewtonStep) and is_counted:
+        last, ys = scan_by_newton(move, shared, row.carry, _turn(inputs, row.reverse))
+        return last, _turn(ys, row.reverse)
+    return scan(functools.partial(move, shared), row.carry, inputs, reverse=row.reverse)
 
-    def step(carry, x):
-        return advance(cell, cast_like(wide, params), carry, x)
 
-    if row.valid is None:
-        return scan(step, row.carry, row.xs, reverse=row.reverse)
+def solve_row(row: Direction) -> Solution:
+    """How Newton iterations find the states of a single row, in the order of the direction."""
+    move, shared, inputs = _as_scan(row)
+    return solve(move, shared, row.carry, _turn(inputs, row.reverse))
 
-    def body(carry, inputs):
-        x, valid, is_start = inputs
-        start = carry if row.starts is None else _select(is_start, row.starts.carry, carry)
-        # The input is masked too: through an unused branch a NaN would still reach the gradient.
-        new_carry, y = step(start, jnp.where(valid, x, 0))
-        y = jax.tree.map(lambda leaf: jnp.where(valid, leaf, 0), y)  # inspection has many
-        return _select(valid, new_carry, carry), y
 
-    inputs = (row.xs, row.valid, None if row.starts is None else row.starts.at)
-    return scan(body, row.carry, inputs, reverse=row.reverse)
+def _as_scan(row: Direction) -> tuple[Any, Any, Any]:
+    """The body of a scan, what all of its steps share, and the inputs of each."""
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), row.params)
+    start, at = (None, None) if row.starts is None else (row.starts.carry, row.starts.at)
+    # Wide: what the gradient is added to, step after step.
+    shared = widen(row.params), start
+    return functools.partial(_move, row.cell, like), shared, (row.xs, row.valid, at)
+
+
+def _move(cell: Cell, like: Any, shared: Any, carry: Carry, inputs: Any) -> tuple[Carry, Any]:
+    """One step, of which padding keeps the carry."""
+    (wide, start), (x, valid, is_start) = shared, inputs
+    params = cast_like(wide, like)
+    if valid is None:
+        return advance(cell, params, carry, x)
+    before = carry if start is None else _select(is_start, start, carry)
+    # The input is masked too: through an unused branch a NaN would still reach the gradient.
+    new_carry, y = advance(cell, params, before, jnp.where(valid, x, 0))
+    y = jax.tree.map(lambda leaf: jnp.where(valid, leaf, 0), y)  # inspection has many
+    return _select(valid, new_carry, carry), y
+
+
+def _turn(tree: Any, reverse: bool) -> Any:
+    return jax.tree.map(lambda leaf: leaf[::-1], tree) if reverse else tree
 
 
 def advance(cell: Cell, params: Params, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:

@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     unroll: int  # steps in one iteration of the loop
     chunked: bool  # the derivative in chunks of time, or all of time at once
     apart: int  # rows up to which each direction has a loop of its own, if nothing is stored
+    parallel: bool  # cells of `parallel` over all of time at once, or step by step
     recompute: Recompute | None  # None is nowhere
 
 
@@ -49,13 +50,30 @@ PLANS = {
         unroll=1,
         chunked=True,
         apart=1,
+        parallel=False,
         recompute=Recompute(bytes=18 * 2**20, features=400),
     ),
     # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
     # body of five kernels or more becomes a CUDA graph.
-    "gpu": Plan(stacked=True, hoisted=True, unroll=8, chunked=False, apart=0, recompute=None),
+    "gpu": Plan(
+        stacked=True,
+        hoisted=True,
+        unroll=8,
+        chunked=False,
+        apart=0,
+        parallel=True,
+        recompute=None,
+    ),
     # Unmeasured.
-    "tpu": Plan(stacked=True, hoisted=True, unroll=1, chunked=False, apart=0, recompute=None),
+    "tpu": Plan(
+        stacked=True,
+        hoisted=True,
+        unroll=1,
+        chunked=False,
+        apart=0,
+        parallel=True,
+        recompute=None,
+    ),
 }
 
 # With gates stored: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
