@@ -53,13 +53,14 @@ NAMES = {
         quick_compilation repeat_step require_finite should_stop with_average
     """,
     "cells": """
-        COUPLED_LSTM CoupledLSTMParams DiagonalStep ELMAN ElmanCarry ElmanGates ElmanParams GRU GRUCarry GRUGates
-        GRUParams GRUResetBeforeParams GRU_RESET_BEFORE GatedStep INDRNN IndRNNParams
-        LAYER_NORM_GRU_BA LAYER_NORM_LSTM_BA LAYER_NORM_LSTM_TFA LSTM LSTMCarry LSTMGates LSTMParams
-        LayerNormGRUParams LayerNormLSTMParams LinearCarry LinearStep MINGRU MINLSTM MinGRUParams
-        MinLSTMParams PARA_GRU PARA_LSTM PEEPHOLE_LSTM PROJECTED_LSTM ParaGRUParams ParaLSTMParams PeepholeLSTMGates PeepholeLSTMParams
-        ProjectedLSTMParams SLSTM SLSTMCarry SLSTMGates SLSTMParams candidate_dropout elman indrnn
-        parallel recurrent_dropout zoneout
+        COUPLED_LSTM CoupledLSTMParams DiagonalStep ELMAN ElmanCarry ElmanGates ElmanParams GRU
+        GRUCarry GRUGates GRUParams GRUResetBeforeParams GRU_RESET_BEFORE GatedStep INDRNN
+        IndRNNParams LAYER_NORM_GRU_BA LAYER_NORM_LSTM_BA LAYER_NORM_LSTM_TFA LSTM LSTMCarry
+        LSTMGates LSTMParams LayerNormGRUParams LayerNormLSTMParams LinearCarry LinearStep MINGRU
+        MINLSTM MinGRUParams MinLSTMParams PARA_GRU PARA_LSTM PEEPHOLE_LSTM PROJECTED_LSTM
+        ParaGRUParams ParaLSTMParams PeepholeLSTMGates PeepholeLSTMParams ProjectedLSTMParams SLSTM
+        SLSTMCarry SLSTMGates SLSTMParams candidate_dropout elman indrnn parallel recurrent_dropout
+        zoneout
     """,
     "heads": """
         AdditiveAttentionParams CRFParams CTCAlignment GeneralAttentionParams Hypotheses
@@ -69,7 +70,8 @@ NAMES = {
         init_additive_attention init_bridge init_crf init_general_attention tag_constraints
     """,
     "inspection": """
-        NewtonReport Trace count_params gradient_norms jacobian_norms newton_iterations tabulate trace
+        NewtonReport Trace count_params gradient_norms jacobian_norms newton_iterations tabulate
+        trace
     """,
     "serving": "PreparedParams prepare",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",

@@ -90,7 +90,8 @@ def _solve_jvp(move: Move, primals: Any, tangents: Any) -> tuple[Solution, Solut
         (d_shared, d_steps),
     )
     d_states = _scan_linear(jacobian, d_new, d_carry)
-    zeros = Solution(d_states, np.zeros((), jax.dtypes.float0), jnp.zeros_like(solution.residual))
+    no_tangent: Any = np.zeros((), jax.dtypes.float0)  # of an integer
+    zeros = Solution(d_states, no_tangent, jnp.zeros_like(solution.residual))
     return solution, zeros
 
 
