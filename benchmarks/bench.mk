@@ -1,6 +1,6 @@
 # Included by the Makefile. Results are appended to runs/benchmarks.jsonl.
 
-.PHONY: bench bench-quick bench-sweep
+.PHONY: aot bench bench-quick bench-sweep
 
 bench: $(VENV)/.benchmarks  ## Times the standard grid beside the other frameworks (15 minutes)
 	$(BIN)/python -m benchmarks.compare --suite standard
@@ -11,3 +11,6 @@ bench-quick: $(VENV)/.benchmarks  ## Times one shape beside torch and Flax (unde
 bench-sweep: $(VENV)/.benchmarks  ## Times sweeps over T, B, H and layers, and draws them
 	$(BIN)/python -m benchmarks.compare --suite sweep --resume --json runs/sweep.jsonl
 	$(BIN)/python -m benchmarks.report runs/sweep.jsonl --plots runs/plots
+
+aot: $(VENV)/.python  ## Compiles the library for TPU v5e and H200, without a device, against the recorded limits
+	$(BIN)/python -m benchmarks.compilers

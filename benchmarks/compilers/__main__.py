@@ -1,0 +1,86 @@
+"""Compiles the library for GPUs and TPUs, on a machine that has none.
+
+Needs Python alone: for each platform an environment is made, once, with the packages that pip
+finds for it. What is recorded: kernels that a step starts, temporary memory, collectives, CPU
+seconds of compiling. None of it is a time of execution, which only a device can tell.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.compilers import _environments, _limits, _programs, _targets
+
+ROOT = Path(__file__).parents[2]
+RECORDED = ROOT / "benchmarks/results/compilers.jsonl"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; the status is 1 if a limit is passed or a program does not compile."""
+    options = _parse(arguments)
+    rows, missing = [], set()
+    for target in options.targets:
+        platform = _targets.TARGETS[target].platform
+        if platform in missing:
+            continue
+        python, why_not = _environments.find_python(options.environments, platform, options.jax)
+        if python is None:
+            print(f"{target} is left out. {why_not}", file=sys.stderr)
+            missing.add(platform)
+            continue
+        for row in _compile(python, target, options.suites):
+            rows.append(row)
+            print(_limits.describe(row), flush=True)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    recorded = _limits.read(options.against) if options.against.exists() else {}
+    passed = [text for row in rows for text in _limits.find_passed(row, recorded)]
+    for text in passed:
+        print(text, file=sys.stderr)
+    print(f"{len(rows)} programs, {len(passed)} over a limit.")
+    return int(bool(passed))
+
+
+def _compile(python: Path, target: str, suites: Sequence[str]) -> Iterator[dict]:
+    """The rows of a target, each as soon as it is there."""
+    with tempfile.TemporaryDirectory() as dump:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump}"
+        environment = os.environ | _targets.ENVIRONMENT | {"XLA_FLAGS": flags}
+        worker = subprocess.Popen(
+            [python, "-m", "benchmarks.compilers._worker", dump, target, *suites],
+            cwd=ROOT,
+            env=environment | {"PYTHONPATH": str(_environments.metadata_of(python))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)
+        _, said = worker.communicate()
+        if worker.returncode:
+            yield {"target": target, "program": "all", "error": said.strip()[-2000:]}
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compilers", description=__doc__)
+    add = parser.add_argument
+    targets, suites = [*_targets.TARGETS], [*_programs.SUITES]
+    add("--targets", nargs="+", choices=targets, default=["v5e", "h200"], metavar="TARGET")
+    add("--suites", nargs="+", choices=suites, default=["quick"], metavar="SUITE", help=str(suites))
+    add("--json", type=Path, help="file for the rows, replaced")
+    add("--against", type=Path, default=RECORDED, help="rows that are the limits")
+    add("--environments", type=Path, default=ROOT, help="folder for the environments, .venv-aot-*")
+    add("--jax", default="0.10.2", help="version of JAX in a new environment")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Recorded rows as limits of new ones: what may not grow by more than a tenth."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_SLACK = 1.1
+_MEASURES = {
+    "launches_per_step": "kernels a step",
+    "temporary_bytes": "bytes of temporary memory",
+    "compile_relative": "times the yardstick's CPU time of compiling",
+}
+
+
+def read(path: Path) -> dict[tuple[str, str], dict]:
+    """The rows of a file, by target and program."""
+    rows = map(json.loads, path.read_text().splitlines())
+    return {(row["target"], row["program"]): row for row in rows}
+
+
+def find_passed(row: Mapping, recorded: Mapping[tuple[str, str], Mapping]) -> Iterator[str]:
+    """A sentence for each limit that a row passes."""
+    name = f"{row['target']}, {row['program']}"
+    before = recorded.get((row["target"], row["program"]), {})
+    if "error" in row:
+        if row["error"] != before.get("error"):
+            yield f"{name}: does not compile. {row['error']}"
+        return
+    if row["collectives_in_loops"]:
+        yield f"{name}: {row['collectives_in_loops']} collectives in loops, none is allowed."
+    for measure, what in _MEASURES.items():
+        limit = before.get(measure, float("inf")) * _SLACK
+        if row[measure] > limit:
+            yield f"{name}: {row[measure]:,.4g} {what}, recorded were {before[measure]:,.4g}."
+
+
+def describe(row: Mapping) -> str:
+    """A line for people."""
+    name = f"{row['target']:5} {row['program']}"
+    if "error" in row:
+        return f"{name}: {row['error']}"
+    copies = f", {row['copies_in_loops']} copies in loops" * bool(row["copies_in_loops"])
+    shared = f", {row['collectives']} collectives" * bool(row["collectives"])
+    return (
+        f"{name}: {row['launches_per_step']:.1f} kernels a step, "
+        f"{row['temporary_bytes'] / 2**20:.1f} MiB, compiled in "
+        f"{row['compile_cpu_s']:.1f} CPU s{copies}{shared}"
+    )

@@ -1,0 +1,165 @@
+"""The programs that are compiled: a layer, a stack or a training step, of the library or a peer."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from benchmarks._points import GPU_SHAPES, STANDARD
+
+SMALL = (32, 128, 128, 256)
+_PEERS = {"ELMAN": "SimpleCell", "GRU": "GRUCell", "LSTM": "OptimizedLSTMCell"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """One program to compile."""
+
+    library: Literal["birnn", "flax-linen"] = "birnn"
+    cell: str = "LSTM"
+    shape: tuple[int, int, int, int] = SMALL  # B, T, D, H; B on each device
+    work: Literal["forward", "train", "step"] = "train"  # "step" with clipping and Adam
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lengths: bool = False
+    residuals: str = "auto"
+    layers: int = 1
+    devices: int = 1
+
+    def __str__(self) -> str:
+        marks = {
+            self.dtype: self.dtype != "float32",
+            "lengths": self.lengths,
+            self.residuals: self.residuals != "auto",
+            f"{self.layers} layers": self.layers > 1,
+            f"{self.devices} devices": self.devices > 1,
+        }
+        words = [self.library, self.cell, ",".join(map(str, self.shape)), self.work]
+        return " ".join([*words, *(mark for mark, is_so in marks.items() if is_so)])
+
+
+def quick() -> Iterator[Program]:
+    """In minutes: both works at a small shape, beside Flax."""
+    shape = (8, 16, 16, 32)
+    for library in ("birnn", "flax-linen"):
+        for work in ("forward", "train"):
+            yield Program(library=library, work=work, shape=shape)
+    yield Program(shape=shape, lengths=True)
+    yield Program(shape=shape, devices=16, work="step")
+
+
+def cells() -> Iterator[Program]:
+    """Every cell, beside those that Flax has."""
+    names = "ELMAN INDRNN GRU GRU_RESET_BEFORE LAYER_NORM_GRU_BA LSTM PEEPHOLE_LSTM COUPLED_LSTM"
+    names += " PROJECTED_LSTM LAYER_NORM_LSTM_BA LAYER_NORM_LSTM_TFA MINGRU MINLSTM"
+    for work in ("forward", "train"):
+        for cell in names.split():
+            yield Program(cell=cell, work=work)
+        for cell in _PEERS:
+            yield Program(library="flax-linen", cell=cell, work=work)
+
+
+def options() -> Iterator[Program]:
+    """What changes kernels and memory at one shape: dtypes, lengths, residuals, layers."""
+    for cell in ("GRU", "LSTM"):
+        for dtype in ("float32", "bfloat16"):
+            for lengths in (False, True):
+                for work in ("forward", "train"):
+                    yield Program(cell=cell, work=work, dtype=dtype, lengths=lengths)
+    for residuals in ("gates", "states", "chunked"):
+        yield Program(residuals=residuals)
+    yield Program(layers=3)
+    yield Program(work="step")
+
+
+def shapes() -> Iterator[Program]:
+    """The standard shapes and those for GPUs, beside Flax."""
+    for shape in (*STANDARD, *GPU_SHAPES):
+        for work in ("forward", "train"):
+            for library in ("birnn", "flax-linen"):
+                yield Program(library=library, shape=shape, work=work)
+
+
+def parallel() -> Iterator[Program]:
+    """A training step on 16 and 256 devices, rows shared out."""
+    for devices in (16, 256):
+        yield Program(work="step", devices=devices)
+        yield Program(work="step", devices=devices, lengths=True)
+
+
+SUITES: dict[str, Callable[[], Iterator[Program]]] = {
+    suite.__name__: suite for suite in (quick, cells, options, shapes, parallel)
+}
+
+
+def make(program: Program) -> tuple[Callable, tuple[Any, Any, Any]]:
+    """The function `f(params, xs, lengths)`, or of a training state, and shapes of its arguments.
+
+    Arguments are `jax.ShapeDtypeStruct`: nothing is computed.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    batch_size, num_steps, input_size, _ = program.shape
+    batch_size *= program.devices
+    dtype = jnp.dtype(program.dtype)
+    xs = jax.ShapeDtypeStruct((batch_size, num_steps, input_size), dtype)
+    lengths = jax.ShapeDtypeStruct((batch_size,), jnp.int32) if program.lengths else None
+    init, apply = _ours(program) if program.library == "birnn" else _flax(program)
+    params = jax.eval_shape(init)
+
+    def loss(params, xs, lengths):
+        ys = apply(params, xs, lengths)
+        return jnp.square(ys.astype(jnp.float32)).sum()
+
+    if program.work == "forward":
+        return apply, (params, xs, lengths)
+    if program.work == "train":
+        return jax.value_and_grad(loss, argnums=(0, 1)), (params, xs, lengths)
+
+    import optax
+
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+
+    def step(state, xs, lengths):
+        params, moments = state
+        value, grads = jax.value_and_grad(loss)(params, xs, lengths)
+        updates, moments = optimizer.update(grads, moments, params)
+        return (optax.apply_updates(params, updates), moments), value
+
+    return step, ((params, jax.eval_shape(optimizer.init, params)), xs, lengths)
+
+
+def _ours(program: Program) -> tuple[Callable, Callable]:
+    import jax
+
+    from birnn_jax import Layer, cells, init_stack, stack
+
+    _, _, input_size, hidden_size = program.shape
+    cell = getattr(cells, program.cell)
+    if program.cell == "PROJECTED_LSTM":
+        cell = cell.with_init(projection_size=hidden_size // 2)
+    layers = (Layer(cell, residuals=program.residuals),) * program.layers
+
+    def init():
+        params = init_stack(layers, jax.random.key(0), input_size, hidden_size)
+        return jax.tree.map(lambda leaf: leaf.astype(program.dtype), params)
+
+    def apply(params, xs, lengths):
+        return stack(layers, params, xs, lengths)[1]
+
+    return init, apply
+
+
+def _flax(program: Program) -> tuple[Callable, Callable]:
+    import jax
+    import jax.numpy as jnp
+    from flax import linen as nn
+
+    cell = getattr(nn, _PEERS[program.cell])
+    _, _, input_size, hidden_size = program.shape
+    layer = nn.Bidirectional(nn.RNN(cell(hidden_size)), nn.RNN(cell(hidden_size)))
+
+    def init():
+        params = layer.init(jax.random.key(0), jnp.zeros([1, 1, input_size]))
+        return jax.tree.map(lambda leaf: leaf.astype(program.dtype), params)
+
+    return init, lambda params, xs, lengths: layer.apply(params, xs, seq_lengths=lengths)

@@ -1,0 +1,97 @@
+"""Compiles programs for one target, in the environment of its platform: one JSON line for each."""
+
+import argparse
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+
+from benchmarks.compilers import _compiled, _programs, _targets
+from benchmarks.compilers._programs import Program
+
+_THUNKS = "*thunk_sequence_after_thunk_passes.txt"  # written for GPUs
+
+
+def main() -> None:
+    """Reads the target and the suites from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dump", type=Path, help="the folder that XLA_FLAGS gives to XLA")
+    parser.add_argument("target", choices=_targets.TARGETS)
+    parser.add_argument("suites", nargs="+", choices=_programs.SUITES)
+    options = parser.parse_args()
+    programs = [program for suite in options.suites for program in _programs.SUITES[suite]()]
+    # One program that nobody changes: its time says how busy and how fast this machine is.
+    yardstick = Program(library="flax-linen", work="train", shape=(8, 16, 16, 32))
+    before = compile_program(options.target, yardstick, options.dump)["compile_cpu_s"]
+    for program in dict.fromkeys(programs):
+        row = {"target": options.target, "program": str(program)}
+        try:
+            row |= compile_program(options.target, program, options.dump)
+            row["compile_relative"] = row["compile_cpu_s"] / before
+        except (jax.errors.JaxRuntimeError, ValueError) as error:
+            row["error"] = str(error).partition("\n")[0]
+        print(json.dumps(row), flush=True)
+
+
+def compile_program(target: str, program: Program, dump: Path) -> dict[str, Any]:
+    """What the compiler of a target makes of a program, and writes to the folder `dump`."""
+    function, arguments = _programs.make(program)
+    arguments = _place(arguments, _targets.find_devices(target, program.devices))
+    lowered = jax.jit(function).lower(*arguments)
+    for path in dump.glob(_THUNKS):
+        path.unlink()
+    start = _cpu_seconds()
+    compiled = lowered.compile()
+    seconds = _cpu_seconds() - start
+    text, memory = compiled.as_text(), compiled.memory_analysis()
+    if text is None or memory is None:
+        raise ValueError(f"The compiler for {target} shows no program: its JAX is too old.")
+    kernels = _compiled.read_kernels(text)
+    thunks = dump.glob(_THUNKS)
+    steps = program.shape[1] * program.layers
+    shared = _compiled.collectives(kernels)
+    return {
+        "launches": _compiled.count_launches(kernels),
+        "launches_per_step": _compiled.count_launches(kernels) / steps,
+        "loops": [
+            loop._asdict() for path in thunks for loop in _compiled.read_loops(path.read_text())
+        ],
+        "copies_in_loops": sum(k.opcode.startswith("copy") for k in kernels if k.in_loop),
+        "collectives": _compiled.count_launches(shared),
+        "collectives_in_loops": _compiled.count_launches([k for k in shared if k.in_loop]),
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "argument_bytes": memory.argument_size_in_bytes,
+        "output_bytes": memory.output_size_in_bytes,
+        "compile_cpu_s": seconds,
+    }
+
+
+def _cpu_seconds() -> float:
+    """Of all threads, and of the programs that were started: an assembler is one."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _place(arguments: tuple[Any, Any, Any], devices: list[Any]) -> tuple[Any, ...]:
+    """Shapes with their devices: parameters on all, rows shared out."""
+    params, *rows = arguments
+    if len(devices) == 1:
+        whole = shared = SingleDeviceSharding(devices[0])
+    else:
+        mesh = Mesh(devices, "data")
+        whole = NamedSharding(mesh, PartitionSpec())
+        shared = NamedSharding(mesh, PartitionSpec("data"))
+
+    def on(sharding: Any, tree: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+        )
+
+    return on(whole, params), *(on(shared, tree) for tree in rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Reading of compiled programs, limits, and a small compilation for a TPU where it is installed."""
+
+import json
+import subprocess
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from benchmarks.compilers import __main__ as compilers
+from benchmarks.compilers import _environments, _limits, _programs, _targets
+from benchmarks.compilers._compiled import (
+    Loop,
+    collectives,
+    count_launches,
+    read_kernels,
+    read_loops,
+)
+
+HLO = """HloModule jit_f, is_scheduled=true
+
+%fused (p: f32[4]) -> f32[4] {
+  %p = f32[4]{0:T(128)} parameter(0)
+  ROOT %sine = f32[4]{0} sine(%p)
+}
+
+%inner_body (arg: (s32[], /*index=1*/f32[4])) -> (s32[], f32[4]) {
+  %arg = (s32[], /*index=1*/f32[4]{0:T(128)}) parameter(0)
+  %x = f32[4]{0} get-tuple-element(%arg), index=1
+  %fusion.1 = f32[4]{0} fusion(%x), kind=kLoop, calls=%fused
+  %all-reduce.3 = f32[4]{0} all-reduce(%fusion.1), to_apply=%add
+  ROOT %t = (s32[], f32[4]{0}) tuple(%x, %all-reduce.3)
+}
+
+%bound (arg: (s32[], f32[4])) -> pred[] {
+  %n = s32[]{:T(128)} constant(5)
+  %arg.2 = (s32[], f32[4]{0}) parameter(0)
+  %i = s32[]{:T(128)} get-tuple-element(%arg.2), index=0
+  ROOT %lt = pred[]{:T(512)} compare(%i, %n), direction=LT
+}
+
+%outer_body (arg: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %arg.1 = (s32[], f32[4]{0}) parameter(0)
+  %while.1 = (s32[], f32[4]{0:T(8,128)S(1)}) while(%arg.1), condition=%bound, body=%inner_body
+  %copy-start = (f32[4]{0}, f32[4]{0}, u32[]) copy-start(%while.1)
+  ROOT %copy-done = (s32[], f32[4]{0}) copy-done(%copy-start)
+}
+
+%called (a: f32[4]) -> f32[4] {
+  %a = f32[4]{0} parameter(0)
+  ROOT %dot.1 = f32[4]{0} dot(%a, %a), lhs_contracting_dims={0}
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  %x.1 = f32[4]{0} parameter(0)
+  %bitcast = f32[2,2]{1,0} bitcast(%x.1)
+  %while.2 = (s32[], f32[4]{0}) while(%x.1), body=%outer_body, b={"known_trip_count":{"n":"3"}}
+  %either = f32[4]{0} conditional(%x.1, %x.1), branch_computations={%called, %fused}
+  ROOT %call = f32[4]{0} call(%x.1), to_apply=%called
+}
+"""
+
+
+def test_kernels_of_loops_count_once_an_iteration():
+    found = read_kernels(HLO)
+    counted = {(k.opcode, k.times, k.in_loop) for k in found}
+    assert counted == {
+        ("fusion", 15, True),
+        ("all-reduce", 15, True),
+        ("copy-start", 3, True),
+        ("dot", 1, False),  # of the branch, and of the call
+        ("sine", 1, False),
+    }
+    assert count_launches(found) == 15 + 15 + 3 + 2 + 1
+    assert [(k.opcode, k.times) for k in collectives(found)] == [("all-reduce", 15)]
+    with pytest.raises(ValueError, match="no line that begins with ENTRY"):
+        read_kernels("HloModule f")
+    with pytest.raises(ValueError, match="unknown number of times"):
+        read_kernels(HLO.replace("direction=LT", "direction=NE"))
+
+
+def test_kernels_of_a_program_of_this_jax():
+    steps = 7
+
+    def run(x):
+        return jax.lax.scan(lambda c, _: (jnp.sin(c @ x), None), x, None, length=steps)[0]
+
+    text = jax.jit(run).lower(jnp.ones([3, 3])).compile().as_text()
+    (product,) = (k for k in read_kernels(text) if k.opcode in ("dot", "custom-call"))
+    assert product.times == steps and product.in_loop
+
+
+THUNKS = """000: kCommandBuffer [source       | next=012 (1)]
+    001: kCustomKernel [source       | sink        ] a grid: [64, 1, 1]
+    002: kCopy         [source       | sink        ] b
+012: kWhile         [prev=000 (1) | next=031 (1)]
+condition:
+    013: kCustomKernel [source | sink] c
+  body:
+    014: kCustomKernel       [source       | next=015 (1)] d
+    016: kDynamicSliceFusion [source       | next=018 (1)] params=1, results=1
+        017: kCopy [source | sink] kCopy
+    020: kWhile         [prev=000 (1) | next=031 (1)]
+    condition:
+        021: kCustomKernel [source | sink] c
+      body:
+        000: kCommandBuffer [source | sink]
+            022: kCustomKernel [source       | next=038 (1)] e
+            023: kCustomKernel [source       | next=038 (1)] f
+        024: kDynamicSliceFusion [source       | next=018 (1)] params=1, results=1
+            025: kCopy [source | sink] kCopy
+031: kWhile         [prev=000 (1) | next=031 (1)]
+condition:
+    032: kCustomKernel [source | sink] c
+  body:
+    033: kCustomKernel [source       | next=015 (1)] d
+    034: kGemm [source       | next=015 (1)] d
+"""
+
+
+def test_a_graph_is_one_launch():
+    assert read_loops(THUNKS) == [Loop(kernels=3, launches=2), Loop(kernels=2, launches=2)]
+
+
+ROW = {
+    "target": "v5e",
+    "program": "birnn LSTM",
+    "launches_per_step": 5.0,
+    "temporary_bytes": 1000,
+    "compile_relative": 2.0,
+    "collectives_in_loops": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentences"),
+    [
+        ({}, []),
+        ({"launches_per_step": 5.5, "temporary_bytes": 1100, "compile_relative": 2.2}, []),
+        ({"launches_per_step": 5.6}, ["v5e, birnn LSTM: 5.6 kernels a step, recorded were 5."]),
+        ({"temporary_bytes": 1101}, ["1,101 bytes of temporary memory, recorded were 1,000."]),
+        ({"compile_relative": 2.3}, ["2.3 times the yardstick's CPU time of compiling"]),
+        ({"collectives_in_loops": 3}, ["3 collectives in loops, none is allowed."]),
+        ({"error": "too large"}, ["does not compile. too large"]),
+        ({"program": "another", "launches_per_step": 99.0}, []),
+    ],
+)
+def test_limits_are_what_was_recorded_and_a_tenth(tmp_path, change, sentences):
+    path = tmp_path / "recorded.jsonl"
+    path.write_text(json.dumps(ROW) + "\n")
+    found = [*_limits.find_passed(ROW | change, _limits.read(path))]
+    assert len(found) == len(sentences)
+    assert all(part in text for part, text in zip(sentences, found, strict=True))
+
+
+def test_a_platform_without_packages_is_left_out(tmp_path, monkeypatch, capsys):
+    def run(*words):
+        if "install" in words:
+            raise subprocess.CalledProcessError(1, words, stderr="Looking ...\nERROR: No space.\n")
+
+    monkeypatch.setitem(_environments.PACKAGES, "tpu", ["no-such-package=={jax}"])
+    monkeypatch.setattr(_environments, "_run", run)
+    words = ["--targets", "v5e", "--environments", str(tmp_path)]
+    assert compilers.main(words) == 0
+    said = capsys.readouterr()
+    assert "v5e is left out. Its packages cannot be installed: ERROR: No space. " in said.err
+    assert "pip install no-such-package==0.10.2" in said.err and "0 programs" in said.out
+
+
+def test_programs_of_a_suite_are_different():
+    for suite in _programs.SUITES.values():
+        names = [str(program) for program in suite()]
+        assert len(names) == len({*names})
+
+
+@pytest.mark.parametrize("target", ["v5e", "h200"])
+def test_a_layer_is_compiled_for_another_device(target, tmp_path):
+    """Where `make aot` has made the environments: in CI it has, on most machines not."""
+    platform = _targets.TARGETS[target].platform
+    if not (_environments.ROOT / f".venv-aot-{platform}" / _environments.READY).exists():
+        pytest.skip("make aot installs the compilers")
+    out = tmp_path / "rows.jsonl"
+    assert compilers.main(["--targets", target, "--json", str(out)]) == 0
+    rows = _limits.read(out)
+    ours, flax = (
+        rows[target, f"{library} LSTM 8,16,16,32 train"] for library in ("birnn", "flax-linen")
+    )
+    assert 0 < ours["launches_per_step"] < flax["launches_per_step"]
+    shared = rows[target, "birnn LSTM 8,16,16,32 step 16 devices"]
+    assert shared["collectives"] == 1 and shared["collectives_in_loops"] == 0
