@@ -20,7 +20,7 @@ class Program:
     work: Literal["forward", "train", "step"] = "train"  # "step" with clipping and Adam
     dtype: Literal["float32", "bfloat16"] = "float32"
     lengths: bool = False
-    residuals: str = "auto"
+    residuals: Literal["auto", "gates", "states", "chunked"] = "auto"
     layers: int = 1
     devices: int = 1
 
@@ -64,8 +64,9 @@ def options() -> Iterator[Program]:
             for lengths in (False, True):
                 for work in ("forward", "train"):
                     yield Program(cell=cell, work=work, dtype=dtype, lengths=lengths)
-    for residuals in ("gates", "states", "chunked"):
-        yield Program(residuals=residuals)
+    yield Program(residuals="gates")
+    yield Program(residuals="states")
+    yield Program(residuals="chunked")
     yield Program(layers=3)
     yield Program(work="step")
 
