@@ -126,7 +126,7 @@ class Loop(NamedTuple):
 
 
 class _Thunk(NamedTuple):
-    """A line of XLA's list of what a GPU is told to do, with the lines that are indented below."""
+    """A line of XLA's list of commands for a GPU, with the lines that are indented below it."""
 
     kind: str
     inner: list["_Thunk"]
