@@ -1,7 +1,7 @@
 """What stands in a picture: its lines, images and words, to be compared with the results.
 
-`recorded` keeps every figure that is saved while it is entered; the conftest of a folder enters it
-once for all of its tests.
+`recorded` keeps every figure that is saved while it is entered, and looks for what a reader would
+miss in it; the conftest of a folder enters it once for all of its tests.
 """
 
 import contextlib
@@ -24,11 +24,56 @@ def recorded():
 
     def savefig(figure, path, **options):
         save(figure, path, **{**options, "dpi": 50})
+        complaints = find_complaints(figure)
+        assert not complaints, f"{path}: {'; '.join(complaints)}"
         _FIGURES[pathlib.Path(path).resolve()] = figure
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
         yield
+
+
+def find_complaints(figure):
+    """What a reader of a picture misses: a title, names of axes, a legend, numbers at the ticks."""
+    drawn = [axes for axes in figure.axes if axes.axison and axes.get_visible()]
+    bars = [axes for axes in drawn if axes.get_label() == "<colorbar>"]
+    titles = [figure.get_suptitle()]
+    titles += [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center", "right")]
+    complaints = [] if any(titles) else ["no title"]
+    has_legend = bool(figure.legends) or any(axes.get_legend() for axes in figure.axes)
+    for axes in drawn:
+        for which, shared in (("x", axes.get_shared_x_axes()), ("y", axes.get_shared_y_axes())):
+            named = [getattr(other, f"get_{which}label")() for other in shared.get_siblings(axes)]
+            if not any(named) and not (axes in bars and (axes.get_xlabel() or axes.get_ylabel())):
+                complaints.append(f"no name of axis {which}")
+            complaints += _odd_ticks(getattr(axes, f"{which}axis"))
+        if not has_legend and not _are_labelled(axes):
+            complaints.append("several lines and no legend")
+    return complaints
+
+
+def _are_labelled(axes):
+    """Whether a text of its colour stands by each line, or there is one line at most."""
+    colors = {to_hex(line.get_color()) for line in axes.lines if _is_curve(axes, line)}
+    texts = {to_hex(text.get_color()) for text in axes.texts}
+    return len(colors) <= 1 or colors <= texts
+
+
+def _is_curve(axes, line):
+    return line.get_transform() == axes.transData and len(line.get_xdata()) > 1
+
+
+def _odd_ticks(axis):
+    """Powers of ten where there is less than a decade, or a factor somewhere beside the axis."""
+    low, high = sorted(axis.get_view_interval())
+    labels = [label.get_text() for label in axis.get_ticklabels(which="both")]
+    complaints = []
+    if axis.get_scale() == "log" and 0 < low and high < 10 * low:
+        if any("10^" in text for text in labels) or not any(labels):
+            complaints.append(f"ticks {labels} of less than a decade")
+    if axis.get_offset_text().get_text():
+        complaints.append(f"a factor {axis.get_offset_text().get_text()} of the ticks")
+    return complaints
 
 
 def drawn(path):

@@ -19,6 +19,7 @@ from birnn_jax import Bi
 from experiments.bilm_leakage.model import score_both, score_fresh
 from experiments.bilm_leakage.training import TrainedSides
 from experiments.characters.report import COLORS, finish_axes
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
 
@@ -48,7 +49,7 @@ def plot_sides(
         ScalarMappable(norm, "Blues"), ax=figure.axes, shrink=0.8, label="norm of the gradient"
     )
     _plot_bars(figure.add_subplot(grid[1, :]), perplexities)
-    figure.savefig(path, dpi=130)
+    save_picture(figure, path, dpi=130)
 
 
 def _plot_jacobian(axes: Axes, title: str, jacobian: np.ndarray, norm: LogNorm) -> None:
@@ -82,7 +83,10 @@ def _plot_bars(axes: Axes, perplexities: Mapping[str, Sequence[float]]) -> None:
         )
     axes.set_xscale("log")
     axes.set(
-        xlim=(0.9, max(means) * 3), title="Perplexity a character, on text not read in training"
+        xlim=(0.9, max(means) * 3),
+        xlabel="perplexity",
+        ylabel="model",
+        title="Perplexity a character, on text not read in training",
     )
     finish_axes(axes)
 

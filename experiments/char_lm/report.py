@@ -12,6 +12,7 @@ from rich.table import Table
 
 from experiments.char_lm.config import EPOCHS, ROWS, Row
 from experiments.characters.report import COLORS, finish_axes, perplexity_by_epoch
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
 
@@ -40,10 +41,11 @@ def plot_curves_and_points(
     axes.set_yscale("log")
     axes.set_yticks([tick - 1 for tick in _NEAR_ONE], [f"{tick:,.6g}" for tick in _NEAR_ONE])
     axes.set_yticks([], minor=True)
-    axes.set(xlabel="pass over the text", xlim=(0, None), title="Perplexity of training")
+    axes.set(xlabel="pass over the text", ylabel="perplexity", xlim=(0, None))
+    axes.set_title("Perplexity of training")
     finish_axes(axes)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(path, dpi=130)
+    save_picture(figure, path, dpi=130)
 
 
 _CLOSEST = 1e-5

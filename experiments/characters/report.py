@@ -10,13 +10,14 @@ import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
 from experiments.characters.data import Corpus
 from experiments.characters.generate import Drawing
 from experiments.characters.training import TrainedModel, load_model, perplexity_of
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.runner.run.journal import read_journal
 
@@ -133,11 +134,11 @@ def plot_run(
         ms=3,
         label="dev",
     )
-    axes.set(xlabel="pass over the text", xlim=(0, None), title="Perplexity")
+    axes.set(xlabel="pass over the text", ylabel="perplexity", xlim=(0, None), title="Perplexity")
     log_axis(axes)
     finish_axes(axes)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def log_axis(axes: Axes) -> None:
@@ -145,6 +146,8 @@ def log_axis(axes: Axes) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     inside = [tick for tick in _TICKS if low * 0.97 <= tick <= high * 1.03]
+    if len(inside) < 2:
+        inside = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
     # Two labels that would touch are one too many.
     far = np.log(high / low) / 14
     kept: list[float] = []

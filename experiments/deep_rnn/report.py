@@ -12,6 +12,7 @@ from rich.table import Table
 
 from experiments.characters.report import COLORS, finish_axes, log_axis
 from experiments.deep_rnn.config import CHANGES, Change
+from experiments.runner.pictures.saving import save_picture
 
 
 def plot_depths(
@@ -33,19 +34,20 @@ def plot_depths(
         for number in depths:
             values = last[change, number]
             left.plot([number] * len(values), values, "o", color=color, ms=4, alpha=0.6)
-    left.set(xlabel="layers", title="Perplexity of training against depth")
+    left.set(xlabel="layers", ylabel="perplexity", title="Perplexity of training against depth")
     left.set_xticks(sorted({number for _, number in last}))
     for change, runs in curves.items():
         for number, curve in enumerate(runs):
             label = _CHANGES[change] if number == 0 else None
             passes = range(1, len(curve) + 1)
             right.plot(passes, curve, color=_COLOR_OF[change], lw=1.3, label=label)
-    right.set(xlabel="pass over the text", title=f"{depth} layers, one change at a time")
+    right.set(xlabel="pass over the text", ylabel="perplexity")
+    right.set_title(f"{depth} layers, one change at a time")
     for axes in (left, right):
         log_axis(axes)
         finish_axes(axes)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 _CHANGES = {

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.gradient_flow.model import read_flow
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -57,7 +58,7 @@ def plot_cells(path: pathlib.Path, runs: Runs) -> None:
     for axes, title in zip(panels, _TITLES.values(), strict=True):
         axes.set_title(title)
     panels[0].set_ylabel("spectral norm of $\\partial h_T / \\partial h_t$")
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def plot_options(path: pathlib.Path, runs: Runs) -> None:
@@ -71,7 +72,7 @@ def plot_options(path: pathlib.Path, runs: Runs) -> None:
     for axes, title in zip(grid[0], _OPTIONS, strict=True):
         axes.set_title(title)
     _plot_panels(panels, runs)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
@@ -89,13 +90,14 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
                 shown = label if number == 0 else None
                 axes.plot(steps, values, color=color, lw=0.9, alpha=0.8, label=shown)
         axes.set(xscale="log", yscale="log", xlabel="step", title=title, xlim=(1, None))
+        axes.set_ylabel(measure.replace("grad_norm", "norm of the gradient"))
         tidy(axes)
     panels[0].axhline(np.log(4), color=GREY, ls="--", lw=1)
     panels[0].annotate(
         "chance", (1, np.log(4)), xytext=(4, -12), textcoords="offset points", color=GREY
     )
     panels[0].legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _plot_panels(panels: Sequence[tuple[Axes, str, Sequence[Line]]], runs: Runs) -> None:

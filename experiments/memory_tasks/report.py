@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -78,13 +79,14 @@ def plot_lengths(
         _plot_known(axes, name, sorted({n for by_length in variants.values() for n in by_length}))
         axes.set_title(_NAMES[name], fontsize=10)
         axes.set_xlabel("length T of a sequence, k = T / 8" if name == "xor" else "length T")
+        axes.set_ylabel(TASKS[name].measure)
         scale_axis(axes, TASKS[name])
         _mark_lengths(axes, variants)
         tidy(axes)
     for axes in panels[len(results) :]:
         axes.set_axis_off()
     _legend(figure, results)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _plot_variant(axes: Axes, name: str, by_length: Mapping[int, np.ndarray]) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from experiments.music.midi import KEYS, LOWEST
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import BLUE, GREY, VERMILION
 
 _OCTAVE = 12
@@ -42,7 +43,7 @@ def plot_rolls(path: pathlib.Path, strips: Sequence[Strip], made: str) -> None:
         names["filled in otherwise"] = VERMILION
     handles = [Patch(color=color, label=name) for name, color in names.items()]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _range(strips: Sequence[Strip]) -> tuple[int, int]:
@@ -66,5 +67,6 @@ def _plot_strip(axes: Axes, strip: Strip, lowest: int, highest: int) -> None:
     octaves = [note for note in range(_OCTAVE, 128, _OCTAVE) if lowest <= note - LOWEST < highest]
     axes.set_yticks(octaves, [f"C{note // _OCTAVE - 1}" for note in octaves])
     axes.grid(axis="y", alpha=0.4)
+    axes.set_ylabel("pitch")
     axes.set_title(strip.title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

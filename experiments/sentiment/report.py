@@ -2,18 +2,19 @@
 
 import pathlib
 import statistics
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from experiments.runner.data.measures import share
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import BLUE
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.sentiment.baseline import bag_of_words
@@ -27,24 +28,31 @@ def plot_attention(
     path: pathlib.Path, sentences: Sequence[tuple[Sequence[str], Sequence[float], str]]
 ) -> None:
     """Draws words, weights and label of each sentence: the darker a word, the more it weighs."""
-    figure = Figure(figsize=(8.8, 0.3 * len(sentences) + 0.4))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    height = 0.3 * len(sentences) + 0.4
+    figure = Figure(figsize=(8.8, height + 0.35))
+    axes = figure.add_axes((0.0, 0.0, 1.0, height / (height + 0.35)))
     axes.axis("off")
     axes.set(xlim=(-14, _WIDTH + 2), ylim=(len(sentences), -1))
+    figure.suptitle(
+        "Predicted labels; a word is the darker, the more attention it gets",
+        x=0.01,
+        y=0.99,
+        ha="left",
+        va="top",
+        fontsize=10,
+    )
     for line, (words, weights, label) in enumerate(sentences):
         style = {"family": "monospace", "fontsize": 8.5, "va": "center", "parse_math": False}
         axes.text(-13, line, label[:12], color="black", **style)
         place = 0.0
         for word, weight in zip(words, weights, strict=True):
-            if place + len(word) > _WIDTH:
+            if place + cell_len(word) > _WIDTH:
                 axes.text(place, line, "...", **style)
                 break
             box = {"facecolor": BLUE, "alpha": 0.7 * weight / max(weights), "lw": 0, "pad": 1.5}
             axes.text(place, line, word, bbox=box, **style)
-            place += len(word) + 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks is a box
-        figure.savefig(path, dpi=150)
+            place += cell_len(word) + 1
+    save_picture(figure, path)
 
 
 _SHOWN = 12  # words and sentences

@@ -15,6 +15,7 @@ from rich.table import Table
 from birnn_jax.metrics import count_edits, label_error_rate
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -72,7 +73,7 @@ def plot_posteriors(path: pathlib.Path, hearing: Hearing) -> None:
     figure.suptitle(
         f"Said: {said}. Grey: the blank; dotted: where recordings were joined", x=0.01, ha="left"
     )
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _plot_labels(axes: Axes, probabilities: np.ndarray, hearing: Hearing, seconds: float) -> None:

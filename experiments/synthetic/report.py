@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, PercentFormatter
 
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import BLUE, GREY, SKY, tidy
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
@@ -20,11 +21,11 @@ def plot_run(folder: RunFolder, task: Task, length: int) -> None:
         steps, values = ([record[name] for record in chosen] for name in ("step", task.measure))
         axes.plot(steps, values, color=color, lw=1, label=split)
     axes.axhline(task.memoryless(length), color=GREY, ls="--", lw=1, label="without a memory")
-    axes.set(xlabel="step", ylabel=task.measure)
+    axes.set(title="Training and validation", xlabel="step", ylabel=task.measure)
     scale_axis(axes, task)
     tidy(axes)
     axes.legend(frameon=False)
-    figure.savefig(folder.path / "curves.png", dpi=150)
+    save_picture(figure, folder.path / "curves.png")
 
 
 def scale_axis(axes: Axes, task: Task) -> None:

@@ -2,12 +2,10 @@
 
 import json
 import pathlib
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +13,7 @@ from rich.table import Table
 from birnn_jax.metrics import TranslationScores, score_translations
 from experiments.runner.data.files import parsed_as, read_utf8
 from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -42,40 +41,34 @@ class Alignment(NamedTuple):
     weights: np.ndarray  # [N, T]
 
 
-def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> bool:
-    """Draws weights of attention: a row for each subword written, a column for each one read.
-
-    Returns:
-      Whether a font of this machine has every character.
-    """
+def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> None:
+    """Draws weights of attention: a row for each subword written, a column for each one read."""
     columns = min(2, len(alignments))
     rows = -(-len(alignments) // columns)
     figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")
-    font = font_manager.FontProperties(family=_families())
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     image = None
     for axes, alignment in zip(panels, alignments, strict=False):
         image = axes.imshow(alignment.weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
-        options = {"fontproperties": font, "fontsize": 9}
         axes.set_xticks(
             range(len(alignment.source)),
             _shown(alignment.source),
             rotation=60,
             ha="left",
-            **options,
+            fontsize=9,
         )
-        axes.set_yticks(range(len(alignment.target)), _shown(alignment.target), **options)
+        axes.set_yticks(range(len(alignment.target)), _shown(alignment.target), fontsize=9)
         axes.xaxis.set_ticks_position("top")
+        axes.xaxis.set_label_position("top")
+        axes.set(xlabel="read", ylabel="written")
         axes.tick_params(length=0)
         axes.spines[:].set_color(GREY)
     for axes in panels[len(alignments) :]:
         axes.set_visible(False)
     if image is not None:
         figure.colorbar(image, ax=figure.axes, shrink=0.4, label="weight; each row adds up to 1")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        figure.savefig(path, dpi=150)
-    return not any("missing from" in str(warning.message) for warning in caught)
+    figure.suptitle("Attention on the subwords read, for each subword written")
+    save_picture(figure, path)
 
 
 def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLength]]]) -> None:
@@ -96,7 +89,7 @@ def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLe
     )
     tidy(axes)
     label_lines(axes, ends)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _shown(pieces: Sequence[str]) -> list[str]:
@@ -104,21 +97,9 @@ def _shown(pieces: Sequence[str]) -> list[str]:
     return [piece.replace("▁", "_") for piece in pieces]
 
 
-def _families() -> list[str]:
-    """Fonts to look for characters in: the usual one, then those with Chinese and Japanese."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei")
-    wanted += ("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "SimHei")
-    wanted += ("Droid Sans Fallback", "Arial Unicode MS")
-    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
-
-
 TRANSLATIONS = "translations.jsonl"
 _SHOWN = 4
 _NOTHING = "Every translation is empty: there is no alignment to draw."
-_NO_FONT = (
-    "No font of this machine has all characters of the picture: install one, such as Noto Sans CJK."
-)
 
 
 def finish(
@@ -197,8 +178,8 @@ def draw_alignments(
     shown = [alignment for alignment in shown if alignment.weights.size]
     if not shown:
         console.print(_NOTHING)
-    elif not plot_alignments(path, shown):
-        console.print(_NO_FONT)
+    else:
+        plot_alignments(path, shown)
 
 
 def read_translations(folder: RunFolder) -> list[tuple[Pair, str]]:

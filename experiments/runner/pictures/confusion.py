@@ -8,6 +8,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from experiments.runner.pictures.saving import save_picture
+
 _CROWDED = 25  # labels, above which the most frequent ones only are shown
 
 
@@ -27,7 +29,11 @@ def plot_confusion(
     axes.set_yticks(range(len(labels)), rows)
     axes.xaxis.set_ticks_position("top")
     axes.xaxis.set_label_position("top")
-    axes.set(xlabel="predicted", ylabel=f"right, with the number of {items}")
+    axes.set(
+        title="Which label is predicted for which",
+        xlabel="predicted",
+        ylabel=f"right, with the number of {items}",
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, column in np.argwhere(counts):
@@ -36,7 +42,7 @@ def plot_confusion(
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=color)
     bar = figure.colorbar(image, ax=axes, shrink=0.5, label="share of the row")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _confusion(gold: Sequence[str], predicted: Sequence[str]) -> tuple[list[str], np.ndarray]:

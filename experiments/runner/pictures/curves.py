@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import BLUE, GREY, SKY, tidy
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
@@ -39,11 +40,12 @@ def plot_curves(folder: RunFolder, *panels: Panel) -> None:
         for name, height in panel.levels.items():
             _draw_level(axes, name, height)
         axes.set(title=panel.title, xlabel="step", xlim=(0, None), yscale=panel.scale)
+        axes.set_ylabel(_name(panel.metric))
         if panel.percent:
             axes.yaxis.set_major_formatter("{x:.0%}")
         axes.legend(frameon=False)
         tidy(axes)
-    figure.savefig(folder.path / "curves.png", dpi=150)
+    save_picture(figure, folder.path / "curves.png")
 
 
 def plot_comparison(
@@ -63,11 +65,16 @@ def plot_comparison(
             axes.plot(*curve.T, "o-", color=color, ms=3)
         mean = np.mean([curve[-1, 1] for curve in points])
         axes.plot([], [], "o-", color=color, label=f"{label}: {mean:.1%}")
-    axes.set(xlabel="step", xlim=(0, None), title=title)
+    axes.set(xlabel="step", ylabel=_name(metric), xlim=(0, None), title=title)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False, loc="lower right")
     tidy(axes)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
+
+
+def _name(metric: str) -> str:
+    """A metric of a journal as it is written."""
+    return {"f1": "F1", "mae": "mean absolute error"}.get(metric, metric.replace("_", " "))
 
 
 def _points(records: Records, split: str, metric: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import logging
 import pathlib
 import re
 import sys
@@ -25,6 +26,7 @@ _PREFERRED += ("PingFang SC", "Hiragino Sans", "Microsoft YaHei", "WenQuanYi Zen
 _SHIPPED = DATA / "NotoSansThai.ttf"  # few systems have Thai
 _BOXES_ONLY = re.compile(r"last\s?resort", re.IGNORECASE)  # a font that draws boxes for everything
 _MISSING = re.compile(r"Glyph (\d+) .*missing from")
+_LOGGER = logging.getLogger("matplotlib.font_manager")
 _NAMED = 8  # characters that a message names
 
 
@@ -70,6 +72,7 @@ def _save(figure: Figure, path: pathlib.Path, dpi: int) -> set[str]:
     """Saves; returns the characters that became boxes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", message="Glyph")
+        _LOGGER.setLevel(logging.ERROR)  # not that a font is not bold
         figure.savefig(path, dpi=dpi)
     missing = set()
     for warning in caught:
@@ -125,7 +128,7 @@ def _glyphs_of(font: FontEntry) -> Iterable[int]:
 @functools.cache
 def _read_glyphs(path: str, index: int) -> frozenset[int]:
     try:
-        face = {"face_index": index} if index else {}  # of one of several in a file
-        return frozenset(FT2Font(path, **face).get_charmap())
+        font = FT2Font(path, face_index=index) if index else FT2Font(path)
+        return frozenset(font.get_charmap())
     except (OSError, RuntimeError):  # a file that FreeType cannot read
         return frozenset()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.saving import save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -112,10 +113,11 @@ def plot_filled(path: pathlib.Path, filled: Filled, title: str) -> None:
         tidy(axes)
     steps = np.linspace(0, len(filled.times) - 1, 5).astype(int)
     rows[-1].set_xticks(steps, [filled.times[step] for step in steps], fontsize=8)
+    rows[-1].set_xlabel("time")
     handles, labels = rows[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 def _plot_feature(axes: Axes, filled: Filled, number: int) -> None:
@@ -155,11 +157,16 @@ def plot_gaps(path: pathlib.Path, rows: Mapping[str, Sequence[float]], gaps: Seq
         ends.append((gaps[-1], errors[-1], name, color))
     axes.set_xscale("log", base=2)
     axes.set_xticks(gaps, [str(gap) for gap in gaps])
-    axes.set(xlabel="steps of a gap", ylim=(0, None), title="Mean absolute error, deviations")
+    axes.set(
+        title="Error by the length of the gap",
+        xlabel="steps of a gap",
+        ylabel="mean absolute error, deviations",
+        ylim=(0, None),
+    )
     axes.minorticks_off()
     tidy(axes)
     label_lines(axes, ends)
-    figure.savefig(path, dpi=150)
+    save_picture(figure, path)
 
 
 _DRAWN_GAP = 6
