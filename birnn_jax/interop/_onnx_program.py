@@ -110,12 +110,12 @@ class _Program:
     def _equation(self, equation: Any, values: list[Any]) -> list[Any]:
         name, params = equation.primitive.name, equation.params
         shapes = [tuple(variable.aval.shape) for variable in equation.outvars]
+        if inner := _inner(params):
+            return self._equations(*inner, values)
         if not any(isinstance(value, _Rows) for value in values):
             found = equation.primitive.bind(*values, **params)
             found = found if equation.primitive.multiple_results else [found]
             return [np.asarray(value) for value in found]
-        if inner := _inner(params):
-            return self._equations(*inner, values)
         if name in _AS_IT_IS:
             return values
         if name == "split":

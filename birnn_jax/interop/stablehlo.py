@@ -36,6 +36,7 @@ def serialize(
     *inputs: Any,
     input_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
+    constraints: Sequence[str] = (),
     platforms: Sequence[str] | None = None,
 ) -> bytes:
     """A function as bytes, for any number of rows and of steps.
@@ -49,6 +50,7 @@ def serialize(
         `(xs, lengths) -> outputs`, where `xs` is `[B, T, D]` and `lengths` `[B]` int32.
       input_size: features D of each step of `xs`.
       dtype: of `xs`.
+      constraints: what `predict` may take for granted of sizes, such as "time >= 200".
       platforms: to run on, such as "cpu", "cuda" and "tpu"; None is the one of this process.
 
     Raises:
@@ -79,7 +81,7 @@ def serialize(
         )
     if input_size is not None:
         inputs = (Input(f"batch, time, {input_size}", dtype), Input("batch", jnp.int32))
-    scope = jax.export.SymbolicScope()
+    scope = jax.export.SymbolicScope(constraints)
 
     def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
         if not isinstance(leaf, Input):

@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from experiments.char_lm.config import ROWS, row_config
+from experiments.char_lm.export import exported
 from experiments.char_lm.report import plot_rows, print_rows
 from experiments.characters import commands as characters
 from experiments.characters.config import LanguageConfig
@@ -21,6 +22,7 @@ from experiments.characters.data import read_corpus, read_text
 from experiments.characters.report import parts_of, print_measures
 from experiments.characters.runs import prepare
 from experiments.characters.training import load_model
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import (
     FileEncoding,
@@ -87,6 +89,17 @@ class Generate(characters.Generate):
     run_folder: OldRun = RUN
 
 
+class Export(ExportCommand):
+    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    The graph has the states before and after as inputs and outputs, to write with.
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN
+
+
 class SourceTable(SweepCommand):
     """Train every row of the table that this project starts from, and print both side by side.
 
@@ -119,7 +132,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Generate | SourceTable,
+        Train | Evaluate | Generate | Export | SourceTable,
         "A recurrent language model over the characters of a text.",
     )
 

@@ -21,13 +21,17 @@ from experiments.runner.run.options import Options
 class Compose(Options):
     """Predict the next chord, and generate music from a first chord."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[compose.Train | compose.Evaluate | compose.Generate]
+    command: tyro.conf.OmitSubcommandPrefixes[
+        compose.Train | compose.Evaluate | compose.Generate | compose.Export
+    ]
 
 
 class Infill(Options):
     """Fill in a hidden voice or bar from the notes around it."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[infill.Train | infill.Evaluate | infill.Fill]
+    command: tyro.conf.OmitSubcommandPrefixes[
+        infill.Train | infill.Evaluate | infill.Fill | infill.Export
+    ]
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import tyro
 from rich.console import Console
 
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
@@ -24,6 +25,7 @@ from experiments.runner.run.progress import printer
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
 from experiments.speech.data import LABELS, labels_of, read_parts, read_recordings, save_labels
+from experiments.speech.export import exported
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
@@ -119,6 +121,17 @@ class Predict(PredictCommand):
         self.write(wav_files(self.sounds), predictor)
 
 
+class Export(ExportCommand):
+    """Write a trained network as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Features are computed in the graph, which reads samples. Needs the packages of the extra
+    interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN
+
+
 class Directions(Options):
     """Draw the predictions of networks trained with --task row for one string, over its
     spectrogram.
@@ -155,7 +168,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Directions,
+        Train | Evaluate | Predict | Export | Directions,
         "Spoken digits with a bidirectional recurrent network, alone and in strings.",
     )
 

@@ -23,9 +23,9 @@ import numpy as np
 
 FRAME_SECONDS, SHIFT_SECONDS = 0.025, 0.010
 NUM_FILTERS, NUM_CEPSTRA = 26, 13
-_EMPHASIS = 0.97
-_QUIETEST = 1e-3  # power in a band below this, far under one step of 16 bits, counts as this
-_DELTA_REACH = 2
+EMPHASIS = 0.97
+QUIETEST = 1e-3  # power in a band below this, far under one step of 16 bits, counts as this
+DELTA_REACH = 2
 Kind = Literal["mfcc", "log_mel"]
 
 
@@ -107,16 +107,16 @@ def log_mel(features: Features, signals: jax.Array, lengths: jax.Array) -> jax.A
     """Log power in the mel bands: samples `[B, N]` to `[B, T, 26]`."""
     before = jnp.pad(signals, ((0, 0), (1, 0)))[:, :-1]
     valid = jnp.arange(signals.shape[1])[None] < lengths[:, None]
-    emphasised = jnp.where(valid, signals - _EMPHASIS * before, 0)
+    emphasised = jnp.where(valid, signals - EMPHASIS * before, 0)
     count = 1 + max(signals.shape[1] - features.frame, 0) // features.shift
-    missing = (count - 1) * features.shift + features.frame - signals.shape[1]
-    emphasised = jnp.pad(emphasised, ((0, 0), (0, max(missing, 0))))
-    places = np.arange(count)[:, None] * features.shift + np.arange(features.frame)
+    emphasised = jnp.pad(emphasised, ((0, 0), (0, features.frame)))
+    starts = jnp.arange(count) * features.shift  # of sizes that may be symbols, in an export
+    places = starts[:, None] + np.arange(features.frame)[None]
     window = np.hamming(features.frame).astype(np.float32)
     framed = emphasised[:, places] * window[None, None]
-    size = _fft_size(features.frame)
+    size = fft_size(features.frame)
     power = jnp.square(jnp.abs(jnp.fft.rfft(framed, size))) / size
-    return jnp.log(jnp.maximum(power @ mel_filters(features.rate, size).T, _QUIETEST))
+    return jnp.log(jnp.maximum(power @ mel_filters(features.rate, size).T, QUIETEST))
 
 
 def cepstra(log_power: jax.Array) -> jax.Array:
@@ -180,7 +180,7 @@ def spectrum_basis() -> np.ndarray:
     return basis.astype(np.float32)
 
 
-def _fft_size(frame: int) -> int:
+def fft_size(frame: int) -> int:
     """The next power of two."""
     return 1 << (frame - 1).bit_length()
 
@@ -190,8 +190,8 @@ def _delta(xs: jax.Array, lengths: jax.Array) -> jax.Array:
     last = jnp.maximum(lengths, 1)[:, None] - 1
     places = jnp.arange(xs.shape[1])[None]
     total = jnp.zeros_like(xs)
-    for k in range(1, _DELTA_REACH + 1):
+    for k in range(1, DELTA_REACH + 1):
         after, before = (jnp.clip(places + step, 0, last)[..., None] for step in (k, -k))
         after, before = (jnp.take_along_axis(xs, at, axis=1) for at in (after, before))
         total += k * (after - before)
-    return total / (2 * sum(k * k for k in range(1, _DELTA_REACH + 1)))
+    return total / (2 * sum(k * k for k in range(1, DELTA_REACH + 1)))

@@ -21,13 +21,17 @@ NAME = classify.NAME
 class Classify(Options):
     """Classify whole series, for example by speaker or by gesture."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[classify.Train | classify.Evaluate | classify.Predict]
+    command: tyro.conf.OmitSubcommandPrefixes[
+        classify.Train | classify.Evaluate | classify.Predict | classify.Export
+    ]
 
 
 class Impute(Options):
     """Fill in the missing values of a table of measurements."""
 
-    command: tyro.conf.OmitSubcommandPrefixes[impute.Train | impute.Evaluate | impute.Predict]
+    command: tyro.conf.OmitSubcommandPrefixes[
+        impute.Train | impute.Evaluate | impute.Predict | impute.Export
+    ]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import pathlib
 import tyro
 from rich.console import Console
 
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
@@ -21,6 +22,7 @@ from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair, read_pairs, read_parallel
 from experiments.translation.encoding import LEXICON, learn_or_load
+from experiments.translation.export import exported
 from experiments.translation.report import (
     draw_alignments,
     finish,
@@ -123,6 +125,17 @@ class Predict(PredictTexts):
             draw_alignments(self.picture, translator, pairs, Console(stderr=True))
 
 
+class Export(ExportCommand):
+    """Write a trained translator as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    The search is outside of the graphs, which are two: encoder.onnx, and decoder.onnx for one step.
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN
+
+
 class Lengths(Options):
     """Compare runs on short and on long sentences, with and without attention.
 
@@ -163,7 +176,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Lengths,
+        Train | Evaluate | Predict | Export | Lengths,
         "Translation with attention over a bidirectional encoder.",
     )
 

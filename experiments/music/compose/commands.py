@@ -7,6 +7,7 @@ from rich.console import Console
 
 from experiments.music.compose.config import MusicConfig
 from experiments.music.compose.data import chord_of
+from experiments.music.compose.export import exported
 from experiments.music.compose.generate import compose
 from experiments.music.compose.model import load_composer, make_training
 from experiments.music.compose.report import draw, finish
@@ -14,6 +15,7 @@ from experiments.music.config import NAME
 from experiments.music.data import notes_of, read_parts, read_test
 from experiments.music.midi import read_midi, write_midi
 from experiments.runner.data.files import require_new
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.predicting import AsJson, json_line
@@ -117,3 +119,13 @@ class Generate(RunCommand):
             print(json_line({"file": str(self.midi), "given": len(beginning), "frames": frames}))
         else:
             print(f"{self.midi}: {len(roll)} frames, of which {self.frames} were made.")
+
+
+class Export(ExportCommand):
+    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN

@@ -11,11 +11,13 @@ from experiments.music.config import NAME
 from experiments.music.data import notes_of, read_parts, read_test
 from experiments.music.infill.config import InfillConfig
 from experiments.music.infill.data import VOICES, hidden_span, hidden_voice, to_roll, to_voices
+from experiments.music.infill.export import exported
 from experiments.music.infill.model import TrainedInfiller, load_infiller, make_training
 from experiments.music.infill.report import finish, print_measures
 from experiments.music.midi import read_midi, write_midi
 from experiments.music.report import Strip, plot_rolls
 from experiments.runner.data.files import require_new
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.options import Options
@@ -144,3 +146,13 @@ class Fill(Options):
 def _notes(voices: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The chosen notes of voices, `[T, 88]` bool."""
     return to_roll(np.where(chosen, voices, -1)) > 0
+
+
+class Export(ExportCommand):
+    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN

@@ -90,15 +90,13 @@ def _head(card: Card, data: Data | None, metrics: Mapping[str, float]) -> str:
 
 def _example(name: str, models: Sequence[str]) -> str:
     """How to load it."""
-    others = ", ".join(f"`{model}`" for model in models if model != "model.onnx")
+    shown = ", ".join(f"`{model}`" for model in models)
     return (
-        "`model.onnx` runs in ONNX Runtime"
-        + (f", as do {others}" if others else "")
-        + "; `config.json` says what goes in and comes out, `vocabulary.json` how inputs become "
-        "numbers. With birnn_jax and its experiments:\n\n"
+        f"{shown}: for ONNX Runtime; `config.json` says what goes in and comes out, "
+        "`vocabulary.json` how inputs become numbers. With birnn_jax and its experiments:\n\n"
         "```python\nfrom experiments import from_pretrained\n\n"
         'model = from_pretrained("path/to/this/folder")\n```\n\n'
-        "`model.stablehlo` runs in JAX alone, by `jax.export`; `model.safetensors` holds the "
+        "The files `.stablehlo` run in JAX alone, by `jax.export`; `model.safetensors` holds the "
         "parameters."
     )
 

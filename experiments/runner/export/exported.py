@@ -20,6 +20,8 @@ class Part(NamedTuple):
     """The same in JAX: arrays by the names of the inputs to arrays by those of the outputs."""
     inputs: Mapping[str, Input]
     """The inputs of both."""
+    constraints: Sequence[str] = ()
+    """What the function of JAX takes for granted of sizes, such as "time >= 200"."""
 
 
 class Card(NamedTuple):
@@ -43,7 +45,7 @@ class Exported(NamedTuple):
     """A trained model."""
 
     parts: Mapping[str, Part]
-    """By the names of their files, "model" first."""
+    """By the names of their files, "model" where there is one."""
     params: Any
     vocabulary: Mapping[str, Any]
     """How inputs become numbers and numbers answers, in JSON; `labels` in the order of logits."""
@@ -53,7 +55,7 @@ class Exported(NamedTuple):
     files: Sequence[str] = ()
     """Files of the run folder from which the model is loaded again."""
     examples: Callable[[], Iterable[Arrays]] | None = None
-    """Inputs of "model" made of the test data of the run."""
+    """Inputs of the first part made of the test data of the run."""
 
 
 def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:

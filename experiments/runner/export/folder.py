@@ -65,7 +65,8 @@ def _write(path: pathlib.Path, folder: RunFolder, exported: Exported, variants: 
     for name, model in models.items():
         write_bytes(path / name, model.SerializeToString())
     for name, part in exported.parts.items():
-        write_bytes(path / f"{name}.stablehlo", stablehlo.serialize(part.function, part.inputs))
+        compiled = stablehlo.serialize(part.function, part.inputs, constraints=part.constraints)
+        write_bytes(path / f"{name}.stablehlo", compiled)
     task = exported.card.task
     of_model = {"experiment": folder.config["experiment"], "settings": folder.settings}
     safetensors.save(path / WEIGHTS, exported.params, of_model)
@@ -87,7 +88,8 @@ def _write(path: pathlib.Path, folder: RunFolder, exported: Exported, variants: 
             shutil.copy(folder.path / name, run / name)
     agreement = None
     if variants.int8:
-        agreement = _agreement(exported, path / "model.onnx", path / "model.int8.onnx")
+        first = next(iter(exported.parts))
+        agreement = _agreement(exported, path / f"{first}.onnx", path / f"{first}.int8.onnx")
     write_text(path / "README.md", card_of(folder, exported.card, sorted(models), agreement))
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from experiments.runner.data.measures import require_labels
 from experiments.runner.data.reading import file_or_standard_input
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.predicting import PredictCommand, Predictor
@@ -20,6 +21,7 @@ from experiments.time_series.classify.data import (
     read_series,
     read_unlabelled,
 )
+from experiments.time_series.classify.export import exported
 from experiments.time_series.classify.model import PROBLEM, load_classifier, make_training
 from experiments.time_series.classify.report import finish, print_summary
 from experiments.time_series.classify.ts_file import Series
@@ -113,3 +115,13 @@ class Predict(PredictCommand):
             record=record,
         )
         self.write(series, predictor)
+
+
+class Export(ExportCommand):
+    """Write a trained classifier as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from experiments.runner.data.files import require_new
 from experiments.runner.data.reading import file_or_standard_input
+from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.folder import write_text
@@ -18,6 +19,7 @@ from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.config import ImputeConfig
 from experiments.time_series.impute.data import read_parts
+from experiments.time_series.impute.export import exported
 from experiments.time_series.impute.model import (
     FEATURES,
     TrainedImputer,
@@ -175,3 +177,13 @@ def _draw(path: pathlib.Path, imputer: TrainedImputer, table: Table, title: str)
     there = slice(rows.start, rows.stop)
     stretch = (table.values[there], ~missing[there], imputer.complete(table, rows))
     plot_filled(path, Filled(*stretch, table.names, table.times[there]), title)
+
+
+class Export(ExportCommand):
+    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+
+    Needs the packages of the extra interop.
+    """
+
+    experiment, exported = EXPERIMENT, staticmethod(exported)
+    run_folder: OldRun = RUN

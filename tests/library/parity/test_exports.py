@@ -9,18 +9,34 @@ import onnxruntime
 import pytest
 
 from experiments import from_pretrained
+from experiments.char_lm import __main__ as char_lm
+from experiments.music.compose import commands as compose
+from experiments.music.compose.config import MusicConfig
+from experiments.music.infill import commands as infill
+from experiments.music.infill.config import InfillConfig
 from experiments.ner import __main__ as ner
 from experiments.ner.config import EntityConfig
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment.config import TextConfig
-from tests.experiments import _small_tagging
+from experiments.speech import __main__ as speech
+from experiments.time_series.classify import commands as classify
+from experiments.time_series.classify.config import SeriesConfig
+from experiments.time_series.impute import commands as impute
+from experiments.time_series.impute.config import ImputeConfig
+from experiments.translation import __main__ as translation
+from tests.experiments import (
+    _small_language,
+    _small_music,
+    _small_speech,
+    _small_tagging,
+    _small_translation,
+)
 
 from ._exports import check, export, random_run
 from ._stacks import EXACT, assert_close
 
-FILES = {"README.md", "config.json", "model.onnx", "model.safetensors", "model.stablehlo", "run",
-         "vocabulary.json"}  # fmt: skip
+FILES = {"README.md", "config.json", "model.safetensors", "run", "vocabulary.json"}
 WORDS = {"hidden_size": 5, "word_size": 3, "character_size": 2, "speller_size": 4, "word_width": 5}
 
 
@@ -40,7 +56,37 @@ def data(tmp_path_factory):
     texts.write_text("".join(f"{row} {number}\n" for number in range(9) for row in rows))
     entities = folder / "entities.txt"
     entities.write_text("A B-PER\nB I-PER\n\nc O\nA B-PER\nc O\n\nc O\nD B-LOC\n\n" * 5)
-    return {"tagged": tagged, "texts": texts, "entities": entities}
+    return {
+        "tagged": tagged,
+        "texts": texts,
+        "entities": entities,
+        "sounds": _small_speech.write_folder(folder / "sounds"),
+        "series": write_series(folder / "waves.ts"),
+        "table": write_table(folder / "waves.csv"),
+        "text": _small_language.write_text(folder),
+        "music": _small_music.write_data(folder),
+        "pairs": _small_translation.write_columns(folder),
+    }
+
+
+def write_series(path):
+    rng = np.random.default_rng(0)
+    lines = ["@problemName waves", "@univariate false", "@dimensions 2", "@classLabel true up down"]
+    lines.append("@data")
+    for number in range(12):
+        columns = rng.normal(size=[2, 4 + number % 6]) * [[1], [20]] + [[0], [7]]
+        shown = [",".join(f"{value:.3f}" for value in column) for column in columns]
+        lines.append(":".join([*shown, "up" if number % 2 else "down"]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_table(path):
+    steps = np.arange(90)
+    values = np.stack([np.sin(steps / 3), 5 + 2 * np.cos(steps / 4)], axis=1).round(3)
+    rows = [[f"t{step:02}", *map(str, row)] for step, row in zip(steps, values, strict=True)]
+    path.write_text("\n".join(map(",".join, [["time", "a", "b"], *rows])) + "\n")
+    return path
 
 
 def files(path):
@@ -72,8 +118,63 @@ RUNS = {
         sentiment.EXPERIMENT,
         TextConfig(**files(data["texts"]), **WORDS, readout="max"),
     ),
+    "speech": lambda data: (
+        speech.EXPERIMENT,
+        _small_speech.config(
+            data["sounds"], cell="lstm", task="row", subsample=(2, 2), join=(1, 2)
+        ),
+    ),
+    "speech, one label": lambda data: (
+        speech.EXPERIMENT,
+        _small_speech.config(data["sounds"], cell="gru", features="log_mel", normalise=False),
+    ),
+    "time_series classify": lambda data: (
+        classify.EXPERIMENT,
+        SeriesConfig(train=data["series"], dev_every=3, cell="gru", layers=1, hidden_size=4),
+    ),
+    "time_series impute": lambda data: (
+        impute.EXPERIMENT,
+        ImputeConfig(table=data["table"], steps=5, hidden_size=4),
+    ),
+    "time_series impute, from behind": lambda data: (
+        impute.EXPERIMENT,
+        ImputeConfig(table=data["table"], steps=5, hidden_size=4, direction="bwd"),
+    ),
+    "char_lm": lambda data: (
+        char_lm.EXPERIMENT,
+        _small_language.config(data["text"], cell="lstm", layers=2, residual=True, layer_norm=True),
+    ),
+    "char_lm, both directions": lambda data: (
+        char_lm.EXPERIMENT,
+        _small_language.config(data["text"], cell="gru", direction="both"),
+    ),
+    "music compose": lambda data: (
+        compose.EXPERIMENT,
+        MusicConfig(data=data["music"], cell="lstm", hidden_size=5, layers=2),
+    ),
+    "music infill": lambda data: (
+        infill.EXPERIMENT,
+        InfillConfig(data=data["music"], cell="gru", hidden_size=5),
+    ),
+    "translation": lambda data: (
+        translation.EXPERIMENT,
+        _small_translation.config(data["pairs"], cell="lstm"),
+    ),
+    "translation, a fixed vector": lambda data: (
+        translation.EXPERIMENT,
+        _small_translation.config(data["pairs"], attention="none"),
+    ),
 }
-LIMITS = {"pos_tagging": 20, "ner": 3, "sentiment": 8}
+LIMITS = {"pos_tagging": 20, "ner": 3, "sentiment": 8, "char_lm": 15, "music": 88, "translation": 9}
+OF_INPUTS = {
+    "speech": {
+        "time": 420,
+        "lengths": [420, 60, 0, 131],
+        "tolerance": {"rtol": 1e-3, "atol": 1e-3},
+    },
+    "time_series": {"missing": True},
+    "translation": {"states": 6},
+}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -82,10 +183,16 @@ def test_folder_computes_what_the_model_does(name, data, tmp_path, rng, monkeypa
     module = name.split(",")[0]
     run = random_run(experiment, config, tmp_path / "run", rng)
     exported = export(monkeypatch, module, run, tmp_path / "model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} >= FILES
-    assert "model.onnx" in capsys.readouterr().out
-    limit = LIMITS[module.split(" ")[0]]
-    for part, feeds, found in check(exported, tmp_path / "model", rng, limit=limit):
+    written = FILES | {
+        f"{part}.{kind}" for part in exported.parts for kind in ("onnx", "stablehlo")
+    }
+    assert {path.name for path in (tmp_path / "model").iterdir()} == written
+    assert "model.safetensors" in capsys.readouterr().out
+    options = {
+        "limit": LIMITS.get(module.split(" ")[0], 2),
+        **OF_INPUTS.get(module.split(" ")[0], {}),
+    }
+    for part, feeds, found in check(exported, tmp_path / "model", rng, **options):
         signature = json.loads((tmp_path / "model" / "config.json").read_text())
         signature = signature["graphs"][f"{part}.onnx"]
         assert {one["name"] for one in signature["inputs"]} == feeds.keys()
@@ -96,8 +203,9 @@ def test_folder_computes_what_the_model_does(name, data, tmp_path, rng, monkeypa
     again = from_pretrained(tmp_path / "model")
     assert_close(again.params, from_pretrained(run).params, EXACT)
     vocabulary = json.loads((tmp_path / "model" / "vocabulary.json").read_text())
-    logits = found["logits"]
-    assert len(vocabulary["labels"]) == logits.shape[-1]
+    if "labels" in vocabulary:
+        count = len(vocabulary["labels"]) + ("blank" in vocabulary)
+        assert count == found["logits"].shape[-1]
 
 
 def encode(vocabulary, sentence):

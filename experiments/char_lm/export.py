@@ -1,0 +1,94 @@
+"""A trained language model as others use it, to score text and to write it.
+
+Inputs are `tokens` `[B, T]`, `lengths` `[B]`, and for a model that reads forwards the states before
+the first character, `initial_h_LAYER` and so on, zeros at the beginning of a text. Outputs are
+`logits` `[B, T, V]` of the character after each, and the states after the last, `h_LAYER` and so
+on: with one character at a time they are the next `initial_h_LAYER`.
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from birnn_jax.interop.onnx import Graph, add_final_carry, add_projection, add_stack
+from birnn_jax.interop.stablehlo import Input
+from experiments.characters.model import initial_carry, score
+from experiments.characters.training import VOCABULARY, TrainedModel, load_model
+from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.states import (
+    add_one_hot,
+    carries_of,
+    named_carries,
+    state_inputs,
+)
+from experiments.runner.run.folder import RunFolder
+
+TOKENS = {"tokens": Input("batch, time", jnp.int32), "lengths": Input("batch", jnp.int32)}
+CARD = Card(
+    title="Language model over characters",
+    task="text-generation",
+    summary="A recurrent network that expects the next character of a text.",
+    use="Measuring how likely a text is, and writing text that looks like that of training.",
+    limits="It knows no character that training has not; what it writes has no meaning, and of a "
+    "small text it knows much by heart. A model of both directions sees what it is to predict.",
+    metrics=("perplexity", "bits", "held_out_perplexity", "held_out_bits"),
+)
+load = load_model
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The language model of a run."""
+    trained = load_model(folder)
+    inputs = TOKENS | _states(trained)
+    return Exported(
+        parts={
+            "model": Part(
+                functools.partial(add_language_model, trained, inputs),
+                functools.partial(read, trained),
+                inputs,
+            )
+        },
+        params=trained.params,
+        vocabulary={"labels": list(trained.vocabulary.characters)},
+        card=CARD,
+        files=[VOCABULARY],
+    )
+
+
+def _states(trained: TrainedModel) -> dict[str, Input]:
+    if trained.model.direction != "fwd":
+        return {}
+    return state_inputs(trained.model.layers, trained.params.rnn)
+
+
+def add_language_model(trained: TrainedModel, inputs: dict[str, Input], graph: Graph) -> None:
+    """Fills the graph."""
+    names = add_inputs(graph, inputs)
+    layers, params = trained.model.layers, trained.params
+    size = len(trained.vocabulary.characters)
+    carry = None
+    if states := _states(trained):
+        carry = [
+            {name.split("_")[1]: name for name in states if name.endswith(f"_{index}")}
+            for index in range(len(layers))
+        ]
+    xs = add_one_hot(graph, names["tokens"], size)
+    carries, ys = add_stack(graph, layers, params.rnn, xs, names["lengths"], initial_carry=carry)
+    logits = add_projection(graph, ys, params.w, params.b)
+    graph.output("logits", logits, shape=["batch", "time", size])
+    if states:
+        add_final_carry(graph, layers, params.rnn, carries)
+
+
+def read(trained: TrainedModel, inputs: Arrays) -> Arrays:
+    """What the graph gives, in JAX."""
+    model, params = trained.model, trained.params
+    tokens, lengths = inputs["tokens"], inputs["lengths"]
+    if states := _states(trained):
+        carry = carries_of(model.layers, params.rnn, inputs)
+    else:
+        carry = initial_carry(model, trained.config.hidden_size, tokens.shape[0])
+    one_hot = (tokens[..., None] == jnp.arange(params.w.shape[1])[None, None]).astype(np.float32)
+    carry, logits = score(model, params, one_hot, carry, lengths=lengths, rows=lengths)
+    return {"logits": logits, **(named_carries(carry) if states else {})}

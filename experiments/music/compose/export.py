@@ -1,0 +1,75 @@
+"""A trained composer as others use it, to go on from a chord frame by frame.
+
+Inputs are `rolls` `[B, T, 88]` of 0 and 1, `lengths` `[B]`, and the states before the first frame,
+`initial_h_LAYER` and so on, zeros at the beginning of a piece. Outputs are `logits` `[B, T, 88]` of
+the frame after each, one for each key of a piano, and the states after the last frame.
+"""
+
+import functools
+
+import jax.numpy as jnp
+
+from birnn_jax.interop.onnx import Graph, add_final_carry, add_projection, add_stack
+from birnn_jax.interop.stablehlo import Input
+from experiments.music.compose.model import TrainedComposer, load_composer, score
+from experiments.music.midi import KEYS, LOWEST
+from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.states import carries_of, named_carries, state_inputs
+from experiments.runner.run.folder import RunFolder
+
+CARD = Card(
+    title="Composer of polyphonic music",
+    task="other",
+    summary="A recurrent network that expects the next chord of a piece, as the keys of a piano "
+    "that sound in it.",
+    use="Going on from a chord, in the style of the pieces of training.",
+    limits="It has no plan of a whole piece. Each key is scored for itself; "
+    "`experiments.music.compose.generate.draw_chord` draws chords of a bounded number of keys.",
+    metrics=("nats", "loss"),
+)
+load = load_composer
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The composer of a run."""
+    composer = load_composer(folder)
+    layers = composer.config.model.layers
+    inputs = {"rolls": Input(f"batch, time, {KEYS}"), "lengths": Input("batch", jnp.int32)}
+    inputs |= state_inputs(layers, composer.params.rnn)
+    return Exported(
+        parts={
+            "model": Part(
+                functools.partial(add_composer, composer, inputs),
+                functools.partial(go_on, composer),
+                inputs,
+            )
+        },
+        params=composer.params,
+        vocabulary={"midi_numbers": list(range(LOWEST, LOWEST + KEYS))},
+        card=CARD,
+        preprocessing={"frames_per_beat": composer.config.frames_per_beat},
+    )
+
+
+def add_composer(composer: TrainedComposer, inputs: dict[str, Input], graph: Graph) -> None:
+    """Fills the graph."""
+    names = add_inputs(graph, inputs)
+    layers, params = composer.config.model.layers, composer.params
+    carry = [
+        {name.split("_")[1]: name for name in names if name.endswith(f"_{index}")}
+        for index in range(len(layers))
+    ]
+    carries, ys = add_stack(
+        graph, layers, params.rnn, names["rolls"], names["lengths"], initial_carry=carry
+    )
+    logits = add_projection(graph, ys, params.w, params.b)
+    graph.output("logits", logits, shape=["batch", "time", KEYS])
+    add_final_carry(graph, layers, params.rnn, carries)
+
+
+def go_on(composer: TrainedComposer, inputs: Arrays) -> Arrays:
+    """What the graph gives, in JAX."""
+    model, params = composer.config.model, composer.params
+    carry = carries_of(model.layers, params.rnn, inputs)
+    carry, logits = score(model, params, inputs["rolls"], inputs["lengths"], carry=carry)
+    return {"logits": logits, **named_carries(carry)}

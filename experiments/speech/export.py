@@ -1,0 +1,133 @@
+"""A trained listener as others use it: from samples of sound to labels, features included.
+
+Inputs are `samples` `[B, N]` from -1 to 1, at the rate of the settings, and `lengths` `[B]` in
+samples. Outputs are `log_mel` `[B, F, 26]`, the spectrum every 10 ms, and
+
+    with --task label   `logits` `[B, K]` and `labels` `[B]`
+    with --task row     `logits` `[B, S, 1 + K]`, the blank in front, and `logit_lengths` `[B]`;
+                        `labels` `[B, S]` of the most probable path, -1 behind the last, and
+                        `label_lengths` `[B]`
+"""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from birnn_jax import heads
+from birnn_jax.interop.onnx import (
+    Graph,
+    add_classifier,
+    add_ctc_greedy_decode,
+    add_projection,
+    add_stack,
+    add_stack_lengths,
+)
+from birnn_jax.interop.stablehlo import Input
+from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.run.folder import RunFolder
+from experiments.speech.config import SpeechModel
+from experiments.speech.data import LABELS, read_parts
+from experiments.speech.features import FRAME_SECONDS, SHIFT_SECONDS, log_mel
+from experiments.speech.graph import FULL_SCALE, add_features
+from experiments.speech.model import load_listener, score
+from experiments.speech.utterances import make_batches
+
+INPUTS = {"samples": Input("batch, time"), "lengths": Input("batch", jnp.int32)}
+CARD = Card(
+    title="Listener of spoken words",
+    task="automatic-speech-recognition",
+    summary="A bidirectional recurrent network over features of speech, which are computed in the "
+    "graph. It hears one word of a short recording, or a row of words by CTC.",
+    use="Hearing the words of training, one channel at the rate of config.json, spoken close to "
+    "the microphone.",
+    limits="It knows no other words than those of its labels, and says one of them for any sound. "
+    "Speakers, rooms and microphones that training has not heard are heard worse. The labels of "
+    "the graph are those of the most probable path; the commands search with a beam.",
+    metrics=("accuracy", "label_error_rate"),
+    language="en",
+)
+load = load_listener
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The listener of a run."""
+    listener = load_listener(folder)
+    config, params, labels = listener.config, listener.params, listener.labels
+    model = config.model
+    part = Part(
+        functools.partial(add_listener, model, params),
+        functools.partial(listen, model, params),
+        INPUTS,
+        constraints=(f"time >= {model.features.frame}",),
+    )
+
+    def examples() -> list[Arrays]:
+        batches = make_batches(config, read_parts(config).test, labels)
+        made = [batches[at] for at in range(len(batches))]
+        if made[0]["signals"].ndim == 3:
+            raise ValueError("it has features of speech and no samples")
+        scaled = [(batch["signals"] / FULL_SCALE, batch["lengths"]) for batch in made]
+        return [
+            {"samples": samples.astype(np.float32), "lengths": np.asarray(lengths, np.int32)}
+            for samples, lengths in scaled
+        ]
+
+    task = CARD.task if model.task == "row" else "audio-classification"
+    return Exported(
+        parts={"model": part},
+        params=params,
+        vocabulary={"labels": list(labels), **({"blank": 0} if model.task == "row" else {})},
+        card=CARD._replace(task=task),
+        preprocessing={
+            "sampling_rate": model.features.rate,
+            "frame_seconds": FRAME_SECONDS,
+            "shift_seconds": SHIFT_SECONDS,
+            "subsample": list(config.subsample),
+        },
+        files=[LABELS],
+        examples=examples,
+    )
+
+
+def add_listener(model: SpeechModel, params: Any, graph: Graph) -> None:
+    """Fills the graph."""
+    names = add_inputs(graph, INPUTS)
+    features = add_features(graph, model.features, names["samples"], names["lengths"])
+    graph.output("log_mel", features.log_mel, shape=["batch", "frames", 26])
+    xs, lengths = features.xs, features.lengths
+    if model.task == "label":
+        logits, _ = add_classifier(graph, model.layers, params, xs, lengths, readout=model.readout)
+        graph.output("logits", logits, shape=["batch", len(params.b)])
+        labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
+        graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+        return
+    _, ys = add_stack(graph, model.layers, params.rnn, xs, lengths)
+    logits = add_projection(graph, ys, params.w, params.b)
+    fewer = add_stack_lengths(graph, model.layers, lengths)
+    found, counts = add_ctc_greedy_decode(graph, logits, fewer)
+    one, none = (graph.constant(np.int32(number)) for number in (1, -1))
+    labels = graph.op("Max", graph.op("Sub", found, one), none)
+    graph.output("logits", logits, shape=["batch", "steps", len(params.b)])
+    graph.output("logit_lengths", fewer, shape=["batch"], dtype=np.int32)
+    graph.output("labels", labels, shape=["batch", "steps"], dtype=np.int32)
+    graph.output("label_lengths", counts, shape=["batch"], dtype=np.int32)
+
+
+def listen(model: SpeechModel, params: Any, inputs: Arrays) -> Arrays:
+    """What the graph gives, in JAX."""
+    batch = {"signals": FULL_SCALE * inputs["samples"], "lengths": inputs["lengths"]}
+    logits, lengths = score(model, params, batch, None)
+    spectrum = log_mel(model.features, batch["signals"], batch["lengths"])
+    if model.task == "label":
+        labels = logits.argmax(axis=-1).astype(jnp.int32)
+        return {"log_mel": spectrum, "logits": logits, "labels": labels}
+    found, counts = heads.ctc_greedy_decode(logits, lengths)
+    return {
+        "log_mel": spectrum,
+        "logits": logits,
+        "logit_lengths": lengths.astype(jnp.int32),
+        "labels": jnp.maximum(found - 1, -1),
+        "label_lengths": counts,
+    }

@@ -1,0 +1,125 @@
+"""A trained translator as others use it, in two graphs: the search calls the second step by step.
+
+`encoder.onnx` reads `source` `[B, T]` and `source_lengths` `[B]`. What it puts out goes into
+`decoder.onnx` with `tokens` `[B]`, the token that begins a target at first. That gives `logits`
+`[B, K]` of the next token, the `weights` `[B, T]` of attention where there is any, and under names
+that begin with `next_` what goes in again with the next token. A beam is a batch of rows.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from birnn_jax.interop.onnx import add_seq2seq_encoder, add_seq2seq_step
+from birnn_jax.interop.stablehlo import Input
+from birnn_jax.models import DecoderState, Memory, seq2seq_encode, seq2seq_step
+from experiments.runner.export.exported import Arrays, Card, Exported, Part
+from experiments.runner.run.folder import RunFolder
+from experiments.translation.encoding import LEXICON
+from experiments.translation.subwords import BEGIN, END, PAD, UNKNOWN, Subwords
+from experiments.translation.training import TrainedTranslator, load_translator
+
+CARD = Card(
+    title="Translator",
+    task="translation",
+    summary="An encoder that reads subwords in both directions, and a decoder that attends to it, "
+    "both recurrent. Sentences are cut into subwords by SentencePiece: `run/source.model` and "
+    "`run/target.model`.",
+    use="Translating short sentences like those of training. Greedy search takes the best subword "
+    "of each step; the commands search with a beam.",
+    limits="Long sentences, names and words that training has not seen. It is trained on thousands "
+    "of pairs, not on millions.",
+    metrics=("bleu", "chrf", "greedy_bleu"),
+)
+load = load_translator
+
+
+def exported(folder: RunFolder) -> Exported:
+    """The translator of a run."""
+    translator = load_translator(folder)
+    network, params = translator.config.model.network, translator.params
+    source = {
+        "source": Input("batch, time", jnp.int32),
+        "source_lengths": Input("batch", jnp.int32),
+    }
+    return Exported(
+        parts={
+            "encoder": Part(
+                lambda graph: add_seq2seq_encoder(graph, network, params),
+                functools.partial(encode, translator),
+                source,
+            ),
+            "decoder": Part(
+                lambda graph: add_seq2seq_step(graph, network, params),
+                functools.partial(decode, translator),
+                _decoder_inputs(translator),
+            ),
+        },
+        params=params,
+        vocabulary={
+            "labels": _pieces(translator.lexicon.target),
+            "source": _pieces(translator.lexicon.source),
+        },
+        card=CARD,
+        preprocessing={"padding": PAD, "unknown": UNKNOWN, "begin": BEGIN, "end": END},
+        files=LEXICON,
+    )
+
+
+def encode(translator: TrainedTranslator, inputs: Arrays) -> Arrays:
+    """What the graph of the encoder gives, in JAX."""
+    network = translator.config.model.network
+    lengths = inputs["source_lengths"]
+    memory, state = seq2seq_encode(network, translator.params, inputs["source"], lengths)
+    found = {"fed": state.fed, "state_lengths": lengths, **state.carry._asdict()}
+    if network.attention == "none":
+        return {**found, "summary": memory.summary}
+    return {**found, "states": memory.states}
+
+
+def decode(translator: TrainedTranslator, inputs: Arrays) -> Arrays:
+    """What the graph of a step of the decoder gives, in JAX."""
+    network, params = translator.config.model.network, translator.params
+    tokens = inputs["tokens"]
+    carry = _carry(translator)._replace(
+        **{name: inputs[name] for name in _carry(translator)._fields}
+    )
+    if network.attention == "none":
+        empty = jnp.zeros([tokens.shape[0], 1])
+        memory = Memory(empty[..., None], empty > 0, inputs["summary"])
+    else:
+        states = inputs["states"]
+        valid = jnp.arange(states.shape[1])[None] < inputs["state_lengths"][:, None]
+        memory = Memory(states, valid, states[:, 0])
+    state = DecoderState(carry, inputs["fed"])
+    state, logits, weights = seq2seq_step(network, params, memory, state, tokens=tokens)
+    found = {f"next_{name}": value for name, value in state.carry._asdict().items()}
+    found |= {"logits": logits, "next_fed": state.fed}
+    return found if network.attention == "none" else {**found, "weights": weights}
+
+
+def _decoder_inputs(translator: TrainedTranslator) -> dict[str, Input]:
+    sizes = jax.eval_shape(
+        functools.partial(encode, translator),
+        {"source": jnp.zeros([1, 1], jnp.int32), "source_lengths": jnp.ones([1], jnp.int32)},
+    )
+    inputs = {"tokens": Input("batch", jnp.int32)}
+    for name, value in sizes.items():
+        if name == "states":
+            inputs[name] = Input(f"batch, states, {value.shape[-1]}")
+        elif name != "state_lengths":
+            inputs[name] = Input(f"batch, {value.shape[-1]}")
+    if "states" in sizes:
+        inputs["state_lengths"] = Input("batch", jnp.int32)
+    return inputs
+
+
+def _carry(translator: TrainedTranslator) -> Any:
+    network, params = translator.config.model.network, translator.params
+    return jax.eval_shape(network.cell.init_carry, params.decoder)
+
+
+def _pieces(subwords: Subwords) -> list[str]:
+    return subwords.pieces(range(len(subwords)))
