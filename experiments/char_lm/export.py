@@ -30,8 +30,8 @@ CARD = Card(
     task="text-generation",
     summary="A recurrent network that expects the next character of a text.",
     use="Measuring how likely a text is, and writing text that looks like that of training.",
-    limits="It knows no character that training has not; what it writes has no meaning, and of a "
-    "small text it knows much by heart. A model of both directions sees what it is to predict.",
+    limits="It knows no character that training has not; what it writes has no meaning, and it "
+    "may repeat stretches of a small text. A model of both directions sees what it is to predict.",
     metrics=("perplexity", "bits", "held_out_perplexity", "held_out_bits"),
 )
 load = load_model
