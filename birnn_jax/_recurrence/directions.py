@@ -19,6 +19,7 @@ from .._core.prepared import PreparedParams, open_prepared, unprepared
 from .._core.types import Carry, Cell, Params
 from ..cells._linear import stepwise
 from ..cells._noise import add_noise, remove_noise
+from ..kernels.cpu.keys import fold_in
 from ..kernels.xla.plan import get_plan
 from .backends import NAMES, BackendName, choose_backend
 
@@ -64,7 +65,7 @@ def make_directions(
     valid = None if lengths is None else valid_steps(xs, lengths)
     if looks_for_nans():  # in copies of the inputs, too
         xs = clear_padding(xs, lengths)
-    keys = None if key is None else row_keys(key, xs.shape[0])
+    keys = None if key is None else row_keys(key, xs.shape[0], fold_in)
     return tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
 
 
@@ -81,7 +82,7 @@ def _make_direction(
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         carry = as_carry(initial_carry, carry)
-    keys = fold_in_number(keys, reverse)
+    keys = fold_in_number(keys, reverse, fold_in)
     if keys is not None:
         carry = add_noise(cell, carry, keys)
     at = segment_starts(lengths, xs, reverse=reverse)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from birnn_jax import Bi, Segments, bidirectional
+from birnn_jax._core.keys import fold_in_each
 from birnn_jax.cells import (
     LAYER_NORM_LSTM_TFA,
     LSTM,
@@ -21,6 +22,7 @@ from birnn_jax.cells import (
 )
 from birnn_jax.kernels.cpu import call
 from birnn_jax.kernels.cpu import library as cpu
+from birnn_jax.kernels.cpu.keys import fold_in
 from birnn_jax.selfcheck import compare
 from tests.library._cases import assert_close, random_cell, random_like, random_xs, weigh
 
@@ -189,6 +191,15 @@ def test_noise_is_that_of_the_reference_under_any_setting_of_the_generator():
         other = run("cpu_kernel")
         assert_close(other, run("reference"))
     assert abs(other - run("cpu_kernel")) > 1e-3
+
+
+def test_keys_of_rows_are_those_of_jax_and_cost_no_compilation():
+    keys = jax.random.split(KEY, (2, 3))
+    numbers = jnp.array([0, 7, -1])
+    got, want = (jax.vmap(fold, (0, None))(keys, numbers) for fold in (fold_in, fold_in_each))
+    assert (jax.random.key_data(got) == jax.random.key_data(want)).all()
+    text = jax.jit(loss_of(NOISY, "auto")).lower(*arguments_of(NOISY)).as_text()
+    assert "birnn_fold_in" in text and "threefry" not in text.replace("threefry2x32>", "")
 
 
 @pytest.mark.parametrize("transform", [gradients, rematerialised])

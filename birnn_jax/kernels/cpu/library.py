@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parent
 TARGETS = (
     "birnn_pack",
     "birnn_draw",
+    "birnn_fold_in",
     "birnn_linear_forward",
     "birnn_linear_backward",
     "birnn_forward_1",

@@ -9,7 +9,7 @@
 
 extern "C" {
 XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_pack, birnn_draw,
-    birnn_linear_forward, birnn_linear_backward;
+    birnn_fold_in, birnn_linear_forward, birnn_linear_backward;
 int birnn_force_isa(const char*);
 long birnn_packed_size(const char*, long, long, long);
 void birnn_tanh(const float*, float*, long);
@@ -210,6 +210,12 @@ static void draw(std::int64_t size) {
   attributes.add("site", XLA_FFI_AttrType_SCALAR, &scalars[1]);
   attributes.add("threshold", XLA_FFI_AttrType_SCALAR, &scalars[2]);
   call(birnn_draw, args, rets, attributes);
+
+  Array numbers({rows}), folded({rows, 2});
+  numbers.dtype = folded.dtype = XLA_FFI_DataType_U32;
+  Arrays fold_args{keys, numbers}, fold_rets{folded};
+  Attributes nothing;
+  call(birnn_fold_in, fold_args, fold_rets, nothing);
 }
 
 // The scan of linear cells and its transpose, of any size.

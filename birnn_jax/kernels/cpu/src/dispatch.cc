@@ -259,6 +259,20 @@ auto bind_draw() {
       .Ret<Flags<3>>();
 }
 
+ffi::Error fold_in(ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::U32, 1> numbers,
+                   ffi::Result<ffi::Buffer<ffi::U32, 2>> folded) {
+  const FoldIn fold{keys.typed_data(), numbers.typed_data(), folded->typed_data()};
+  get_kernels().fold_in(fold, {0, keys.dimensions()[0]});
+  return ffi::Error::Success();
+}
+
+auto bind_fold_in() {
+  return ffi::Ffi::Bind()
+      .Arg<ffi::Buffer<ffi::U32, 2>>()
+      .Arg<ffi::Buffer<ffi::U32, 1>>()
+      .Ret<ffi::Buffer<ffi::U32, 2>>();
+}
+
 }  // namespace
 }  // namespace birnn
 
@@ -273,6 +287,7 @@ BIRNN_HANDLER(backward, BackwardTypes, 1);
 BIRNN_HANDLER(backward, BackwardTypes, 2);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack, birnn::pack, birnn::bind_pack());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw, birnn::draw, birnn::bind_draw());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_fold_in, birnn::fold_in, birnn::bind_fold_in());
 
 // By way of ctypes.
 extern "C" {

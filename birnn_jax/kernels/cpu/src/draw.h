@@ -36,6 +36,14 @@ inline Pair<std::uint32_t> fold_in(Pair<std::uint32_t> key, std::uint32_t data) 
   return threefry<std::uint32_t>(key, {0, data});
 }
 
+inline void fold_in(const FoldIn& fold, Rows rows) {
+  for (long row = rows.begin; row < rows.end; row++) {
+    const std::uint32_t* key = fold.keys + 2 * row;
+    const Pair<std::uint32_t> folded = fold_in({key[0], key[1]}, fold.numbers[row]);
+    fold.out[2 * row] = folded.first, fold.out[2 * row + 1] = folded.second;
+  }
+}
+
 inline void draw_step(const Draw& draw, Pair<std::uint32_t> key, bool* out) {
   if (draw.site >= 0) key = fold_in(key, draw.site);
   Words lanes;

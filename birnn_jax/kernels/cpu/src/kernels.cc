@@ -42,7 +42,7 @@ constexpr CellKernels kCells[] = {
 
 extern const Kernels kernels;
 const Kernels kernels = {
-    BIRNN_NAME(BIRNN_ISA), kCells, sizeof kCells / sizeof kCells[0], draw, scan_linear,
-    scan_linear_back,      apply<tanh>, apply<sigmoid>};
+    BIRNN_NAME(BIRNN_ISA), kCells, sizeof kCells / sizeof kCells[0], draw, fold_in,
+    scan_linear, scan_linear_back, apply<tanh>, apply<sigmoid>};
 
 }  // namespace birnn::BIRNN_ISA

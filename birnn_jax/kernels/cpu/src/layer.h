@@ -82,6 +82,12 @@ struct Draw {
   bool* out;
 };
 
+// Keys of threefry2x32, into each of which a number is folded.
+struct FoldIn {
+  const std::uint32_t *keys, *numbers;  // [rows, 2], [rows]
+  std::uint32_t* out;                   // [rows, 2]
+};
+
 // h = a h + b over the valid steps of every row, of `units` units.
 struct Linear {
   long steps, units;
@@ -105,6 +111,7 @@ struct Kernels {
   const CellKernels* cells;
   long cell_count;
   void (*draw)(const Draw&, Rows);
+  void (*fold_in)(const FoldIn&, Rows);
   void (*scan_linear)(const Linear&, Rows);
   void (*scan_linear_back)(const LinearBack&, Rows);
   void (*tanh)(const float* in, float* out, long size);
