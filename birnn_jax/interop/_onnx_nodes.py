@@ -69,14 +69,6 @@ def inputs_of(node: Any) -> dict[str, str]:
 
 def constant_inputs(model: Any, node: Any) -> dict[str, np.ndarray]:
     """The values of W, R, B and P by their names in the graph; all of them are constant."""
-    for at, key in _INITIAL.items():
-        value = _constant(model, node.input[at]) if _has_input(node, at) else None
-        if value is not None and np.any(value != 0):
-            raise ValueError(
-                f"The node {node.name or _first_output(node)!r} starts from an {key} of its own, "
-                "which is no zero. Convert it by from_onnx, and give the state to `stack` as "
-                "initial_carry."
-            )
     values = {name: _constant(model, name) for name in inputs_of(node).values()}
     if varying := [name for name, value in values.items() if value is None]:
         raise ValueError(
@@ -84,6 +76,32 @@ def constant_inputs(model: Any, node: Any) -> dict[str, np.ndarray]:
             "from the inputs of the model, so they are no parameters."
         )
     return {name: value for name, value in values.items() if value is not None}
+
+
+def constant_states(model: Any, node: Any) -> dict[str, np.ndarray]:
+    """The states that a node always starts from, `h` and `c` `[directions, H]`; none if zeros.
+
+    Raises:
+      ValueError: if rows start from states of their own.
+    """
+    layout = attributes_of(node).get("layout", 0)
+    states = {}
+    for at, key in [*_INITIAL.items()][: 2 if node.op_type == "LSTM" else 1]:
+        value = _constant(model, node.input[at]) if _has_input(node, at) else None
+        if value is None or not np.any(value != 0):
+            continue
+        value = value.swapaxes(0, 1) if layout else value  # [directions, B, H]
+        if np.any(value != value[:, :1]):
+            raise ValueError(
+                f"The rows of the node {node.name or _first_output(node)!r} start from an {key} "
+                "each of their own. Convert it by from_onnx, and give the states to `stack` as "
+                "initial_carry."
+            )
+        states[key.removeprefix("initial_")] = value[:, 0]
+    if node.op_type != "LSTM" or not states:
+        return states
+    zeros = np.zeros_like(next(iter(states.values())))
+    return {name: states.get(name, zeros) for name in ("h", "c")}
 
 
 def _constant(model: Any, name: str) -> np.ndarray | None:

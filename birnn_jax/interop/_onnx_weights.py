@@ -4,6 +4,7 @@ Gates are blocks of rows, i o f c in an LSTM and z r h in a GRU; the first axis 
 holds two biases, of input and of state; P the peepholes i o f.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,12 +25,20 @@ from ._layers import (
     cell_name,
     from_stack,
     in_pair,
+    make_carry,
     make_params,
     reorder,
     to_stack,
 )
 from ._onnx_attributes import DIRECTIONS, read_attributes
-from ._onnx_nodes import attributes_of, choose_nodes, constant_inputs, inputs_of, load_model
+from ._onnx_nodes import (
+    attributes_of,
+    choose_nodes,
+    constant_inputs,
+    constant_states,
+    inputs_of,
+    load_model,
+)
 
 # Of each cell: the operator, its number of gates, and the attributes that make it this cell.
 OPERATORS = {
@@ -109,11 +118,12 @@ def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Im
 
     Returns:
       layers: one for each node.
-      params: of the layers; initial states go into `stack`.
+      params: of the layers. A node that always starts from the same states, not zeros, becomes a
+        layer with a learned carry; states that are inputs of the model go into `stack`.
 
     Raises:
       ValueError: as `from_onnx`; if names are missing or unknown, if the weights are not constant,
-        and if a node starts from a state of its own.
+        and if rows start from constant states each of their own.
 
     Example:
       The two layers of an LSTM that PyTorch exported:
@@ -123,10 +133,26 @@ def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Im
     with named_in_errors(source):
         model = load_model(source)
         converted = [
-            from_onnx(node, constant_inputs(model, node)) for node in choose_nodes(model, names)
+            _with_states(
+                from_onnx(node, constant_inputs(model, node)), constant_states(model, node)
+            )
+            for node in choose_nodes(model, names)
         ]
     layers = tuple(layer for found, _ in converted for layer in found)
     return layers, tuple(params for _, found in converted for params in found)
+
+
+def _with_states(imported: Imported, states: Mapping[str, np.ndarray]) -> Imported:
+    """A layer that has learned the states `[directions, H]` it starts from, if there are any."""
+    if not states:
+        return imported
+    (layer,), (params,) = imported
+    cells = layer.cells if layer.direction == "both" else layer.cells[:1]
+    sides = [
+        make_carry(cell, *(array[at] for array in states.values())) for at, cell in enumerate(cells)
+    ]
+    layer = dataclasses.replace(layer, learned_carry=True)
+    return (layer,), (params._replace(initial=in_pair(sides)),)
 
 
 def to_onnx(layer: Layer, params: LayerParams) -> Operator:

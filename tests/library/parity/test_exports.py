@@ -17,6 +17,8 @@ from experiments.music.infill.config import InfillConfig
 from experiments.ner import __main__ as ner
 from experiments.ner.config import EntityConfig
 from experiments.pos_tagging import __main__ as pos_tagging
+from experiments.runner.data.files import DATA
+from experiments.runner.export.bundled import BUNDLED
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment.config import TextConfig
 from experiments.speech import __main__ as speech
@@ -25,6 +27,7 @@ from experiments.time_series.classify.config import SeriesConfig
 from experiments.time_series.impute import commands as impute
 from experiments.time_series.impute.config import ImputeConfig
 from experiments.translation import __main__ as translation
+from experiments.translation.search import Search
 from tests.experiments import (
     _small_language,
     _small_music,
@@ -32,6 +35,7 @@ from tests.experiments import (
     _small_tagging,
     _small_translation,
 )
+from tests.experiments._commands import command
 
 from ._exports import check, export, random_run
 from ._stacks import EXACT, assert_close
@@ -243,3 +247,90 @@ def test_labels_are_those_of_predict(name, data, tmp_path, rng, monkeypatch):
         said.append([vocabulary["labels"][label] for label in labels[0]])
     assert said == tagger.tag([sentence.split() for sentence in sentences])
     assert len({tag for tags in said for tag in tags}) > 2  # else anything would be right
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_forms_card_and_commands(data, tmp_path, rng, monkeypatch, capsys):
+    """Fixed sizes and 8 bits, what the card says, and `--run` of an exported folder."""
+    experiment, config = RUNS["pos_tagging"](data)
+    run, model = random_run(experiment, config, tmp_path / "run", rng), tmp_path / "model"
+    words = ["--int8", "--sizes", "batch=2", "time=9", "width=5", "--opset", "20"]
+    export(monkeypatch, "pos_tagging", run, model, *words)
+    graphs = json.loads((model / "config.json").read_text())["graphs"]
+    assert graphs.keys() == {"model.onnx", "model.int8.onnx", "model.static.onnx"}
+    assert graphs["model.onnx"]["opset"] == 20
+    shapes = [one["shape"] for one in graphs["model.static.onnx"]["inputs"]]
+    assert shapes == [[2, 9], [2, 9, 5], [2]]
+    vocabulary = json.loads((model / "vocabulary.json").read_text())
+    feeds = encode(vocabulary, "a b c d e f g h i")
+    feeds = {name: np.repeat(value, 2, axis=0) for name, value in feeds.items()}
+    whole, small, fixed = (
+        onnxruntime.InferenceSession(model / f"model{form}.onnx").run(["logits"], feeds)[0]
+        for form in ("", ".int8", ".static")
+    )
+    assert_close(fixed, whole, {"rtol": 1e-5, "atol": 1e-5})
+    assert 0 < np.abs(small - whole).max() < 1
+
+    card = (model / "README.md").read_text()
+    assert card.startswith('---\nlibrary_name: "birnn_jax"\npipeline_tag: "token-classification"')
+    assert "75 labels of the model of 8 bits" in card and 'license: "other"' in card
+    assert "small.tsv" in card and "The run has not come to its test." in card
+    capsys.readouterr()
+    assert command(monkeypatch, pos_tagging, "predict", "--run", model, "I know .") == 0
+    served = capsys.readouterr().out
+    assert command(monkeypatch, pos_tagging, "predict", "--run", run, "I know .") == 0
+    assert capsys.readouterr().out == served and served.split()[:2] == ["I", "know"]
+    refused = {
+        "holds an exported model, which cannot": _small_tagging.arguments(data["tagged"], model),
+        "exists already": ["export", "--run", run, "--to", model],
+        "give one with --to": ["export", "--run", run],
+        "have no size 'rows'; they have batch, time, width.": [
+            *("export", "--run", run, "--to", tmp_path / "bad", "--sizes", "rows=2")
+        ],
+    }
+    for sentence, words in refused.items():
+        assert command(monkeypatch, pos_tagging, *words) == 1
+        assert sentence in capsys.readouterr().err
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("bad")]
+
+
+def test_greedy_search_outside_of_the_graphs_translates(data, tmp_path, rng, monkeypatch):
+    experiment, config = RUNS["translation"](data)
+    run = random_run(experiment, config, tmp_path / "run", rng, scale=3.0)
+    export(monkeypatch, "translation", run, tmp_path / "model")
+    encoder, decoder = (
+        onnxruntime.InferenceSession(tmp_path / "model" / f"{name}.onnx")
+        for name in ("encoder", "decoder")
+    )
+    marks = json.loads((tmp_path / "model" / "config.json").read_text())["preprocessing"]
+    translator = from_pretrained(tmp_path / "model")
+    source, target = translator.lexicon
+    sentences, found = ["one two", "five", "three one"], []
+    needed = {one.name for one in decoder.get_inputs()}
+    names = [one.name for one in decoder.get_outputs()]
+    encoded = [one.name for one in encoder.get_outputs()]
+    for sentence in sentences:
+        tokens = source.encode(sentence)[None]
+        feeds = {"source": tokens, "source_lengths": np.array([tokens.shape[1]], np.int32)}
+        known = dict(zip(encoded, encoder.run(None, feeds), strict=True))
+        said, token = [], marks["begin"]
+        while len(said) < 24 and token != marks["end"]:
+            feeds = {name: value for name, value in known.items() if name in needed}
+            feeds["tokens"] = np.array([token], np.int32)
+            outputs = dict(zip(names, decoder.run(None, feeds), strict=True))
+            logits = np.array(outputs["logits"][0])
+            logits[: marks["end"] + (token == marks["begin"])] = -np.inf
+            token = int(logits.argmax())
+            said += [token] * (token != marks["end"])
+            known |= {name.removeprefix("next_"): value for name, value in outputs.items()}
+        found.append(target.decode(said))
+    assert found == translator.translate(sentences, Search(1, 0.0))
+    assert len(set(found)) > 1
+
+
+def test_bundled_data_has_the_licence_of_its_notice():
+    notice = (DATA / "README.md").read_text()
+    for name, bundled in BUNDLED.items():
+        (row,) = [line for line in notice.splitlines() if line.startswith(f"| `{name}`")]
+        licence = bundled.licence.upper().replace("CC-", "CC ")
+        assert licence.replace("-4", " 4").replace("-2", " 2") in row

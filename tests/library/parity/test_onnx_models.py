@@ -155,10 +155,10 @@ def model_of(op_type, *, initial=None, initial_c=None, computed=False, **attribu
     arrays = {key: rng.normal(size=(num_directions, *shape)) for key, shape in shapes.items()}
     inputs = ["X", *arrays, "lengths"]
     if initial is not None:
-        arrays["initial"] = np.full((num_directions, B, H), initial)
+        arrays["initial"] = np.broadcast_to(initial, (num_directions, B, H))
         inputs.append("initial")
     if initial_c is not None:
-        arrays["initial_c"] = np.full((num_directions, B, H), initial_c)
+        arrays["initial_c"] = np.broadcast_to(initial_c, (num_directions, B, H))
         inputs += ["" for _ in range(6 - len(inputs))] + ["initial_c"]
     nodes = [helper.make_node(op_type, inputs, ["Y"], hidden_size=H, **attributes)]
     if computed:
@@ -202,14 +202,33 @@ def test_runtime_computes_what_the_cell_does(name):
     assert_close(ys.transpose(2, 0, 1, 3).reshape(B, T, 2 * H), want, TOLERANCE_FLOAT32)
 
 
+@pytest.mark.parametrize(
+    ("op_type", "states"),
+    [("RNN", ["initial"]), ("GRU", ["initial"]), ("LSTM", ["initial", "initial_c"]),
+     ("LSTM", ["initial_c"])],
+)  # fmt: skip
+def test_states_that_are_constant_become_a_learned_carry(op_type, states):
+    rng = np.random.default_rng(2)
+    given = {name: rng.normal(size=(2, 1, H)) for name in states}
+    model = model_of(op_type, direction="bidirectional", **given)
+    ((layer,), params) = from_onnx_model(model)
+    assert layer.learned_carry
+    xs = np.random.default_rng(1).normal(size=(B, T, D)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    feeds = {"X": xs.transpose(1, 0, 2), "lengths": LENGTHS.astype(np.int32)}
+    (ys,) = session.run(None, feeds)  # [T, 2, B, H]
+    want = stack((layer,), params, jnp.asarray(xs), LENGTHS)[1]
+    ys = np.asarray(ys).transpose(2, 0, 1, 3).reshape(B, T, 2 * H)
+    assert_close(ys, want, TOLERANCE_FLOAT32)
+
+
 def test_states_and_weights_of_other_kinds_are_refused():
+    rows = np.arange(B)[:, None]
     for op_type, name, state in (
-        ("GRU", "initial_h", {"initial": 0.5}),
-        ("LSTM", "initial_h", {"initial": -0.5}),
-        ("LSTM", "initial_c", {"initial_c": 0.5}),
-        ("LSTM", "initial_c", {"initial": 0.0, "initial_c": -0.5}),
+        ("GRU", "initial_h", {"initial": rows}),
+        ("LSTM", "initial_c", {"initial": 0.5, "initial_c": rows}),
     ):
-        with pytest.raises(ValueError, match=f"starts from an {name} of its own"):
+        with pytest.raises(ValueError, match=f"start from an {name} each of their own"):
             from_onnx_model(model_of(op_type, **state))
     with pytest.raises(ValueError, match=r"The weights \['sum'\] of the node 'Y' are computed"):
         from_onnx_model(model_of("GRU", computed=True))
