@@ -24,8 +24,8 @@ def with_average(
 
         average <- d average + (1 - d) params    with d = min(decay, (1 + n) / (10 + n)) at step n
 
-    So the first parameters are soon forgotten. The average is in every checkpoint, as it is part of
-    the state.
+    So the first parameters are soon forgotten. Parameters that do not move are their own average,
+    bit for bit. The average is in every checkpoint, as it is part of the state.
 
     Args:
       optimizer: from `make_optimizer`, or any optax transformation.
@@ -81,7 +81,9 @@ def _average(decay: float) -> optax.GradientTransformation:
         n = state.num_averaged
         d = jnp.minimum(decay, (1 + n) / (10 + n))
         new_params = optax.apply_updates(params, updates)
-        average = jax.tree.map(lambda a, p: d * a + (1 - d) * p, state.average, new_params)
+        average = jax.tree.map(
+            lambda a, p: jnp.where(a == p, p, d * a + (1 - d) * p), state.average, new_params
+        )
         return updates, AverageState(n + 1, average)
 
     return optax.GradientTransformation(init, update)

@@ -119,6 +119,14 @@ def read_score(folder: Path) -> float | None:
         raise _damaged(folder) from error
 
 
+def read_leaves(folder: Path) -> dict[str, str]:
+    """Gives dtype and shape of every array, without the cost of reading them."""
+    try:
+        return json.loads((folder / _RECORD).read_text())["leaves"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder) from error
+
+
 def put_aside(folder: Path) -> None:
     """Renames a damaged checkpoint, so that it is taken for none."""
     aside = folder.with_name(f"{folder.name}.damaged")

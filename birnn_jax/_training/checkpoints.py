@@ -16,6 +16,7 @@ from .checkpoint_folder import (
     make_orbax,
     put_aside,
     read,
+    read_leaves,
     read_score,
     remove,
     steps_in,
@@ -199,6 +200,31 @@ class Checkpoints:
             like,
             f"No checkpoint in {self._directory} is intact. Move the folder away to begin anew.",
         )
+
+    def leaves(self, step: int) -> dict[str, str]:
+        """Dtype and shape of every array of a checkpoint by its name, without reading the arrays.
+
+        Args:
+          step: one of `steps`.
+
+        Returns:
+          Such as {"params['w']": "float32[3]"}, in the order of the state.
+
+        Raises:
+          ValueError: if there is no such checkpoint, or its record cannot be read.
+
+        Example:
+          >>> import tempfile
+          >>> state = TrainState(jnp.array(0), params={"w": jnp.arange(3.0)}, opt_state=())
+          >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
+          ...     checkpoints.save(state, position={})
+          ...     checkpoints.leaves(0)
+          {'step': 'int32[]', "params['w']": 'float32[3]'}
+        """
+        if step not in self.steps:
+            found = ", ".join(map(str, self._steps())) or "none"
+            raise ValueError(f"{self._directory} has no checkpoint {step}; it has {found}.")
+        return read_leaves(self._folder(step))
 
     def restore_best(self, like: TrainState[P]) -> Restored[P] | None:
         """Reads the checkpoint of the highest score, as `restore_latest` does the newest.

@@ -1,7 +1,8 @@
 """Commands that every experiment has: to train, to use what was trained, to train many times."""
 
+import dataclasses
 import pathlib
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import tyro
 
@@ -9,6 +10,7 @@ from experiments.runner.devices.machines import OnDevices, OnMachines
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
+from experiments.runner.run.origin import Start
 
 NewRun = Annotated[
     pathlib.Path,
@@ -37,10 +39,22 @@ class TrainCommand(OnMachines):
     experiment: ClassVar[Experiment]
     config: Any
     run_folder: NewRun
+    start: tyro.conf.OmitArgPrefixes[Start] = Start()
 
     def run(self) -> None:
         """Trains and tests."""
-        self.experiment.train(self.config, self.run_folder)
+        self.experiment.train(self.config, self.run_folder, self.start)
+
+    def defaults(self) -> Self:
+        """The command with the settings that options not given have: those of --from."""
+        if self.start.run is None:
+            return self
+        if self.start.run.absolute() == self.run_folder.absolute():
+            raise ValueError(
+                f"--from and --run are both {self.run_folder}: give a new folder to --run."
+            )
+        folder = self.experiment.open(self.start.run)
+        return dataclasses.replace(self, config=_settings_of(folder, self.config))
 
 
 class RunCommand(Options):

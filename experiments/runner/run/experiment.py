@@ -2,18 +2,20 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from rich.console import Console
 
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.origin import Origin, Start, frozen, load_origin, started_from
 from experiments.runner.run.progress import printer
 from experiments.runner.run.results import has_result, write_result
 from experiments.runner.run.settings import Settings
 
 S = TypeVar("S", bound=Settings)
+FRESH = Start()
 
 
 class Prepared(NamedTuple):
@@ -28,6 +30,8 @@ class Prepared(NamedTuple):
     """What trains in place of `loop.fit`."""
     learned: Mapping[str, Any] = {}
     """Settings that follow from the data, such as the digest of the vocabulary."""
+    grows: Sequence[str] = ()
+    """Names of the parameters that have rows for words, characters or labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,34 +39,54 @@ class Experiment(Generic[S]):
     """The runs of one experiment, or of one of its tasks."""
 
     name: str
-    prepare: Callable[[S, pathlib.Path, Console], Prepared]  # settings, path of the run folder
+    prepare: Callable[[S, pathlib.Path, Console, RunFolder | None], Prepared]
+    """Of settings, the path of the run folder, and the run that the training starts from."""
     task: str = ""
 
-    def train(self, settings: S, path: pathlib.Path) -> RunFolder:
+    def train(self, settings: S, path: pathlib.Path, start: Start = FRESH) -> RunFolder:
         """Trains and tests in the folder `path`, unless it has its result.
 
         A training that was stopped goes on where it was. result.json is written last.
         """
         console = Console()
         tell = printer(console)
-        prepared = self.prepare(settings, path, console)
-        folder = self.start(settings, path, prepared.learned)
+        source = None if start.run is None else self.open(start.run)
+        prepared = self.prepare(settings, path, console, source)
+        training, origin = prepared.training, None
+        if source is not None:
+            origin = load_origin(source, training)
+            training = started_from(training, origin, prepared.grows)
+        training, names = frozen(training, start.freeze)
+        folder = self.start(settings, path, prepared.learned, start, origin)
         if has_result(folder):
             tell(f"{path} has its result.")
             return folder
         for name, write in prepared.files.items():
             write(folder.path / name)
-        (prepared.fit or loop.fit)(folder, prepared.training, console)
+        if names:
+            tell(f"Frozen: {', '.join(names)}.")
+        (prepared.fit or loop.fit)(folder, training, console)
         write_result(folder, prepared.finish(folder, console))
         pictures = ", ".join(sorted(picture.name for picture in path.glob("*.png")))
         tell(f"Everything is in {path}" + (f"; look at {pictures}." if pictures else "."))
         return folder
 
-    def start(self, settings: S, path: pathlib.Path, learned: Mapping[str, Any]) -> RunFolder:
-        """Makes the folder of a run, or takes up one of the same settings and data."""
-        task = {"task": self.task} if self.task else {}
-        values = {**task, **settings.values, **learned}
-        return RunFolder.start(path, experiment=self.name, settings=values, data=settings.files)
+    def start(
+        self,
+        settings: S,
+        path: pathlib.Path,
+        learned: Mapping[str, Any],
+        start: Start = FRESH,
+        origin: Origin | None = None,
+    ) -> RunFolder:
+        """Makes the folder of a run, or takes up one of the same settings, data and origin."""
+        values = {**({"task": self.task} if self.task else {}), **settings.values, **learned}
+        if start.freeze:
+            values["freeze"] = start.freeze
+        origin_of = {"run": str(start.run), "params": origin.digest} if origin else None
+        return RunFolder.start(
+            path, experiment=self.name, settings=values, data=settings.files, origin=origin_of
+        )
 
     def open(self, path: pathlib.Path) -> RunFolder:
         """Opens the folder of a run.

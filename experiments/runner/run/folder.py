@@ -40,6 +40,7 @@ _NEW_SETTINGS = {
     "speeds": [1.0],
     "cut": 0.0,
     "silence": 0.0,
+    "freeze": [],
     "frequency_masks": [0, 0],
     "time_masks": [0, 0],
 }
@@ -64,8 +65,11 @@ class RunFolder:
         experiment: str,
         settings: Mapping[str, Any],
         data: Mapping[str, pathlib.Path],
+        origin: Mapping[str, str] | None = None,
     ) -> "RunFolder":
         """Makes the folder, or takes up one that was made with the same settings and data.
+
+        `origin` names the run that the training starts from, and the digest of its parameters.
 
         Raises:
           ValueError: if the folder holds something else; names every difference.
@@ -74,6 +78,7 @@ class RunFolder:
             "experiment": experiment,
             "settings": _plain(settings),
             "data": {name: {"path": str(p), "sha256": digest_of(p)} for name, p in data.items()},
+            **({"origin": dict(origin)} if origin else {}),
         }
         if jax.process_index() > 0:  # helps with the steps, and writes nothing that is kept
             scratch = pathlib.Path(tempfile.mkdtemp())
@@ -127,6 +132,9 @@ class RunFolder:
         """What makes a run this run: a data file counts by its content, wherever it lies."""
         data = self.config["data"]
         digests = {f"content of --{name}": data[name]["sha256"][:8] for name in data}
+        origin = self.config.get("origin", {})
+        if "params" in origin:
+            digests["parameters of --from"] = origin["params"]
         return _NEW_SETTINGS | self.settings | digests
 
 
