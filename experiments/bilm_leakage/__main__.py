@@ -53,7 +53,7 @@ class Train(TrainCommand):
 
     def run(self) -> None:
         """Trains, measures and prints."""
-        folder = EXPERIMENT.train(self.config, self.run_folder)
+        folder = EXPERIMENT.train(self.config, self.run_folder, self.start)
         Console().print(read_result(folder)["metrics"])
 
 

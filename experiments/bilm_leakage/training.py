@@ -24,6 +24,7 @@ from experiments.bilm_leakage.model import (
 from experiments.characters.data import Corpus, Vocabulary, read_corpus
 from experiments.characters.generate import Drawing, generate
 from experiments.characters.model import init_params
+from experiments.characters.runs import known_characters
 from experiments.characters.training import VOCABULARY, measures
 from experiments.characters.windows import Windows
 from experiments.runner.run.best import best_of
@@ -90,16 +91,28 @@ class TrainedSides(NamedTuple):
     vocabulary: Vocabulary
 
 
-def prepare(config: SidesConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: SidesConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the text of a run, and says what to train and to measure."""
     reading = config.reading()
-    corpus = read_corpus(config.text, reading, characters=None, held_out=config.held_out)
+    known = known_characters(origin)
+    options = {"characters": None, "held_out": config.held_out, "known": known}
+    corpus = read_corpus(config.text, reading, **options)
     reading.tell()
+    new = corpus.vocabulary.characters[len(known) :]
+    if origin is not None and has_gaps(config.task) and new:
+        raise ValueError(
+            f"{config.text} has characters that {origin.path} does not know: {' '.join(new[:20])}. "
+            f"A model of the task {config.task} cannot learn more: behind those that it has stands "
+            "the token of a gap."
+        )
     return Prepared(
         make_training(config, corpus),
         lambda folder, console: measure(load_sides(folder), corpus),
         files={VOCABULARY: corpus.vocabulary.save},
         learned={"vocabulary": corpus.vocabulary.digest},
+        grows=("rnn", "w", "b"),
     )
 
 

@@ -14,7 +14,10 @@ _SHOWN = 20  # characters named in a sentence
 
 
 class Vocabulary(NamedTuple):
-    """The distinct characters of a text, in the order of Unicode; the token is the position."""
+    """Distinct characters, the token being the position.
+
+    Those of a text in the order of Unicode, behind those that were known before it.
+    """
 
     characters: str
 
@@ -75,9 +78,16 @@ class Corpus(NamedTuple):
 
 
 def read_corpus(
-    path: pathlib.Path, reading: Reading, *, characters: int | None, held_out: float
+    path: pathlib.Path,
+    reading: Reading,
+    *,
+    characters: int | None,
+    held_out: float,
+    known: str = "",
 ) -> Corpus:
     """Reads the text, or its first `characters`; the last share `held_out` of it is held out.
+
+    Characters that are `known` before the text come first in the vocabulary.
 
     Raises:
       ValueError: if there is no such file, it is no text in its encoding, or it is too short; says
@@ -87,7 +97,7 @@ def read_corpus(
     if characters is not None and characters > len(text):
         raise ValueError(f"{path} has {len(text):,} characters, fewer than {characters:,}.")
     text = text[:characters]
-    vocabulary = Vocabulary("".join(sorted(set(text))))
+    vocabulary = Vocabulary(known + "".join(sorted({*text} - {*known})))
     tokens = vocabulary.encode(text, str(path))
     train, rest = np.split(tokens, [len(tokens) - int(held_out * len(tokens))])
     if held_out > 0 and len(rest) < 2:

@@ -23,19 +23,21 @@ from experiments.runner.run.experiment import Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabulary
-from experiments.words.model import VOCABULARY
+from experiments.words.model import GROWING, VOCABULARY, extended
 
 _EVALUATIONS = 4  # in a run: what they and the checkpoints take counts as training
 
 
-def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: ComparisonConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the data of a run, and says what to train and to test."""
     tagging = config.tagging
     reading = config.reading()
     parts = read_data(config.data, None, None, tags=tagging.tags, reading=reading)
     reading.tell()
     require_labels(tags_of(parts["train"]), tags_of(parts["dev"]), "tag")
-    vocabulary = build_vocabulary(parts["train"])
+    vocabulary = extended(build_vocabulary(parts["train"]), origin)
     training = make_training(tagging, vocabulary, parts["train"], parts["dev"])
     every = -(-training.num_steps // _EVALUATIONS)
     training = dataclasses.replace(training, steps_per_evaluation=every)
@@ -49,7 +51,8 @@ def prepare(config: ComparisonConfig, path: pathlib.Path, console: Console) -> P
         console.print(f"{path}: {accuracy:.2%} accuracy on test", highlight=False)
         return metrics
 
-    return Prepared(training, finish, files={VOCABULARY: vocabulary.save})
+    files = {VOCABULARY: vocabulary.save}
+    return Prepared(training, finish, files=files, grows=(*GROWING, "tagger.w", "tagger.b"))
 
 
 def load_tagger(folder: RunFolder) -> TrainedTagger:

@@ -40,7 +40,7 @@ class Train(TrainCommand):
 
     def run(self) -> None:
         """Trains and tests."""
-        EXPERIMENT.train(self.config.language, self.run_folder)
+        EXPERIMENT.train(self.config.language, self.run_folder, self.start)
 
 
 class Generate(characters.Generate):

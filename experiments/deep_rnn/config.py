@@ -1,9 +1,10 @@
 """The settings of stacks of many layers."""
 
 import pathlib
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from experiments.characters.config import TATOEBA, LanguageConfig
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
 
 Change = Literal["plain", "residual", "layer_norm", "orthogonal", "all"]
@@ -31,6 +32,15 @@ class DepthConfig(Options):
     """Number of epochs."""
     seed: int = 0
     """Seed of the parameters."""
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self:
+        """The settings of a run, from its folder."""
+        stored = LanguageConfig.of(folder)
+        names = ("text", "layers", "hidden_size", "epochs", "seed")
+        options: dict[str, Any] = {name: getattr(stored, name) for name in names}
+        every = (cls(change=change, **options) for change in CHANGES)
+        return next(config for config in every if config.language == stored)
 
     @property
     def language(self) -> LanguageConfig:

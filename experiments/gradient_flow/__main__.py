@@ -20,6 +20,7 @@ from experiments.gradient_flow.report import plot_cells, plot_clipping, plot_opt
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, SweepCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.sweep import train_all
 from experiments.synthetic import commands as synthetic
 from experiments.synthetic.config import SyntheticConfig
@@ -30,14 +31,16 @@ RUNS = pathlib.Path("runs") / NAME
 PICTURES = {"cells": plot_cells, "options": plot_options, "clipping": plot_clipping}
 
 
-def prepare_flow(config: SyntheticConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare_flow(
+    config: SyntheticConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Says what to train, and to measure how far gradients reach before and after."""
     if config.layers != 1 or config.direction != "fwd":
         raise ValueError(
             "The gradient is followed through one layer that reads forwards; got layers "
             f"{config.layers} and direction {config.direction}."
         )
-    return prepare(config, path, console, write_flow)
+    return prepare(config, path, console, origin, finish=write_flow)
 
 
 EXPERIMENT = Experiment(NAME, prepare_flow)

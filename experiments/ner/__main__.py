@@ -38,10 +38,11 @@ from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.sweep import CompareCommand
-from experiments.words.data import build_vocabulary
-from experiments.words.model import VOCABULARY
+from experiments.words.data import Vocabulary, build_vocabulary
+from experiments.words.model import GROWING, VOCABULARY
 from experiments.words.report import tags_of_words
 from experiments.words.vectors import with_vectors
 
@@ -56,18 +57,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def prepare(config: EntityConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: EntityConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the data of a run, and says what to train and to test."""
     reading = config.reading()
-    parts, scheme = read_data(config, reading)
+    known = None if origin is None else Vocabulary.load(origin.path / VOCABULARY)
+    parts, scheme = read_data(config, reading, known and scheme_of(known.tags))
     reading.tell()
     require_labels(entities_of(parts["train"]), entities_of(parts["dev"]), "entity", fewest=1)
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
+    vocabulary = vocabulary if known is None else vocabulary.extending(known)
     vocabulary, vectors = with_vectors(config, vocabulary)
     return Prepared(
         make_training(config, vocabulary, parts, vectors),
         lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
         files={VOCABULARY: vocabulary.save},
+        grows=[*(f"words.{name}" for name in (*GROWING, "tagger.w", "tagger.b")), "crf"],
     )
 
 

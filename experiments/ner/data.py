@@ -168,9 +168,11 @@ def with_all_tags(vocabulary: Vocabulary, scheme: Scheme) -> Vocabulary:
     return vocabulary._replace(tags=complete_tags(vocabulary.tags, scheme))
 
 
-def read_data(config: EntityConfig, reading: Reading) -> tuple[dict[Part, list[Sentence]], Scheme]:
-    """The sentences of each part, and the scheme of their tags, which is that of training."""
-    schemes: list[Scheme] = []
+def read_data(
+    config: EntityConfig, reading: Reading, scheme: Scheme | None = None
+) -> tuple[dict[Part, list[Sentence]], Scheme]:
+    """The sentences of each part, and the scheme of their tags: `scheme`, or that of training."""
+    schemes: list[Scheme] = [] if scheme is None else [scheme]
 
     def read(path: pathlib.Path) -> dict[str | None, list[Sentence]]:
         file = read_entities(path, config.columns, config.named_scheme, reading)

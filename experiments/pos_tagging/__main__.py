@@ -29,24 +29,27 @@ from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.results import read_result
 from experiments.words.data import build_vocabulary, split_words
-from experiments.words.model import VOCABULARY
+from experiments.words.model import GROWING, VOCABULARY, extended
 from experiments.words.report import aligned, tags_of_words
 
 NAME = "pos_tagging"
 RUN = pathlib.Path("runs") / NAME
 
 
-def prepare(config: TaggingConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: TaggingConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the data of a run, and says what to train and to test."""
     reading = config.reading()
     parts = read_data(**config.files, tags=config.tags, reading=reading)
     reading.tell()
     require_labels(tags_of(parts["train"]), tags_of(parts["dev"]), "tag")
-    vocabulary = build_vocabulary(parts["train"])
+    vocabulary = extended(build_vocabulary(parts["train"]), origin)
     return Prepared(
         make_training(config, vocabulary, parts["train"], parts["dev"]),
         lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
         files={VOCABULARY: vocabulary.save},
+        grows=(*GROWING, "tagger.w", "tagger.b"),
     )
 
 

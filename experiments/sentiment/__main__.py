@@ -22,6 +22,7 @@ from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.runner.run.sweep import CompareCommand, print_means, train_all
@@ -30,7 +31,7 @@ from experiments.sentiment.data import Text, build_text_vocabulary, read_data, r
 from experiments.sentiment.export import exported
 from experiments.sentiment.model import Judged, load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
-from experiments.words.model import VOCABULARY
+from experiments.words.model import GROWING, VOCABULARY, extended
 from experiments.words.segments import split_text
 from experiments.words.vectors import with_vectors
 
@@ -46,18 +47,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def prepare(config: TextConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: TextConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the data of a run, and says what to train and to test."""
     reading = config.reading()
     parts = read_data(config, reading)
     reading.tell()
     train, dev = ([text.label for text in parts[name]] for name in ("train", "dev"))
     require_labels(train, dev, "label")
-    vocabulary, vectors = with_vectors(config, build_text_vocabulary(parts["train"]))
+    known = extended(build_text_vocabulary(parts["train"]), origin)
+    vocabulary, vectors = with_vectors(config, known)
     return Prepared(
         make_training(config, vocabulary, parts, vectors),
         lambda folder, console: finish(folder, load_classifier(folder), parts, console),
         files={VOCABULARY: vocabulary.save},
+        grows=(*GROWING, "classifier.w", "classifier.b"),
     )
 
 

@@ -19,12 +19,20 @@ from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.runner.run.progress import printer
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
-from experiments.speech.data import LABELS, labels_of, read_parts, read_recordings, save_labels
+from experiments.speech.data import (
+    LABELS,
+    labels_of,
+    load_labels,
+    read_parts,
+    read_recordings,
+    save_labels,
+)
 from experiments.speech.export import exported
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
@@ -35,13 +43,16 @@ NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
 
 
-def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: SpeechConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the recordings of a run, and says what to train and to test."""
     if (path / "config.json").exists():
         config = config.taking_up(EXPERIMENT.open(path))
     parts = read_parts(config)
     config = config.settled(parts.train, parts.dev)
-    labels = labels_of(config, parts.train)
+    known = [] if origin is None else load_labels(origin.path / LABELS)
+    labels = [*known, *(word for word in labels_of(config, parts.train) if word not in known)]
     training = make_training(config, parts, labels)
     seconds = seconds_of(parts.train, config.rate)
     printer(console)(told(config.recipe, len(parts.train), seconds, training.num_steps))
@@ -50,6 +61,7 @@ def prepare(config: SpeechConfig, path: pathlib.Path, console: Console) -> Prepa
         lambda folder, console: finish(folder, load_listener(folder), parts.test, console),
         files={LABELS: lambda path: save_labels(path, labels)},
         learned=config.chosen,
+        grows=("w", "b"),
     )
 
 

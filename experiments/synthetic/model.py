@@ -84,7 +84,12 @@ Finish = Callable[[RunFolder, SyntheticConfig, Any], dict[str, float]]
 
 
 def prepare(
-    config: SyntheticConfig, path: pathlib.Path, console: Console, finish: Finish | None = None
+    config: SyntheticConfig,
+    path: pathlib.Path,
+    console: Console,
+    origin: RunFolder | None = None,
+    *,
+    finish: Finish | None = None,
 ) -> Prepared:
     """Says what to train and to test, and goes on to the test from a loss that is not finite.
 
@@ -92,6 +97,7 @@ def prepare(
       config: the settings.
       path: of the run folder.
       console: unused.
+      origin: unused: there is no vocabulary to extend.
       finish: from folder, settings and best parameters to more numbers for result.json.
     """
     training = make_training(config)

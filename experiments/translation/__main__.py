@@ -17,6 +17,7 @@ from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.translation.config import TranslationConfig
@@ -39,12 +40,14 @@ NAME = "translation"
 RUN = pathlib.Path("runs") / NAME
 
 
-def prepare(config: TranslationConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: TranslationConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the pairs of a run, learns the subwords once, and says what to train and to test."""
     reading = config.reading()
     parts = read_pairs(config, reading)
     reading.tell()
-    lexicon = learn_or_load(config, parts["train"], path)
+    lexicon = learn_or_load(config, parts["train"], path if origin is None else origin.path)
     return Prepared(
         make_training(config, lexicon, parts),
         lambda folder, console: finish(folder, load_translator(folder), parts["test"], console),

@@ -74,6 +74,17 @@ class Vocabulary(NamedTuple):
         """Whether training has the word, in its own case."""
         return self._usual(word) is not None
 
+    def extending(self, known: "Vocabulary") -> "Vocabulary":
+        """The vocabulary with all of one known before in front, in the order it has there."""
+        return Vocabulary(
+            counts=known.counts
+            | {word: n + known.counts.get(word, 0) for word, n in self.counts.items()},
+            characters=[*known.characters, *sorted({*self.characters} - {*known.characters})],
+            tags=[*known.tags, *(tag for tag in self.tags if tag not in known.tags)],
+            usual_tag=known.usual_tag | self.usual_tag,
+            default_tag=self.default_tag,
+        )
+
     def _usual(self, word: str) -> str | None:
         """Runs of before have words in the form of their file."""
         return self.usual_tag.get(word) or self.usual_tag.get(composed(word))

@@ -146,6 +146,16 @@ def score(
 
 
 VOCABULARY = "vocabulary.json"
+GROWING = ("words", "characters")  # parameters of words with rows for them
+
+
+def extended(vocabulary: Vocabulary, origin: RunFolder | None) -> Vocabulary:
+    """The vocabulary of training data, behind that of the run that the training starts from."""
+    if origin is None:
+        return vocabulary
+    return vocabulary.extending(Vocabulary.load(origin.path / VOCABULARY))
+
+
 _BUCKETS = (8, 16, 32, 64, 128)
 S = TypeVar("S", bound=WordSettings)
 

@@ -18,12 +18,15 @@ from experiments.runner.data.files import require_new
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.predicting import AsJson, json_line
 
 RUN = pathlib.Path("runs") / NAME
 
 
-def prepare(config: MusicConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: MusicConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the pieces of a run, and says what to train and to test."""
     reading = config.reading()
     rolls = read_parts(config, reading)

@@ -1,9 +1,11 @@
 """Runs a command line: options to a dataclass, failures to one sentence and an exit status."""
 
 import contextlib
+import dataclasses
+import functools
 import os
 import sys
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import tyro
 
@@ -19,6 +21,15 @@ class Command(Protocol):
         ...
 
 
+@runtime_checkable
+class HasDefaults(Protocol):
+    """A command whose options decide what others are that are not given."""
+
+    def defaults(self) -> Any:
+        """The command with these, itself if there are none."""
+        ...
+
+
 def run_command(experiment: str, commands: Any, description: str) -> None:
     """Parses the command line into one of `commands` and runs it, or the `command` of a group.
 
@@ -27,10 +38,12 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
     `python -X dev` shows where a failure came from.
     """
     try:
-        chosen = tyro.cli(
-            commands, prog=f"python -m experiments.{experiment}", description=description
+        parse = functools.partial(
+            tyro.cli, commands, prog=f"python -m experiments.{experiment}", description=description
         )
-        command: Command = getattr(chosen, "command", chosen)  # of a group of commands
+        chosen = parse()
+        defaults = _with_defaults(chosen)
+        command = _command_of(chosen if defaults is chosen else parse(default=defaults))
         machines = getattr(command, "machines", None)
         with (
             use_compilation_cache(experiment),
@@ -50,6 +63,20 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
         _leave(str(interruption), RESUME)
     except KeyboardInterrupt:
         _leave("Interrupted.", 130)
+
+
+def _command_of(chosen: Any) -> Command:
+    """The command, also of a group of commands."""
+    return getattr(chosen, "command", chosen)
+
+
+def _with_defaults(chosen: Any) -> Any:
+    """What was chosen, with the defaults that follow from its own options, such as --from."""
+    command = _command_of(chosen)
+    defaults = command.defaults() if isinstance(command, HasDefaults) else command
+    if defaults is command:
+        return chosen
+    return defaults if command is chosen else dataclasses.replace(chosen, command=defaults)
 
 
 def _leave(sentence: str, status: int) -> None:

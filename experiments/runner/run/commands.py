@@ -54,7 +54,7 @@ class TrainCommand(OnMachines):
                 f"--from and --run are both {self.run_folder}: give a new folder to --run."
             )
         folder = self.experiment.open(self.start.run)
-        return dataclasses.replace(self, config=_settings_of(folder, self.config))
+        return dataclasses.replace(self, config=type(self.config).of(folder))
 
 
 class RunCommand(Options):

@@ -187,6 +187,7 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a run folder: it has no config.json.") from None
     kinds = {"experiment": str, "settings": dict, "data": dict}
     whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
+    whole = whole and isinstance(config.get("origin", {}), dict)
     if not whole or not all(map(_is_file, config["data"].values())):
         raise ValueError(f"{path / 'config.json'} is not {what}.")
     return config

@@ -9,6 +9,7 @@ import difflib
 import fnmatch
 import functools
 import hashlib
+import operator
 import pathlib
 import re
 from collections.abc import Callable, Sequence
@@ -95,10 +96,8 @@ def started_from(training: loop.Training, origin: Origin, grows: Sequence[str]) 
     for name, leaf in named_leaves(fresh).items():
         shapes = old[name].shape, leaf.shape
         may_grow = any(_matches(name, pattern) for pattern in grows)
-        fits = len(shapes[0]) == len(shapes[1]) and (
-            all(a <= b for a, b in zip(*shapes, strict=True)) if may_grow else shapes[0] == shapes[1]
-        )
-        if not fits:
+        has_grown = len(shapes[0]) == len(shapes[1]) and all(map(operator.le, *shapes))
+        if shapes[0] != shapes[1] and not (may_grow and has_grown):
             raise ValueError(
                 f"{name} has shape {list(shapes[0])} in {origin.folder.path} and {list(shapes[1])} "
                 f"with these settings. {_SAME_MODEL}"

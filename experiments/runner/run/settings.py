@@ -40,23 +40,16 @@ class Settings(Options):
             name: pathlib.Path(file["path"]) for name, file in folder.config["data"].items()
         }
         names = {field.name for field in dataclasses.fields(cls)} & stored.keys()
-        return cls(**{name: _as_given(stored[name]) for name in names})
-
-    def without_repeated_files(self) -> Self:
-        """The same, with data files that repeat one before them not given, where they need not be.
-
-        A run names the file that each part was read from, that of training again for parts that
-        were not given.
-        """
+        given = {name: _as_given(stored[name]) for name in names}
+        # The file of training again stands for parts that were not given.
         seen: set[pathlib.Path] = set()
-        repeated = {}
-        for field in dataclasses.fields(self):
-            path = getattr(self, field.name)
-            if isinstance(path, pathlib.Path):
-                if path in seen and field.default is None:
-                    repeated[field.name] = None
+        for field in dataclasses.fields(cls):
+            path = given.get(field.name)
+            if path in seen and field.default is None:
+                del given[field.name]
+            elif isinstance(path, pathlib.Path):
                 seen.add(path)
-        return dataclasses.replace(self, **repeated)
+        return cls(**given)
 
     def require_positive(self, *names: str) -> None:
         """Refuses settings that are not above 0."""

@@ -12,9 +12,11 @@ from experiments.runner.data.reading import file_or_standard_input
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.classify.config import SeriesConfig
 from experiments.time_series.classify.data import (
+    Problem,
     describe,
     hold_out,
     read_data,
@@ -30,7 +32,9 @@ NAME = "time_series"
 RUN = pathlib.Path("runs") / NAME
 
 
-def prepare(config: SeriesConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: SeriesConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the series of a run, and says what to train and to test."""
     reading = config.reading()
     given, test = read_data(config.train, config.test, reading)
@@ -38,11 +42,14 @@ def prepare(config: SeriesConfig, path: pathlib.Path, console: Console) -> Prepa
     train, dev = hold_out(given, config.dev_every)
     require_labels([one.label for one in train], [one.label for one in dev], "label")
     problem = describe(train)
+    if origin is not None:
+        problem = problem.extending(Problem.load(origin.path / PROBLEM))
     problem.encode(test)  # what does not fit is refused before the training, not after it
     return Prepared(
         make_training(config, problem, train, dev),
         lambda folder, console: finish(folder, load_classifier(folder), test, console),
         files={PROBLEM: problem.save},
+        grows=("w", "b"),
     )
 
 

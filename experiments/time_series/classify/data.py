@@ -134,6 +134,11 @@ class Problem(NamedTuple):
         standardised = ((example.values - scale[0]) / scale[1] for example in series)
         return [{"values": np.nan_to_num(values)} for values in standardised]
 
+    def extending(self, known: "Problem") -> "Problem":
+        """The problem with the classes of one known before in front, and with its scale."""
+        new = [label for label in self.labels if label not in known.labels]
+        return known._replace(labels=[*known.labels, *new])
+
     def indices(self, series: Sequence[Series]) -> np.ndarray:
         """The index of each label; -1 for one that training has not."""
         places = {label: index for index, label in enumerate(self.labels)}

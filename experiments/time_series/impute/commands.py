@@ -13,16 +13,17 @@ from experiments.runner.data.reading import file_or_standard_input
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
-from experiments.runner.run.folder import write_text
+from experiments.runner.run.folder import RunFolder, write_text
 from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.config import ImputeConfig
-from experiments.time_series.impute.data import read_parts
+from experiments.time_series.impute.data import read_parts, require_features
 from experiments.time_series.impute.export import exported
 from experiments.time_series.impute.model import (
     FEATURES,
     TrainedImputer,
+    load_features,
     load_imputer,
     make_training,
     save_features,
@@ -45,9 +46,12 @@ RUN = pathlib.Path("runs") / f"{NAME}_impute"
 _WINDOWS = 256  # that are read at once
 
 
-def prepare(config: ImputeConfig, path: pathlib.Path, console: Console) -> Prepared:
+def prepare(
+    config: ImputeConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
+) -> Prepared:
     """Reads the table of a run, and says what to train and to test."""
-    table, scale, parts = read_parts(config)
+    known = None if origin is None else load_features(origin.path / FEATURES)
+    table, scale, parts = read_parts(config, known)
     return Prepared(
         make_training(config, parts),
         lambda folder, console: finish(folder, load_imputer(folder), table, parts["test"], console),
@@ -130,7 +134,7 @@ class Predict(PredictCommand):
         path = file_or_standard_input(self.table)
         table = read_table(path, reading)
         reading.tell()
-        imputer.require_features(table)
+        require_features(table, imputer.names)
         rows = range(len(table.times))
         predictor = _predictor(imputer, table)
         if not self.out:

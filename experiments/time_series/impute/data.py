@@ -38,6 +38,22 @@ class Scale(NamedTuple):
         return values * self.deviation + self.mean
 
 
+Features = tuple[tuple[str, ...], Scale]
+
+
+def require_features(table: Table, names: tuple[str, ...]) -> None:
+    """Refuses a table whose features are not those of training.
+
+    Raises:
+      ValueError: names both.
+    """
+    if table.names != names:
+        raise ValueError(
+            f"The model knows the columns {', '.join(names)}, in this order; the table has "
+            f"{', '.join(table.names)}."
+        )
+
+
 class Windows(NamedTuple):
     """Windows of one part, `[N, T, D]`, standardised."""
 
@@ -246,12 +262,21 @@ class Parts(NamedTuple):
     windows: dict[str, Windows]
 
 
-def read_parts(config: ImputeConfig) -> Parts:
-    """Reads the data of a run, and tells what was repaired in them."""
+def read_parts(config: ImputeConfig, known: Features | None = None) -> Parts:
+    """Reads the data of a run, and tells what was repaired in them.
+
+    Args:
+      config: the settings.
+      known: the names of the features and their scale; None is what the table has.
+
+    Raises:
+      ValueError: names the file, if it cannot be read or has other features.
+    """
     reading = config.reading()
     table = read_table(config.table, reading)
     reading.tell()
     rows = split_rows(table, config.dev_from, config.test_from)
-    scale = measure_scale(table, rows["train"])
+    names, scale = known or (table.names, measure_scale(table, rows["train"]))
+    require_features(table, names)
     options = {"steps": config.steps, "hidden": config.hidden, "seed": config.seed}
     return Parts(table, scale, cut_parts(table, rows, scale, **options))

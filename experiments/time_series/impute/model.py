@@ -111,18 +111,6 @@ class TrainedImputer(NamedTuple):
         """Estimates of every value of windows `[N, T, D]`, standardised, from those seen."""
         return np.asarray(_fill(self.config.model, self.params, values.astype(np.float32), seen))
 
-    def require_features(self, table: Table) -> None:
-        """Refuses a table whose features are not those of training.
-
-        Raises:
-          ValueError: names both.
-        """
-        if table.names != self.names:
-            raise ValueError(
-                f"The model knows the columns {', '.join(self.names)}, in this order; the table "
-                f"has {', '.join(table.names)}."
-            )
-
     def complete(self, table: Table, rows: range | None = None) -> np.ndarray:
         """The values of rows of a table, `[R, D]`, with estimates where there are none.
 
