@@ -1,6 +1,7 @@
 """Two directions of time when the end is still to come."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ from .._recurrence.bidirectional import MERGES
 from .._recurrence.scan_cell import scan_cell
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers
 from .._stacks.run import check_stack, fill_carry, run_around
+from .._stacks.subsampling import subsample
 from ._steps import initial_carry as make_initial_carry
-from ._steps import refuse_subsampling
 
 Run = Callable[[Carry | None, jax.Array, jax.Array], tuple[Carry, jax.Array]]
 
@@ -44,8 +45,9 @@ def latency_controlled(
     and outputs are kept for the steps of the chunk. A layer reads what the layer below computed in
     the same window, as in the source: the latency of the whole stack is N + R steps, however many
     layers there are. (Over whole sequences, one layer after the other, each would add R.) With
-    N >= T this is `stack`. For training with the function that will run online, and the same
-    numbers: windows of all chunks are computed side by side, except for the forward states.
+    N >= T this is `stack`. With layers that subsample, all together by k, N and R are multiples of
+    k, and T steps become ceil(T / k). For training with the function that will run online, and the
+    same numbers: windows of all chunks are computed side by side, except for the forward states.
 
     Args:
       layers: as given to `init_stack`; under `jax.jit` as in `stack`.
@@ -62,7 +64,8 @@ def latency_controlled(
       ys: as from `stack`; zero in padding.
 
     Raises:
-      ValueError: if ranks, sizes or the structure of the carry do not fit, or a layer subsamples.
+      ValueError: if ranks, sizes or the structure of the carry do not fit, or N or R is no multiple
+        of the steps that the layers read as one.
       TypeError: if `lengths` are not integers.
 
     Example:
@@ -93,8 +96,8 @@ def latency_controlled(
         lengths[None] - starts[:, None],
         chunk_size,
     )
-    ys = ys.swapaxes(0, 1).reshape(batch_size, count * chunk_size, ys.shape[-1])
-    return carry, ys[:, :num_steps]
+    ys = ys.swapaxes(0, 1).reshape(batch_size, count * ys.shape[2], ys.shape[-1])
+    return carry, ys[:, : -(-num_steps // _rate(layers))]
 
 
 @over_rows("xs")
@@ -123,7 +126,8 @@ def latency_controlled_step(
 
     Returns:
       carry: the forward carries after the chunk, for the next one.
-      ys: outputs of the chunk, `[B, N, 2H]` or what directions and merge give.
+      ys: outputs of the chunk, `[B, N, 2H]` or what directions and merge give; `[B, N / k, .]` of
+        layers that subsample by k.
 
     Raises:
       ValueError: if the window is shorter than the chunk, or ranks, sizes or the structure of the
@@ -175,15 +179,35 @@ def _run_windows(
     `lengths` are `[K, B]`: as everywhere, what is below 0 or beyond the steps counts as these.
     """
     layers = as_layers(layers)
-    refuse_subsampling(layers)
+    _check_rate(layers, chunk_size, xs.shape[2] - chunk_size)
     check_stack(layers, params)
     own = make_initial_carry(layers, params, xs.shape[1])
     carries = own if carries is None else tuple(carries)
     starts, out = as_carry(carries, own), []
     for layer, layer_params, carry in zip(layers, params, starts, strict=True):
+        rows, shorter = subsample(
+            _as_rows(xs), _as_rows(lengths), layer.subsample, layer.subsample_mode
+        )
+        xs, lengths = rows.reshape(*xs.shape[:2], *rows.shape[1:]), shorter.reshape(lengths.shape)
+        chunk_size //= layer.subsample
         carry, xs = _run_layer(layer, layer_params, carry, xs, lengths, chunk_size)
         out.append(carry)
     return tuple(out), xs[:, :, :chunk_size]
+
+
+def _check_rate(layers: Sequence[Layer], chunk_size: int, lookahead: int) -> None:
+    """Refuses windows whose borders stand within steps that the layers read as one."""
+    rate = _rate(layers)
+    for name, size in (("chunk_size", chunk_size), ("lookahead", lookahead)):
+        if size % rate:
+            raise ValueError(
+                f"{name} must be a multiple of {rate}, the steps that these layers read as one "
+                f"(subsample), got {size}."
+            )
+
+
+def _rate(layers: Layers) -> int:
+    return math.prod(layer.subsample for layer in as_layers(layers))
 
 
 def _run_layer(

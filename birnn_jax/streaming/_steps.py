@@ -169,6 +169,7 @@ def refuse_subsampling(layers: Sequence[Layer]) -> None:
     """A step of a layer that subsamples is several steps of the one below."""
     if any(layer.subsample > 1 for layer in layers):
         raise ValueError(
-            "Layers that subsample cannot be run step by step or in windows: their steps are not "
-            "those of the input. Use stack with initial_carry, in chunks that the rate divides."
+            "Layers that subsample cannot be run step by step: their steps are not those of the "
+            "input. Use stack with initial_carry in chunks that the rate divides, or "
+            "latency_controlled_step."
         )

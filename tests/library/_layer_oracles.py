@@ -24,9 +24,14 @@ def stack(layers, steps, params, xs, lengths, carries):
 
 
 def _layer(layer, step, params, xs, carry):
-    xs = [_join(layer, xs[start : start + layer.subsample]) for start in _starts(layer, xs)]
+    xs = subsampled(layer, xs)
     carry, ys = _recur(layer, step, params.rnn, before(layer, params, xs), carry)
     return carry, after(layer, params, xs, ys)
+
+
+def subsampled(layer, xs):
+    """The steps that the layer reads, of the same type as those given."""
+    return [_join(layer, xs[start : start + layer.subsample]) for start in _starts(layer, xs)]
 
 
 def before(layer, params, xs):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,7 @@ jit_step = jax.jit(streaming.step, static_argnums=0)
 
 BOTH = (Layer(LSTM), Layer(Bi(GRU, ELMAN), merge="sum"), Layer(CLOCKED, direction="bwd"))
 SMALL = (Layer(ELMAN), Layer(ELMAN, merge="sum"))
+PYRAMID = (Layer(LSTM, subsample=2), Layer(GRU, subsample=2, subsample_mode="first", norm="post"))
 MIXED = (Layer(GRU, direction="fwd"), Layer(LSTM, merge="mean"))
 jit_latency_controlled = jax.jit(
     streaming.latency_controlled, static_argnums=0, static_argnames=("chunk_size", "lookahead")
@@ -46,13 +48,17 @@ def latency_controlled_oracle(layers, params, xs, lengths, carry, chunk_size, lo
     states = [[jax.tree.map(lambda leaf, b=b: leaf[b], one) for one in carry] for b in range(B)]
     ys = {}  # (row, step) -> output
     for b, start in itertools.product(range(B), range(0, xs.shape[1], chunk_size)):
-        window = xs[b, start : min(lengths[b], start + chunk_size + lookahead)]
+        window, size = xs[b, start : min(lengths[b], start + chunk_size + lookahead)], chunk_size
         for index, layer in enumerate(layers if len(window) else ()):
+            window = np.stack(_layer_oracles.subsampled(layer, window))
+            size //= layer.subsample
             window, states[b][index] = _oracle_layer(
-                layer, params[index], window, states[b][index], chunk_size
+                layer, params[index], window, states[b][index], size
             )
-        ys |= {(b, start + number): y for number, y in enumerate(window[:chunk_size])}
-    padded = np.zeros([*xs.shape[:2], len(ys[0, 0])])
+        first = start * size // chunk_size
+        ys |= {(b, first + number): y for number, y in enumerate(window[:size])}
+    rate = math.prod(layer.subsample for layer in layers)
+    padded = np.zeros([B, -(-xs.shape[1] // rate), len(ys[0, 0])])
     for place, y in ys.items():
         padded[place] = y
     return tuple(jax.tree.map(lambda *leaves: np.stack(leaves), *states)), padded
@@ -88,8 +94,14 @@ def _oracle_layer(layer, params, window, state, chunk_size):
 
 @pytest.mark.parametrize(
     ("layers", "chunk_size", "lookahead"),
-    [(BOTH, 2, 1), (BOTH, 1, 3), (BOTH, 3, 2), (MIXED, 2, 0), (MIXED, T + 2, 4), (MORE, 2, 1)],
-    ids=["one_ahead", "more_ahead_than_chunk", "two_ahead", "none_ahead", "one_chunk", "options"],
+    [
+        *((BOTH, 2, 1), (BOTH, 1, 3), (BOTH, 3, 2), (MIXED, 2, 0), (MIXED, T + 2, 4), (MORE, 2, 1)),
+        *((PYRAMID, 4, 4), (PYRAMID[:1], 2, 4), (PYRAMID, 8, 0)),
+    ],
+    ids=[
+        *("one_ahead", "more_ahead_than_chunk", "two_ahead", "none_ahead", "one_chunk", "options"),
+        *("subsampled", "subsampled_by_two", "subsampled_one_chunk"),
+    ],
 )
 def test_latency_controlled_run_matches_its_definition(layers, chunk_size, lookahead, x64):
     params, xs = random_stack(layers, "float64"), random_xs(dtype="float64")
@@ -209,3 +221,30 @@ def test_window_shorter_than_its_chunk_is_refused():
     carry = streaming.initial_carry(MIXED, params, B)
     with pytest.raises(ValueError, match="from 1 to the 5 steps of the window, got 6"):
         streaming.latency_controlled_step(MIXED, params, carry, random_xs(), chunk_size=6)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("chunk_size", (3, 2)), ("lookahead", (4, 1))])
+def test_borders_within_a_group_of_steps_are_refused(name, sizes):
+    options = dict(zip(("chunk_size", "lookahead"), sizes, strict=True))
+    params = random_stack(PYRAMID[:1])
+    with pytest.raises(
+        ValueError, match=f"{name} must be a multiple of 2, .*, got {options[name]}"
+    ):
+        streaming.latency_controlled(PYRAMID[:1], params, random_xs(), **options)
+
+
+def test_chunks_of_a_stack_that_subsamples_equal_the_whole(x64):
+    params, xs = random_stack(PYRAMID, "float64"), random_xs(dtype="float64")
+    _, want = streaming.latency_controlled(
+        *(PYRAMID, params, xs, LENGTHS), chunk_size=4, lookahead=4
+    )
+    carry, ys = streaming.initial_carry(PYRAMID, params, B), []
+    padded = jnp.pad(xs, [(0, 0), (0, 8), (0, 0)])
+    for start in range(0, T, 4):
+        carry, y = streaming.latency_controlled_step(
+            *(PYRAMID, params, carry, padded[:, start : start + 8]),
+            chunk_size=4,
+            lengths=LENGTHS - start,
+        )
+        ys.append(y)
+    assert_close(jnp.concatenate(ys, axis=1)[:, : want.shape[1]], want, "float64")
