@@ -1,6 +1,7 @@
 """Trainings that start from a trained model: its parameters, a larger vocabulary, frozen parts."""
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -28,9 +29,15 @@ QUIET = Console(quiet=True)
 
 def loss_fn(params, batch, key):
     """The error of a small network, into which all parameters enter."""
-    hidden = jnp.tanh(batch["xs"] @ params["net"]["w"] + params["net"]["b"])
+    hidden = jnp.tanh(batch["xs"] @ params["net"]["w"] + params["net"]["b"][None, None])
     error = jnp.square(hidden @ params["out"] - batch["labels"])
     return {"loss": Total(error.sum(), jnp.array(error.size, error.dtype))}
+
+
+def init_params(inputs, key):
+    key_net, key_out = jax.random.split(key)
+    net = {"w": jax.random.normal(key_net, [inputs, 5]), "b": jnp.full([5], -0.3)}
+    return {"net": net, "out": jax.random.normal(key_out, [5])}
 
 
 @pytest.fixture
@@ -44,10 +51,7 @@ def training():
     return loop.Training(
         loss_fn=loss_fn,
         optimizer=with_average(make_optimizer(0.1, clip_norm=0.01), 0.99),
-        init_params=lambda key: {
-            "net": {"w": jax.random.normal(key, [3, 5]), "b": jnp.full([5], -0.3)},
-            "out": jax.random.normal(key, [5]),
-        },
+        init_params=functools.partial(init_params, 3),
         train=Batches(examples, epochs=4, seed=0, **batches),
         dev=Batches(examples, **batches),
         steps_per_evaluation=6,
@@ -94,7 +98,8 @@ def test_gradient_is_clipped_by_the_norm_of_what_is_learned(training):
         norms.append(float(metrics["grad_norm"]))
     means = lambda params: loss_fn(params, batch, None)["loss"].mean  # noqa: E731
     grads = jax.grad(means)(state.params)
-    assert norms[1] == pytest.approx(float(jnp.linalg.norm(grads["out"])), rel=1e-5) < norms[0]
+    assert norms[1] == pytest.approx(float(jnp.linalg.norm(grads["out"])), rel=1e-5)
+    assert norms[1] < 0.99 * norms[0]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_gradient_is_clipped_by_the_norm_of_what_is_learned(training):
     [
         (
             "nets",
-            "There is no parameter 'nets' to freeze. Did you mean net? There are net.b, net.w",
+            "There is no parameter 'nets' to freeze. Did you mean net, net.w, net.b? There are",
         ),
         ("x*", "There is no parameter 'x*' to freeze. There are net.b, net.w, out."),
         ("*", "every parameter is frozen: there is nothing to learn"),
@@ -116,21 +121,14 @@ def test_wrong_name_is_answered_with_those_that_there_are(training, pattern, sen
 def test_new_rows_are_fresh_and_old_ones_kept(training, tmp_path):
     folder = start(tmp_path / "run")
     loop.fit(folder, training, QUIET)
-    larger = dataclasses.replace(
-        training,
-        init_params=lambda key: {
-            "net": {"w": jax.random.normal(key, [4, 5]), "b": jnp.full([5], -0.3)},
-            "out": jax.random.normal(key, [5]),
-        },
-    )
+    larger = dataclasses.replace(training, init_params=functools.partial(init_params, 4))
     origin = load_origin(folder, larger)
     best = average_of(loop.best_state(folder, loop.initial_state(training)))
     jax.tree.map(np.testing.assert_array_equal, origin.params, best)
     params = started_from(larger, origin, ["net.w"]).init_params(jax.random.key(3))
     np.testing.assert_array_equal(params["net"]["w"][:3], best["net"]["w"])
-    np.testing.assert_array_equal(
-        params["net"]["w"][3], jax.random.normal(jax.random.key(3), [4, 5])[3]
-    )
+    fresh = init_params(4, jax.random.key(3))
+    np.testing.assert_array_equal(params["net"]["w"][3], fresh["net"]["w"][3])
     np.testing.assert_array_equal(params["out"], best["out"])
     with pytest.raises(ValueError, match=r"net.w has shape \[3, 5\] in .*run and \[4, 5\] with"):
         started_from(larger, origin, ["out"])
@@ -139,6 +137,21 @@ def test_new_rows_are_fresh_and_old_ones_kept(training, tmp_path):
     other = dataclasses.replace(training, init_params=lambda key: {"out": jnp.zeros([5]), "c": 1.0})
     with pytest.raises(ValueError, match=r"is a run of another model: it has no params\['c'\]"):
         load_origin(folder, other)
+
+
+def test_interrupted_training_from_a_run_goes_on_bit_for_bit(training, tmp_path, monkeypatch):
+    loop.fit(start(tmp_path / "origin"), training, QUIET)
+    origin = load_origin(start(tmp_path / "origin"), training)
+    changed, _ = frozen(started_from(training, origin, []), ["net.b"])
+    folders = [start(tmp_path / name) for name in ("unbroken", "interrupted")]
+    loop.fit(folders[0], changed, QUIET)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 7)
+        loop.fit(folders[1], changed, QUIET)
+    loop.fit(folders[1], changed, QUIET)
+    metrics = [(folder.path / "metrics.jsonl").read_bytes() for folder in folders]
+    assert metrics[0] == metrics[1]
+    assert metrics[0] != (tmp_path / "origin" / "metrics.jsonl").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -165,17 +178,11 @@ def trained(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(trained, new_data):
-    """A tagger that was trained on with new data, its speller frozen, interrupted once."""
+    """A tagger that was trained on with new data, its speller frozen."""
     run = trained.parent / "tuned"
     words = ("train", "--from", trained, "--train", new_data, "--epochs", 2, "--run", run)
-    words += ("--freeze", "speller", "characters")
     with pytest.MonkeyPatch.context() as patch:
-        with patch.context() as interrupted:
-            interrupt_at(interrupted, 3)
-            assert command(patch, pos_tagging, *words) == 75
-        assert command(patch, pos_tagging, *words) == 0
-        unbroken = (*words[:8], trained.parent / "unbroken", *words[9:])
-        assert command(patch, pos_tagging, *unbroken) == 0
+        assert command(patch, pos_tagging, *words, "--freeze", "speller", "characters") == 0
     return run
 
 
@@ -194,16 +201,11 @@ def test_training_from_a_run_has_its_settings_but_for_those_given(trained, tuned
     assert origin["run"] == str(trained) and len(origin["params"]) == 16
 
 
-def test_interrupted_training_from_a_run_goes_on_bit_for_bit(trained, tuned):
-    unbroken = trained.parent / "unbroken"
-    for name in ("metrics.jsonl", "predictions.tsv"):
-        assert (tuned / name).read_bytes() == (unbroken / name).read_bytes()
-
-
 def test_vocabulary_is_extended_and_frozen_rows_stay(trained, tuned):
     old, new = (load_tagger(RunFolder.open(run)).vocabulary for run in (trained, tuned))
     assert [*new.counts][: len(old.counts)] == [*old.counts] and "th\u00eb" in new.counts
-    assert new.characters == [*old.characters, "\u00eb"] and new.tags == [*old.tags, "MARK"]
+    assert new.characters[: len(old.characters)] == old.characters and "\u00eb" in new.characters
+    assert new.tags == [*old.tags, "MARK"]
     before, after = leaves(trained), leaves(tuned)
     for name, leaf in before.items():
         corner = after[name][tuple(slice(0, size) for size in leaf.shape)]
@@ -226,7 +228,7 @@ def test_tuned_tagger_stands_alone(trained, tuned, tmp_path, monkeypatch, capsys
         (("--from", "no"), "no is not a run folder: it has no config.json."),
         (("--from", "{run}", "--run", "{run}"), "--from and --run are both"),
         (("--from", "{run}", "--run", "{new}", "--freeze", "spellar"), "Did you mean speller"),
-        (("--from", "{run}", "--run", "{new}", "--hidden-size", 7), "[4, 5] in {run} and [4, 7]"),
+        (("--from", "{run}", "--run", "{new}", "--hidden-size", 7), "[11, 5] in {run} and [11, 7]"),
         (("--from", "{run}", "--run", "{new}", "--layers", 2), "is a run of another model"),
     ],
 )
