@@ -185,14 +185,19 @@ def _run_windows(
     carries = own if carries is None else tuple(carries)
     starts, out = as_carry(carries, own), []
     for layer, layer_params, carry in zip(layers, params, starts, strict=True):
-        rows, shorter = subsample(
-            _as_rows(xs), _as_rows(lengths), layer.subsample, layer.subsample_mode
-        )
-        xs, lengths = rows.reshape(*xs.shape[:2], *rows.shape[1:]), shorter.reshape(lengths.shape)
+        xs, lengths = _subsampled(layer, xs, lengths)
         chunk_size //= layer.subsample
         carry, xs = _run_layer(layer, layer_params, carry, xs, lengths, chunk_size)
         out.append(carry)
     return tuple(out), xs[:, :, :chunk_size]
+
+
+def _subsampled(layer: Layer, xs: jax.Array, lengths: Any) -> tuple[jax.Array, jax.Array]:
+    """Windows and lengths of the steps that a layer reads."""
+    rate, mode = layer.subsample, layer.subsample_mode
+    shape = lengths.shape
+    rows, lengths = subsample(_as_rows(xs), _as_rows(lengths), rate, mode)
+    return rows.reshape(*xs.shape[:2], *rows.shape[1:]), jnp.reshape(lengths, shape)
 
 
 def _check_rate(layers: Sequence[Layer], chunk_size: int, lookahead: int) -> None:

@@ -39,8 +39,12 @@ class DepthConfig(Options):
         stored = LanguageConfig.of(folder)
         names = ("text", "layers", "hidden_size", "epochs", "seed")
         options: dict[str, Any] = {name: getattr(stored, name) for name in names}
-        every = (cls(change=change, **options) for change in CHANGES)
-        return next(config for config in every if config.language == stored)
+        made = {name: getattr(stored, name) for name in ("residual", "layer_norm", "init")}
+        for change in CHANGES:
+            config = cls(change=change, **options)
+            if all(getattr(config.language, name) == value for name, value in made.items()):
+                return config
+        raise ValueError(f"{folder.path} is a run of no change that this experiment knows.")
 
     @property
     def language(self) -> LanguageConfig:

@@ -8,6 +8,7 @@ import pytest
 from experiments.characters.config import LanguageConfig
 from experiments.deep_rnn import __main__ as deep_rnn
 from experiments.deep_rnn import config as deep_rnn_config
+from experiments.runner.run.folder import RunFolder
 from tests import _figures
 from tests.experiments import _small_language
 from tests.experiments._commands import command
@@ -46,6 +47,8 @@ def test_stacks_are_trained_and_drawn(tell, tmp_path):
     words = ("generate", "the ", "--run", tmp_path / "all_2" / "0", "--length", "5")
     status, out, _ = tell(*words)
     assert status == 0 and out.startswith("the ") and len(out) == 10
+    settings = deep_rnn_config.DepthConfig.of(RunFolder.open(tmp_path / "all_2" / "0"))
+    assert (settings.change, settings.layers, settings.hidden_size) == ("all", 2, 4)
     status, _, err = tell("compare", "--single-depth", "9")
     assert status == 2 and "single_depth must" in err
 

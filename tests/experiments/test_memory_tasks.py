@@ -21,6 +21,7 @@ from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import make_training, totals_of
 from tests import _figures
 from tests.experiments._commands import command
+from tests.experiments._trainings import grown_from, started_training
 from tests.experiments.test_runs import interrupt_at
 
 pytestmark = pytest.mark.slow
@@ -310,6 +311,9 @@ def test_sweep_trains_what_is_missing_and_draws(tmp_path, monkeypatch, capsys):
         outputs = np.asarray(birnn_jax.tagger(config.stack, params, xs[None])[0])
         answer = "".join(map(str, outputs.argmax(axis=-1)))
         assert json.loads(line) == {"sequence": bits, "answer": answer}
+    longer = ("train", "--from", run, "--length", 6, "--run", tmp_path / "longer")
+    training = started_training(monkeypatch, memory_tasks, *longer)
+    assert grown_from(training, params) == set()
     names = {"config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"}
     assert {path.name for path in run.iterdir()} == names | {"curves.png", "checkpoints"}
 

@@ -31,6 +31,7 @@ from tests.experiments import _small_music
 from tests.experiments._commands import command, options
 from tests.experiments._computed import batches_of, program_of
 from tests.experiments._small_music import read_midi, read_rolls
+from tests.experiments._trainings import grown_from, started_training
 
 pytestmark = pytest.mark.slow
 
@@ -258,6 +259,18 @@ def test_evaluate_measures_other_pieces(trained, data, monkeypatch, capsys):
     assert "3 pieces, 18 frames after the first: " in capsys.readouterr().out
     assert run(monkeypatch, "compose", "evaluate", "--run", folder) == 1
     assert "gone.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "load"),
+    [("compose", causal_model.load_composer), ("infill", infill.load_infiller)],
+)
+def test_training_from_a_run_begins_with_its_parameters(
+    trained, data, tmp_path, monkeypatch, task, load
+):
+    words = ("train", "--from", trained / task, "--data", data, "--run", tmp_path / "run")
+    training = started_training(monkeypatch, music, task, *words)
+    assert grown_from(training, load(RunFolder.open(trained / task)).params) == set()
 
 
 def _sounding(axes, color):

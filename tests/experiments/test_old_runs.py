@@ -16,8 +16,9 @@ import tarfile
 import pytest
 
 import experiments
-from experiments.runner.run import loop
+from experiments.runner.run.folder import RunFolder
 from tests.experiments._commands import command
+from tests.experiments._trainings import grown_from, started_training
 
 HERE = pathlib.Path(__file__).parent
 EXPERIMENTS = pathlib.Path(experiments.__file__ or "").parent
@@ -35,8 +36,24 @@ OPTIONS = dict(
 )
 
 
-class Reached(Exception):
-    """The training of a run would begin."""
+LOADERS = {
+    "pos_tagging": "pos_tagging.model:load_tagger",
+    "ner": "ner.model:load_tagger",
+    "sentiment": "sentiment.model:load_classifier",
+    "char_lm": "characters.training:load_model",
+    "bilm_leakage": "bilm_leakage.training:load_sides",
+    "time_series/classify": "time_series.classify.model:load_classifier",
+    "time_series/impute": "time_series.impute.model:load_imputer",
+}
+NEW_DATA = {  # run folder: option, file, what is new in it, parameters that grow
+    "pos_tagging/run": ("train", "small.tsv", ("\tNOUN", "\tTHING"), "tagger.w tagger.b"),
+    "ner/run": ("train", "small.tsv", ("Ann\tB-PER", "Zoe\tB-ORG"), "crf.transitions words.words"),
+    "sentiment/run": ("train", "small.tsv", ("\tgood\t", "\tfine\t"), "classifier.b"),
+    "char_lm/run": ("text", "small.txt", ("mat", "m@t"), "rnn.0.rnn.w_x w b"),
+    "bilm_leakage/run": ("text", "small.txt", ("mat", "m@t"), "rnn.fwd.0.rnn.w_x w b"),
+    "time_series/classify": ("train", "train.ts", ("", ""), ""),
+    "time_series/impute": ("table", "table.csv", ("", ""), ""),
+}
 
 
 def main_of(experiment):
@@ -71,14 +88,24 @@ def test_old_run_is_taken_up_by_its_command(run, runs, monkeypatch):
     path = runs / run
     (path / "result.json").unlink()  # so that it counts as unfinished
 
-    def fit(folder, training, console):
-        raise Reached
-
-    monkeypatch.setattr(loop, "fit", fit)
     monkeypatch.chdir(path.parent)
     _, *words = json.loads((path / "environment.json").read_text())["command"]
-    with pytest.raises(Reached):
-        command(monkeypatch, main_of(RUNS[run][0]), *words)
+    assert started_training(monkeypatch, main_of(RUNS[run][0]), *words)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_training_from_an_old_run_begins_with_its_parameters(run, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir((runs / run).parent)
+    option, file, (word, new), names = NEW_DATA[run]
+    (tmp_path / file).write_text(pathlib.Path(file).read_text().replace(word, new))
+    words = ("train", "--from", runs / run, "--run", tmp_path / "new")
+    words += (f"--{option.replace('_', '-')}", tmp_path / file)
+    experiment, *group = RUNS[run]
+    training = started_training(monkeypatch, main_of(experiment), *group, *words)
+    module, load = LOADERS["/".join(RUNS[run])].split(":")
+    loaded = getattr(importlib.import_module(f"experiments.{module}"), load)
+    grown = grown_from(training, loaded(RunFolder.open(runs / run)).params)
+    assert {*names.split()} <= grown and bool(grown) == bool(names)
 
 
 @pytest.mark.parametrize("experiment", sorted({name.split()[0] for name in OPTIONS}))

@@ -7,16 +7,18 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments.runner.run.folder import RunFolder
 from experiments.speech import __main__ as speech
 from experiments.speech.config import SpeechConfig
-from experiments.speech.data import labels_of, read_parts
-from experiments.speech.model import make_training
+from experiments.speech.data import labels_of, load_labels, read_parts
+from experiments.speech.model import load_listener, make_training
 from experiments.speech.sounds import Recording
 from experiments.speech.utterances import make_batches
 from tests import _figures
 from tests.experiments import _small_speech
 from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
+from tests.experiments._trainings import grown_from, started_training
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +180,17 @@ def test_a_few_sounds_are_learned(trained, folder, tell):
     words = [folder / f"test_{word}_0.wav" for word in ("two", "one", "two")]
     status, out, _ = tell("predict", "--run", trained / "label", *words)
     assert [line.split("\t")[1] for line in out.splitlines()] == ["two", "one", "two"]
+
+
+def test_network_learns_a_new_word_beside_those_it_knows(trained, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "more")
+    table = tmp_path / "more" / "transcripts.tsv"
+    table.write_text(table.read_text().replace("\ttwo\ttrain", "\televen\ttrain", 1))
+    words = ("--from", trained / "row", "--run", tmp_path / "run", "--data", tmp_path / "more")
+    training = started_training(monkeypatch, speech, "train", *words)
+    listener = load_listener(RunFolder.open(trained / "row"))
+    assert grown_from(training, listener.params) == {"w", "b"}
+    assert load_labels(tmp_path / "run" / "labels.json") == [*listener.labels, "eleven"]
 
 
 def test_folders_and_standard_input_are_heard(trained, folder, tell, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.runner.data.reading import Reading
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 from experiments.translation import __main__ as translation
 from experiments.translation.config import TranslationConfig, Translator
@@ -19,11 +20,12 @@ from experiments.translation.data import (
 from experiments.translation.encoding import learn_lexicon
 from experiments.translation.scores import by_length
 from experiments.translation.subwords import BEGIN, END, UNKNOWN, Subwords
-from experiments.translation.training import make_training
+from experiments.translation.training import load_translator, make_training
 from tests import _figures
 from tests.experiments import _small_translation
 from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
+from tests.experiments._trainings import grown_from, started_training
 
 pytestmark = pytest.mark.slow
 
@@ -289,6 +291,20 @@ def test_sentences_are_translated_from_the_run_folder(trained, data, tell, tmp_p
     records = map(json.loads, tell("predict", "--run", trained, "--json", *sources)[1].splitlines())
     pairs = zip(sources, out.splitlines(), strict=True)
     assert [*records] == [{"source": source, "translation": found} for source, found in pairs]
+
+
+def test_training_from_a_run_keeps_its_subwords(trained, tmp_path, monkeypatch):
+    source, target = (write(tmp_path / name, f"{name} six\n" * 40) for name in "ab")
+    files = ("--source", source, "--target", target)
+    words = ("train", "--from", trained, *files, "--run", tmp_path / "run")
+    with pytest.raises(AssertionError, match="status 1"):  # too few to split
+        started_training(monkeypatch, translation, *words)
+    for path in (source, target):
+        write(path, "".join(f"one {number}\n" for number in range(40)))
+    training = started_training(monkeypatch, translation, *words)
+    assert grown_from(training, load_translator(RunFolder.open(trained)).params) == set()
+    for name in ("source.model", "target.model"):
+        assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_evaluate_measures_other_files(trained, tell, tmp_path):

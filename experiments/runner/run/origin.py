@@ -60,6 +60,8 @@ def load_origin(folder: RunFolder, training: loop.Training) -> Origin:
     Raises:
       ValueError: if there is no checkpoint, or it has other parameters.
     """
+    if not (folder.path / "checkpoints").is_dir():
+        raise ValueError(f"{folder.path} has no checkpoints: give the run folder of its training.")
     state = jax.eval_shape(lambda: loop.initial_state(training))
     with Checkpoints(folder.path / "checkpoints") as checkpoints:
         if not checkpoints.steps:
