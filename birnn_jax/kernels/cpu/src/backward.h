@@ -157,7 +157,7 @@ class Backward {
           Vec sum{};
           if constexpr (Cell::kSecondNorms)
             sum = d_norms_.second_sum(steps_.norms(), steps_.value(k), panel, n);
-          Back back;
+          Back back{};
           const Vec d = Cell::second_back(sum, stored, before, beside, d_unit, back);
           store(d_sum, d);
           if (Cell::kSecondNorms) d_norms_.add_shift(panel, n, d);
@@ -180,8 +180,8 @@ class Backward {
   }
 
   void differentiate(long begin, long end) {
-    for (long panel = 0; panel < panels_; panel++)
-      for (long k = begin; k < end; k++)
+    for (long k = begin; k < end; k++)
+      for (long panel = 0; panel < panels_; panel++)
         for (int n = 0; n < Cell::kLayout.units; n++) {
           const Columns from(Cell::kLayout, layer_.hidden, panel, n);
           if (from.size <= 0) {

@@ -19,17 +19,35 @@ BIRNN_INLINE ByRows<R> by_rows(const float* const* rows) {
   return a;
 }
 
-// A by columns: R neighbours in each of the rows of a matrix, for the transposed product.
-template <int R>
+// A by rows that follow one another.
+template <int Stride>
+struct Stacked {
+  const float* first;
+  BIRNN_INLINE float operator()(int r, long k) const { return first[r * Stride + k]; }
+};
+
+// A by columns: neighbours in each of the rows of a matrix, for the transposed product.
 struct ByColumns {
   const float* first;
   long stride;
   BIRNN_INLINE float operator()(int r, long k) const { return first[k * stride + r]; }
 };
 
-// B where its rows are packed, one after another.
-template <int Stride>
+// B of so many rows packed for products: in parts of kPart vectors, the last of which may have fewer. Row k here
+// is row from + k there.
+template <int N>
 struct Packed {
+  const float* first;
+  long rows, from;
+  BIRNN_INLINE const float* operator()(long k, int n) const {
+    const int part = n / kPart, size = N - part * kPart < kPart ? N - part * kPart : kPart;
+    return first + (part * kPart * rows + (from + k) * size + n % kPart) * kWidth;
+  }
+};
+
+// B where its rows are, of `Stride` floats, one after another.
+template <int Stride>
+struct Dense {
   const float* first;
   BIRNN_INLINE const float* operator()(long k, int n) const {
     return first + k * Stride + n * kWidth;
@@ -44,64 +62,123 @@ struct InPlace {
   BIRNN_INLINE const float* operator()(long k, int n) const { return first[n] + k * stride; }
 };
 
-// sums[r][First + n] += sum over k of a(r, k) times the vector at b(k, n)
-template <int R, int N, int First, class A, class B>
-BIRNN_INLINE void multiply_add(Vec (&sums)[R][kSums], const A& a, const B& b, long size) {
-  // A sum waits for its last addition: with few sums in flight, even and odd k have their own.
-  constexpr int kSets = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
-  Vec sets[kSets][R][N];
-  for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) {
-      sets[0][r][n] = sums[r][First + n];
-      for (int s = 1; s < kSets; s++) sets[s][r][n] = Vec{};
-    }
-  long k = 0;
-  for (; k + kSets <= size; k += kSets)
-#pragma GCC unroll 4
-    for (int s = 0; s < kSets; s++) {
-      Vec w[N];
-      for (int n = 0; n < N; n++) w[n] = load(b(k + s, n));
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) {
-        const Vec x = broadcast(a(r, k + s));
-        for (int n = 0; n < N; n++) sets[s][r][n] += x * w[n];
-      }
-    }
-  for (; k < size; k++)
-    for (int r = 0; r < R; r++) {
-      const Vec x = broadcast(a(r, k));
-      for (int n = 0; n < N; n++) sets[0][r][n] += x * load(b(k, n));
-    }
-  for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) {
-      for (int s = 1; s < kSets; s++) sets[0][r][n] += sets[s][r][n];
-      sums[r][First + n] = sets[0][r][n];
-    }
-}
+// The sums: where the first vector of row r is.
+template <int Stride>
+struct SumsByStride {
+  float* first;
+  BIRNN_INLINE float* operator()(int r) const { return first + r * Stride; }
+};
 
+struct SumsByRows {
+  float* const* rows;
+  BIRNN_INLINE float* operator()(int r) const { return rows[r]; }
+};
+
+// One block of A or B.
+template <class T>
+struct Once {
+  T value;
+  BIRNN_INLINE T operator()(long) const { return value; }
+};
+
+// Rows of sums in a tile, and some of their vectors: from number First on, N of them.
 template <int R>
 struct Tile {
   static constexpr int kRows = R;
 };
 
+template <int First, int N>
+struct Part {
+  static constexpr int kFirst = First, kSize = N;
+};
+
+// Vector n of row r, if it is in the part: plus the sum over k and blocks of a(r, k) times the vector at b(k, n),
+// where a and b of a block are as(block) and bs(block).
+template <int R, int First, int N, class Sums, class As, class Bs>
+BIRNN_INLINE void multiply_inline(Sums sums, As as, Bs bs, long size, long blocks) {
+  // A sum waits for its last addition: with few sums in flight, even and odd k have their own.
+  constexpr int kSets = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
+  Vec sets[kSets][R][N];
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) {
+      sets[0][r][n] = load(sums(r) + (First + n) * kWidth);
+      for (int s = 1; s < kSets; s++) sets[s][r][n] = Vec{};
+    }
+  for (long block = 0; block < blocks; block++) {
+    const auto a = as(block);
+    const auto b = bs(block);
+    long k = 0;
+    for (; k + kSets <= size; k += kSets)
+#pragma GCC unroll 4
+      for (int s = 0; s < kSets; s++) {
+        Vec w[N];
+        for (int n = 0; n < N; n++) w[n] = load(b(k + s, First + n));
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+          const Vec x = broadcast(a(r, k + s));
+          for (int n = 0; n < N; n++) sets[s][r][n] += x * w[n];
+        }
+      }
+    if constexpr (kSets > 1)
+      for (long rest = size % kSets; rest > 0; rest--, k++)
+        for (int r = 0; r < R; r++) {
+          const Vec x = broadcast(a(r, k));
+          for (int n = 0; n < N; n++) sets[0][r][n] += x * load(b(k, First + n));
+        }
+  }
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) {
+      for (int s = 1; s < kSets; s++) sets[0][r][n] += sets[s][r][n];
+      store(sums(r) + (First + n) * kWidth, sets[0][r][n]);
+    }
+}
+
+template <int R, int First, int N, class Sums, class As, class Bs>
+__attribute__((noinline)) void multiply_alone(Sums sums, As as, Bs bs, long size, long blocks) {
+  multiply_inline<R, First, N>(sums, as, bs, size, blocks);
+}
+
+// Large tiles are functions of their own: inside larger ones GCC spills sums in the loop.
+template <int R, int First, int N, class Sums, class As, class Bs>
+BIRNN_INLINE void multiply_add(Tile<R>, Part<First, N>, Sums sums, As as, Bs bs, long size,
+                               long blocks) {
+  if constexpr (R > 3)
+    multiply_alone<R, First, N>(sums, as, bs, size, blocks);
+  else
+    multiply_inline<R, First, N>(sums, as, bs, size, blocks);
+}
+
+// Calls function(Part) for N vectors of so many rows, in as many parts as registers ask for.
+template <int N, class F>
+BIRNN_INLINE void for_parts(bool are_few, F function) {
+  if constexpr (N > kPart) {
+    if (!are_few) {
+      function(Part<0, kPart>());
+      function(Part<kPart, N - kPart>());
+      return;
+    }
+  }
+  function(Part<0, N>());
+}
+
 // How many tiles so many rows make.
 BIRNN_INLINE long count_tiles(long rows) { return (rows + kTileRows - 1) / kTileRows; }
 
-// Calls function(Tile<R>, first) for tiles of at most kTileRows rows, as even as can be.
-template <class F>
+template <int R, class F>
+BIRNN_INLINE void call_with_tile(long rows, long begin, F& function) {
+  if (rows == R)
+    function(Tile<R>(), begin);
+  else if constexpr (R > 1)
+    call_with_tile<R - 1>(rows, begin, function);
+}
+
+// Calls function(Tile<R>, first) for tiles of at most kTileRows rows, as even as can be. Fewer if they have so many
+// vectors that those would not fit into the registers: then there are no more rows.
+template <int N = 0, class F>
 BIRNN_INLINE void for_tiles(long begin, long end, F function) {
   for (long tiles = count_tiles(end - begin); tiles > 0; tiles--) {
     const long rows = (end - begin + tiles - 1) / tiles;
-    switch (rows) {
-      case 1: function(Tile<1>(), begin); break;
-      case 2: function(Tile<2>(), begin); break;
-      case 3: function(Tile<3>(), begin); break;
-#if BIRNN_TILE_ROWS > 3
-      case 4: function(Tile<4>(), begin); break;
-      case 5: function(Tile<5>(), begin); break;
-      case 6: function(Tile<6>(), begin); break;
-#endif
-    }
+    call_with_tile<(N > kPart ? kFewRows : kTileRows)>(rows, begin, function);
     begin += rows;
   }
 }

@@ -17,6 +17,9 @@ class GroupProducts {
         group_(group),
         panels_(Cell::kLayout.count_panels(layer.hidden)),
         w_x_t_(Cell::kLayout, {layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden, columns()}),
+        d_w_x_(Cell::kLayout, grads.b ? layer.inputs : 0, layer.hidden),
+        d_w_h_(Cell::kLayout, grads.b && Cell::kH ? layer.states : 0, layer.hidden),
+        d_second_(kPlain, grads.b && kMultipliesTwice<Cell> ? layer.hidden : 0, layer.states),
         d_b_(panels_ * kPanel),
         d_xs_(group * kPanel),
         targets_(group) {}
@@ -24,9 +27,7 @@ class GroupProducts {
   void begin() {
     std::memset(d_b_, 0, panels_ * kPanel * sizeof(float));
     if (grads_.b == nullptr) return;
-    std::memset(grads_.w_x, 0, layer_.inputs * columns() * sizeof(float));
-    std::memset(grads_.w_h, 0, layer_.w_h_size * sizeof(float));
-    if (grads_.extra) std::memset(grads_.extra, 0, layer_.extra_size * sizeof(float));
+    d_w_x_.clear(), d_w_h_.clear(), d_second_.clear();
   }
 
   // Of `count` steps: derivatives of the sums, of what the input and the state add to them, which
@@ -42,6 +43,10 @@ class GroupProducts {
 
   void end() const {
     if (grads_.b == nullptr) return;
+    d_w_x_.write(grads_.w_x, columns());
+    if constexpr (Cell::kH > 0) d_w_h_.write(grads_.w_h, columns());
+    if constexpr (kMultipliesTwice<Cell>)
+      d_second_.write(Cell::second_gradient(layer_, grads_), second_matrix<Cell>(layer_).stride);
     for (long panel = 0; panel < panels_; panel++)
       for (int sum = 0; sum < Cell::kCount; sum++) {
         const Columns to(Cell::kLayout, layer_.hidden, panel, sum);
@@ -56,12 +61,8 @@ class GroupProducts {
     for (long panel = 0; panel < panels_; panel++) {
       const long at = panel * group_ * kPanel;
       const float* d_sums = all_sums + at;
-      products(panel, count, d_of_x + at)
-          .template add<Cell::kXFirst, Cell::kX>(steps_.x(0), layer_.inputs, grads_.w_x, columns());
-      if constexpr (Cell::kH > 0)
-        products(panel, count, d_of_h + at)
-            .template add<Cell::kHFirst, Cell::kH>(steps_.h_seen(0), layer_.states, grads_.w_h,
-                                                   columns());
+      d_w_x_.add(panel, count, steps_.x(0), steps_.stride(), d_of_x + at);
+      d_w_h_.add(panel, count, steps_.h_seen(0), steps_.stride(), d_of_h + at);
       Vec sums[kSums];
       for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)
@@ -70,16 +71,10 @@ class GroupProducts {
     }
   }
 
-  Products products(long panel, long count, const float* d_sums) const {
-    return {Cell::kLayout, panel, count, layer_.hidden, steps_.stride(), d_sums};
-  }
-
   void add_second(long count, const float* all_sums) {
     for (long panel = 0; panel < kPlain.count_panels(layer_.states); panel++)
-      Products{kPlain, panel, count, layer_.states, steps_.value_stride(),
-               all_sums + panel * group_ * kPanel}
-          .add<0, kSums>(steps_.value(0), layer_.hidden, Cell::second_gradient(layer_, grads_),
-                         second_matrix<Cell>(layer_).stride);
+      d_second_.add(panel, count, steps_.value(0), steps_.value_stride(),
+                    all_sums + panel * group_ * kPanel);
   }
 
   void write_inputs(long count, const float* d_sums) const {
@@ -100,6 +95,9 @@ class GroupProducts {
   const Steps<Cell>& steps_;
   const long group_, panels_;
   const Transposed<Cell::kXFirst, Cell::kX> w_x_t_;
+  const WeightGradient<Cell::kXFirst, Cell::kX> d_w_x_;
+  const WeightGradient<Cell::kHFirst, Cell::kH> d_w_h_;
+  const WeightGradient<0, kSums> d_second_;
   const Array<float> d_b_;   // [panels, kPanel]
   const Array<float> d_xs_;  // [group, kPanel]
   const Array<float*> targets_;

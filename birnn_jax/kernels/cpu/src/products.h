@@ -3,38 +3,52 @@
 
 #include "columns.h"
 #include "gemm.h"
+#include "memory.h"
 
 namespace birnn::BIRNN_ISA {
 
-// Of one panel, over a group of steps.
-struct Products {
-  Layout layout;
-  long panel, count, hidden;
-  long stride;          // from one step to the next, of arguments
-  const float* d_sums;  // [count, kPanel]
+// That of the columns of sums First to First + N - 1. It grows by a group of steps at a time, packed panel by
+// panel, [panels][rows][N * kWidth]: in the matrix itself each vector of a panel is in another page.
+template <int First, int N>
+class WeightGradient {
+ public:
+  // Of so many rows; none if it is not wanted.
+  WeightGradient(Layout layout, long rows, long hidden)
+      : layout_(layout), rows_(rows), hidden_(hidden), packed_(layout.count_panels(hidden) * rows * kSize) {}
 
-  // columns: from one row of d_w to the next.
-  // d_w[j, columns of the panel] += sum over steps of arguments[j] d_sums
-  template <int First, int N>
-  void add(const float* arguments, long size, float* d_w, long columns) const {
-    long to[N], sizes[N];
-    for (int n = 0; n < N; n++) {
-      const Columns place(layout, hidden, panel, First + n);
-      to[n] = place.gate * hidden + place.unit;
-      sizes[n] = place.size;
-    }
-    for_tiles(0, size, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < N; n++)
-          acc[r][n] = load(d_w + (first + r) * columns + to[n], sizes[n]);
-      const ByColumns<tile.kRows> a{arguments + first, stride};
-      multiply_add<tile.kRows, N, 0>(acc, a, Packed<kPanel>{d_sums + First * kWidth}, count);
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < N; n++)
-          store(d_w + (first + r) * columns + to[n], acc[r][n], sizes[n]);
+  void clear() const {
+    std::memset(packed_, 0, layout_.count_panels(hidden_) * rows_ * kSize * sizeof(float));
+  }
+
+  // Of `count` steps: what the rows were multiplied with, from one step to the next `stride`, and derivatives of
+  // the sums of one panel, [count, kPanel].
+  void add(long panel, long count, const float* arguments, long stride, const float* d_sums) const {
+    for_tiles(0, rows_, [&](auto tile, long first) {
+      for_parts<N>(tile.kRows <= kFewRows, [&](auto part) {
+        multiply_add(tile, part, SumsByStride<kSize>{packed_ + (panel * rows_ + first) * kSize},
+                     Once<ByColumns>{{arguments + first, stride}},
+                     Once<Dense<kPanel>>{{d_sums + First * kWidth}}, count, 1);
+      });
     });
   }
+
+  // Into the matrix, `columns` from one row to the next.
+  void write(float* d_w, long columns) const {
+    for (long panel = 0; panel < layout_.count_panels(hidden_); panel++)
+      for (long row = 0; row < rows_; row++)
+        for (int n = 0; n < N; n++) {
+          const Columns to(layout_, hidden_, panel, First + n);
+          store(d_w + row * columns + to.gate * hidden_ + to.unit,
+                load(packed_ + (panel * rows_ + row) * kSize + n * kWidth), to.size);
+        }
+  }
+
+ private:
+  static constexpr long kSize = N * kWidth;
+
+  const Layout layout_;
+  const long rows_, hidden_;
+  const Array<float> packed_;
 };
 
 }  // namespace birnn::BIRNN_ISA

@@ -1,11 +1,36 @@
 // The sums before the nonlinearities.
 #pragma once
 
+#include <type_traits>
+
 #include "cells.h"
 #include "layer.h"
 #include "packed.h"
 
 namespace birnn::BIRNN_ISA {
+
+// Calls product(first, count, sums) for some rows at a time from begin to end, whose sums of a panel stay in the nearest
+// cache, and finish(k, sums) for each of them.
+template <class Product, class Finish>
+BIRNN_INLINE void for_rows(long begin, long end, Product product, Finish finish) {
+  constexpr long kMost = kPart == kSums ? kTileRows : 8 * kTileRows;
+  const auto run = [&](long first, auto count, float* acc) {
+    product(first, count, acc);
+    for (long k = 0; k < count; k++) {
+      Vec sums[kSums];
+      for (int n = 0; n < kSums; n++) sums[n] = load(acc + k * kPanel + n * kWidth);
+      finish(first + k, sums);
+    }
+  };
+  alignas(64) float acc[kMost * kPanel];
+  // The sums of a single row stay in registers.
+  if (end - begin == 1) return run(begin, std::integral_constant<long, 1>(), acc);
+  for (long chunks = (end - begin + kMost - 1) / kMost, first = begin; chunks > 0; chunks--) {
+    const long count = (end - first + chunks - 1) / chunks;
+    run(first, count, acc);
+    first += count;
+  }
+}
 
 template <class Cell>
 class Sums {
@@ -25,12 +50,7 @@ class Sums {
   // sums[k] for k from begin to end: the bias, and what the input xs[k] adds. Without the bias, if
   // the product is to be normalised.
   void add_inputs(long panel, long begin, long end, const float* const* xs, float* sums) const {
-    for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      start(panel, acc, xs + first);
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < kSums; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
-    });
+    start(panel, end - begin, xs + begin, sums + begin * kPanel);
   }
 
   // Hands to finish(k, sums) what the state hs[k] adds to sums[k], or if there are no sums yet to
@@ -38,37 +58,29 @@ class Sums {
   template <class Finish>
   BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* xs,
                                const float* const* hs, const float* sums, Finish finish) const {
-    for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      if (sums == nullptr) {
-        start(panel, acc, xs + first);
-      } else {
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < kSums; n++)
-            acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
-      }
-      if constexpr (Cell::kH > 0) w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
-      for (int r = 0; r < tile.kRows; r++) finish(first + r, acc[r]);
-    });
+    for_rows(begin, end, [&](long first, auto count, float* acc) {
+      if (sums == nullptr)
+        start(panel, count, xs + first, acc);
+      else
+        std::memcpy(acc, sums + first * kPanel, count * kPanel * sizeof(float));
+      if constexpr (Cell::kH > 0) w_h_.multiply(panel, count, hs + first, acc);
+    }, finish);
   }
 
   // The same of what the state adds alone.
   void multiply_states(long panel, long begin, long end, const float* const* hs, float* sums) const {
-    for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums] = {};
-      w_h_.multiply(panel, acc, by_rows<tile.kRows>(hs + first));
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < kSums; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
-    });
+    std::memset(sums + begin * kPanel, 0, (end - begin) * kPanel * sizeof(float));
+    w_h_.multiply(panel, end - begin, hs + begin, sums + begin * kPanel);
   }
 
  private:
-  template <int R>
-  BIRNN_INLINE void start(long panel, Vec (&acc)[R][kSums], const float* const* xs) const {
-    const float* b = b_ + panel * kPanel;
-    for (int r = 0; r < R; r++)
-      for (int n = 0; n < kSums; n++) acc[r][n] = Cell::kIsNormed ? Vec{} : load(b + n * kWidth);
-    w_x_.multiply(panel, acc, by_rows<R>(xs));
+  template <class Count>
+  BIRNN_INLINE void start(long panel, Count count, const float* const* xs, float* sums) const {
+    for (long k = 0; k < count; k++)
+      for (int n = 0; n < kSums; n++)
+        store(sums + k * kPanel + n * kWidth,
+              Cell::kIsNormed ? Vec{} : load(b_ + panel * kPanel + n * kWidth));
+    w_x_.multiply(panel, count, xs, sums);
   }
 
   void pack_bias(long panel, float* out) const {
@@ -93,11 +105,10 @@ template <class Finish>
 BIRNN_INLINE void multiply_plain(const Weights<0, kSums>& matrix, long columns,
                                  long begin, long end, const float* const* rows, Finish finish) {
   for (long panel = 0; panel < kPlain.count_panels(columns); panel++)
-    for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums] = {};
-      matrix.multiply(panel, acc, by_rows<tile.kRows>(rows + first));
-      for (int r = 0; r < tile.kRows; r++) finish(panel, first + r, acc[r]);
-    });
+    for_rows(begin, end, [&](long first, auto count, float* acc) {
+      std::memset(acc, 0, count * kPanel * sizeof(float));
+      matrix.multiply(panel, count, rows + first, acc);
+    }, [&](long k, const Vec* sums) { finish(panel, k, sums); });
 }
 
 }  // namespace birnn::BIRNN_ISA

@@ -7,8 +7,8 @@
 
 namespace birnn::BIRNN_ISA {
 
-// Rows of a transposed weight matrix, packed for products with derivatives of sums:
-// [size / kPanel][panels][N * kWidth][kPanel].
+// Rows of a transposed weight matrix, packed for products with derivatives of sums: for each kPanel of them
+// those of all panels, N * kWidth of a panel, one after another.
 template <int First, int N>
 class Transposed {
  public:
@@ -16,16 +16,19 @@ class Transposed {
       : size_(matrix.rows),
         panels_(layout.count_panels(matrix.hidden)),
         packed_(round_up(size_, kPanel) * panels_ * N * kWidth) {
-    float* out = packed_;
     for (long to = 0; to < size_; to += kPanel)
       for (long panel = 0; panel < panels_; panel++)
-        for (int n = 0; n < N; n++, out += kWidth * kPanel) {
+        for (int n = 0; n < N; n++) {
           const Columns from(layout, matrix.hidden, panel, First + n);
           const float* in = matrix.w + from.gate * matrix.hidden + from.unit;
-          for (long j = 0; j < kPanel; j++)
+          const Packed<kSums> out = of_columns(to, panel);
+          for (long j = 0; j < kPanel; j++) {
+            const long at = out(n * kWidth, j / kWidth) - packed_ + j % kWidth;
+            const long next = out(n * kWidth + 1, j / kWidth) - packed_ + j % kWidth - at;
             for (long k = 0; k < kWidth; k++)
-              out[k * kPanel + j] =
+              packed_[at + k * next] =
                   to + j < size_ && k < from.size ? in[(to + j) * matrix.stride + k] : 0.0f;
+          }
         }
   }
 
@@ -43,23 +46,25 @@ class Transposed {
   }
 
  private:
+  static constexpr long kDepth = N * kWidth;  // of one panel
+
+  Packed<kSums> of_columns(long column, long panel) const {
+    const long depth = panels_ * kDepth;
+    return {packed_ + column / kPanel * depth * kPanel, depth, panel * kDepth};
+  }
+
   template <int V>
   void multiply(long column, long begin, long end, const float* d_sums, long group,
                 float* const* targets) const {
-    constexpr long kDepth = N * kWidth;  // of one panel
-    const float* w = packed_ + column / kPanel * panels_ * kDepth * kPanel;
     for_tiles(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < V; n++) acc[r][n] = load(targets[first + r] + n * kWidth);
-      for (long panel = 0; panel < panels_; panel++) {
-        ByRows<tile.kRows> a;
-        for (int r = 0; r < tile.kRows; r++)
-          a.rows[r] = d_sums + (panel * group + first + r) * kPanel + First * kWidth;
-        multiply_add<tile.kRows, V, 0>(acc, a, Packed<kPanel>{w + panel * kDepth * kPanel}, kDepth);
-      }
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < V; n++) store(targets[first + r] + n * kWidth, acc[r][n]);
+      for_parts<V>(tile.kRows <= kFewRows, [&](auto part) {
+        multiply_add(
+            tile, part, SumsByRows{targets + first},
+            [=](long panel) {
+              return Stacked<kPanel>{d_sums + (panel * group + first) * kPanel + First * kWidth};
+            },
+            [=](long panel) { return of_columns(column, panel); }, kDepth, panels_);
+      });
     });
   }
 

@@ -10,16 +10,16 @@
 
 #if defined(__AVX512F__)
 #define BIRNN_WIDTH 16
-#define BIRNN_TILE_ROWS 6
+#define BIRNN_REGISTERS 32
 #elif defined(__AVX2__) && defined(__FMA__)
 #define BIRNN_WIDTH 8
-#define BIRNN_TILE_ROWS 3
+#define BIRNN_REGISTERS 16
 #elif defined(__aarch64__)
 #define BIRNN_WIDTH 4
-#define BIRNN_TILE_ROWS 6
+#define BIRNN_REGISTERS 32
 #else
 #define BIRNN_WIDTH 4
-#define BIRNN_TILE_ROWS 3
+#define BIRNN_REGISTERS 16
 #endif
 
 #define BIRNN_INLINE __attribute__((always_inline)) inline
@@ -30,9 +30,11 @@ constexpr long kWidth = BIRNN_WIDTH;
 // Hidden units are worked on in panels: a row has this many vectors of sums there, see cells.h.
 constexpr int kSums = 4;
 constexpr long kPanel = kSums * kWidth;
-// Rows of a register tile of kSums vectors a row: its sums, four vectors of weights and one
-// broadcast input fill the 32 (AVX-512, NEON) or 16 registers.
-constexpr int kTileRows = BIRNN_TILE_ROWS;
+// A register tile: its sums, a vector of weights for each column and one broadcast input fill the 32 (AVX-512,
+// NEON) or 16 registers. With 16 the kSums vectors of a row are worked on in parts of two, so that as few weights
+// are read for a sum as with 32; fewer rows have all kSums in one tile.
+constexpr int kTileRows = 6, kPart = BIRNN_REGISTERS == 32 ? kSums : 2;
+constexpr int kFewRows = kTileRows * kPart / kSums;
 
 typedef float Vec __attribute__((vector_size(4 * BIRNN_WIDTH)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * BIRNN_WIDTH)));

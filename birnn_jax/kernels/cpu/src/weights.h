@@ -37,23 +37,35 @@ class Weights {
         for (int n = 0; n < N; n++) {
           const Columns from(layout, matrix.hidden, panel, First + n);
           const float* in = matrix.w + from.gate * matrix.hidden + from.unit;
-          float* out = packed + panel * matrix.rows * N * kWidth + n * kWidth;
+          const Packed<N> to = of_panel(packed, matrix.rows, panel);
           for (long k = begin; k < end; k++)
-            store(out + k * N * kWidth, load(in + k * matrix.stride, from.size));
+            store(packed + (to(k, n) - packed), load(in + k * matrix.stride, from.size));
         }
     }
   }
 
-  // sums[r] += sum over k of a(r, k) w[k] for the sums of one panel.
-  template <int R, class A>
-  BIRNN_INLINE void multiply(long panel, Vec (&sums)[R][kSums], const A& a) const {
+  // For so many rows, a number or a constant: sums[row, First + n] += their product with the columns of one panel.
+  template <class Count>
+  BIRNN_INLINE void multiply(long panel, Count count, const float* const* rows, float* sums) const {
     if (is_packed_)
-      multiply_add<R, N, First>(sums, a, Packed<N * kWidth>{of_panel(panel)}, matrix_.rows);
+      multiply(count, rows, of_panel(packed_, matrix_.rows, panel), sums + First * kWidth);
     else
-      multiply_add<R, N, First>(sums, a, in_place(panel), matrix_.rows);
+      multiply(count, rows, in_place(panel), sums + First * kWidth);
   }
 
  private:
+  // All rows with a part of the vectors: it is in the nearest cache for them.
+  template <class Count, class B>
+  BIRNN_INLINE void multiply(Count count, const float* const* rows, const B& b, float* sums) const {
+    for_parts<N>(count <= kFewRows, [&](auto part) {
+      for_tiles<part.kSize>(0, count, [&](auto tile, long first) {
+        using A = ByRows<tile.kRows>;
+        multiply_add(tile, part, SumsByStride<kPanel>{sums + first * kPanel},
+                     Once<A>{by_rows<tile.kRows>(rows + first)}, Once<B>{b}, matrix_.rows, 1);
+      });
+    });
+  }
+
   // A vector that stands alone is a whole line of the cache; none may reach beyond the matrix.
   long most_in_place() const {
     constexpr long kLine = 64;
@@ -61,7 +73,9 @@ class Weights {
     return fits ? kMostInPlace : 0;
   }
 
-  const float* of_panel(long panel) const { return packed_ + panel * matrix_.rows * N * kWidth; }
+  static Packed<N> of_panel(const float* packed, long rows, long panel) {
+    return {packed + panel * rows * N * kWidth, rows, 0};
+  }
 
   InPlace<N> in_place(long panel) const {
     InPlace<N> b;
