@@ -126,7 +126,8 @@ def backends() -> Statuses:
     """Lists what `backend=` may name in this process, for `scan_cell` and all that is built on it.
 
     "cpu_kernel" is native code, compiled when the package was installed if there was a C++
-    compiler; the instruction set is chosen here by what the CPU has. "xla" is JAX itself, on any
+    compiler; of "avx512", "avx2" and "baseline" it takes the best that the CPU has, or the one
+    that the environment variable `BIRNN_JAX_ISA` names. "xla" is JAX itself, on any
     device: fast loops for some cells, and "reference", the definition, for the others.
     "auto", the default, is the first of the table that can compute a layer.
 

@@ -114,7 +114,13 @@ class _Case(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the comparison and prints its table; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m birnn_jax.selfcheck")
+    parser = argparse.ArgumentParser(
+        prog="python -m birnn_jax.selfcheck",
+        description="Compare every backend, and every instruction set of the native kernels that "
+        "this processor has, with the equations in float64.",
+        epilog="The environment variable BIRNN_JAX_ISA (avx512, avx2 or baseline) chooses the "
+        "instruction set of the native kernels everywhere else.",
+    )
     parser.add_argument("--cases", type=int, default=3, help="random cases of each cell")
     parser.add_argument("--seed", type=int, help="that of another run, to repeat it")
     args = parser.parse_args(argv)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Mask, bidirectional, scan_cell
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Mask, backends, bidirectional, scan_cell
 from birnn_jax._core.direction import Direction
 from birnn_jax.kernels.cpu import call
 from birnn_jax.kernels.cpu import library as cpu
@@ -233,6 +233,34 @@ def test_activations_are_within_4_ulp_over_all_floats(isa, name, function):
     assert (np.abs(got - exact) / ulp.astype(np.float64)).max() <= 4
     assert np.abs(got).max() <= 1
     np.testing.assert_array_equal(special, np.float32(function(SPECIAL.astype(np.float64))))
+
+
+def test_environment_chooses_the_instruction_set(monkeypatch):
+    with cpu.forced_isa(cpu.get_isa()):  # what is taken now comes back
+        monkeypatch.setenv("BIRNN_JAX_ISA", "baseline")
+        cpu._take_from_environment(cpu._get_handle())
+        assert cpu.get_isa() == "baseline"
+        assert "yes  baseline. Built by" in str(backends())
+        monkeypatch.setenv("BIRNN_JAX_ISA", "")
+        cpu._take_from_environment(cpu._get_handle())
+        assert cpu.get_isa() == "baseline"
+
+
+@pytest.mark.parametrize(
+    ("isa", "sentence"),
+    [
+        ("avx3", r"BIRNN_JAX_ISA=avx3 is no instruction set .* one of baseline, avx2, avx512"),
+        ("avx512", r"BIRNN_JAX_ISA=avx512, but this processor .* which is avx2\.$"),
+    ],
+)
+def test_instruction_set_that_is_not_there_is_refused(monkeypatch, isa, sentence):
+    class OfAnOlderProcessor:
+        birnn_force_isa = staticmethod(lambda isa: isa != b"avx512")
+        birnn_isa = staticmethod(lambda: b"avx2")
+
+    monkeypatch.setenv("BIRNN_JAX_ISA", isa)
+    with pytest.raises(ValueError, match=sentence):
+        cpu._take_from_environment(OfAnOlderProcessor())
 
 
 def test_rows_do_not_depend_on_one_another_or_on_how_they_are_cut():

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ import jax
 import jax.ffi
 
 ISAS = ("baseline", "avx2", "avx512")
+# The environment variable that names the one to take.
+VARIABLE = "BIRNN_JAX_ISA"
 FOLDER = Path(__file__).parent
 TARGETS = (
     "birnn_pack",
@@ -61,7 +64,22 @@ def load() -> Library:
     handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
     handle.birnn_packed_size.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
     handle.birnn_packed_size.restype = ctypes.c_long
+    _take_from_environment(handle)
     return Library(handle, note)
+
+
+def _take_from_environment(handle: ctypes.CDLL) -> None:
+    isa = os.environ.get(VARIABLE, "")
+    if isa and isa not in ISAS:
+        raise ValueError(
+            f"{VARIABLE}={isa} is no instruction set of the native kernels. Set it to one of "
+            f"{', '.join(ISAS)}, or unset it to take the best one of this processor."
+        )
+    if isa and not handle.birnn_force_isa(isa.encode()):
+        raise ValueError(
+            f"{VARIABLE}={isa}, but this processor or this build of the native kernels has no "
+            f"{isa}. Unset it to take the best one, which is {handle.birnn_isa().decode()}."
+        )
 
 
 def target_name(function: str) -> str:
