@@ -79,7 +79,7 @@ def parallel(cell: Cell[P, C, Options]) -> Cell[P, C, Options]:
 
     The function, its padding, directions, carries and parameters stay the same. It pays where
     there are more processors than a step can use: on a GPU or TPU, for long sequences. On a CPU
-    backend="auto" steps all the same, which is faster there at every length; "xla" does not.
+    backend="auto" steps all the same, as a rule the faster way there; "xla" does not.
 
     Args:
       cell: linear in its state: `MINGRU`, `MINLSTM`, or a `Cell` whose step is a `LinearStep`; or
