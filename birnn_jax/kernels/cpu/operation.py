@@ -1,4 +1,4 @@
-"""An operation with a native implementation for CPU, and a definition in JAX for all the rest."""
+"""An operation with an implementation for one platform, and a definition in JAX for all others."""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -41,6 +41,7 @@ class Operation:
         shapes: Callable[[Any, Operands], Operands],
         *,
         native: Callable[[Any, Operands], Operands] | None = None,
+        platform: str = "cpu",
         transpose: Callable[[Any, Operands, Operands], tuple[Any, Any]] | None = None,
     ) -> None:
         self._definition, self._shapes = definition, shapes
@@ -63,10 +64,10 @@ class Operation:
             )
             mlir.register_lowering(
                 primitive,
-                lambda ctx, *args, **static: (by_kernel if _takes_kernels(ctx) else by_xla)(
-                    ctx, *args, **static
-                ),
-                platform="cpu",
+                lambda ctx, *args, **static: (
+                    by_kernel if _takes_kernels(ctx, platform) else by_xla
+                )(ctx, *args, **static),
+                platform=platform,
             )
         if transpose is not None:
             ad.primitive_transposes[primitive] = functools.partial(self._transpose, transpose)
@@ -176,13 +177,13 @@ def _fold(leaf: jax.Array, axis: int | None, size: int) -> jax.Array:
     return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
-def _takes_kernels(ctx: mlir.LoweringRuleContext) -> bool:
-    """False if the program is written by `jax.export`, which holds no native code of others.
+def _takes_kernels(ctx: mlir.LoweringRuleContext, platform: str) -> bool:
+    """False if a program for CPUs is written by `jax.export`, which holds no native code of others.
 
     Nor if XLA is to cut it for several devices: it cannot look into native code.
     """
     context: Any = ctx.module_context.axis_context
-    if ctx.module_context.lowering_parameters.for_export:
+    if platform == "cpu" and ctx.module_context.lowering_parameters.for_export:
         return False
     if hasattr(context, "manual_axes"):
         return set(context.manual_axes) == set(context.mesh.axis_names)

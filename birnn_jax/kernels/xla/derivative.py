@@ -5,6 +5,8 @@ recomputed when it is differentiated (`jax.checkpoint`), so that nothing is stor
 forward pass stored.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +20,11 @@ from .cell_rule import CellRule
 from .plan import chunk_steps, get_plan
 from .rules import get_rule
 from .time_order import cut, to_steps
+
+# `(rule, w_h of each direction, d_carries, inputs of each direction) -> (d_carries, d_hs)`, the
+# recurrence that is linear in d_carries and d_in; inputs are coefficients, d_in and a mask, over
+# time, and w_h is `[H, G*H]`, or `[K, H/K, G*H/K]` of several heads.
+LinearLoop = Callable[[CellRule, tuple[jax.Array, ...], Any, Any], Any]
 
 
 class StepResiduals(NamedTuple):
@@ -41,6 +48,8 @@ def layer_tangent(
     ys: jax.Array,
     residuals: tuple[StepResiduals, ...],
     d_directions: tuple[Direction, ...],
+    linear_loop: LinearLoop,
+    in_chunks: bool,
 ) -> Any:
     """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the direction.
 
@@ -58,8 +67,11 @@ def layer_tangent(
     )
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
     d_params = tuple(widen(_none_if_zero(d.params)) for d in d_directions)
-    run = jax.checkpoint(_run_chunk, prevent_cse=False, static_argnums=0)
+    run = functools.partial(_run_chunk, linear_loop)
+    if in_chunks:
+        run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
     num_steps, h = directions[0].xs.shape[1], directions[0].carry.h
+    keep_gates = residuals[0].activations is not None
     d_carries, d_hs = _over_chunks(
         lambda size, begin, d_carries, steps: run(
             size, begin, directions, ys, d_params, d_carries, steps
@@ -67,7 +79,7 @@ def layer_tangent(
         d_carries,
         tuple(zip(residuals, d_xs, strict=True)),
         num_steps,
-        chunk_steps(num_steps, h, residuals[0].activations is not None),
+        chunk_steps(num_steps, h, keep_gates) if in_chunks else max(num_steps, 1),
     )
     return tuple(
         (d_carry, d_h.astype(direction.xs.dtype))
@@ -120,6 +132,7 @@ def _cut_steps(
 
 
 def _run_chunk(
+    linear_loop: LinearLoop,
     size: int,
     begin: Any,
     directions: tuple[Direction, ...],
@@ -139,18 +152,23 @@ def _run_chunk(
         coefficients = rule.coefficients(activations, carry)
         d_in = rule.inject(coefficients, *_d_sums(widen(direction.params), tangent, widen(chunk)))
         inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
-        # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
-        w = split_heads(widen(direction.params.w_h), carry.h.shape[-1])
-        recurrent.append(jax.lax.optimization_barrier(w.swapaxes(-1, -2)))
+        recurrent.append(split_heads(widen(direction.params.w_h), carry.h.shape[-1]))
+    return linear_loop(rule, tuple(recurrent), d_carries, tuple(inputs))
+
+
+def scan_linear(rule: CellRule, w_h: tuple[jax.Array, ...], d_carries: Any, inputs: Any) -> Any:
+    """A `LinearLoop` that JAX transposes by itself."""
+    # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
+    turned = [jax.lax.optimization_barrier(w.swapaxes(-1, -2)) for w in w_h]
 
     def body(d_carries, inputs):
         new = tuple(
             _advance(rule, w_t, d_carry, *step)
-            for w_t, d_carry, step in zip(recurrent, d_carries, inputs, strict=True)
+            for w_t, d_carry, step in zip(turned, d_carries, inputs, strict=True)
         )
         return new, tuple(d_carry.h for d_carry in new)
 
-    return jax.lax.scan(body, d_carries, tuple(inputs), unroll=get_plan().unroll)
+    return jax.lax.scan(body, d_carries, inputs, unroll=get_plan().unroll)
 
 
 def _advance(

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ..._core.direction import Direction, Outputs
 from ..._core.meshes import vary
 from .cell_rule import CellRule
-from .derivative import StepResiduals, layer_tangent
+from .derivative import LinearLoop, StepResiduals, layer_tangent, scan_linear
 from .plan import are_apart, get_plan
 from .rules import get_rule
 from .time_order import clear, to_time, turn
@@ -63,7 +63,6 @@ def _turned(direction: Direction) -> Direction:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _run(keep_gates: bool, directions: Directions) -> Results:
     del keep_gates
-    store_nothing = lambda activations, old, new: None  # noqa: E731
     if not are_apart(directions[0].carry):
         return loop(directions, store_nothing)[0]
     alone = [loop((direction,), store_nothing)[0] for direction in directions]
@@ -74,6 +73,16 @@ def _run(keep_gates: bool, directions: Directions) -> Results:
 @functools.partial(_run.defjvp, symbolic_zeros=True)
 def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
+    results, residuals = loop(directions, make_store(directions, keep_gates))
+    return results, tangent(directions, results[1], residuals, d_directions)
+
+
+def store_nothing(activations: Any, old: Any, new: Any) -> None:
+    """What `loop` stores where no derivative is asked for."""
+
+
+def make_store(directions: Directions, keep_gates: bool) -> Callable[[Any, Any, Any], Any]:
+    """What `loop` stores for `tangent`."""
     in_ys = all(map(_has_h_in_ys, directions))
 
     def store(activations, old, new):
@@ -81,14 +90,25 @@ def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
         carry = old._replace(h=None) if in_ys else old
         return StepResiduals(carry, activations if keep_gates else None)
 
-    results, residuals = loop(directions, store)
-    tangent = layer_tangent(directions, results[1], residuals, d_directions)
-    d_carries, d_hs = zip(*tangent, strict=True)
+    return store
+
+
+def tangent(
+    directions: Directions,
+    ys: jax.Array,
+    residuals: tuple[StepResiduals, ...],
+    d_directions: Directions,
+    linear_loop: LinearLoop = scan_linear,
+    in_chunks: bool = True,
+) -> Results:
+    """The derivative of the results, in `d_directions`, whose zeros are symbolic."""
+    parts = layer_tangent(directions, ys, residuals, d_directions, linear_loop, in_chunks)
+    d_carries, d_hs = zip(*parts, strict=True)
     d_ys = [
         to_time(d_h, direction.valid, direction.reverse)
         for d_h, direction in zip(d_hs, directions, strict=True)
     ]
-    return results, (d_carries, jnp.concatenate(d_ys, axis=-1))
+    return d_carries, jnp.concatenate(d_ys, axis=-1)
 
 
 def _has_h_in_ys(direction: Direction) -> bool:
