@@ -14,11 +14,13 @@ from ..kernels.cpu import library as cpu_library
 from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
 from ..kernels.cpu.packing import pack as cpu_pack
 from ..kernels.reference import loop as reference
+from ..kernels.tpu import layer as tpu_layer
+from ..kernels.tpu.obstacle import find_obstacle as find_tpu_obstacle
 from ..kernels.xla.loop import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
 from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
 
-BackendName = Literal["auto", "cpu_kernel", "xla", "reference"]
+BackendName = Literal["auto", "cpu_kernel", "tpu_kernel", "xla", "reference"]
 Directions = tuple[Direction, ...]
 
 
@@ -35,6 +37,7 @@ class Backend:
 
     name: str
     also: str | None = None  # another name that may take it
+    automatic: bool = True  # "auto" may take it
     obstacle: Callable[[Directions], str | None]  # why it cannot compute a layer, after its name
     run: Callable[[Directions, bool], Outputs]  # (directions, whether gates are stored)
     keeps_gates: Callable[[Directions], bool]  # with residuals="auto"
@@ -63,6 +66,18 @@ CPU_KERNEL = Backend(
     status=_status_of_cpu_kernel,
     variants=lambda: {isa: cpu_library.forced_isa(isa) for isa in cpu_library.find_isas()},
 )
+TPU_KERNEL = Backend(
+    name="tpu_kernel",
+    automatic=False,  # until a recorded run on a device says that it is faster
+    obstacle=find_tpu_obstacle,
+    run=tpu_layer.run_on_tpu,
+    keeps_gates=lambda directions: True,
+    status=lambda: Status(
+        jax.default_backend() == "tpu",
+        "One launch for all steps on a TPU; elsewhere the loops of XLA. Never timed on a device, "
+        "so 'auto' does not take it.",
+    ),
+)
 XLA = Backend(
     name="xla",
     obstacle=lambda directions: NEEDS_A_RULE if find_rule(directions) is None else None,
@@ -79,8 +94,8 @@ REFERENCE = Backend(
     status=lambda: Status(True, "The definition, for any cell: lax.scan of its step."),
 )
 
-# "auto" is the first without an obstacle.
-BACKENDS = (CPU_KERNEL, XLA, REFERENCE)
+# "auto" is the first of those that it may take without an obstacle.
+BACKENDS = (CPU_KERNEL, TPU_KERNEL, XLA, REFERENCE)
 NAMES = ("auto", *(backend.name for backend in BACKENDS))
 
 
@@ -91,7 +106,8 @@ def choose_backend(name: str, directions: Directions) -> Backend:
       ValueError: if the name is unknown, or the backend of that name cannot compute the layer.
     """
     check_choice("backend", name, NAMES)
-    candidates = [b for b in BACKENDS if name in ("auto", b.name, b.also)]
+    automatic = name == "auto"
+    candidates = [b for b in BACKENDS if (b.automatic if automatic else name in (b.name, b.also))]
     obstacle = None
     for backend in candidates:
         obstacle = backend.obstacle(directions)
@@ -127,7 +143,8 @@ def backends() -> Statuses:
 
     "cpu_kernel" is native code, compiled when the package was installed if there was a C++
     compiler; of "avx512", "avx2" and "baseline" it takes the best that the CPU has, or the one
-    that the environment variable `BIRNN_JAX_ISA` names. "xla" is JAX itself, on any
+    that the environment variable `BIRNN_JAX_ISA` names. "tpu_kernel" is one launch of Pallas for
+    all steps of a layer, on a TPU, and is taken by name only. "xla" is JAX itself, on any
     device: fast loops for some cells, and "reference", the definition, for the others.
     "auto", the default, is the first of the table that can compute a layer.
 
@@ -137,6 +154,7 @@ def backends() -> Statuses:
     Example:
       >>> print(backends())
       cpu_kernel  ...
+      tpu_kernel  ...
       xla         yes  ...
       reference   yes  ...
       >>> backends().xla.available

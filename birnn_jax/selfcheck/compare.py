@@ -89,6 +89,7 @@ HEADS = ("slstm", "lstm_heads", "gru_heads")
 # Cells of which a backend has a fast path of its own; of the others "xla" is the reference.
 FAST = {
     "xla": ("elman", "gru", "lstm", *HEADS),
+    "tpu_kernel": ("elman", "gru", "lstm"),
     "cpu_kernel": [name for name in CELLS if name not in HEADS],
     "reference": list(CELLS),
 }

@@ -30,8 +30,8 @@ class Operands(NamedTuple):
 class Operation:
     """A function of arrays, `definition(static, operands)`, as a primitive of JAX.
 
-    `vmap` of what stands in rows becomes more rows; `vmap` of what is shared, like every
-    derivative but the transpose, goes to the definition.
+    `vmap` of what stands in rows becomes more rows, if the operation `folds`; `vmap` of what is
+    shared, like every derivative but the transpose, goes to the definition.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class Operation:
         *,
         native: Callable[[Any, Operands], Operands] | None = None,
         platform: str = "cpu",
+        folds: bool = True,
         transpose: Callable[[Any, Operands, Operands], tuple[Any, Any]] | None = None,
     ) -> None:
-        self._definition, self._shapes = definition, shapes
+        self._definition, self._shapes, self._folds = definition, shapes, folds
         self._primitive = primitive = Primitive(name)
         primitive.multiple_results = True
         self._jitted = jax.jit(primitive.bind, static_argnames=("static", "tree"))
@@ -122,7 +123,7 @@ class Operation:
         only_rows = all(
             axis is None or rows for axis, rows in zip(axes, has_rows, strict=True)
         ) and all(_have_rows(results_of_one))
-        if not only_rows:
+        if not (self._folds and only_rows):
             run = functools.partial(self._define, static=static, tree=tree)
             results = jax.vmap(run, axes, axis_size=size)(*leaves)
             return results, [0] * len(results)

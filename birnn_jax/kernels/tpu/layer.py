@@ -33,13 +33,13 @@ def run_on_tpu(directions: Directions, keep_gates: bool) -> Outputs:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _run(keep_gates: bool, directions: Directions) -> Any:
-    return _forward.bind(None, _split(directions)).rows
+    return _forward.bind(None, split_directions(directions)).rows
 
 
 @functools.partial(_run.defjvp, symbolic_zeros=True)
 def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
-    shared, rows, *_ = _split(directions)
+    shared, rows, *_ = split_directions(directions)
     stored, results, *_ = _forward.bind(keep_gates, Operands(shared, rows))
     moving = split([_none_if_zero(parts_of(d)) for d in d_directions])
     operands = Operands(
@@ -53,7 +53,8 @@ def _none_if_zero(tangents: Any) -> Any:
     return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
 
 
-def _split(directions: Directions) -> Operands:
+def split_directions(directions: Directions) -> Operands:
+    """Parameters, which all rows share, and the rest."""
     return Operands(
         shared=tuple(direction.params for direction in directions),
         rows=tuple(direction.rows() for direction in directions),
@@ -113,13 +114,15 @@ def _run_backward(
     return split(grads)
 
 
-def _launch_forward(keep_gates: bool | None, operands: Operands) -> Operands:
+def launch_forward(keep_gates: bool | None, operands: Operands) -> Operands:
+    """The forward operation on a TPU."""
     from . import loops  # and with it Pallas, for which others shall not wait
 
     return _run_forward(loops.loop, keep_gates, operands)
 
 
-def _launch_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
+def launch_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
+    """The backward operation on a TPU."""
     return _run_backward(_in_one_launch, wanted, operands)
 
 
@@ -176,19 +179,22 @@ _forward = Operation(
     "birnn_tpu_forward",
     functools.partial(_run_forward, xla.loop),
     _shapes_of_forward,
-    native=_launch_forward,
+    native=launch_forward,
     platform="tpu",
+    folds=False,  # what is stored is over time first
 )
 _tangent = Operation(
     "birnn_tpu_tangent",
     functools.partial(_run_tangent, scan_linear),
     _shapes_of_tangent,
     transpose=_transpose_tangent,
+    folds=False,
 )
 _backward = Operation(
     "birnn_tpu_backward",
     functools.partial(_run_backward, scan_linear),
     _shapes_of_backward,
-    native=_launch_backward,
+    native=launch_backward,
     platform="tpu",
+    folds=False,
 )

@@ -67,7 +67,7 @@ def transposed_loop(
     Args:
       rule: of the cell.
       w_h: `[H, G*H]` for each direction.
-      inputs: for each direction the coefficients `[T, B, .]`, what d_in is like, and the mask or None.
+      inputs: for each direction coefficients `[T, B, .]`, what d_in is like, and a mask or None.
       cts: cotangents of the carries after the last step and of every h, `[T, B, H]`.
 
     Returns:

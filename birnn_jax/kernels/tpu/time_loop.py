@@ -20,6 +20,10 @@ VMEM_BYTES = 64 * 2**20
 _MAX_STEPS = 16
 
 
+class DoesNotFitError(ValueError):
+    """A layer needs more VMEM than there is; to be read after the name of the backend."""
+
+
 class Streams(NamedTuple):
     """Arrays `[K, T, B, .]` of K directions, or their shapes, and where each begins."""
 
@@ -98,13 +102,18 @@ def run_steps(
 def block_steps(
     weights: Any, state: Any, inputs: tuple[Streams, ...], outputs: tuple[Streams, ...]
 ) -> int:
-    """Steps of a block, as many as fit; 0 if a single one does not."""
+    """Steps of a block, as many as fit."""
     num_steps = jax.tree.leaves(inputs[0].arrays)[0].shape[1]
     room = VMEM_BYTES - needed_bytes(weights, state, inputs, outputs, 0)
     of_a_step = needed_bytes((), (), inputs, outputs, 1)
     most = min(room // of_a_step, _MAX_STEPS, num_steps)
     fitting = [n for n in range(1, most + 1) if num_steps % n == 0]
-    return fitting[-1] if fitting else 0
+    if not fitting:
+        needed = needed_bytes(weights, state, inputs, outputs, 1)
+        raise DoesNotFitError(
+            f"needs {needed:,} bytes of VMEM for one step of this layer, and takes {VMEM_BYTES:,}."
+        )
+    return fitting[-1]
 
 
 def needed_bytes(

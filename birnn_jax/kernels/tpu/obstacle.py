@@ -1,0 +1,53 @@
+"""Why the kernels for TPUs cannot compute a layer."""
+
+import jax
+import jax.numpy as jnp
+
+from ..._core.direction import Direction
+from ..._core.dtypes import sum_dtype
+from ..cpu.moving import parts_of
+from ..cpu.operation import Operands
+from ..xla.rules import NEEDS_A_RULE, find_rule
+from . import layer
+
+
+def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
+    """To be read after the name of the backend; None if there is no obstacle."""
+    if find_rule(directions) is None:
+        return NEEDS_A_RULE
+    xs = directions[0].xs
+    if not all(isinstance(size, int) for size in xs.shape):
+        return f"needs sizes that are numbers, got {xs.shape}."
+    if 0 in xs.shape:
+        return f"needs at least one row, one step and one feature, got xs of shape {xs.shape}."
+    if sum_dtype(xs.dtype) != jnp.float32:
+        return f"adds up in float32, got {xs.dtype}."
+    shapes = {
+        tuple(leaf.shape for leaf in jax.tree.leaves((direction.params, direction.carry)))
+        for direction in directions
+    }
+    if len(shapes) > 1:
+        return "computes two directions of one size, got two."
+    hidden_size = directions[0].carry.h.shape[-1]
+    if directions[0].params.w_h.shape[0] != hidden_size:
+        return "computes cells of one head, got several."
+    return _find_lack_of_memory(directions)
+
+
+def _find_lack_of_memory(directions: tuple[Direction, ...]) -> str | None:
+    """By tracing both loops, which know what they hold."""
+    from .time_loop import DoesNotFitError
+
+    wanted = tuple(jax.tree.map(lambda leaf: True, parts_of(d)) for d in directions)
+
+    def run(directions: tuple[Direction, ...]) -> Operands:
+        shared, rows, *_ = layer.split_directions(directions)
+        stored, results, *_ = layer.launch_forward(True, Operands(shared, rows))
+        operands = Operands((shared, stored), (rows, results), d_rows=results)
+        return layer.launch_backward(wanted, operands)
+
+    try:
+        jax.eval_shape(run, directions)
+    except DoesNotFitError as error:
+        return str(error)
+    return None
