@@ -1,11 +1,25 @@
 """Other forms of an ONNX model: of fixed sizes, and with weights of 8 bits."""
 
+import contextlib
+import logging
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from ._errors import framework
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of ONNX Runtime about what it leaves as it is."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def with_sizes(model: Any, **sizes: int) -> Any:
@@ -71,5 +85,6 @@ def quantized(model: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         paths = [pathlib.Path(folder) / name for name in ("float.onnx", "int8.onnx")]
         onnx.save(model, os.fspath(paths[0]))
-        quantization.quantize_dynamic(paths[0], paths[1])
+        with _quiet():
+            quantization.quantize_dynamic(paths[0], paths[1])
         return onnx.load(os.fspath(paths[1]))

@@ -76,12 +76,11 @@ def _head(card: Card, data: Data | None, metrics: Mapping[str, float]) -> str:
         lines["language"] = card.language
     lines["tags"] = ["onnx", "jax", "rnn"]
     if metrics:
+        main = next(iter(metrics))  # others are baselines, or parts of it
         results = {
             "task": {"type": card.task},
             "dataset": {"name": data.name if data else "data of one's own", "type": "text"},
-            "metrics": [
-                {"type": name, "value": round(value, 4)} for name, value in metrics.items()
-            ],
+            "metrics": [{"type": main, "value": round(metrics[main], 4)}],
         }
         lines["model-index"] = [{"name": card.title, "results": [results]}]
     text = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in lines.items()]
@@ -104,10 +103,11 @@ def _example(name: str, models: Sequence[str]) -> str:
 def _data(folder: RunFolder, data: Data | None) -> str:
     if data is not None:
         return f"{data.name} ({data.source}), licence {data.licence}; that is the model's, too."
-    files = ", ".join(
+    named = [
         f"{file['path'].rpartition('/')[2]} (SHA-256 {file['sha256'][:12]})"
         for file in folder.config["data"].values()
-    )
+    ]
+    files = ", ".join(dict.fromkeys(named))
     return (
         f"Trained on {files}. Say here where the data is from, and under which licence; then set "
         "`license` above."
