@@ -211,9 +211,9 @@ static void draw(std::int64_t size) {
   attributes.add("threshold", XLA_FFI_AttrType_SCALAR, &scalars[2]);
   call(birnn_draw, args, rets, attributes);
 
-  Array numbers({rows}), folded({rows, 2});
-  numbers.dtype = folded.dtype = XLA_FFI_DataType_U32;
-  Arrays fold_args{keys, numbers}, fold_rets{folded};
+  Array data({rows}), folded({rows, 2});
+  data.dtype = folded.dtype = XLA_FFI_DataType_U32;
+  Arrays fold_args{keys, data}, fold_rets{folded};
   Attributes nothing;
   call(birnn_fold_in, fold_args, fold_rets, nothing);
 }
