@@ -21,7 +21,7 @@ from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCom
 from experiments.runner.run.experiment import Experiment, Prepared
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options
-from experiments.runner.run.predicting import PredictCommand, Predictor
+from experiments.runner.run.predicting import AsJson, PredictCommand, Predictor, json_line
 from experiments.runner.run.progress import printer
 from experiments.runner.run.results import read_result
 from experiments.speech.config import SpeechConfig
@@ -34,10 +34,12 @@ from experiments.speech.data import (
     save_labels,
 )
 from experiments.speech.export import exported
+from experiments.speech.features import SHIFT_SECONDS
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
 from experiments.speech.sounds import read_alone, wav_files
+from experiments.speech.stream import LiveListener, latency_of, sentence_of
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
@@ -144,6 +146,47 @@ class Export(ExportCommand):
     run_folder: OldRun = RUN
 
 
+class Stream(RunCommand):
+    """Transcribe a wav file while it arrives, with a network trained with --task row.
+
+    Prints the words so far after each chunk that brings one, then the latency: how long a sound waits
+    for what follows it, and how long a chunk is computed. A JSON record has seconds and words.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    sound: tyro.conf.Positional[pathlib.Path]
+    """Wav file, of any sampling rate; - is standard input."""
+    chunk: float = 0.32
+    """Seconds of sound that are computed at once."""
+    lookahead: float = 0.32
+    """Seconds behind a chunk that a backward direction reads; a forward network needs none."""
+    json: AsJson = False
+    """Print JSON lines: one object for each chunk, and a last one with the latency."""
+
+    def run(self) -> None:
+        """Listens and prints."""
+        if self.chunk <= 0 or self.lookahead < 0:
+            raise ValueError("--chunk must be positive, and --lookahead not negative.")
+        frames = [
+            max(1, round(s / SHIFT_SECONDS)) if s else 0 for s in (self.chunk, self.lookahead)
+        ]
+        live = LiveListener(load_listener(self.folder), chunk=frames[0], lookahead=frames[1])
+        (path,) = wav_files([self.sound])
+        signal = read_alone(path, live.model.features.rate).signal
+        size = live.chunk * live.model.features.shift
+        spent, before = [], ()
+        for heard in live.listen(signal[i : i + size] for i in range(0, len(signal), size)):
+            spent.append(heard.compute_seconds)
+            if self.json:
+                print(json_line({"seconds": heard.seconds, "words": [*heard.words]}), flush=True)
+            elif heard.words != before:
+                print(f"{heard.seconds:.2f} s\t{' '.join(heard.words)}", flush=True)
+            before = heard.words
+        told = latency_of(live.delay, spent, len(signal) / live.model.features.rate)
+        print(json_line(told) if self.json else sentence_of(told))
+
+
 class Directions(Options):
     """Draw the predictions of networks trained with --task row for one string, over its
     spectrogram.
@@ -180,7 +223,7 @@ def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Export | Directions,
+        Train | Evaluate | Predict | Stream | Export | Directions,
         "Spoken digits with a bidirectional recurrent network, alone and in strings.",
     )
 
