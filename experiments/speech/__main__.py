@@ -150,7 +150,8 @@ class Stream(RunCommand):
     """Transcribe a wav file while it arrives, with a network trained with --task row.
 
     Prints the words so far after each chunk that brings one, then the latency: how long a sound
-    waits for what follows it, and how long a chunk is computed. A JSON record has seconds and words.
+    waits for what follows it, and how long a chunk is computed. A JSON record has seconds and
+    words.
     """
 
     experiment = EXPERIMENT
