@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import pathlib
 import sys
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ import tyro
 
 from experiments.runner.devices.processes import RESUME, Interrupted, PartDone
 from experiments.runner.run.compilation_cache import use_compilation_cache
+from experiments.runner.run.options import Refused, parsing
 
 
 class Command(Protocol):
@@ -39,7 +41,7 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
     """
     try:
         parse = functools.partial(
-            tyro.cli, commands, prog=f"python -m experiments.{experiment}", description=description
+            _parse, commands, prog=f"python -m experiments.{experiment}", description=description
         )
         chosen = parse()
         defaults = _with_defaults(chosen)
@@ -50,6 +52,8 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
             contextlib.nullcontext() if machines is None else machines.use(),
         ):
             command.run()
+    except Refused as refusal:
+        _leave(f"error: {refusal}", 2)
     except PartDone:
         return
     except BrokenPipeError:  # who read the answers has enough of them
@@ -77,6 +81,35 @@ def _with_defaults(chosen: Any) -> Any:
     if defaults is command:
         return chosen
     return defaults if command is chosen else dataclasses.replace(chosen, command=defaults)
+
+
+def _parse(commands: Any, **options: Any) -> Any:
+    with parsing():
+        return tyro.cli(commands, registry=_REGISTRY, **options)
+
+
+_REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _show_paths_from_here(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[pathlib.Path] | None:
+    """Paths, which help shows as they are seen from the working directory."""
+    if info.type is not pathlib.Path:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: pathlib.Path(words[0]),
+        is_instance=lambda value: isinstance(value, pathlib.Path),
+        str_from_instance=lambda path: [_from_here(path)],
+    )
+
+
+def _from_here(path: pathlib.Path) -> str:
+    here = pathlib.Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _leave(sentence: str, status: int) -> None:
