@@ -68,7 +68,7 @@ def test_impossible_setting_is_refused_in_one_sentence(monkeypatch, capsys, modu
 
 
 def test_no_message_shows_names_that_the_parser_made(monkeypatch, capsys):
-    for words in (["train", "--epochs", "many"], ["train", "--epochz", "1"], ["trian"], []):
+    for words in (["train", "--epochs", "many"], ["train", "--epochz", "1"], ["tune"], []):
         monkeypatch.setattr(sys, "argv", ["ner", *words])
         with pytest.raises(SystemExit):
             ner.main()
