@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity pretrained lint docs docs-serve docs-browser kernels selfcheck sanitize fuzz modes kills clean
+.PHONY: help train test parity pretrained lint docs docs-serve docs-browser demo web kernels selfcheck sanitize fuzz modes kills clean
 
 help:  ## Says what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -40,7 +40,14 @@ docs-serve: $(VENV)/.docs  ## Shows the documentation site on http://localhost:8
 
 docs-browser: $(VENV)/.browser  ## Opens every page of the site in headless Chromium, where it is installed
 	$(BIN)/python -m website build
-	$(BIN)/python -m pytest -q -n 0 -m browser tests/docs/test_browser.py
+	$(BIN)/python -m pytest -q -n 0 -m browser tests/docs/test_browser.py tests/docs/test_demo.py
+
+demo: $(VENV)/.demo  ## Trains the networks of the demo in the browser and writes docs/demo/models (half an hour)
+	$(BIN)/python -m website.demo
+
+web: $(VENV)/.browser  ## Runs the demo in headless Chromium, and the examples in JavaScript and C++
+	npm install --prefix examples/onnx_runtime --ignore-scripts --no-audit --no-fund --silent
+	$(BIN)/python -m pytest -q -n 0 tests/docs/test_demo.py tests/examples/test_onnx_runtime.py
 
 kernels: $(VENV)/.test  ## Builds the native CPU kernels again and says what is there
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .

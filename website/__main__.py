@@ -13,6 +13,7 @@ import sys
 from importlib.metadata import version
 
 from website.commands import describe_commands
+from website.demo import add_runtime
 from website.links import find_broken
 from website.pages import ROOT, find_repository, stage
 
@@ -27,6 +28,7 @@ def main() -> int:
     repository = find_repository()
     shutil.rmtree(STAGED, ignore_errors=True)
     stage(STAGED, repository, commands=describe_commands(ROOT))
+    print(add_runtime(STAGED / "demo" / "runtime"))
     if command == "serve":
         return _zensical("serve", repository)
     shutil.rmtree(BUILT, ignore_errors=True)

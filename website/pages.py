@@ -17,6 +17,7 @@ from website.reference import expand
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+DEMO = DOCS / "demo" / "index.html"  # a page as it is
 PICTURES = {".png", ".svg", ".jpg"}
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]*\]\([^`\n]*`)", flags=re.DOTALL | re.MULTILINE)
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
@@ -43,6 +44,7 @@ def page_sources() -> dict[str, pathlib.Path]:
     sources = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
     sources["results/examples.md"] = ROOT / "examples" / "README.md"
     sources["how_to/pretrained_networks.md"] = ROOT / "examples" / "pretrained" / "README.md"
+    sources["how_to/javascript.md"] = ROOT / "examples" / "onnx_runtime" / "README.md"
     sources["how_to/serve_http.md"] = ROOT / "examples" / "serve_http" / "README.md"
     for path in sorted(ROOT.glob("experiments/*/README.md")):
         sources[f"results/{path.parent.name}.md"] = path
@@ -73,6 +75,7 @@ def stage(folder: pathlib.Path, repository: str, *, commands: str) -> None:
         for path, picture in pictures.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, folder / path)
+    shutil.copytree(DOCS / "demo", folder / "demo")
     for path in (DOCS / "assets").rglob("*.*"):
         target = folder / path.relative_to(DOCS)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +113,8 @@ def rewrite_links(
             raise ValueError(f"{source.relative_to(ROOT)} links to {target}, which does not exist.")
         if file in pages:
             return f"{bang}[{label}]({_relative(pages[file], page)}{hash_}{anchor})"
+        if file == DEMO:
+            return f"[{label}]({_relative('demo/index.html', page)})"
         if file.suffix in PICTURES:
             new = f"figures/{'_'.join(file.relative_to(ROOT).parts[-2:])}"
             pictures[new] = file

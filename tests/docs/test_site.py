@@ -30,6 +30,7 @@ PAGES = {
             "results/speech.md",
             "[a](R/blob/main/experiments/speech/features.py#L3)",
         ),
+        ("[a](demo/index.html)", "index.md", "[a](demo/index.html)"),
         ("[a](../birnn_jax)", "index.md", "[a](R/tree/main/birnn_jax)"),
         ("[`a[0]`](../LICENSE)", "index.md", "[`a[0]`](R/blob/main/LICENSE)"),
         ("[a](https://x.org/y.md)", "index.md", "[a](https://x.org/y.md)"),

@@ -1,0 +1,163 @@
+"""The demo in headless Chromium: it says what Python says, and sends nothing.
+
+`make docs-browser` runs this; the files of onnxruntime-web come from the npm registry.
+"""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from tests.docs._server import serving
+from website.demo import DEMO, add_runtime
+
+EXPECTED = json.loads((DEMO / "models" / "expected.json").read_text(encoding="utf-8"))
+SENTENCES = list(enumerate(EXPECTED["sentences"]))
+WORDS = "[...document.querySelectorAll('#tags dt')].map(word => word.textContent)"
+TAGS = "[...document.querySelectorAll('#tags [data-reader={}] .tag')].map(tag => tag.textContent)"
+SENT = "[...document.querySelectorAll('#sentiment .attended')]"
+WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The address of the page."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    shutil.copytree(DEMO, folder)
+    said = add_runtime(folder / "runtime")
+    if not (folder / "runtime").exists():
+        pytest.skip(said)
+    with serving(folder.parent) as address:
+        yield f"{address}/demo/"
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """The page, ready; nothing but its own address is reached, and no error is raised."""
+    wrong = []
+    view = browser.new_page(viewport={"width": 1100, "height": 900})
+    view.on("request", lambda sent: sent.url.startswith(address) or wrong.append(sent.url))
+    view.on("websocket", lambda socket: wrong.append(socket.url))
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.on("console", lambda line: line.type in ("error", "warning") and wrong.append(line.text))
+    view.goto(address)
+    wait(view, "document.getElementById('state').textContent", "Ready.")
+    yield view
+    view.close()
+    local = ("data:", "blob:")
+    assert [url for url in wrong if not url.startswith(local)] == []
+
+
+def wait(page, expression, wanted, seconds=30):
+    """Until an expression has a value; the policy of the page lets no test evaluate inside it."""
+    deadline = time.monotonic() + seconds
+    while (found := page.evaluate(expression)) != wanted and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    assert found == wanted
+
+
+def fill(page, field, text, shown, words):
+    """Types a text into a field, and waits until the page shows these words."""
+    page.fill(f"#{field}", text)
+    wait(page, shown, words)
+
+
+@pytest.mark.parametrize(("number", "sentence"), SENTENCES)
+def test_tags_are_those_of_python(page, number, sentence):
+    fill(page, "tags-text", sentence, WORDS, EXPECTED["words"][number])
+    for reader, name in {"bidirectional": "tagger", "forward": "tagger_forward"}.items():
+        assert page.evaluate(TAGS.format(reader)) == EXPECTED[name][number]
+
+
+def test_words_behind_change_tags_of_the_bidirectional_tagger_only(page):
+    page.fill("#tags-text", "")
+    page.focus("#tags-text")
+    changes = []
+    for word in EXPECTED["sentences"][1].split():
+        page.keyboard.type(f"{word} ")
+        wait(page, f"{WORDS}.at(-1)", word)
+        changes.append(page.inner_text("#tags-changes"))
+    assert any("bidirectional: " in change for change in changes), changes
+    assert not any("forward: " in change for change in changes)
+
+
+@pytest.mark.parametrize(("number", "sentence"), SENTENCES)
+def test_entities_are_those_of_python(page, number, sentence):
+    words, expected = EXPECTED["words"][number], []
+    for word, tag in zip(words, EXPECTED["entities"][number], strict=True):
+        if tag.startswith("B-") or (tag != "O" and not expected):
+            expected.append([tag[2:], word])
+        elif tag != "O":
+            expected[-1][1] += f" {word}"
+    shown = "document.getElementById('entities').textContent"
+    page.fill("#entities-text", sentence)
+    wait(page, f"{shown}.includes({json.dumps(words[-1])})", True)
+    found = page.evaluate(
+        "[...document.querySelectorAll('#entities mark')]"
+        ".map(mark => [mark.lastChild.textContent, mark.firstChild.textContent])"
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(("number", "sentence"), SENTENCES)
+def test_sentiment_and_attention_are_those_of_python(page, number, sentence):
+    label, probability, weights = EXPECTED["sentiment"][number]
+    shown = f"{SENT}.map(word => word.textContent)"
+    fill(page, "sentiment-text", sentence, shown, EXPECTED["words"][number])
+    verdict = page.inner_text("#sentiment .verdict")
+    names = {"0": "negative", "1": "positive"}
+    assert verdict == f"{names[label]} ({100 * probability:.0f} %)"
+    found = page.evaluate(f"{SENT}.map(word => Number(word.dataset.weight))")
+    assert found == pytest.approx(weights, abs=1e-4)
+
+
+def test_recording_is_heard_as_in_python(page):
+    page.set_input_files("#digits-file", DEMO / "digits.wav")
+    wait(page, "document.getElementById('digits-picture').hidden", False)
+    assert page.inner_text("#digits") == (" ".join(EXPECTED["digits"]) or "No digit was heard.")
+    assert "Spectrogram of" in page.get_attribute("#digits-picture", "aria-label")
+    colours = page.evaluate(
+        "new Set(document.getElementById('digits-picture').getContext('2d')"
+        ".getImageData(0, 0, 900, 300).data).size"
+    )
+    assert colours > 50  # a picture, not a blank
+
+
+def test_file_that_is_no_sound_gets_a_sentence(page, tmp_path):
+    path = tmp_path / "text.wav"
+    path.write_text("no sound")
+    page.set_input_files("#digits-file", path)
+    said = "document.getElementById('digits').textContent"
+    wait(page, f"{said}.startsWith('No recording could be read')", True)
+
+
+def test_everything_is_reached_by_keyboard_and_has_a_name(page):
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    controls = page.evaluate("[...document.querySelectorAll('a, input, button')].length")
+    reached = []
+    for _ in range(controls):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "(e => [[...document.querySelectorAll('a, input, button')].indexOf(e),"
+                " e.labels?.[0]?.textContent || e.textContent])(document.activeElement)"
+            )
+        )
+    assert [place for place, _ in reached] == list(range(controls))
+    assert all(name for _, name in reached)
+    page.focus("button[data-for]")
+    page.keyboard.press("Enter")
+    first = EXPECTED["sentences"][0]
+    assert page.input_value("#tags-text") == first
+
+
+def test_page_fits_a_telephone(page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    content, window = page.evaluate(WIDTHS)
+    heights = page.evaluate("[...document.querySelectorAll('button')].map(b => b.offsetHeight)")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    assert content <= window
+    assert min(heights) >= 44
