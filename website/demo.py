@@ -28,7 +28,7 @@ _TAGGER = "--word-size 16 --character-size 16 --speller-size 24 --hidden-size 48
 MODELS = {
     "tagger": ("pos_tagging", _TAGGER),
     "tagger_forward": ("pos_tagging", f"{_TAGGER} --direction fwd"),
-    "entities": ("ner", "--word-size 12 --character-size 16 --speller-size 20 --hidden-size 40"),
+    "entities": ("ner", "--word-size 6 --character-size 12 --speller-size 16 --hidden-size 32"),
     "sentiment": (
         "sentiment",
         "--word-size 16 --character-size 16 --speller-size 16 --hidden-size 24",
@@ -57,6 +57,7 @@ def make_models() -> None:
         (DEMO / "models" / name).mkdir(parents=True, exist_ok=True)
         for file in SHIPPED:
             shutil.copyfile(folder / file, DEMO / "models" / name / file)
+    (DEMO / "models" / "names.json").write_text(json.dumps(list(MODELS)) + "\n")
     text = json.dumps(expected(), indent=1, ensure_ascii=False)
     (DEMO / "models" / "expected.json").write_text(text + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in DEMO.glob("models/*/*"))

@@ -35,8 +35,8 @@ function follow(input, show) {
 const READERS = { bidirectional: "tagger", forward: "tagger_forward" };
 
 function startTags(models) {
-  const before = { bidirectional: [], forward: [] };
-  let wordsBefore = [];
+  const nothing = { words: [], tags: { bidirectional: [], forward: [] } };
+  let [last, before] = [nothing, nothing]; // shown last, and before the word that is being typed
 
   return follow($("tags-text"), async (words) => {
     const tags = {};
@@ -46,11 +46,12 @@ function startTags(models) {
       tags[reader] = Array.from(labels, (label) => model.labels[label]);
     }
     return () => {
+      if (words.length !== last.words.length) before = last;
       const changes = [];
       const cards = words.map((word, step) => {
         const lines = Object.keys(READERS).map((reader) => {
-          const [old, tag] = [before[reader][step], tags[reader][step]];
-          const isSame = words.slice(0, step + 1).every((other, at) => other === wordsBefore[at]);
+          const [old, tag] = [before.tags[reader][step], tags[reader][step]];
+          const isSame = words.slice(0, step + 1).every((other, at) => other === before.words[at]);
           const changed = isSame && old !== undefined && old !== tag;
           if (changed) changes.push(`${reader}: “${word}” was ${old}, is ${tag}`);
           const hue = hueOf(models.tagger.labels, tag);
@@ -64,8 +65,7 @@ function startTags(models) {
       });
       $("tags").replaceChildren(...cards);
       $("tags-changes").textContent = changes.length ? `Changed. ${changes.join("; ")}.` : "";
-      Object.assign(before, tags);
-      wordsBefore = words;
+      last = { words, tags };
     };
   });
 }
@@ -148,8 +148,13 @@ async function start() {
   }
   let bytes = 0;
   const failed = [];
+  const present = await (await fetch(new URL("./models/names.json", import.meta.url))).json();
   for (const [id, [names, begin]] of Object.entries(SECTIONS)) {
     const section = $(id).closest("section");
+    if (!names.every((name) => present.includes(name))) {
+      section.remove();
+      continue;
+    }
     try {
       bytes += await startSection(section, names, begin);
     } catch (error) {

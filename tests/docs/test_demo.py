@@ -86,6 +86,8 @@ def test_words_behind_change_tags_of_the_bidirectional_tagger_only(page):
 
 @pytest.mark.parametrize(("number", "sentence"), SENTENCES)
 def test_entities_are_those_of_python(page, number, sentence):
+    if "entities" not in EXPECTED:
+        pytest.skip("No network of entities is shipped: make demo")
     words, expected = EXPECTED["words"][number], []
     for word, tag in zip(words, EXPECTED["entities"][number], strict=True):
         if tag.startswith("B-") or (tag != "O" and not expected):
@@ -135,17 +137,17 @@ def test_file_that_is_no_sound_gets_a_sentence(page, tmp_path):
 
 
 def test_everything_is_reached_by_keyboard_and_has_a_name(page):
-    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    page.focus("a")
     controls = page.evaluate("[...document.querySelectorAll('a, input, button')].length")
     reached = []
     for _ in range(controls):
-        page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
                 "(e => [[...document.querySelectorAll('a, input, button')].indexOf(e),"
                 " e.labels?.[0]?.textContent || e.textContent])(document.activeElement)"
             )
         )
+        page.keyboard.press("Tab")
     assert [place for place, _ in reached] == list(range(controls))
     assert all(name for _, name in reached)
     page.focus("button[data-for]")
