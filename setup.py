@@ -29,6 +29,8 @@ ISAS = {
     "avx2": "-mavx2 -mfma",
     "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mavx2",
 }
+# One is enough for float64.
+FLOAT64 = ("avx2_f64", "-mavx2 -mfma"), ("baseline_f64", "")
 
 
 class BuildError(Exception):
@@ -127,8 +129,18 @@ class Tools(NamedTuple):
     include: str
 
     @property
+    def is_x86(self):
+        return self.machine.startswith(("x86_64", "amd64"))
+
+    @property
     def isas(self):
-        return ISAS if self.machine.startswith(("x86_64", "amd64")) else {"baseline": ""}
+        return ISAS if self.is_x86 else {"baseline": ""}
+
+    @property
+    def units(self):
+        """The flags of each unit of the kernels, by its namespace."""
+        name, flags = FLOAT64[0 if self.is_x86 else 1]
+        return self.isas | {name: f"{flags} -DBIRNN_SCALAR=double"}
 
     @property
     def header(self):
@@ -155,7 +167,7 @@ def compile_kernels(tools, scratch, flags, others=()):
     rest = [path for path in sources() if path.suffix == ".cc" and path.name != "kernels.cc"]
     units = [(source, "") for source in [*rest, *others]]
     units += [
-        (SOURCES / "kernels.cc", f"-DBIRNN_ISA={isa} {more}") for isa, more in tools.isas.items()
+        (SOURCES / "kernels.cc", f"-DBIRNN_ISA={isa} {more}") for isa, more in tools.units.items()
     ]
     objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]
     common = [*WARNINGS, *flags, f"-I{SOURCES}", "-isystem", tools.include, "-c"]

@@ -5,7 +5,8 @@
 
 Random cases of all cells that have fast paths, in both directions, values and gradients: lengths,
 gaps or segments, with noise and without. Prints the worst errors; the exit status is 1 if one is
-above what float32 explains. The native kernels are run with every instruction set of this CPU.
+above what float32 explains. The native kernels are run with every instruction set of this CPU, and
+in float64.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.types import Bi, Cell
-from .._recurrence.backends import BACKENDS, BackendName, backends
+from .._recurrence.backends import BACKENDS, CPU_KERNEL, BackendName, backends
 from .._recurrence.bidirectional import bidirectional, init_bidirectional
 from .._recurrence.directions import RESIDUALS, ResidualsName
 from ..cells import (
@@ -41,10 +42,11 @@ from ..cells import (
     elman,
     parallel,
 )
+from ..kernels.cpu import library
 from . import loops, variants
 from .cases import Settings, draw_settings
 
-LIMIT = 2e-5
+LIMIT, LIMIT_64 = 2e-5, 1e-11  # of float32 and float64
 CELLS = {
     "elman": ELMAN,
     "relu_elman": elman(jax.nn.relu),
@@ -126,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="that of another run, to repeat it")
     args = parser.parse_args(argv)
     seed = int(np.random.default_rng().integers(2**31)) if args.seed is None else args.seed
-    print(f"{backends()}\n\nseed {seed}, cases of each cell: {args.cases}, limit {LIMIT:.0e}\n")
+    print(f"{backends()}\n\nseed {seed}, cases of each cell: {args.cases}")
+    print(f"limit {LIMIT:.0e}, of float64 {LIMIT_64:.0e}\n")
     print(f"{'backend':20}  {'cell':19}  {'values':>9}  {'gradients':>9}")
     wrong = 0
     for name in CELLS:
@@ -135,16 +138,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         for label, backend, variant in _list_variants(name):
             with variant:
                 errors = np.max([_compare(backend, case) for case in cases], axis=0)
-            is_wrong = not (errors <= LIMIT).all()  # NaN is wrong too
-            wrong += is_wrong
-            values, gradients = errors
-            mark = "  WRONG" if is_wrong else ""
-            print(f"{label:20}  {name:19}  {values:9.1e}  {gradients:9.1e}{mark}")
+            wrong += _print_row(label, name, errors, LIMIT)
+        if has_float64():
+            with jax.enable_x64(True):
+                errors = np.array(_compare("cpu_kernel", _draw_case(name, rng, dtype=np.float64)))
+            wrong += _print_row("cpu_kernel float64", name, errors, LIMIT_64)
     print(f"\n{wrong} of these rows are wrong." if wrong else "\nAll agree.")
     return int(wrong > 0)
 
 
-def _draw_case(name: str, rng: np.random.Generator, *, everything: bool = False) -> _Case:
+def has_float64() -> bool:
+    """Whether there are native kernels for float64 here."""
+    return CPU_KERNEL.status().available and library.has_float64()
+
+
+def _print_row(label: str, name: str, errors: np.ndarray, limit: float) -> bool:
+    """True if something is wrong."""
+    is_wrong = not (errors <= limit).all()  # NaN is wrong too
+    values, gradients = errors
+    mark = "  WRONG" if is_wrong else ""
+    print(f"{label:20}  {name:19}  {values:9.1e}  {gradients:9.1e}{mark}")
+    return is_wrong
+
+
+def _draw_case(
+    name: str, rng: np.random.Generator, *, everything: bool = False, dtype: Any = np.float32
+) -> _Case:
     """Of random sizes and settings; `everything`: with segments, and all noise that there is."""
     input_size, hidden_size = (int(size) for size in rng.choice(SIZES, 2))
     batch_size, num_steps = rng.integers(2, 10), rng.integers(1, 20)
@@ -157,7 +176,7 @@ def _draw_case(name: str, rng: np.random.Generator, *, everything: bool = False)
         cell = cell.with_init(heads=int(rng.choice(divisors)))
 
     def draw(leaf, scale=1.0):
-        return (scale * rng.normal(size=leaf.shape)).astype(np.float32)
+        return (scale * rng.normal(size=leaf.shape)).astype(dtype)
 
     def make():
         params = init_bidirectional(

@@ -198,7 +198,7 @@ SPECIAL = np.array([np.inf, -np.inf, 0, 105, -105], np.float32)
 
 
 def apply(name, x):
-    pointer = ctypes.POINTER(ctypes.c_float)
+    pointer = ctypes.POINTER(ctypes.c_double if x.dtype == np.float64 else ctypes.c_float)
     out = np.empty_like(x)
     function = getattr(cpu.load().handle, name)
     function(x.ctypes.data_as(pointer), out.ctypes.data_as(pointer), ctypes.c_long(x.size))
@@ -263,6 +263,22 @@ def test_instruction_set_that_is_not_there_is_refused(monkeypatch, isa, sentence
         cpu._take_from_environment(OfAnOlderProcessor())
 
 
+@pytest.mark.skipif(not cpu.has_float64(), reason="no kernels for float64 on this processor")
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("birnn_tanh_f64", np.tanh), ("birnn_sigmoid_f64", sigmoid)],
+    ids=["tanh", "sigmoid"],
+)
+def test_activations_of_float64_are_within_4_ulp(name, function):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([scale * rng.normal(size=20_000) for scale in (1e-9, 1e-3, 1, 30, 900)])
+    x = np.concatenate([x, SPECIAL.astype(np.float64), [-750.0, -720.5, 710.0, np.nan]])
+    got, exact = apply(name, x), function(x.astype(np.longdouble))
+    assert np.isnan(got[-1])
+    error = np.abs(got - exact)[:-1] / np.spacing(np.abs(exact[:-1]).astype(np.float64))
+    assert error.max() <= 4 and np.abs(got[:-1]).max() <= 1
+
+
 def test_rows_do_not_depend_on_one_another_or_on_how_they_are_cut():
     params, xs, carry = make_inputs(GRU, (13, 6, 5, 20))
     lengths = make_lengths(13, 6)
@@ -286,6 +302,6 @@ def test_xla_refuses_buffers_of_other_types(wrong):
     shapes = [(2, 3, 5), (0, 0), (2, 5), (0, 0, 0), (0, 0, 0)]
     types = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
     run = jax.ffi.ffi_call(cpu.target_name("birnn_forward_1"), types)
-    rest = {"cell": "elman", "rates": np.zeros(3, np.float32), "reverse": np.zeros(1, np.int64)}
+    rest = {"cell": "elman", "rates": np.zeros(3), "reverse": np.zeros(1, np.int64)}
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"(?i)argument|buffer|rank|dtype"):
         jax.block_until_ready(run(*arguments, **rest))

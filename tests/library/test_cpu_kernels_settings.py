@@ -40,6 +40,15 @@ def test_settings_give_what_the_equations_say(name, seed):
         assert max(errors) < compare.LIMIT, isa
 
 
+@pytest.mark.skipif(not compare.has_float64(), reason="no kernels for float64 on this processor")
+@pytest.mark.parametrize("name", compare.CELLS)
+def test_float64_gives_what_the_equations_say_to_its_last_digits(name):
+    """The same, with noise: its numbers have 52 random bits in place of 23."""
+    with jax.enable_x64(True):
+        case = compare._draw_case(name, np.random.default_rng(4), everything=True, dtype=np.float64)
+        assert max(compare._compare("cpu_kernel", case)) < compare.LIMIT_64
+
+
 def swap_masks(arguments):
     """The candidate's mask as that of the cell state."""
     changed = list(arguments)

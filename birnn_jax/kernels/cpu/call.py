@@ -30,10 +30,10 @@ def call_forward(
     carries, ys = results
     types = [ys]
     for carry, stored in zip(carries, residuals, strict=True):
-        types += _of_carry(carry) + _fill(stored, 3)
+        types += _of_carry(carry, ys.dtype) + _fill(stored, ys.dtype)
     arguments: list[Any] = []
     for direction in directions:
-        arguments += [*_arguments(direction), _or_empty(direction.packed, 1)]
+        arguments += [*_arguments(direction), _or_empty(direction.packed, 1, ys.dtype)]
     flat = iter(_call(directions, "forward", arguments, types))
     ys, got_carries, got_stored = next(flat), [], []
     for carry, stored in zip(carries, residuals, strict=True):
@@ -51,17 +51,18 @@ def call_backward(
     wanted: Sequence[Moving],
 ) -> list[Moving]:
     """Gradients of each direction; parameters or inputs of which nothing is wanted are None."""
-    d_carries, d_ys = cotangents
+    (d_carries, d_ys), dtype = cotangents, ys.dtype
     arguments, types = [ys, d_ys], []
     for direction, stored, d_carry, marks in zip(
         directions, residuals, d_carries, wanted, strict=True
     ):
-        arguments += _arguments(direction) + _fill(stored, 3) + _of_carry(d_carry)
+        arguments += _arguments(direction) + _fill(stored, dtype) + _of_carry(d_carry, dtype)
         parts = parts_of(direction)
         has_params = bool(jax.tree.leaves(marks.params))
-        types += [leaf if has_params else _empty(leaf.ndim) for leaf in _of_params(parts.params)]
-        types += [*_of_carry(parts.state), parts.xs if marks.xs else _empty(3)]
-        types += _of_carry(parts.start)
+        of_params = _of_params(parts.params)
+        types += [leaf if has_params else _empty(leaf.ndim, dtype) for leaf in of_params]
+        types += [*_of_carry(parts.state, dtype), parts.xs if marks.xs else _empty(3, dtype)]
+        types += _of_carry(parts.start, dtype)
     flat = iter(_call(directions, "backward", arguments, types))
     grads = []
     for direction, marks in zip(directions, wanted, strict=True):
@@ -82,35 +83,36 @@ def call_backward(
 def call_pack(direction: Direction, size: int) -> jax.Array:
     """The weights of a direction, packed: so many floats."""
     w_x, w_h, _, extra = _of_params(direction.params)
-    target = library.target_name("birnn_pack")
-    call = jax.ffi.ffi_call(target, jax.ShapeDtypeStruct((size,), jnp.float32))
+    target = library.target_name("birnn_pack", w_x.dtype)
+    call = jax.ffi.ffi_call(target, jax.ShapeDtypeStruct((size,), w_x.dtype))
     cell, states = native_cell((direction,)).name, state_of(direction).h.shape[-1]
     return call(w_x, w_h, extra, cell=cell, states=np.int64(states))
 
 
 def _call(directions: Directions, way: str, args: Sequence[Any], types: Sequence[Any]) -> Any:
     types = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in types]
-    return jax.ffi.ffi_call(library.target_name(f"birnn_{way}_{len(directions)}"), types)(
+    name = library.target_name(f"birnn_{way}_{len(directions)}", directions[0].xs.dtype)
+    return jax.ffi.ffi_call(name, types)(
         *args,
         cell=native_cell(directions).name,
         reverse=np.array([direction.reverse for direction in directions], np.int64),
-        rates=np.array(list(map(_rates, directions)), np.float32).ravel(),
+        rates=np.array(list(map(_rates, directions)), np.float64).ravel(),
     )
 
 
 def _arguments(direction: Direction) -> list[Any]:
     """A layer of `src/buffers.h`."""
-    noise = draw_noise(direction)
+    noise, dtype = draw_noise(direction), direction.xs.dtype
     at = None if direction.starts is None else direction.starts.at
     flags = [_or_empty(leaf, 2, bool) for leaf in (direction.valid, at)]
     masks = [noise.candidate, noise.zoneout_c, noise.zoneout_h]
     return [
         *_of_params(direction.params),
-        *_of_carry(state_of(direction)),
+        *_of_carry(state_of(direction), dtype),
         direction.xs,
         *flags,
-        *_of_carry(start_of(direction)),
-        _or_empty(noise.seen, 2),
+        *_of_carry(start_of(direction), dtype),
+        _or_empty(noise.seen, 2, dtype),
         *(_or_empty(leaf, 3, bool) for leaf in masks),
     ]
 
@@ -125,7 +127,7 @@ def _of_params(params: Params) -> list[Any]:
     """`[w_x, w_h, b, extra]`, of ranks 2, 2, 1 and 1, for all cells."""
     w_x, w_h, b, *rest = params
     w_h = w_h if len(w_h.shape) == 2 else jnp.reshape(w_h, (1, *w_h.shape))
-    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1)
+    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1, w_x.dtype)
     return [w_x, w_h, b, extra]
 
 
@@ -136,11 +138,11 @@ def _to_params(leaves: Sequence[jax.Array], like: Params) -> Params:
     return type(like)(*(leaf.reshape(own.shape) for leaf, own in pairs))
 
 
-def _of_carry(carry: Carry | None) -> list[Any]:
+def _of_carry(carry: Carry | None, dtype: Any) -> list[Any]:
     """`[c, h]`; a cell without c has one without elements."""
     if carry is None:
-        return [_empty(2), _empty(2)]
-    return [getattr(carry, "c", _empty(2)), carry.h]
+        return [_empty(2, dtype), _empty(2, dtype)]
+    return [getattr(carry, "c", _empty(2, dtype)), carry.h]
 
 
 def _to_carry(leaves: Sequence[jax.Array], like: Carry) -> Carry:
@@ -148,13 +150,13 @@ def _to_carry(leaves: Sequence[jax.Array], like: Carry) -> Carry:
     return like._replace(c=c, h=h) if hasattr(like, "c") else like._replace(h=h)
 
 
-def _fill(residuals: Residuals, rank: int) -> list[Any]:
-    return [_or_empty(leaf, rank) for leaf in residuals]
+def _fill(residuals: Residuals, dtype: Any) -> list[Any]:
+    return [_or_empty(leaf, 3, dtype) for leaf in residuals]
 
 
-def _or_empty(leaf: Any, rank: int, dtype: Any = jnp.float32) -> Any:
+def _or_empty(leaf: Any, rank: int, dtype: Any) -> Any:
     return _empty(rank, dtype) if leaf is None else leaf
 
 
-def _empty(rank: int, dtype: Any = jnp.float32) -> jax.Array:
+def _empty(rank: int, dtype: Any) -> jax.Array:
     return jnp.zeros((0,) * rank, dtype)

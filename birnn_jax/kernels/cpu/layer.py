@@ -44,7 +44,7 @@ def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
     """As `run_layer` of the loops of XLA, with the outputs in one array.
 
     Inputs and weights of 16 bits are widened, exactly, before; outputs are narrowed after. In
-    between everything is float32, and so is what a weight's gradient is added up in.
+    between everything is float32, and so is what a weight's gradient is added up in; or float64.
     """
     if are_linear(directions):
         return run_linear(directions)

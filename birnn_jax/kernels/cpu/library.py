@@ -11,19 +11,20 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.ffi
+import jax.numpy as jnp
 
 ISAS = ("baseline", "avx2", "avx512")
 # The environment variable that names the one to take.
 VARIABLE = "BIRNN_JAX_ISA"
 FOLDER = Path(__file__).parent
-TARGETS = (
+# Of each there is one for float32 and one for float64, whose name ends in _f64.
+TYPED = (
     "birnn_pack",
     "birnn_draw",
-    "birnn_fold_in",
     "birnn_linear_forward",
     "birnn_linear_backward",
     "birnn_forward_1",
@@ -31,6 +32,7 @@ TARGETS = (
     "birnn_backward_1",
     "birnn_backward_2",
 )
+TARGETS = ("birnn_fold_in", *TYPED, *(f"{name}_f64" for name in TYPED))
 
 
 class Library(NamedTuple):
@@ -62,8 +64,9 @@ def load() -> Library:
         return Library(None, f"Built for another system or JAX, install birnn_jax again: {reason}")
     handle.birnn_isa.restype = ctypes.c_char_p
     handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
-    handle.birnn_packed_size.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
-    handle.birnn_packed_size.restype = ctypes.c_long
+    for function in (handle.birnn_packed_size, handle.birnn_packed_size_f64):
+        function.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
+        function.restype = ctypes.c_long
     _take_from_environment(handle)
     return Library(handle, note)
 
@@ -82,13 +85,20 @@ def _take_from_environment(handle: ctypes.CDLL) -> None:
         )
 
 
-def target_name(function: str) -> str:
-    """The name by which XLA knows a function of this build.
+def has_float64() -> bool:
+    """True if the kernels for float64 are there and run on this processor."""
+    handle = load().handle
+    return handle is not None and bool(handle.birnn_has_f64())
+
+
+def target_name(function: str, dtype: Any = jnp.float32) -> str:
+    """The name by which XLA knows a function of this build, for float32 or float64.
 
     The name is all that a compiled program holds of a function. A persistent compilation cache
     therefore finds a program again for the same build only.
     """
-    return f"{function}.{_digest_of_build()}"
+    suffix = "_f64" if dtype == jnp.float64 else ""
+    return f"{function}{suffix}.{_digest_of_build()}"
 
 
 def get_isa() -> str:
@@ -107,9 +117,12 @@ def forced_isa(isa: str) -> Iterator[bool]:
         handle.birnn_force_isa(before.encode())
 
 
-def packed_size(cell: str, inputs: int, columns: int, states: int) -> int:
-    """Floats that the packed weights of a cell take, with the instruction set of now."""
-    return _get_handle().birnn_packed_size(cell.encode(), inputs, columns, states)
+def packed_size(cell: str, inputs: int, columns: int, states: int, dtype: Any) -> int:
+    """Numbers that the packed weights of a cell take, with the instruction set of now."""
+    handle = _get_handle()
+    is_double = dtype == jnp.float64
+    function = handle.birnn_packed_size_f64 if is_double else handle.birnn_packed_size
+    return function(cell.encode(), inputs, columns, states)
 
 
 def find_isas() -> list[str]:

@@ -130,8 +130,8 @@ def _shapes_of_back(reverse: bool, operands: Operands) -> Operands:
 def _call(static: tuple[bool, bool], operands: Operands) -> Operands:
     (reverse, keep), (a, valid, at), (b, h, start) = static, operands.rows, operands.d_rows
     (ys, last), befores = _shapes(static, operands).rows
-    types = [ys, last, befores if keep else _empty(3)]
-    run = jax.ffi.ffi_call(library.target_name("birnn_linear_forward"), types)
+    types = [ys, last, befores if keep else _empty(3, a.dtype)]
+    run = jax.ffi.ffi_call(library.target_name("birnn_linear_forward", a.dtype), types)
     start = jnp.zeros([0, 0], h.dtype) if start is None else start
     ys, last, befores = run(a, _flags(valid), _flags(at), b, h, start, reverse=reverse)
     return Operands(rows=((ys, last), befores if keep else None))
@@ -140,8 +140,8 @@ def _call(static: tuple[bool, bool], operands: Operands) -> Operands:
 def _call_back(reverse: bool, operands: Operands) -> Operands:
     (a, valid, at), (d_ys, d_last) = operands.rows, operands.d_rows
     d_b, d_h, d_start = _shapes_of_back(reverse, operands).rows
-    types = [d_b, d_h, _empty(2) if d_start is None else d_start]
-    run = jax.ffi.ffi_call(library.target_name("birnn_linear_backward"), types)
+    types = [d_b, d_h, _empty(2, a.dtype) if d_start is None else d_start]
+    run = jax.ffi.ffi_call(library.target_name("birnn_linear_backward", a.dtype), types)
     d_b, d_h, d_start = run(a, _flags(valid), _flags(at), d_ys, d_last, reverse=reverse)
     return Operands(rows=(d_b, d_h, None if at is None else d_start))
 
@@ -156,8 +156,8 @@ def _flags(flags: jax.Array | None) -> jax.Array:
     return jnp.zeros([0, 0], bool) if flags is None else flags
 
 
-def _empty(rank: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((0,) * rank, jnp.float32)
+def _empty(rank: int, dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((0,) * rank, dtype)
 
 
 _forward = Operation("birnn_linear", _define, _shapes, native=_call, transpose=_transpose)

@@ -33,6 +33,7 @@ class _Draw(NamedTuple):
     size: int
     num_steps: int
     site: int | None  # folded into the key of a step; None: not
+    dtype: Any  # of the numbers that are drawn and compared: that of a Python float
     reverse: bool = False
 
 
@@ -41,21 +42,22 @@ def draw_noise(direction: Direction) -> Noise:
     carry, rates = direction.carry, rates_of(direction.cell)
     if not isinstance(carry, NoisyCarry):
         return Noise(None, None, None, None)
-    size, num_steps = carry.carry.h.shape[-1], direction.xs.shape[1]
+    (size, dtype), num_steps = (carry.carry.h.shape[-1], carry.carry.h.dtype), direction.xs.shape[1]
+    drawn = jnp.result_type(float)
     keys, valid = carry.key_data, direction.valid
     starts = None if direction.starts is None else direction.starts.at
 
     def draw(rate: float, probability: float, site: int, size: int) -> jax.Array | None:
         if rate == 0:
             return None
-        static = _Draw(probability, size, num_steps, site, direction.reverse)
+        static = _Draw(probability, size, num_steps, site, drawn, direction.reverse)
         return _draw(static, keys, carry.visited, valid, starts)
 
     seen = None
     if rates.recurrent:
-        static = _Draw(1 - rates.recurrent, size, 1, None)
+        static = _Draw(1 - rates.recurrent, size, 1, None, drawn)
         keep = _draw(static, keys, jnp.full_like(carry.visited, -1), None, None)[:, 0]
-        seen = jnp.where(keep, jnp.float32(1 / (1 - rates.recurrent)), 0)
+        seen = jnp.where(keep, jnp.asarray(1 / (1 - rates.recurrent), dtype), 0)
     units = getattr(carry.carry, "c", carry.carry.h).shape[-1]
     return Noise(
         seen=seen,
@@ -81,9 +83,11 @@ def advance_noise(direction: Direction, state: Any) -> Any:
 
 
 def _draw(static: _Draw, *rows: Any) -> jax.Array:
-    # The native code knows the bits that JAX draws for float32, by this setting.
+    # The native code knows the bits that JAX draws by this setting.
     config: Any = jax.config
-    if config.jax_enable_x64 or not config.jax_threefry_partitionable:
+    if not config.jax_threefry_partitionable or (
+        static.dtype == "float64" and not library.has_float64()
+    ):
         return _define_draw(static, Operands(rows=rows)).rows
     return _operation.bind(static, Operands(rows=rows)).rows
 
@@ -95,7 +99,8 @@ def _define_draw(static: _Draw, operands: Operands) -> Operands:
         key = jax.random.fold_in(key, number)
         if static.site is not None:
             key = jax.random.fold_in(key, static.site)
-        return jax.random.bernoulli(key, static.probability, (static.size,))
+        probability = jnp.asarray(static.probability, static.dtype)
+        return jax.random.bernoulli(key, probability, (static.size,))
 
     keys = jax.random.wrap_key_data(key_data, impl=IMPL)
     numbers = _number_steps(static, visited, valid, starts)
@@ -125,16 +130,17 @@ def _shapes_of_draw(static: _Draw, operands: Operands) -> Operands:
 def _call_draw(static: _Draw, operands: Operands) -> Operands:
     key_data, visited, *flags = operands.rows
     flags = [jnp.zeros([0, 0], bool) if leaf is None else leaf for leaf in flags]
-    call = jax.ffi.ffi_call(
-        library.target_name("birnn_draw"), _shapes_of_draw(static, operands).rows
-    )
+    name = library.target_name("birnn_draw", static.dtype)
+    call = jax.ffi.ffi_call(name, _shapes_of_draw(static, operands).rows)
+    bits = jnp.finfo(static.dtype).nmant
+    probability = float(np.asarray(static.probability, static.dtype))
     return Operands(
         rows=call(
             key_data,
             visited,
             *flags,
             site=np.int64(-1 if static.site is None else static.site),
-            threshold=np.int64(math.ceil(float(np.float32(static.probability)) * 2**23)),
+            threshold=np.int64(math.ceil(probability * 2**bits)),
             reverse=static.reverse,
         )
     )

@@ -22,8 +22,6 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
             "their state, the same cell in both directions, in one dtype; this layer is another."
         )
     inputs = [direction.xs for direction in directions]
-    if sum_dtype(inputs[0].dtype) != jnp.float32:
-        return f"adds up in float32, got {inputs[0].dtype}."
     # As in a program that `jax.export` writes for any batch, which cannot hold native code.
     if not all(isinstance(size, int) for xs in inputs for size in xs.shape):
         return f"needs sizes that are numbers, got {inputs[0].shape}."
@@ -31,4 +29,6 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
         return f"computes on CPUs, but the default backend is {jax.default_backend()!r}."
     if not library.is_registered():
         return f"is not there. {library.load().note}"
+    if sum_dtype(inputs[0].dtype) == jnp.float64 and not library.has_float64():
+        return "computes in float64 on processors that have AVX2 only."
     return None

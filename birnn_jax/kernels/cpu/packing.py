@@ -23,14 +23,14 @@ def pack(direction: Direction) -> jax.Array | None:
         return None
     direction = direction.replace(params=widen(direction.params))
     cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
-    inputs, columns = direction.params.w_x.shape
-    size = library.packed_size(cell.name, inputs, columns, states)
+    w_x = direction.params.w_x
+    size = library.packed_size(cell.name, *w_x.shape, states, w_x.dtype)
     return _pack.bind(size, Operands(shared=direction)).shared
 
 
 def _shapes(size: int, operands: Operands) -> Operands:
-    del operands
-    return Operands(shared=jax.ShapeDtypeStruct((size,), jnp.float32))
+    dtype = operands.shared.params.w_x.dtype
+    return Operands(shared=jax.ShapeDtypeStruct((size,), dtype))
 
 
 def _pack_nothing(size: int, operands: Operands) -> Operands:

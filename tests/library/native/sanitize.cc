@@ -86,12 +86,12 @@ static std::vector<XLA_FFI_ByteSpan> name_cells() {
 // The static ones are made once, and only read by the threads.
 static Attributes attributes_of(const Cell& cell, std::int64_t directions) {
   static std::int64_t reverse[] = {0, 1};
-  static float rates[] = {1.25, 0.2, 0.3, 1.0, 0.0, 0.0};
+  static double rates[] = {1.25, 0.2, 0.3, 1.0, 0.0, 0.0};
   static std::vector<XLA_FFI_ByteSpan> names = name_cells();
   static XLA_FFI_Array reverses[] = {{XLA_FFI_DataType_S64, 1, reverse},
                                      {XLA_FFI_DataType_S64, 2, reverse}};
-  static XLA_FFI_Array all_rates[] = {{XLA_FFI_DataType_F32, 3, rates},
-                                      {XLA_FFI_DataType_F32, 6, rates}};
+  static XLA_FFI_Array all_rates[] = {{XLA_FFI_DataType_F64, 3, rates},
+                                      {XLA_FFI_DataType_F64, 6, rates}};
   Attributes attributes;
   attributes.add("cell", XLA_FFI_AttrType_STRING, &names[&cell - kCells]);
   attributes.add("rates", XLA_FFI_AttrType_ARRAY, &all_rates[directions - 1]);

@@ -11,31 +11,44 @@ struct Reduced {
   Vec n, rest;
 
   BIRNN_INLINE explicit Reduced(Vec x) {
-    const float shifter = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
-    n = (x * 1.44269504f + shifter) - shifter;
+    n = (x * Scalar(1.4426950408889634) + kShifter) - kShifter;
     // ln 2 in two parts, the first of so few bits that its product is exact.
-    rest = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    constexpr Scalar first = Scalar(kIsDouble ? 0.69314718036912382 : 0.693359375);
+    constexpr Scalar second = Scalar(kIsDouble ? 1.9082149292705877e-10 : -2.12194440e-4);
+    rest = (x - n * first) - n * second;
   }
 
   // (exp(rest) - 1 - rest) / rest^2
   BIRNN_INLINE Vec tail() const {
-    Vec p = rest * 1.3882459e-3f + 8.3665468e-3f;
-    p = p * rest + 4.1667201e-2f;
-    p = p * rest + 1.6666543e-1f;
-    return p * rest + 0.5f;
+    if constexpr (kIsDouble) {
+      // 1 / 13!, 1 / 12!, ..., 1 / 2!
+      constexpr double terms[] = {1.6059043836821613e-10, 2.08767569878681e-9,  2.505210838544172e-8,
+                                  2.755731922398589e-7,   2.7557319223985893e-6, 2.48015873015873e-5,
+                                  1.984126984126984e-4,   1.3888888888888889e-3, 8.333333333333333e-3,
+                                  4.1666666666666664e-2,  1.6666666666666666e-1, 0.5};
+      Vec p{};
+      for (const double term : terms) p = p * rest + Scalar(term);
+      return p;
+    }
+    Vec p = rest * Scalar(1.3882459e-3) + Scalar(8.3665468e-3);
+    p = p * rest + Scalar(4.1667201e-2);
+    p = p * rest + Scalar(1.6666543e-1);
+    return p * rest + Scalar(0.5);
   }
 };
 
 BIRNN_INLINE Vec sigmoid(Vec x) {
-  // exp(-104) rounds to zero, and exp(88) is finite still.
-  const Reduced r(at_least(broadcast(-104), at_most(broadcast(88), x)));
+  // The exponential of the one rounds to zero, and that of the other is finite still.
+  constexpr Scalar low = kIsDouble ? -746 : -104, high = kIsDouble ? 709 : 88;
+  const Reduced r(at_least(broadcast(low), at_most(broadcast(high), x)));
   const Vec e = scale((r.tail() * r.rest + 1) * r.rest + 1, r.n);
   return e / (1 + e);
 }
 
 BIRNN_INLINE Vec tanh(Vec x) {
-  // By exp(2x) - 1, which keeps its digits near zero. tanh(10) rounds to one.
-  const Reduced r(2 * at_least(broadcast(-10), at_most(broadcast(10), x)));
+  // By exp(2x) - 1, which keeps its digits near zero. The tanh of the limit rounds to one.
+  constexpr Scalar limit = kIsDouble ? 20 : 10;
+  const Reduced r(2 * at_least(broadcast(-limit), at_most(broadcast(limit), x)));
   const Vec power = scale(broadcast(1), r.n);
   const Vec e = power * ((r.tail() * r.rest) * r.rest + r.rest) + (power - 1);
   return e / (e + 2);

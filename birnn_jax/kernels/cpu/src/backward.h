@@ -61,9 +61,9 @@ class Backward {
 
  private:
   void begin() {
-    std::memset(d_h_, 0, size_ * padded_ * sizeof(float));
-    std::memset(d_c_, 0, size_ * padded_ * sizeof(float));
-    std::memset(d_w_, 0, Cell::kDiagonals * padded_ * sizeof(float));
+    std::memset(d_h_, 0, size_ * padded_ * sizeof(Scalar));
+    std::memset(d_c_, 0, size_ * padded_ * sizeof(Scalar));
+    std::memset(d_w_, 0, Cell::kDiagonals * padded_ * sizeof(Scalar));
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       std::memcpy(d_h_ + i * padded_, d_out_.h + row * layer_.states, size_of_h());
@@ -98,7 +98,7 @@ class Backward {
         steps_.put(count++, {i, step});
       else if (grads_.xs)
         std::memset(grads_.xs + (row * layer_.steps + step) * layer_.inputs, 0,
-                    layer_.inputs * sizeof(float));
+                    layer_.inputs * sizeof(Scalar));
     }
     return count;
   }
@@ -108,7 +108,7 @@ class Backward {
     steps_.complete(count);
     for (long k = 0; k < steps; k++) {
       if (ends_[k] == ends_[k + 1]) continue;
-      if (layer_.seen) std::memset(d_seen_, 0, size_ * padded_ * sizeof(float));
+      if (layer_.seen) std::memset(d_seen_, 0, size_ * padded_ * sizeof(Scalar));
       if constexpr (Cell::kIsTwo) differentiate_second(ends_[k], ends_[k + 1]);
       differentiate(ends_[k], ends_[k + 1]);
       if constexpr (Cell::kH > 0)
@@ -121,8 +121,8 @@ class Backward {
 
   // d_rows[row of k] += derivatives of the sums of k times the transposed matrix
   template <class Matrix>
-  void multiply_back(const Matrix& matrix, const float* d_sums, long begin, long end, bool forth,
-                     float* d_rows, long size) {
+  void multiply_back(const Matrix& matrix, const Scalar* d_sums, long begin, long end, bool forth,
+                     Scalar* d_rows, long size) {
     const long panels = (size + kPanel - 1) / kPanel;
     for (long j = 0; j < panels; j++) {
       // Back and forth: the weights used last are those next.
@@ -138,7 +138,7 @@ class Backward {
       for (long k = begin; k < end; k++)
         for (int n = 0; n < kSums; n++) {
           const Columns from(kPlain, layer_.states, panel, n);
-          float* d_sum = d_sums_2_ + (panel * group_ + k) * kPanel + n * kWidth;
+          Scalar* d_sum = d_sums_2_ + (panel * group_ + k) * kPanel + n * kWidth;
           if (from.size <= 0) {
             store(d_sum, Vec{});
             continue;
@@ -174,7 +174,7 @@ class Backward {
                                       d_values_ + steps_.row(k) * padded_);
     } else {
       for (long k = begin; k < end; k++)
-        std::memset(d_values_ + steps_.row(k) * padded_, 0, padded_ * sizeof(float));
+        std::memset(d_values_ + steps_.row(k) * padded_, 0, padded_ * sizeof(Scalar));
       multiply_back(second_t_, d_sums_2_, begin, end, false, d_values_, layer_.hidden);
     }
   }
@@ -196,7 +196,7 @@ class Backward {
 
   BIRNN_INLINE void differentiate_unit(long panel, long k, int n, long unit, long size) {
     constexpr bool kHasH = !Cell::kIsTwo || Cell::kSecondStores;  // as many states as units
-    float* d_first = d_sums(panel, k) + n * kWidth;
+    Scalar* d_first = d_sums(panel, k) + n * kWidth;
     Vec stored[kSums] = {};
     steps_.load_stored(k, unit, size, stored);
     Unit before{};
@@ -237,7 +237,7 @@ class Backward {
     for (int sum = 0; sum < kSums / Cell::kLayout.units; sum++)
       store(d_first + sum * kWidth, back.d_sums[sum]);
     for (int w = 0; w < Cell::kDiagonals; w++) {
-      float* d_w = d_w_ + w * padded_ + unit;
+      Scalar* d_w = d_w_ + w * padded_ + unit;
       store(d_w, load(d_w) + back.d_w[w]);
     }
     if (kMultipliesTwice<Cell>) store(steps_.value(k) + unit, back.value, size);
@@ -262,7 +262,7 @@ class Backward {
     for (long k = begin; k < end; k++) {
       const long row = rows_.begin + steps_.row(k);
       if (layer_.seen) {
-        float* d_seen = d_seen_ + steps_.row(k) * padded_;
+        Scalar* d_seen = d_seen_ + steps_.row(k) * padded_;
         multiply_by(layer_.seen + row * layer_.states, layer_.states, d_seen);
         for (long j = 0; j < layer_.states; j++) d_h(k)[j] += d_seen[j];
       }
@@ -272,18 +272,18 @@ class Backward {
     }
   }
 
-  static void move(float* from, long size, float* to) {
+  static void move(Scalar* from, long size, Scalar* to) {
     for (long j = 0; j < size; j++) to[j] += from[j], from[j] = 0;
   }
 
   long columns() const { return Cell::kGates * layer_.hidden; }
-  long size_of_h() const { return layer_.states * sizeof(float); }
-  long size_of_c() const { return layer_.hidden * sizeof(float); }
-  float* d_h(long k) const { return d_h_ + steps_.row(k) * padded_; }
-  float* d_c(long k) const { return d_c_ + steps_.row(k) * padded_; }
-  const float* d_of_x() const { return Cell::kIsNormed ? steps_.of_x(0) : d_sums_; }
-  const float* d_of_h() const { return Cell::kIsNormed ? steps_.of_h(0) : d_sums_; }
-  float* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
+  long size_of_h() const { return layer_.states * sizeof(Scalar); }
+  long size_of_c() const { return layer_.hidden * sizeof(Scalar); }
+  Scalar* d_h(long k) const { return d_h_ + steps_.row(k) * padded_; }
+  Scalar* d_c(long k) const { return d_c_ + steps_.row(k) * padded_; }
+  const Scalar* d_of_x() const { return Cell::kIsNormed ? steps_.of_x(0) : d_sums_; }
+  const Scalar* d_of_h() const { return Cell::kIsNormed ? steps_.of_h(0) : d_sums_; }
+  Scalar* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
 
   const Layer& layer_;
   const Outputs& out_;
@@ -295,13 +295,13 @@ class Backward {
   const Transposed<0, kSums> second_t_;
   Steps<Cell> steps_;
   GroupProducts<Cell> products_;
-  const Array<float> d_h_, d_c_;          // [size, padded]
-  const Array<float> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
-  const Array<float> d_sums_, d_sums_2_;  // [panels, group, kPanel]
-  const Array<float> d_w_;                // [diagonals, padded]
+  const Array<Scalar> d_h_, d_c_;          // [size, padded]
+  const Array<Scalar> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
+  const Array<Scalar> d_sums_, d_sums_2_;  // [panels, group, kPanel]
+  const Array<Scalar> d_w_;                // [diagonals, padded]
   const NormGradients<Cell> d_norms_;
   const Array<long> ends_;
-  const Array<float*> targets_;
+  const Array<Scalar*> targets_;
 };
 
 template <class Cell>

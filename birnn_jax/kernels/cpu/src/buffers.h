@@ -30,8 +30,10 @@ namespace birnn {
 
 namespace ffi = xla::ffi;
 
-template <std::size_t rank>
-using Floats = ffi::Buffer<ffi::F32, rank>;
+template <class Scalar>
+constexpr ffi::DataType kTypeOf = sizeof(Scalar) == 8 ? ffi::F64 : ffi::F32;
+template <class Scalar, std::size_t rank>
+using Numbers = ffi::Buffer<kTypeOf<Scalar>, rank>;
 template <std::size_t rank>
 using Flags = ffi::Buffer<ffi::PRED, rank>;
 
@@ -55,22 +57,26 @@ using Join = typename Concat<Lists...>::type;
 template <int directions, class L>
 using Each = std::conditional_t<directions == 2, Join<L, L>, L>;
 
-using Params = List<Floats<2>, Floats<2>, Floats<1>, Floats<1>>;
-using Carry = List<Floats<2>, Floats<2>>;
-using LayerArgs = Join<Params, Carry, List<Floats<3>, Flags<2>, Flags<2>>, Carry,
-                       List<Floats<2>, Flags<3>, Flags<3>, Flags<3>>>;
-using Stored = List<Floats<3>, Floats<3>>;
+template <class Scalar>
+using Params = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>, Numbers<Scalar, 1>, Numbers<Scalar, 1>>;
+template <class Scalar>
+using Carry = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
+template <class Scalar>
+using LayerArgs = Join<Params<Scalar>, Carry<Scalar>, List<Numbers<Scalar, 3>, Flags<2>, Flags<2>>, Carry<Scalar>,
+                       List<Numbers<Scalar, 2>, Flags<3>, Flags<3>, Flags<3>>>;
+template <class Scalar>
+using Stored = List<Numbers<Scalar, 3>, Numbers<Scalar, 3>>;
 
-template <int directions>
+template <class Scalar, int directions>
 struct ForwardTypes {
-  using Args = Each<directions, Join<LayerArgs, List<Floats<1>>>>;
-  using Rets = Join<List<Floats<3>>, Each<directions, Join<Carry, Stored>>>;
+  using Args = Each<directions, Join<LayerArgs<Scalar>, List<Numbers<Scalar, 1>>>>;
+  using Rets = Join<List<Numbers<Scalar, 3>>, Each<directions, Join<Carry<Scalar>, Stored<Scalar>>>>;
 };
 
-template <int directions>
+template <class Scalar, int directions>
 struct BackwardTypes {
-  using Args = Join<List<Floats<3>, Floats<3>>, Each<directions, Join<LayerArgs, Stored, Carry>>>;
-  using Rets = Each<directions, Join<Params, Carry, List<Floats<3>>, Carry>>;
+  using Args = Join<List<Numbers<Scalar, 3>, Numbers<Scalar, 3>>, Each<directions, Join<LayerArgs<Scalar>, Stored<Scalar>, Carry<Scalar>>>>;
+  using Rets = Each<directions, Join<Params<Scalar>, Carry<Scalar>, List<Numbers<Scalar, 3>>, Carry<Scalar>>>;
 };
 
 template <class Binding, class T, class... Ts>
@@ -137,7 +143,10 @@ class Views {
   explicit Views(const View* first) : next_(first) {}
 
   const View& next() { return *next_++; }
-  float* floats() { return get<float>(next()); }
+  template <class Scalar>
+  Scalar* numbers() {
+    return get<Scalar>(next());
+  }
   const bool* flags() { return get<const bool>(next()); }
 
  private:

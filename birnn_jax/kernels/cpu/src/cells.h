@@ -43,7 +43,7 @@ struct PlainCell {
   static constexpr bool kIsTwo = false, kSecondNorms = false, kSecondStores = false;
   static constexpr bool kSecondHasC = false, kIsOfSecond[kSums] = {};
   static constexpr bool kIsNormed = false;
-  static constexpr float kEpsilon = 0;
+  static constexpr double kEpsilon = 0;
   using NormsOfX = OneNorm;
   using NormsOfH = OneNorm;
 };
@@ -94,8 +94,8 @@ struct Elman : OneSum {
 // IndRNN: the state adds to the sums its product with w[0].
 struct IndRnn : OneSum {
   static constexpr int kH = 0, kDiagonals = 1;
-  static const float* diagonals(const Layer& layer) { return layer.w_h; }
-  static float* diagonals(const Gradients& grads) { return grads.w_h; }
+  static const Scalar* diagonals(const Layer& layer) { return layer.w_h; }
+  static Scalar* diagonals(const Gradients& grads) { return grads.w_h; }
 
   BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
     stored[0] = unit.h = Relu::of(sums[0] + beside.w[0] * beside.h);
@@ -144,7 +144,7 @@ struct GruResetBefore : OneProduct<3, 3, false> {
   static Matrix second_matrix(const Layer& layer) {
     return {layer.w_h + 2 * layer.hidden, layer.hidden, layer.hidden, 3 * layer.hidden};
   }
-  static float* second_gradient(const Layer& layer, const Gradients& grads) {
+  static Scalar* second_gradient(const Layer& layer, const Gradients& grads) {
     return grads.w_h + 2 * layer.hidden;
   }
 

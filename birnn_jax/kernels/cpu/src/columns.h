@@ -10,7 +10,7 @@ namespace birnn::BIRNN_ISA {
 
 // A weight matrix of so many rows, of which each gate has `hidden` columns.
 struct Matrix {
-  const float* w;
+  const Scalar* w;
   long rows, hidden, stride;  // stride from one row to the next
 };
 

@@ -12,72 +12,97 @@
 namespace birnn {
 
 namespace baseline {
-extern const Kernels kernels;
+extern const Kernels<float> kernels;
 }
 #if defined(__x86_64__)
 namespace avx2 {
-extern const Kernels kernels;
+extern const Kernels<float> kernels;
 }
 namespace avx512 {
-extern const Kernels kernels;
+extern const Kernels<float> kernels;
+}
+namespace avx2_f64 {
+extern const Kernels<double> kernels;
+}
+#else
+namespace baseline_f64 {
+extern const Kernels<double> kernels;
 }
 #endif
 
 namespace {
 
-// Those that run here, the best first.
-std::vector<const Kernels*> find_kernels() {
-  std::vector<const Kernels*> found;
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
+
+// Those for float that run here, the best first.
+std::vector<const Kernels<float>*> find_kernels() {
+  std::vector<const Kernels<float>*> found;
+#if defined(__x86_64__)
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (has_avx2 && has_avx512) found.push_back(&avx512::kernels);
-  if (has_avx2) found.push_back(&avx2::kernels);
+  if (has_avx2() && has_avx512) found.push_back(&avx512::kernels);
+  if (has_avx2()) found.push_back(&avx2::kernels);
 #endif
   found.push_back(&baseline::kernels);
   return found;
 }
 
-std::atomic<const Kernels*>& chosen() {
-  static std::atomic<const Kernels*> kernels{find_kernels().front()};
+std::atomic<const Kernels<float>*>& chosen() {
+  static std::atomic<const Kernels<float>*> kernels{find_kernels().front()};
   return kernels;
 }
 
 }  // namespace
 
-const Kernels& get_kernels() { return *chosen().load(); }
+template <>
+const Kernels<float>& get_kernels<float>() {
+  return *chosen().load();
+}
+
+// One instruction set is enough for double, with half of the elements in a vector.
+template <>
+const Kernels<double>& get_kernels<double>() {
+#if defined(__x86_64__)
+  return avx2_f64::kernels;
+#else
+  return baseline_f64::kernels;
+#endif
+}
 
 namespace {
 
 // What is not an array: the cell, and of each direction its order and its numbers.
+template <class Scalar>
 struct Settings {
-  const CellKernels& cell;
+  const CellKernels<Scalar>& cell;
   ffi::Span<const std::int64_t> reverse;
-  ffi::Span<const float> rates;  // scale of the candidate, zoneout of c, of h
+  ffi::Span<const double> rates;  // scale of the candidate, zoneout of c, of h
 
   long count() const { return reverse.size(); }
 };
 
-Layer read_layer(const Settings& settings, long direction, Views& views) {
-  const float* rates = settings.rates.begin() + 3 * direction;
-  Layer layer{};
+template <class Scalar>
+Layer<Scalar> read_layer(const Settings<Scalar>& settings, long direction, Views& views) {
+  const double* rates = settings.rates.begin() + 3 * direction;
+  Layer<Scalar> layer{};
   layer.reverse = settings.reverse[direction] != 0;
-  layer.w_x = views.floats();
+  layer.w_x = views.numbers<Scalar>();
   const View& w_h = views.next();
   const View& b = views.next();
   const View& extra = views.next();
-  layer.w_h = get<float>(w_h), layer.w_h_size = w_h.size;
-  layer.b = get<float>(b);
-  layer.extra = get<float>(extra), layer.extra_size = extra.size;
-  layer.c = views.floats();
+  layer.w_h = get<Scalar>(w_h), layer.w_h_size = w_h.size;
+  layer.b = get<Scalar>(b);
+  layer.extra = get<Scalar>(extra), layer.extra_size = extra.size;
+  layer.c = views.numbers<Scalar>();
   const View& h = views.next();
   const View& xs = views.next();
-  layer.h = get<float>(h), layer.xs = get<float>(xs);
+  layer.h = get<Scalar>(h), layer.xs = get<Scalar>(xs);
   layer.valid = views.flags(), layer.starts = views.flags();
-  layer.start_c = views.floats(), layer.start_h = views.floats();
-  layer.seen = views.floats();
-  layer.candidate = views.flags(), layer.candidate_scale = rates[0];
+  layer.start_c = views.numbers<Scalar>(), layer.start_h = views.numbers<Scalar>();
+  layer.seen = views.numbers<Scalar>();
+  layer.candidate = views.flags(), layer.candidate_scale = Scalar(rates[0]);
   layer.zone_c = {views.flags(), rates[1]};
   layer.zone_h = {views.flags(), rates[2]};
   layer.rows = xs.shape[0], layer.steps = xs.shape[1], layer.inputs = xs.shape[2];
@@ -95,21 +120,22 @@ Rows get_chunk(long rows, long chunk, long chunks) {
   return {rows * chunk / chunks, rows * (chunk + 1) / chunks};
 }
 
-void forward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
-  std::vector<Layer> layers;
-  std::vector<Outputs> outputs;
+template <class Scalar>
+void forward(const Settings<Scalar>& settings, ffi::ThreadPool& pool, Views views) {
+  std::vector<Layer<Scalar>> layers;
+  std::vector<Outputs<Scalar>> outputs;
   for (long k = 0; k < settings.count(); k++) {
     layers.push_back(read_layer(settings, k, views));
-    layers.back().packed = views.floats();
+    layers.back().packed = views.numbers<Scalar>();
   }
   const View& side_by_side = views.next();
-  float* ys = static_cast<float*>(side_by_side.data);
-  for (const Layer& layer : layers) {
-    Outputs out{};
+  Scalar* ys = static_cast<Scalar*>(side_by_side.data);
+  for (const Layer<Scalar>& layer : layers) {
+    Outputs<Scalar> out{};
     out.ys = ys, out.y_stride = side_by_side.shape[2];
     ys += layer.states;
-    out.c = views.floats(), out.h = views.floats();
-    out.cs = views.floats(), out.gates = views.floats();
+    out.c = views.numbers<Scalar>(), out.h = views.numbers<Scalar>();
+    out.cs = views.numbers<Scalar>(), out.gates = views.numbers<Scalar>();
     outputs.push_back(out);
   }
   const long directions = layers.size(), rows = layers[0].rows;
@@ -121,70 +147,73 @@ void forward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
   });
 }
 
-void backward(const Settings& settings, ffi::ThreadPool& pool, Views views) {
-  std::vector<Layer> layers;
-  std::vector<Outputs> outputs;
-  std::vector<Cotangents> cotangents;
-  std::vector<Gradients> gradients;
+template <class Scalar>
+void backward(const Settings<Scalar>& settings, ffi::ThreadPool& pool, Views views) {
+  std::vector<Layer<Scalar>> layers;
+  std::vector<Outputs<Scalar>> outputs;
+  std::vector<Cotangents<Scalar>> cotangents;
+  std::vector<Gradients<Scalar>> gradients;
   const View& side_by_side = views.next();
-  float* ys = static_cast<float*>(side_by_side.data);  // only read, as all that was stored
-  const float* d_ys = static_cast<float*>(views.next().data);
+  Scalar* ys = static_cast<Scalar*>(side_by_side.data);  // only read, as all that was stored
+  const Scalar* d_ys = static_cast<Scalar*>(views.next().data);
   for (long k = 0; k < settings.count(); k++) {
     layers.push_back(read_layer(settings, k, views));
-    Outputs out{};
+    Outputs<Scalar> out{};
     out.ys = ys, out.y_stride = side_by_side.shape[2];
     ys += layers.back().states;
-    out.cs = views.floats(), out.gates = views.floats();
+    out.cs = views.numbers<Scalar>(), out.gates = views.numbers<Scalar>();
     outputs.push_back(out);
-    Cotangents d_out{};
-    d_out.c = views.floats(), d_out.h = views.floats();
+    Cotangents<Scalar> d_out{};
+    d_out.c = views.numbers<Scalar>(), d_out.h = views.numbers<Scalar>();
     d_out.ys = d_ys;
     d_ys += layers.back().states;
     cotangents.push_back(d_out);
   }
   for (std::size_t k = 0; k < layers.size(); k++) {
-    Gradients grads{};
-    grads.w_x = views.floats(), grads.w_h = views.floats();
-    grads.b = views.floats(), grads.extra = views.floats();
-    grads.c = views.floats(), grads.h = views.floats();
-    grads.xs = views.floats();
-    grads.start_c = views.floats(), grads.start_h = views.floats();
+    Gradients<Scalar> grads{};
+    grads.w_x = views.numbers<Scalar>(), grads.w_h = views.numbers<Scalar>();
+    grads.b = views.numbers<Scalar>(), grads.extra = views.numbers<Scalar>();
+    grads.c = views.numbers<Scalar>(), grads.h = views.numbers<Scalar>();
+    grads.xs = views.numbers<Scalar>();
+    grads.start_c = views.numbers<Scalar>(), grads.start_h = views.numbers<Scalar>();
     gradients.push_back(grads);
   }
   const long directions = layers.size(), rows = layers[0].rows;
   const long chunks = count_chunks(pool, directions, rows);
-  std::vector<Partial> partials(directions * (chunks - 1));
+  std::vector<Partial<Scalar>> partials(directions * (chunks - 1));
   run_tasks(pool, directions * chunks, [&](long task) {
     const long direction = task % directions, chunk = task / directions;
-    Gradients grads = gradients[direction];
+    Gradients<Scalar> grads = gradients[direction];
     if (grads.b && chunk > 0)
       grads = partials[task - directions].begin(settings.cell.gates, layers[direction], grads);
     settings.cell.backward(layers[direction], outputs[direction], cotangents[direction], grads,
                            get_chunk(rows, chunk, chunks));
   });
   for (std::size_t k = 0; k < partials.size(); k++) {
-    const Gradients& grads = gradients[k % directions];
+    const Gradients<Scalar>& grads = gradients[k % directions];
     if (grads.b) partials[k].add_to(grads);
   }
 }
 
-const CellKernels* find_cell(std::string_view name) {
-  const Kernels& kernels = get_kernels();
+template <class Scalar>
+const CellKernels<Scalar>* find_cell(std::string_view name) {
+  const Kernels<Scalar>& kernels = get_kernels<Scalar>();
   for (long k = 0; k < kernels.cell_count; k++)
     if (name == kernels.cells[k].name) return &kernels.cells[k];
   return nullptr;
 }
 
-using Run = void(const Settings&, ffi::ThreadPool&, Views);
+template <class Scalar>
+using Run = void(const Settings<Scalar>&, ffi::ThreadPool&, Views);
 
 // A handler: its buffers, of the types that were bound, in one row of views.
-template <Run run, int directions>
+template <class Scalar, Run<Scalar> run, int directions>
 struct Handle {
   template <class... Buffers>
   ffi::Error operator()(ffi::ThreadPool pool, std::string_view name,
-                        ffi::Span<const std::int64_t> reverse, ffi::Span<const float> rates,
+                        ffi::Span<const std::int64_t> reverse, ffi::Span<const double> rates,
                         Buffers... buffers) const {
-    const CellKernels* cell = find_cell(name);
+    const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
     if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
     if (reverse.size() != directions || rates.size() != 3 * directions)
       return ffi::Error::InvalidArgument("reverse and rates must have entries for each direction");
@@ -200,39 +229,49 @@ auto bind() {
                                 .Ctx<ffi::ThreadPool>()
                                 .Attr<std::string_view>("cell")
                                 .Attr<ffi::Span<const std::int64_t>>("reverse")
-                                .Attr<ffi::Span<const float>>("rates"));
+                                .Attr<ffi::Span<const double>>("rates"));
 }
 
-Layer read_weights(const CellKernels& cell, long inputs, long columns, long states) {
-  Layer layer{};
+template <class Scalar>
+Layer<Scalar> read_weights(const CellKernels<Scalar>& cell, long inputs, long columns, long states) {
+  Layer<Scalar> layer{};
   layer.inputs = inputs, layer.hidden = columns / cell.gates, layer.states = states;
   return layer;
 }
 
-ffi::Error pack(std::string_view name, std::int64_t states, Floats<2> w_x, Floats<2> w_h,
-                Floats<1> extra, ffi::Result<Floats<1>> packed) {
-  const CellKernels* cell = find_cell(name);
+template <class Scalar>
+long packed_size(const char* name, long inputs, long columns, long states) {
+  const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
+  return cell->packed_size(read_weights(*cell, inputs, columns, states));
+}
+
+template <class Scalar>
+ffi::Error pack(std::string_view name, std::int64_t states, Numbers<Scalar, 2> w_x, Numbers<Scalar, 2> w_h,
+                Numbers<Scalar, 1> extra, ffi::Result<Numbers<Scalar, 1>> packed) {
+  const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
   if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
   const auto shape = w_x.dimensions();
-  Layer layer = read_weights(*cell, shape[0], shape[1], states);
-  layer.w_x = get<float>(view(w_x)), layer.w_h = get<float>(view(w_h));
-  layer.extra = get<float>(view(extra));
+  Layer<Scalar> layer = read_weights(*cell, shape[0], shape[1], states);
+  layer.w_x = get<Scalar>(view(w_x)), layer.w_h = get<Scalar>(view(w_h));
+  layer.extra = get<Scalar>(view(extra));
   if (static_cast<long>(packed->element_count()) != cell->packed_size(layer))
     return ffi::Error::InvalidArgument("the result must have the size of birnn_packed_size");
   cell->pack(layer, packed->typed_data());
   return ffi::Error::Success();
 }
 
+template <class Scalar>
 auto bind_pack() {
   return ffi::Ffi::Bind()
       .Attr<std::string_view>("cell")
       .Attr<std::int64_t>("states")
-      .Arg<Floats<2>>()
-      .Arg<Floats<2>>()
-      .Arg<Floats<1>>()
-      .Ret<Floats<1>>();
+      .template Arg<Numbers<Scalar, 2>>()
+      .template Arg<Numbers<Scalar, 2>>()
+      .template Arg<Numbers<Scalar, 1>>()
+      .template Ret<Numbers<Scalar, 1>>();
 }
 
+template <class Scalar>
 ffi::Error draw(ffi::ThreadPool pool, std::int64_t site, std::int64_t threshold, bool reverse,
                 ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::S32, 1> visited, Flags<2> valid,
                 Flags<2> starts, ffi::Result<Flags<3>> flags) {
@@ -242,7 +281,7 @@ ffi::Error draw(ffi::ThreadPool pool, std::int64_t site, std::int64_t threshold,
   draw.valid = get<bool>(view(valid)), draw.starts = get<bool>(view(starts));
   draw.reverse = reverse, draw.steps = shape[1], draw.size = shape[2];
   draw.site = site, draw.threshold = threshold, draw.out = flags->typed_data();
-  run_rows(pool, shape[0], [&](Rows rows) { get_kernels().draw(draw, rows); });
+  run_rows(pool, shape[0], [&](Rows rows) { get_kernels<Scalar>().draw(draw, rows); });
   return ffi::Error::Success();
 }
 
@@ -262,7 +301,7 @@ auto bind_draw() {
 ffi::Error fold_in(ffi::Buffer<ffi::U32, 2> keys, ffi::Buffer<ffi::U32, 1> numbers,
                    ffi::Result<ffi::Buffer<ffi::U32, 2>> folded) {
   const FoldIn fold{keys.typed_data(), numbers.typed_data(), folded->typed_data()};
-  get_kernels().fold_in(fold, {0, keys.dimensions()[0]});
+  get_kernels<float>().fold_in(fold, {0, keys.dimensions()[0]});
   return ffi::Error::Success();
 }
 
@@ -276,33 +315,41 @@ auto bind_fold_in() {
 }  // namespace
 }  // namespace birnn
 
-#define BIRNN_HANDLER(way, Types, directions)                       \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_##way##_##directions,         \
-                                (birnn::Handle<birnn::way, directions>()), \
-                                (birnn::bind<birnn::Types<directions>>()))
+#define BIRNN_HANDLER(way, Types, directions, Scalar, suffix)                              \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_##way##_##directions##suffix,                        \
+                                (birnn::Handle<Scalar, birnn::way<Scalar>, directions>()), \
+                                (birnn::bind<birnn::Types<Scalar, directions>>()))
 
-BIRNN_HANDLER(forward, ForwardTypes, 1);
-BIRNN_HANDLER(forward, ForwardTypes, 2);
-BIRNN_HANDLER(backward, BackwardTypes, 1);
-BIRNN_HANDLER(backward, BackwardTypes, 2);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack, birnn::pack, birnn::bind_pack());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw, birnn::draw, birnn::bind_draw());
+#define BIRNN_HANDLERS(Scalar, suffix)                       \
+  BIRNN_HANDLER(forward, ForwardTypes, 1, Scalar, suffix);   \
+  BIRNN_HANDLER(forward, ForwardTypes, 2, Scalar, suffix);   \
+  BIRNN_HANDLER(backward, BackwardTypes, 1, Scalar, suffix); \
+  BIRNN_HANDLER(backward, BackwardTypes, 2, Scalar, suffix); \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack##suffix, birnn::pack<Scalar>,                   \
+                                birnn::bind_pack<Scalar>());                               \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw##suffix, birnn::draw<Scalar>, birnn::bind_draw())
+
+BIRNN_HANDLERS(float, );
+BIRNN_HANDLERS(double, _f64);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_fold_in, birnn::fold_in, birnn::bind_fold_in());
 
 // By way of ctypes.
 extern "C" {
 
-// Floats that birnn_pack returns for a cell that is there, [D, columns] being the shape of w_x.
+// Numbers that birnn_pack returns for a cell that is there, [D, columns] being the shape of w_x.
 long birnn_packed_size(const char* name, long inputs, long columns, long states) {
-  const birnn::CellKernels* cell = birnn::find_cell(name);
-  return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states));
+  return birnn::packed_size<float>(name, inputs, columns, states);
 }
 
-const char* birnn_isa() { return birnn::get_kernels().isa; }
+long birnn_packed_size_f64(const char* name, long inputs, long columns, long states) {
+  return birnn::packed_size<double>(name, inputs, columns, states);
+}
+
+const char* birnn_isa() { return birnn::get_kernels<float>().isa; }
 
 // 1 if this processor has the instructions and they were taken, otherwise 0.
 int birnn_force_isa(const char* isa) {
-  for (const birnn::Kernels* one : birnn::find_kernels()) {
+  for (const birnn::Kernels<float>* one : birnn::find_kernels()) {
     if (std::strcmp(one->isa, isa) != 0) continue;
     birnn::chosen() = one;
     return 1;
@@ -311,10 +358,27 @@ int birnn_force_isa(const char* isa) {
 }
 
 void birnn_tanh(const float* in, float* out, long size) {
-  birnn::get_kernels().tanh(in, out, size);
+  birnn::get_kernels<float>().tanh(in, out, size);
+}
+
+// 1 if the kernels for double run on this processor.
+int birnn_has_f64() {
+#if defined(__x86_64__)
+  return birnn::has_avx2();
+#else
+  return 1;
+#endif
 }
 
 void birnn_sigmoid(const float* in, float* out, long size) {
-  birnn::get_kernels().sigmoid(in, out, size);
+  birnn::get_kernels<float>().sigmoid(in, out, size);
+}
+
+void birnn_tanh_f64(const double* in, double* out, long size) {
+  birnn::get_kernels<double>().tanh(in, out, size);
+}
+
+void birnn_sigmoid_f64(const double* in, double* out, long size) {
+  birnn::get_kernels<double>().sigmoid(in, out, size);
 }
 }

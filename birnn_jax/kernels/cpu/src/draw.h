@@ -44,15 +44,21 @@ inline void fold_in(const FoldIn& fold, Rows rows) {
   }
 }
 
+BIRNN_INLINE Ints widen(Words words) { return __builtin_convertvector(words, Ints); }
+
 inline void draw_step(const Draw& draw, Pair<std::uint32_t> key, bool* out) {
   if (draw.site >= 0) key = fold_in(key, draw.site);
   Words lanes;
   for (long k = 0; k < kWidth; k++) lanes[k] = k;
   for (long j = 0; j < draw.size; j += kWidth) {
     const Pair<Words> bits = threefry<Words>(key, {Words{}, lanes + std::uint32_t(j)});
-    // The number drawn has these 23 bits behind the point.
-    const Ints number = (Ints)((bits.first ^ bits.second) >> 9);
-    store_flags(out + j, number < draw.threshold, draw.size - j);
+    // The number drawn has these bits behind the point, 23 or 52.
+    Ints number;
+    if constexpr (kIsDouble)
+      number = widen(bits.first) << 20 | widen(bits.second >> 12);
+    else
+      number = widen((bits.first ^ bits.second) >> 9);
+    store_flags(out + j, number < Int(draw.threshold), draw.size - j);
   }
 }
 

@@ -64,27 +64,27 @@ class Forward {
 
  private:
   void begin() {
-    std::memset(h_, 0, 2 * size_ * padded_ * sizeof(float));
-    std::memset(c_, 0, size_ * padded_ * sizeof(float));
-    if (layer_.seen) std::memset(seen_, 0, size_ * padded_ * sizeof(float));
+    std::memset(h_, 0, 2 * size_ * padded_ * sizeof(Scalar));
+    std::memset(c_, 0, size_ * padded_ * sizeof(Scalar));
+    if (layer_.seen) std::memset(seen_, 0, size_ * padded_ * sizeof(Scalar));
     for (long i = 0; i < size_; i++) {
       turn_[i] = 0;
       set_state(i, layer_.c, layer_.h);
     }
   }
 
-  void set_state(long i, const float* cs, const float* hs) {
+  void set_state(long i, const Scalar* cs, const Scalar* hs) {
     const long row = rows_.begin + i;
-    std::memcpy(h(i, turn_[i]), hs + row * layer_.states, layer_.states * sizeof(float));
-    if (Cell::kHasC) std::memcpy(c(i), cs + row * layer_.hidden, layer_.hidden * sizeof(float));
+    std::memcpy(h(i, turn_[i]), hs + row * layer_.states, layer_.states * sizeof(Scalar));
+    if (Cell::kHasC) std::memcpy(c(i), cs + row * layer_.hidden, layer_.hidden * sizeof(Scalar));
   }
 
   void end() {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
-      std::memcpy(out_.h + row * layer_.states, h(i, turn_[i]), layer_.states * sizeof(float));
+      std::memcpy(out_.h + row * layer_.states, h(i, turn_[i]), layer_.states * sizeof(Scalar));
       if (Cell::kHasC)
-        std::memcpy(out_.c + row * layer_.hidden, c(i), layer_.hidden * sizeof(float));
+        std::memcpy(out_.c + row * layer_.hidden, c(i), layer_.hidden * sizeof(Scalar));
     }
   }
 
@@ -102,8 +102,8 @@ class Forward {
   }
 
   void skip(long at) {
-    const long size = layer_.hidden * sizeof(float);
-    std::memset(out_.ys + at * out_.y_stride, 0, layer_.states * sizeof(float));
+    const long size = layer_.hidden * sizeof(Scalar);
+    std::memset(out_.ys + at * out_.y_stride, 0, layer_.states * sizeof(Scalar));
     if (out_.cs) std::memset(out_.cs + at * layer_.hidden, 0, size);
     if (out_.gates)
       std::memset(out_.gates + at * Cell::kStored * layer_.hidden, 0, Cell::kStored * size);
@@ -140,18 +140,18 @@ class Forward {
   }
 
   // What the gates see of the state of a row.
-  const float* see(long i) const {
-    const float* state = h(i, turn_[i]);
+  const Scalar* see(long i) const {
+    const Scalar* state = h(i, turn_[i]);
     if (layer_.seen == nullptr) return state;
-    float* to = seen_ + i * padded_;
-    std::memcpy(to, state, layer_.states * sizeof(float));
+    Scalar* to = seen_ + i * padded_;
+    std::memcpy(to, state, layer_.states * sizeof(Scalar));
     multiply_by(layer_.seen + (rows_.begin + i) * layer_.states, layer_.states, to);
     return to;
   }
 
   // The product of the state normalised, and added to that of the input.
   void finish_normed(long k) {
-    const float *x = ahead_ + k * kPanel, *h = behind_ + k * kPanel;
+    const Scalar *x = ahead_ + k * kPanel, *h = behind_ + k * kPanel;
     const auto moments = norms_.h.measure(h, stride());
     for (long panel = 0; panel < sums_.panels(); panel++, x += stride(), h += stride()) {
       Vec sums[kSums];
@@ -165,7 +165,7 @@ class Forward {
   }
 
   void finish_second_normed(long k) {
-    const float* row = values_ + row_steps_[k].row * padded_;
+    const Scalar* row = values_ + row_steps_[k].row * padded_;
     const auto moments = norms_.c.measure(row, kPanel);
     for (long panel = 0; panel < kPlain.count_panels(layer_.hidden); panel++) {
       Vec sums[kSums];
@@ -211,7 +211,7 @@ class Forward {
       Unit unit = before;
       if constexpr (Cell::kSecondStores) {
         Vec stored[kSums];
-        float* from = gates(k) + to.unit;
+        Scalar* from = gates(k) + to.unit;
         for (int gate = 0; gate < Cell::kStored; gate++)
           stored[gate] = load(from + gate * layer_.hidden, to.size);
         Cell::second(sums[n], beside, stored, unit);
@@ -242,12 +242,12 @@ class Forward {
   long step_number(long k) const {
     return (rows_.begin + row_steps_[k].row) * layer_.steps + row_steps_[k].step;
   }
-  float* gates(long k) const {
+  Scalar* gates(long k) const {
     return (out_.gates ? out_.gates + step_number(k) * Cell::kStored * layer_.hidden
                        : scratch_ + row_steps_[k].row * Cell::kStored * layer_.hidden);
   }
-  float* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
-  float* c(long i) const { return c_ + i * padded_; }
+  Scalar* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
+  Scalar* c(long i) const { return c_ + i * padded_; }
   long stride() const { return size_ * steps_ * kPanel; }  // from one panel to the next
 
   const Layer& layer_;
@@ -260,16 +260,16 @@ class Forward {
   const Norms<Cell> norms_;
   const bool has_ahead_;
   const long padded_;
-  const Array<float> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
-  const Array<float> seen_, values_;  // [size, padded]: factors of the two products
-  const Array<float> scratch_;        // [size, stored, H]: of one step, if not stored
+  const Array<Scalar> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
+  const Array<Scalar> seen_, values_;  // [size, padded]: factors of the two products
+  const Array<Scalar> scratch_;        // [size, stored, H]: of one step, if not stored
   const Array<unsigned char> turn_;   // which h of a row is the one before
   const Array<RowStep> row_steps_;
-  const Array<const float*> xs_, hs_;
+  const Array<const Scalar*> xs_, hs_;
   bool flips_ = false;
   // [panels, size * steps, kPanel]: sums of the input, if of several steps at once, or those which
   // are normalised; sums of the state that are
-  const Array<float> ahead_, behind_;
+  const Array<Scalar> ahead_, behind_;
 };
 
 template <class Cell>

@@ -8,12 +8,12 @@ namespace birnn::BIRNN_ISA {
 // A by rows, wherever they are: element k of row r.
 template <int R>
 struct ByRows {
-  const float* rows[R];
-  BIRNN_INLINE float operator()(int r, long k) const { return rows[r][k]; }
+  const Scalar* rows[R];
+  BIRNN_INLINE Scalar operator()(int r, long k) const { return rows[r][k]; }
 };
 
 template <int R>
-BIRNN_INLINE ByRows<R> by_rows(const float* const* rows) {
+BIRNN_INLINE ByRows<R> by_rows(const Scalar* const* rows) {
   ByRows<R> a;
   for (int r = 0; r < R; r++) a.rows[r] = rows[r];
   return a;
@@ -22,24 +22,24 @@ BIRNN_INLINE ByRows<R> by_rows(const float* const* rows) {
 // A by rows that follow one another.
 template <int Stride>
 struct Stacked {
-  const float* first;
-  BIRNN_INLINE float operator()(int r, long k) const { return first[r * Stride + k]; }
+  const Scalar* first;
+  BIRNN_INLINE Scalar operator()(int r, long k) const { return first[r * Stride + k]; }
 };
 
 // A by columns: neighbours in each of the rows of a matrix, for the transposed product.
 struct ByColumns {
-  const float* first;
+  const Scalar* first;
   long stride;
-  BIRNN_INLINE float operator()(int r, long k) const { return first[k * stride + r]; }
+  BIRNN_INLINE Scalar operator()(int r, long k) const { return first[k * stride + r]; }
 };
 
 // B of so many rows packed for products: in parts of kPart vectors, the last of which may have fewer. Row k here
 // is row from + k there.
 template <int N>
 struct Packed {
-  const float* first;
+  const Scalar* first;
   long rows, from;
-  BIRNN_INLINE const float* operator()(long k, int n) const {
+  BIRNN_INLINE const Scalar* operator()(long k, int n) const {
     const int part = n / kPart, size = N - part * kPart < kPart ? N - part * kPart : kPart;
     return first + (part * kPart * rows + (from + k) * size + n % kPart) * kWidth;
   }
@@ -48,8 +48,8 @@ struct Packed {
 // B where its rows are, of `Stride` floats, one after another.
 template <int Stride>
 struct Dense {
-  const float* first;
-  BIRNN_INLINE const float* operator()(long k, int n) const {
+  const Scalar* first;
+  BIRNN_INLINE const Scalar* operator()(long k, int n) const {
     return first + k * Stride + n * kWidth;
   }
 };
@@ -57,21 +57,21 @@ struct Dense {
 // B where it stands in a matrix: vector n of row k.
 template <int N>
 struct InPlace {
-  const float* first[N];
+  const Scalar* first[N];
   long stride;
-  BIRNN_INLINE const float* operator()(long k, int n) const { return first[n] + k * stride; }
+  BIRNN_INLINE const Scalar* operator()(long k, int n) const { return first[n] + k * stride; }
 };
 
 // The sums: where the first vector of row r is.
 template <int Stride>
 struct SumsByStride {
-  float* first;
-  BIRNN_INLINE float* operator()(int r) const { return first + r * Stride; }
+  Scalar* first;
+  BIRNN_INLINE Scalar* operator()(int r) const { return first + r * Stride; }
 };
 
 struct SumsByRows {
-  float* const* rows;
-  BIRNN_INLINE float* operator()(int r) const { return rows[r]; }
+  Scalar* const* rows;
+  BIRNN_INLINE Scalar* operator()(int r) const { return rows[r]; }
 };
 
 // One block of A or B.

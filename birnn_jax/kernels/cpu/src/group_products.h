@@ -25,15 +25,15 @@ class GroupProducts {
         targets_(group) {}
 
   void begin() {
-    std::memset(d_b_, 0, panels_ * kPanel * sizeof(float));
+    std::memset(d_b_, 0, panels_ * kPanel * sizeof(Scalar));
     if (grads_.b == nullptr) return;
     d_w_x_.clear(), d_w_h_.clear(), d_second_.clear();
   }
 
   // Of `count` steps: derivatives of the sums, of what the input and the state add to them, which
   // differs where that is normalised, and of the sums of the second product; [panels, group, kPanel].
-  void add(long count, const float* d_sums, const float* d_of_x, const float* d_of_h,
-           const float* d_sums_2) {
+  void add(long count, const Scalar* d_sums, const Scalar* d_of_x, const Scalar* d_of_h,
+           const Scalar* d_sums_2) {
     if (grads_.b) {
       add_first(count, d_sums, d_of_x, d_of_h);
       if constexpr (kMultipliesTwice<Cell>) add_second(count, d_sums_2);
@@ -51,16 +51,16 @@ class GroupProducts {
       for (int sum = 0; sum < Cell::kCount; sum++) {
         const Columns to(Cell::kLayout, layer_.hidden, panel, sum);
         const bool is_b_hn = Cell::kHasBHn && sum == 3;
-        float* b = is_b_hn ? grads_.extra : grads_.b + to.gate * layer_.hidden;
+        Scalar* b = is_b_hn ? grads_.extra : grads_.b + to.gate * layer_.hidden;
         store(b + to.unit, load(d_b_ + panel * kPanel + sum * kWidth), to.size);
       }
   }
 
  private:
-  void add_first(long count, const float* all_sums, const float* d_of_x, const float* d_of_h) {
+  void add_first(long count, const Scalar* all_sums, const Scalar* d_of_x, const Scalar* d_of_h) {
     for (long panel = 0; panel < panels_; panel++) {
       const long at = panel * group_ * kPanel;
-      const float* d_sums = all_sums + at;
+      const Scalar* d_sums = all_sums + at;
       d_w_x_.add(panel, count, steps_.x(0), steps_.stride(), d_of_x + at);
       d_w_h_.add(panel, count, steps_.h_seen(0), steps_.stride(), d_of_h + at);
       Vec sums[kSums];
@@ -71,18 +71,18 @@ class GroupProducts {
     }
   }
 
-  void add_second(long count, const float* all_sums) {
+  void add_second(long count, const Scalar* all_sums) {
     for (long panel = 0; panel < kPlain.count_panels(layer_.states); panel++)
       d_second_.add(panel, count, steps_.value(0), steps_.value_stride(),
                     all_sums + panel * group_ * kPanel);
   }
 
-  void write_inputs(long count, const float* d_sums) const {
+  void write_inputs(long count, const Scalar* d_sums) const {
     for (long column = 0; column < layer_.inputs; column += kPanel) {
-      std::memset(d_xs_, 0, count * kPanel * sizeof(float));
+      std::memset(d_xs_, 0, count * kPanel * sizeof(Scalar));
       for (long k = 0; k < count; k++) targets_[k] = d_xs_ + k * kPanel;
       w_x_t_.multiply(column, 0, count, d_sums, group_, targets_);
-      const long size = smaller(kPanel, layer_.inputs - column) * sizeof(float);
+      const long size = smaller(kPanel, layer_.inputs - column) * sizeof(Scalar);
       for (long k = 0; k < count; k++)
         std::memcpy(grads_.xs + steps_.at(k) * layer_.inputs + column, d_xs_ + k * kPanel, size);
     }
@@ -98,9 +98,9 @@ class GroupProducts {
   const WeightGradient<Cell::kXFirst, Cell::kX> d_w_x_;
   const WeightGradient<Cell::kHFirst, Cell::kH> d_w_h_;
   const WeightGradient<0, kSums> d_second_;
-  const Array<float> d_b_;   // [panels, kPanel]
-  const Array<float> d_xs_;  // [group, kPanel]
-  const Array<float*> targets_;
+  const Array<Scalar> d_b_;   // [panels, kPanel]
+  const Array<Scalar> d_xs_;  // [group, kPanel]
+  const Array<Scalar*> targets_;
 };
 
 }  // namespace birnn::BIRNN_ISA

@@ -9,7 +9,7 @@ namespace birnn::BIRNN_ISA {
 namespace {
 
 template <Vec (*function)(Vec)>
-void apply(const float* in, float* out, long size) {
+void apply(const Scalar* in, Scalar* out, long size) {
   for (long k = 0; k < size; k += kWidth)
     store(out + k, function(load(in + k, size - k)), size - k);
 }
@@ -40,8 +40,8 @@ constexpr CellKernels kCells[] = {
 
 }  // namespace
 
-extern const Kernels kernels;
-const Kernels kernels = {
+extern const Kernels<Scalar> kernels;
+const Kernels<Scalar> kernels = {
     BIRNN_NAME(BIRNN_ISA), kCells, sizeof kCells / sizeof kCells[0], draw, fold_in,
     scan_linear, scan_linear_back, apply<tanh>, apply<sigmoid>};
 

@@ -6,6 +6,7 @@
 namespace birnn {
 
 // Those that were chosen; the best at first.
-const Kernels& get_kernels();
+template <class Scalar>
+const Kernels<Scalar>& get_kernels();
 
 }  // namespace birnn

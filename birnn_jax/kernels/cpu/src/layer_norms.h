@@ -32,7 +32,7 @@ struct GruNormsOfH : GruNorms {
 
 struct LayerNormGru : Gru {
   static constexpr bool kIsNormed = true;
-  static constexpr float kEpsilon = 1e-5f;
+  static constexpr double kEpsilon = 1e-5;
   using NormsOfX = GruNormsOfX;
   using NormsOfH = GruNormsOfH;
 
@@ -46,7 +46,7 @@ struct LayerNormGru : Gru {
 template <bool carries_norm>
 struct LayerNormLstm : OneProduct<4, 4, true> {
   static constexpr bool kIsNormed = true;
-  static constexpr float kEpsilon = carries_norm ? 1e-3f : 1e-5f;
+  static constexpr double kEpsilon = carries_norm ? 1e-3 : 1e-5;
   static constexpr bool kIsTwo = true, kSecondNorms = true, kSecondStores = true;
   static constexpr bool kSecondHasC = carries_norm;
   static constexpr bool kIsOfSecond[kSums] = {false, false, false, true};
@@ -96,16 +96,16 @@ struct Norms {
   const RowNorm<typename Cell::NormsOfX> x;
   const RowNorm<typename Cell::NormsOfH> h;
   const RowNorm<OneNorm> c;
-  const Array<float> shift_c;  // as the sums of a plain product
+  const Array<Scalar> shift_c;  // as the sums of a plain product
 
   explicit Norms(const Layer& layer) : Norms(layer.hidden, weights_of(layer)) {}
 
   // The sums of the input, of which the bias is a part; in place.
-  void finish_inputs(float* row, long stride, const float* bias, long panels) const {
+  void finish_inputs(Scalar* row, long stride, const Scalar* bias, long panels) const {
     const auto moments = x.measure(row, stride);
     for (long panel = 0; panel < panels; panel++)
       for (int sum = 0; sum < kSums; sum++) {
-        float* at = row + panel * stride + sum * kWidth;
+        Scalar* at = row + panel * stride + sum * kWidth;
         Vec result = load(bias + panel * kPanel + sum * kWidth);
         if (sum >= Cell::kXFirst && sum < Cell::kXFirst + Cell::kX)
           result += x.apply(moments, panel, sum, load(at));
@@ -114,7 +114,7 @@ struct Norms {
   }
 
  private:
-  Norms(long hidden, NormWeights<const float> weights)
+  Norms(long hidden, NormWeights<const Scalar> weights)
       : x(Cell::kLayout, Cell::kIsNormed ? hidden : 0, weights.scale_x, Cell::kEpsilon),
         h(Cell::kLayout, Cell::kIsNormed ? hidden : 0, weights.scale_h, Cell::kEpsilon),
         c(kPlain, Cell::kSecondNorms ? hidden : 0, weights.scale_c, Cell::kEpsilon),
@@ -122,7 +122,7 @@ struct Norms {
     if (Cell::kSecondNorms) pack_columns(kPlain, hidden, 0, kSums, weights.shift_c, shift_c);
   }
 
-  static NormWeights<const float> weights_of(const Layer& layer) {
+  static NormWeights<const Scalar> weights_of(const Layer& layer) {
     if constexpr (Cell::kIsNormed)
       return Cell::norm_weights(layer.extra, layer.hidden);
     else

@@ -6,49 +6,54 @@
 namespace birnn {
 namespace {
 
-Linear read_scan(bool reverse, const View& a, const View& valid, const View& starts) {
-  Linear scan{};
+template <class Scalar>
+Linear<Scalar> read_scan(bool reverse, const View& a, const View& valid, const View& starts) {
+  Linear<Scalar> scan{};
   scan.reverse = reverse;
   scan.steps = a.shape[1], scan.units = a.shape[2];
-  scan.a = get<float>(a), scan.valid = get<bool>(valid), scan.starts = get<bool>(starts);
+  scan.a = get<Scalar>(a), scan.valid = get<bool>(valid), scan.starts = get<bool>(starts);
   return scan;
 }
 
-ffi::Error scan_linear(ffi::ThreadPool pool, bool reverse, Floats<3> a, Flags<2> valid,
-                       Flags<2> starts, Floats<3> b, Floats<2> h, Floats<2> start_h,
-                       ffi::Result<Floats<3>> ys, ffi::Result<Floats<2>> last,
-                       ffi::Result<Floats<3>> befores) {
-  Linear scan = read_scan(reverse, view(a), view(valid), view(starts));
-  scan.b = get<float>(view(b)), scan.h = get<float>(view(h));
-  scan.start_h = get<float>(view(start_h));
-  scan.ys = get<float>(view(ys)), scan.last = get<float>(view(last));
-  scan.befores = get<float>(view(befores));
-  run_rows(pool, h.dimensions()[0], [&](Rows rows) { get_kernels().scan_linear(scan, rows); });
+template <class Scalar>
+ffi::Error scan_linear(ffi::ThreadPool pool, bool reverse, Numbers<Scalar, 3> a, Flags<2> valid,
+                       Flags<2> starts, Numbers<Scalar, 3> b, Numbers<Scalar, 2> h, Numbers<Scalar, 2> start_h,
+                       ffi::Result<Numbers<Scalar, 3>> ys, ffi::Result<Numbers<Scalar, 2>> last,
+                       ffi::Result<Numbers<Scalar, 3>> befores) {
+  Linear<Scalar> scan = read_scan<Scalar>(reverse, view(a), view(valid), view(starts));
+  scan.b = get<Scalar>(view(b)), scan.h = get<Scalar>(view(h));
+  scan.start_h = get<Scalar>(view(start_h));
+  scan.ys = get<Scalar>(view(ys)), scan.last = get<Scalar>(view(last));
+  scan.befores = get<Scalar>(view(befores));
+  run_rows(pool, h.dimensions()[0], [&](Rows rows) { get_kernels<Scalar>().scan_linear(scan, rows); });
   return ffi::Error::Success();
 }
 
-ffi::Error scan_linear_back(ffi::ThreadPool pool, bool reverse, Floats<3> a, Flags<2> valid,
-                            Flags<2> starts, Floats<3> d_ys, Floats<2> d_last,
-                            ffi::Result<Floats<3>> d_b, ffi::Result<Floats<2>> d_h,
-                            ffi::Result<Floats<2>> d_start) {
-  LinearBack back{};
-  back.scan = read_scan(reverse, view(a), view(valid), view(starts));
-  back.d_ys = get<float>(view(d_ys)), back.d_last = get<float>(view(d_last));
-  back.d_b = get<float>(view(d_b)), back.d_h = get<float>(view(d_h));
-  back.d_start = get<float>(view(d_start));
+template <class Scalar>
+ffi::Error scan_linear_back(ffi::ThreadPool pool, bool reverse, Numbers<Scalar, 3> a, Flags<2> valid,
+                            Flags<2> starts, Numbers<Scalar, 3> d_ys, Numbers<Scalar, 2> d_last,
+                            ffi::Result<Numbers<Scalar, 3>> d_b, ffi::Result<Numbers<Scalar, 2>> d_h,
+                            ffi::Result<Numbers<Scalar, 2>> d_start) {
+  LinearBack<Scalar> back{};
+  back.scan = read_scan<Scalar>(reverse, view(a), view(valid), view(starts));
+  back.d_ys = get<Scalar>(view(d_ys)), back.d_last = get<Scalar>(view(d_last));
+  back.d_b = get<Scalar>(view(d_b)), back.d_h = get<Scalar>(view(d_h));
+  back.d_start = get<Scalar>(view(d_start));
   run_rows(pool, d_last.dimensions()[0],
-           [&](Rows rows) { get_kernels().scan_linear_back(back, rows); });
+           [&](Rows rows) { get_kernels<Scalar>().scan_linear_back(back, rows); });
   return ffi::Error::Success();
 }
 
+template <class Scalar>
 struct ScanTypes {
-  using Args = List<Floats<3>, Flags<2>, Flags<2>, Floats<3>, Floats<2>, Floats<2>>;
-  using Rets = List<Floats<3>, Floats<2>, Floats<3>>;
+  using Args = List<Numbers<Scalar, 3>, Flags<2>, Flags<2>, Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
+  using Rets = List<Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 3>>;
 };
 
+template <class Scalar>
 struct ScanBackTypes {
-  using Args = List<Floats<3>, Flags<2>, Flags<2>, Floats<3>, Floats<2>>;
-  using Rets = List<Floats<3>, Floats<2>, Floats<2>>;
+  using Args = List<Numbers<Scalar, 3>, Flags<2>, Flags<2>, Numbers<Scalar, 3>, Numbers<Scalar, 2>>;
+  using Rets = List<Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
 };
 
 template <class Types>
@@ -59,7 +64,11 @@ auto bind() {
 }  // namespace
 }  // namespace birnn
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_forward, birnn::scan_linear,
-                              birnn::bind<birnn::ScanTypes>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_backward, birnn::scan_linear_back,
-                              birnn::bind<birnn::ScanBackTypes>());
+#define BIRNN_LINEAR_HANDLERS(Scalar, suffix)                                               \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_forward##suffix, birnn::scan_linear<Scalar>,       \
+                                birnn::bind<birnn::ScanTypes<Scalar>>());                       \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_backward##suffix, birnn::scan_linear_back<Scalar>, \
+                                birnn::bind<birnn::ScanBackTypes<Scalar>>())
+
+BIRNN_LINEAR_HANDLERS(float, );
+BIRNN_LINEAR_HANDLERS(double, _f64);

@@ -35,7 +35,7 @@ struct ProjectedLstm : Lstm {
   static Matrix second_matrix(const Layer& layer) {
     return {layer.extra, layer.hidden, layer.states, layer.states};
   }
-  static float* second_gradient(const Layer&, const Gradients& grads) { return grads.extra; }
+  static Scalar* second_gradient(const Layer&, const Gradients& grads) { return grads.extra; }
 
   BIRNN_INLINE static void second(Vec sum, const Beside&, Vec*, Unit& unit) { unit.h = sum; }
 
@@ -50,8 +50,8 @@ struct ProjectedLstm : Lstm {
 // Stored i, f, g and the sum of o, whose gate sees the new cell state. w: of i, f, o.
 struct PeepholeLstm : OneProduct<4, 4, true> {
   static constexpr int kDiagonals = 3;
-  static const float* diagonals(const Layer& layer) { return layer.extra; }
-  static float* diagonals(const Gradients& grads) { return grads.extra; }
+  static const Scalar* diagonals(const Layer& layer) { return layer.extra; }
+  static Scalar* diagonals(const Gradients& grads) { return grads.extra; }
 
   BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
     const Vec i = sigmoid(sums[0] + beside.w[0] * unit.c);

@@ -7,14 +7,15 @@ namespace birnn::BIRNN_ISA {
 
 // The part of the old state in the new one.
 BIRNN_INLINE Vec part_kept(const Zone& zone, long at, long size) {
-  if (zone.kept == nullptr) return broadcast(zone.rate);
+  if (zone.kept == nullptr) return broadcast(Scalar(zone.rate));
   return select(load_flags(zone.kept + at, size), broadcast(1), Vec{});
 }
 
 // A state after zoneout; what is kept is kept to the last bit.
 BIRNN_INLINE Vec zoned(const Zone& zone, long at, long size, Vec before, Vec after) {
   if (zone.kept) return select(load_flags(zone.kept + at, size), before, after);
-  return zone.rate == 0 ? after : zone.rate * before + (1 - zone.rate) * after;
+  const Scalar rate = Scalar(zone.rate);
+  return rate == 0 ? after : rate * before + (1 - rate) * after;
 }
 
 inline bool has_zone(const Zone& zone) { return zone.kept || zone.rate != 0; }
@@ -35,7 +36,7 @@ BIRNN_INLINE Beside load_beside(const Layer& layer, long at, long unit, long siz
 }
 
 // h[j] *= seen[j]
-BIRNN_INLINE void multiply_by(const float* seen, long size, float* h) {
+BIRNN_INLINE void multiply_by(const Scalar* seen, long size, Scalar* h) {
   for (long j = 0; j < size; j++) h[j] *= seen[j];
 }
 

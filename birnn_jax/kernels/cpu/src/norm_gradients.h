@@ -15,15 +15,15 @@ class NormGradients {
         scale_h_(panels_ * kPanel),
         scale_c_(panels_2_ * kPanel),
         shift_c_(panels_2_ * kPanel) {
-    std::memset(scale_x_, 0, panels_ * kPanel * sizeof(float));
-    std::memset(scale_h_, 0, panels_ * kPanel * sizeof(float));
-    std::memset(scale_c_, 0, panels_2_ * kPanel * sizeof(float));
-    std::memset(shift_c_, 0, panels_2_ * kPanel * sizeof(float));
+    std::memset(scale_x_, 0, panels_ * kPanel * sizeof(Scalar));
+    std::memset(scale_h_, 0, panels_ * kPanel * sizeof(Scalar));
+    std::memset(scale_c_, 0, panels_2_ * kPanel * sizeof(Scalar));
+    std::memset(shift_c_, 0, panels_2_ * kPanel * sizeof(Scalar));
   }
 
   // From the derivatives by the sums of step k, a row with d_sums first, to those by both products,
   // which take the place of what was normalised.
-  void differentiate(const Steps<Cell>& steps, long k, const float* d_sums) const {
+  void differentiate(const Steps<Cell>& steps, long k, const Scalar* d_sums) const {
     const long stride = steps.panel_stride();
     const auto& inverses = steps.inverses(k);
     steps.norms().x.differentiate(steps.of_x(k), stride, inverses.x, d_sums, stride, scale_x_,
@@ -33,24 +33,24 @@ class NormGradients {
   }
 
   // What `second` was given.
-  BIRNN_INLINE Vec second_sum(const Norms<Cell>& norms, const float* value, long panel, int n) const {
+  BIRNN_INLINE Vec second_sum(const Norms<Cell>& norms, const Scalar* value, long panel, int n) const {
     const long at = panel * kPanel + n * kWidth;
     return load(value + at) * norms.c.scale(panel, n) + load(norms.shift_c + at);
   }
 
   BIRNN_INLINE void add_shift(long panel, int n, Vec d_sum) const {
-    float* shift = shift_c_ + panel * kPanel + n * kWidth;
+    Scalar* shift = shift_c_ + panel * kPanel + n * kWidth;
     store(shift, load(shift) + d_sum);
   }
 
   // From the derivatives by the sums of `second` to those by what `step` left.
-  void differentiate_second(const Steps<Cell>& steps, long k, const float* d_sums,
-                            float* d_values) const {
+  void differentiate_second(const Steps<Cell>& steps, long k, const Scalar* d_sums,
+                            Scalar* d_values) const {
     steps.norms().c.differentiate(steps.value(k), kPanel, steps.inverses(k).c, d_sums,
                                   steps.panel_stride(), scale_c_, d_values);
   }
 
-  void write(const Norms<Cell>& norms, NormWeights<float> to) const {
+  void write(const Norms<Cell>& norms, NormWeights<Scalar> to) const {
     norms.x.unpack(scale_x_, to.scale_x);
     norms.h.unpack(scale_h_, to.scale_h);
     norms.c.unpack(scale_c_, to.scale_c);
@@ -59,7 +59,7 @@ class NormGradients {
 
  private:
   const long panels_, panels_2_;
-  const Array<float> scale_x_, scale_h_, scale_c_, shift_c_;  // [panels, kPanel]
+  const Array<Scalar> scale_x_, scale_h_, scale_c_, shift_c_;  // [panels, kPanel]
 };
 
 }  // namespace birnn::BIRNN_ISA

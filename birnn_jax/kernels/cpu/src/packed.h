@@ -42,16 +42,16 @@ class PackedLayer {
     if (from_ && std::memcmp(from_, Header(layer).words, sizeof(Header)) != 0) from_ = nullptr;
   }
 
-  const float* x() const { return from_ ? from_ + kHeader : nullptr; }
-  const float* h() const { return from_ ? from_ + ends_.x : nullptr; }
-  const float* second() const { return from_ ? from_ + ends_.h : nullptr; }
+  const Scalar* x() const { return from_ ? from_ + kHeader : nullptr; }
+  const Scalar* h() const { return from_ ? from_ + ends_.x : nullptr; }
+  const Scalar* second() const { return from_ ? from_ + ends_.h : nullptr; }
 
   static long size(const Layer& layer) { return Ends(layer).second; }
 
-  static void pack(const Layer& layer, float* out) {
+  static void pack(const Layer& layer, Scalar* out) {
     const Header header(layer);
     const Ends ends(layer);
-    std::memset(out, 0, ends.second * sizeof(float));
+    std::memset(out, 0, ends.second * sizeof(Scalar));
     std::memcpy(out, header.words, sizeof header);
     OfX::pack(Cell::kLayout, matrix_of_x<Cell>(layer), out + kHeader);
     OfH::pack(Cell::kLayout, matrix_of_h<Cell>(layer), out + ends.x);
@@ -66,11 +66,11 @@ class PackedLayer {
 
   // Numbers that floats hold exactly. What packs otherwise has another version.
   struct Header {
-    float words[kHeader];
+    Scalar words[kHeader];
     explicit Header(const Layer& layer)
         : words{1, kWidth, Cell::kGates, Cell::kXFirst, Cell::kX, Cell::kHFirst, Cell::kH,
-                kMultipliesTwice<Cell>, float(Cell::kLayout.units), float(Cell::kLayout.gates[0]),
-                float(layer.inputs), float(layer.hidden), float(layer.states)} {}
+                kMultipliesTwice<Cell>, Scalar(Cell::kLayout.units), Scalar(Cell::kLayout.gates[0]),
+                Scalar(layer.inputs), Scalar(layer.hidden), Scalar(layer.states)} {}
   };
 
   // Where the panels of each matrix end, in whole lines of the cache.
@@ -83,7 +83,7 @@ class PackedLayer {
   };
 
   const Ends ends_;
-  const float* from_;
+  const Scalar* from_;
 };
 
 template <class Cell>
@@ -92,7 +92,7 @@ long packed_size(const Layer& layer) {
 }
 
 template <class Cell>
-void pack(const Layer& layer, float* out) {
+void pack(const Layer& layer, Scalar* out) {
   PackedLayer<Cell>::pack(layer, out);
 }
 

@@ -8,10 +8,11 @@
 namespace birnn {
 
 // Weight gradients of one task but the first, which has the results themselves.
+template <class Scalar>
 struct Partial {
-  std::vector<float> w_x, w_h, b, extra;
+  std::vector<Scalar> w_x, w_h, b, extra;
 
-  Gradients begin(long gates, const Layer& layer, Gradients grads) {
+  Gradients<Scalar> begin(long gates, const Layer<Scalar>& layer, Gradients<Scalar> grads) {
     w_x.resize(layer.inputs * gates * layer.hidden);
     w_h.resize(layer.w_h_size);
     b.resize(gates * layer.hidden);
@@ -20,7 +21,7 @@ struct Partial {
     return grads;
   }
 
-  void add_to(const Gradients& grads) const {
+  void add_to(const Gradients<Scalar>& grads) const {
     add(w_x, grads.w_x);
     add(w_h, grads.w_h);
     add(b, grads.b);
@@ -28,7 +29,7 @@ struct Partial {
   }
 
  private:
-  static void add(const std::vector<float>& from, float* to) {
+  static void add(const std::vector<Scalar>& from, Scalar* to) {
     for (std::size_t k = 0; k < from.size(); k++) to[k] += from[k];
   }
 };

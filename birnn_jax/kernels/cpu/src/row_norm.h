@@ -16,8 +16,8 @@ struct OneNorm {
   static constexpr int kOf[kSums] = {};
 };
 
-BIRNN_INLINE float add_up(Vec v) {
-  float lanes[kWidth];
+BIRNN_INLINE Scalar add_up(Vec v) {
+  Scalar lanes[kWidth];
   store(lanes, v);
   for (long half = kWidth / 2; half > 0; half /= 2)
     for (long k = 0; k < half; k++) lanes[k] += lanes[k + half];
@@ -26,16 +26,16 @@ BIRNN_INLINE float add_up(Vec v) {
 
 BIRNN_INLINE Vec keep_first(Vec v, long size) {
   if (size >= kWidth) return v;
-  float lanes[kWidth];
+  Scalar lanes[kWidth];
   store(lanes, v);
   return load(lanes, size);
 }
 
 // Columns [G*H] as they stand among the sums first to first + count - 1 of each panel, else zero.
-inline void pack_columns(Layout layout, long hidden, int first, int count, const float* columns,
-                         float* out) {
+inline void pack_columns(Layout layout, long hidden, int first, int count, const Scalar* columns,
+                         Scalar* out) {
   const long panels = layout.count_panels(hidden);
-  std::memset(out, 0, panels * kPanel * sizeof(float));
+  std::memset(out, 0, panels * kPanel * sizeof(Scalar));
   for (long panel = 0; panel < panels; panel++)
     for (int sum = first; sum < first + count; sum++) {
       const Columns from(layout, hidden, panel, sum);
@@ -45,8 +45,8 @@ inline void pack_columns(Layout layout, long hidden, int first, int count, const
 }
 
 // And back.
-inline void unpack_columns(Layout layout, long hidden, int first, int count, const float* packed,
-                           float* columns) {
+inline void unpack_columns(Layout layout, long hidden, int first, int count, const Scalar* packed,
+                           Scalar* columns) {
   for (long panel = 0; panel < layout.count_panels(hidden); panel++)
     for (int sum = first; sum < first + count; sum++) {
       const Columns to(layout, hidden, panel, sum);
@@ -66,16 +66,16 @@ class RowNorm {
   };
 
   // `scale` multiplies what is normalised.
-  RowNorm(Layout layout, long hidden, const float* scale, float epsilon)
+  RowNorm(Layout layout, long hidden, const Scalar* scale, double epsilon)
       : layout_(layout),
         hidden_(hidden),
-        epsilon_(epsilon),
+        epsilon_(static_cast<Scalar>(epsilon)),
         scale_(layout.count_panels(hidden) * kPanel) {
     pack_columns(layout, hidden, Which::kFirst, Which::kCount, scale, scale_);
     for_sums([&](long, int sum, long size) { sizes_[Which::kOf[sum]] += size; });
   }
 
-  Moments measure(const float* row, long stride) const {
+  Moments measure(const Scalar* row, long stride) const {
     Moments moments;
     Vec totals[kSums] = {}, squares[kSums] = {};
     for_sums([&](long panel, int sum, long size) {
@@ -100,11 +100,11 @@ class RowNorm {
   }
 
   // The same in two steps: the sums become normalised where they stand, and keep their inverses.
-  void normalise(float* row, long stride, float* inverses) const {
+  void normalise(Scalar* row, long stride, Scalar* inverses) const {
     const Moments moments = measure(row, stride);
     for_sums([&](long panel, int sum, long size) {
       const int norm = Which::kOf[sum];
-      float* at = row + panel * stride + sum * kWidth;
+      Scalar* at = row + panel * stride + sum * kWidth;
       store(at, keep_first((load(at) - moments.mean[norm]) * moments.inverse[norm], size));
     });
     for (int norm = 0; norm < kNorms; norm++) inverses[norm] = moments.inverse[norm][0];
@@ -116,14 +116,14 @@ class RowNorm {
 
   // From d_row, the derivatives by scaled results, to those by the sums, in `out`, which may be the
   // row itself; adds those by the scale to d_scale, [panels, kPanel].
-  void differentiate(const float* row, long stride, const float* inverses, const float* d_row,
-                     long d_stride, float* d_scale, float* out) const {
+  void differentiate(const Scalar* row, long stride, const Scalar* inverses, const Scalar* d_row,
+                     long d_stride, Scalar* d_scale, Scalar* out) const {
     Vec totals[kSums] = {}, products[kSums] = {}, mean[kNorms], slope[kNorms];
     for_sums([&](long panel, int sum, long size) {
       const Vec x = load(row + panel * stride + sum * kWidth, size);
       const Vec d = load(d_row + panel * d_stride + sum * kWidth, size);
       const Vec d_x = d * scale(panel, sum);
-      float* d_s = d_scale + panel * kPanel + sum * kWidth;
+      Scalar* d_s = d_scale + panel * kPanel + sum * kWidth;
       store(d_s, load(d_s) + d * x);
       totals[sum] += d_x, products[sum] += d_x * x;
     });
@@ -137,7 +137,7 @@ class RowNorm {
     });
   }
 
-  void unpack(const float* packed, float* columns) const {
+  void unpack(const Scalar* packed, Scalar* columns) const {
     unpack_columns(layout_, hidden_, Which::kFirst, Which::kCount, packed, columns);
   }
 
@@ -167,8 +167,8 @@ class RowNorm {
 
   const Layout layout_;
   const long hidden_;
-  const float epsilon_;
-  const Array<float> scale_;  // [panels, kPanel]
+  const Scalar epsilon_;
+  const Array<Scalar> scale_;  // [panels, kPanel]
   long sizes_[kNorms] = {};
 };
 

@@ -50,8 +50,8 @@ class Steps {
   // After `count` of them were put.
   void complete(long count) {
     for (long k = 0; k < count; k++) {
-      std::memcpy(x(k), layer_.xs + at(k) * layer_.inputs, layer_.inputs * sizeof(float));
-      std::memcpy(h_seen(k), h_before(k), layer_.states * sizeof(float));
+      std::memcpy(x(k), layer_.xs + at(k) * layer_.inputs, layer_.inputs * sizeof(Scalar));
+      std::memcpy(h_seen(k), h_before(k), layer_.states * sizeof(Scalar));
       if (layer_.seen)
         multiply_by(layer_.seen + (rows_.begin + row(k)) * layer_.states, layer_.states, h_seen(k));
     }
@@ -63,29 +63,29 @@ class Steps {
   // Its number among all steps of all rows.
   long at(long k) const { return (rows_.begin + row(k)) * layer_.steps + step(k); }
   // What the first product was of; from one step to the next it is `stride`.
-  float* x(long k) const { return arguments_ + k * stride_; }
-  float* h_seen(long k) const { return x(k) + layer_.inputs; }
+  Scalar* x(long k) const { return arguments_ + k * stride_; }
+  Scalar* h_seen(long k) const { return x(k) + layer_.inputs; }
   long stride() const { return stride_; }
   // And the second one, or what was normalised.
-  float* value(long k) const { return values_ + k * value_stride_; }
+  Scalar* value(long k) const { return values_ + k * value_stride_; }
   long value_stride() const { return value_stride_; }
 
   // The sums of both products, normalised: of panel p they are p * panel_stride() further on.
-  float* of_x(long k) const { return of_x_ + k * kPanel; }
-  float* of_h(long k) const { return of_h_ + k * kPanel; }
+  Scalar* of_x(long k) const { return of_x_ + k * kPanel; }
+  Scalar* of_h(long k) const { return of_h_ + k * kPanel; }
   long panel_stride() const { return panel_stride_; }
   const Norms<Cell>& norms() const { return norms_; }
 
   // Inverses of the standard deviations in a step.
   struct Inverses {
-    float x[2], h[2], c[1];
+    Scalar x[2], h[2], c[1];
   };
   const Inverses& inverses(long k) const { return inverses_[k]; }
 
-  const float* h_before(long k) const {
+  const Scalar* h_before(long k) const {
     return before(k, layer_.states, layer_.h, layer_.start_h, out_.ys, out_.y_stride);
   }
-  const float* c_before(long k) const {
+  const Scalar* c_before(long k) const {
     return before(k, layer_.hidden, layer_.c, layer_.start_c, out_.cs, layer_.hidden);
   }
 
@@ -103,13 +103,13 @@ class Steps {
 
   long count_reads() const { return count_tiles((rows_.end - rows_.begin) * layer_.steps); }
 
-  const float* before(long k, long width, const float* initial, const float* start,
-                      const float* all, long stride) const {
+  const Scalar* before(long k, long width, const Scalar* initial, const Scalar* start,
+                      const Scalar* all, long stride) const {
     if (befores_[k] >= 0) return all + ((rows_.begin + row(k)) * layer_.steps + befores_[k]) * stride;
     return (befores_[k] == kStart ? start : initial) + (rows_.begin + row(k)) * width;
   }
 
-  float* gates(long k) const {
+  Scalar* gates(long k) const {
     return recomputes_ ? gates_ + k * Cell::kStored * layer_.hidden
                        : out_.gates + at(k) * Cell::kStored * layer_.hidden;
   }
@@ -149,7 +149,7 @@ class Steps {
 
   // The normalised sums of both products, scaled, and the bias.
   BIRNN_INLINE PanelOfSums add(long panel, long k) const {
-    const float *x = of_x(k) + panel * panel_stride_, *h = of_h(k) + panel * panel_stride_;
+    const Scalar *x = of_x(k) + panel * panel_stride_, *h = of_h(k) + panel * panel_stride_;
     PanelOfSums all;
     for (int n = 0; n < kSums; n++) {
       all.sums[n] = load(sums_.bias() + panel * kPanel + n * kWidth);
@@ -204,10 +204,10 @@ class Steps {
   const long panel_stride_;
   const Array<RowStep> row_steps_;
   const Array<long> befores_;
-  const Array<float> arguments_, values_;  // [group, stride]: x and h as seen; [group, value stride]
-  const Array<const float*> xs_, hs_;
-  const Array<float> gates_;  // [group, stored, hidden], if they are computed again
-  const Array<float> of_x_, of_h_;  // [panels, group, kPanel]
+  const Array<Scalar> arguments_, values_;  // [group, stride]: x and h as seen; [group, value stride]
+  const Array<const Scalar*> xs_, hs_;
+  const Array<Scalar> gates_;  // [group, stored, hidden], if they are computed again
+  const Array<Scalar> of_x_, of_h_;  // [panels, group, kPanel]
   const Array<Inverses> inverses_;
 };
 

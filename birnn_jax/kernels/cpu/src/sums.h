@@ -14,7 +14,7 @@ namespace birnn::BIRNN_ISA {
 template <class Product, class Finish>
 BIRNN_INLINE void for_rows(long begin, long end, Product product, Finish finish) {
   constexpr long kMost = kPart == kSums ? kTileRows : 8 * kTileRows;
-  const auto run = [&](long first, auto count, float* acc) {
+  const auto run = [&](long first, auto count, Scalar* acc) {
     product(first, count, acc);
     for (long k = 0; k < count; k++) {
       Vec sums[kSums];
@@ -22,7 +22,7 @@ BIRNN_INLINE void for_rows(long begin, long end, Product product, Finish finish)
       finish(first + k, sums);
     }
   };
-  alignas(64) float acc[kMost * kPanel];
+  alignas(64) Scalar acc[kMost * kPanel];
   // The sums of a single row stay in registers.
   if (end - begin == 1) return run(begin, std::integral_constant<long, 1>(), acc);
   for (long chunks = (end - begin + kMost - 1) / kMost, first = begin; chunks > 0; chunks--) {
@@ -45,37 +45,37 @@ class Sums {
     for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
   }
   long panels() const { return panels_; }
-  const float* bias() const { return b_; }  // [panels, kPanel]
+  const Scalar* bias() const { return b_; }  // [panels, kPanel]
 
   // sums[k] for k from begin to end: the bias, and what the input xs[k] adds. Without the bias, if
   // the product is to be normalised.
-  void add_inputs(long panel, long begin, long end, const float* const* xs, float* sums) const {
+  void add_inputs(long panel, long begin, long end, const Scalar* const* xs, Scalar* sums) const {
     start(panel, end - begin, xs + begin, sums + begin * kPanel);
   }
 
   // Hands to finish(k, sums) what the state hs[k] adds to sums[k], or if there are no sums yet to
   // those of the input xs[k].
   template <class Finish>
-  BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const* xs,
-                               const float* const* hs, const float* sums, Finish finish) const {
-    for_rows(begin, end, [&](long first, auto count, float* acc) {
+  BIRNN_INLINE void add_states(long panel, long begin, long end, const Scalar* const* xs,
+                               const Scalar* const* hs, const Scalar* sums, Finish finish) const {
+    for_rows(begin, end, [&](long first, auto count, Scalar* acc) {
       if (sums == nullptr)
         start(panel, count, xs + first, acc);
       else
-        std::memcpy(acc, sums + first * kPanel, count * kPanel * sizeof(float));
+        std::memcpy(acc, sums + first * kPanel, count * kPanel * sizeof(Scalar));
       if constexpr (Cell::kH > 0) w_h_.multiply(panel, count, hs + first, acc);
     }, finish);
   }
 
   // The same of what the state adds alone.
-  void multiply_states(long panel, long begin, long end, const float* const* hs, float* sums) const {
-    std::memset(sums + begin * kPanel, 0, (end - begin) * kPanel * sizeof(float));
+  void multiply_states(long panel, long begin, long end, const Scalar* const* hs, Scalar* sums) const {
+    std::memset(sums + begin * kPanel, 0, (end - begin) * kPanel * sizeof(Scalar));
     w_h_.multiply(panel, end - begin, hs + begin, sums + begin * kPanel);
   }
 
  private:
   template <class Count>
-  BIRNN_INLINE void start(long panel, Count count, const float* const* xs, float* sums) const {
+  BIRNN_INLINE void start(long panel, Count count, const Scalar* const* xs, Scalar* sums) const {
     for (long k = 0; k < count; k++)
       for (int n = 0; n < kSums; n++)
         store(sums + k * kPanel + n * kWidth,
@@ -83,19 +83,19 @@ class Sums {
     w_x_.multiply(panel, count, xs, sums);
   }
 
-  void pack_bias(long panel, float* out) const {
-    std::memset(out, 0, kPanel * sizeof(float));
+  void pack_bias(long panel, Scalar* out) const {
+    std::memset(out, 0, kPanel * sizeof(Scalar));
     for (int sum = 0; sum < Cell::kCount; sum++) {
       const Columns from(Cell::kLayout, layer_.hidden, panel, sum);
       const bool is_b_hn = Cell::kHasBHn && sum == 3;
-      const float* b = is_b_hn ? layer_.extra : layer_.b + from.gate * layer_.hidden;
+      const Scalar* b = is_b_hn ? layer_.extra : layer_.b + from.gate * layer_.hidden;
       store(out + sum * kWidth, load(b + from.unit, from.size));
     }
   }
 
   const Layer& layer_;
   const long panels_;
-  const Array<float> b_;
+  const Array<Scalar> b_;
   const Weights<Cell::kXFirst, Cell::kX> w_x_;
   const Weights<Cell::kHFirst, Cell::kH> w_h_;
 };
@@ -103,10 +103,10 @@ class Sums {
 // Hands to finish(panel, k, sums) the product of rows[k] with the matrix, of `columns` columns.
 template <class Finish>
 BIRNN_INLINE void multiply_plain(const Weights<0, kSums>& matrix, long columns,
-                                 long begin, long end, const float* const* rows, Finish finish) {
+                                 long begin, long end, const Scalar* const* rows, Finish finish) {
   for (long panel = 0; panel < kPlain.count_panels(columns); panel++)
-    for_rows(begin, end, [&](long first, auto count, float* acc) {
-      std::memset(acc, 0, count * kPanel * sizeof(float));
+    for_rows(begin, end, [&](long first, auto count, Scalar* acc) {
+      std::memset(acc, 0, count * kPanel * sizeof(Scalar));
       matrix.multiply(panel, count, rows + first, acc);
     }, [&](long k, const Vec* sums) { finish(panel, k, sums); });
 }

@@ -20,22 +20,22 @@ class Transposed {
       for (long panel = 0; panel < panels_; panel++)
         for (int n = 0; n < N; n++) {
           const Columns from(layout, matrix.hidden, panel, First + n);
-          const float* in = matrix.w + from.gate * matrix.hidden + from.unit;
+          const Scalar* in = matrix.w + from.gate * matrix.hidden + from.unit;
           const Packed<kSums> out = of_columns(to, panel);
           for (long j = 0; j < kPanel; j++) {
             const long at = out(n * kWidth, j / kWidth) - packed_ + j % kWidth;
             const long next = out(n * kWidth + 1, j / kWidth) - packed_ + j % kWidth - at;
             for (long k = 0; k < kWidth; k++)
               packed_[at + k * next] =
-                  to + j < size_ && k < from.size ? in[(to + j) * matrix.stride + k] : 0.0f;
+                  to + j < size_ && k < from.size ? in[(to + j) * matrix.stride + k] : 0;
           }
         }
   }
 
   // For k from begin to end, the columns from `column` on, at most kPanel of them:
   // targets[k][j] += sum over n of d_sums[n of k] w[column + j, n]
-  void multiply(long column, long begin, long end, const float* d_sums, long group,
-                float* const* targets) const {
+  void multiply(long column, long begin, long end, const Scalar* d_sums, long group,
+                Scalar* const* targets) const {
     const long vectors = (smaller(kPanel, size_ - column) + kWidth - 1) / kWidth;
     switch (vectors) {
       case 1: return multiply<1>(column, begin, end, d_sums, group, targets);
@@ -54,8 +54,8 @@ class Transposed {
   }
 
   template <int V>
-  void multiply(long column, long begin, long end, const float* d_sums, long group,
-                float* const* targets) const {
+  void multiply(long column, long begin, long end, const Scalar* d_sums, long group,
+                Scalar* const* targets) const {
     for_tiles(begin, end, [&](auto tile, long first) {
       for_parts<V>(tile.kRows <= kFewRows, [&](auto part) {
         multiply_add(
@@ -69,7 +69,7 @@ class Transposed {
   }
 
   const long size_, panels_;
-  const Array<float> packed_;
+  const Array<Scalar> packed_;
 };
 
 }  // namespace birnn::BIRNN_ISA

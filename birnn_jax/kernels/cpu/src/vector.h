@@ -1,32 +1,52 @@
-// Vectors of floats by the extensions of GCC and Clang, as wide as the instruction set has them.
+// Vectors of numbers by the extensions of GCC and Clang, as wide as the instruction set has them.
+//
+// Everything is compiled once for float and once for double, each time into a namespace of its own.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+
+#include "layer.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 #if defined(__AVX512F__)
-#define BIRNN_WIDTH 16
+#define BIRNN_BYTES 64
 #define BIRNN_REGISTERS 32
 #elif defined(__AVX2__) && defined(__FMA__)
-#define BIRNN_WIDTH 8
+#define BIRNN_BYTES 32
 #define BIRNN_REGISTERS 16
 #elif defined(__aarch64__)
-#define BIRNN_WIDTH 4
+#define BIRNN_BYTES 16
 #define BIRNN_REGISTERS 32
 #else
-#define BIRNN_WIDTH 4
+#define BIRNN_BYTES 16
 #define BIRNN_REGISTERS 16
+#endif
+
+#ifndef BIRNN_SCALAR
+#define BIRNN_SCALAR float
 #endif
 
 #define BIRNN_INLINE __attribute__((always_inline)) inline
 
 namespace birnn::BIRNN_ISA {
 
-constexpr long kWidth = BIRNN_WIDTH;
+using Scalar = BIRNN_SCALAR;
+constexpr bool kIsDouble = sizeof(Scalar) == 8;
+
+using Layer = birnn::Layer<Scalar>;
+using Outputs = birnn::Outputs<Scalar>;
+using Cotangents = birnn::Cotangents<Scalar>;
+using Gradients = birnn::Gradients<Scalar>;
+using CellKernels = birnn::CellKernels<Scalar>;
+using Linear = birnn::Linear<Scalar>;
+using LinearBack = birnn::LinearBack<Scalar>;
+
+constexpr long kWidth = BIRNN_BYTES / sizeof(Scalar);
 // Hidden units are worked on in panels: a row has this many vectors of sums there, see cells.h.
 constexpr int kSums = 4;
 constexpr long kPanel = kSums * kWidth;
@@ -36,35 +56,38 @@ constexpr long kPanel = kSums * kWidth;
 constexpr int kTileRows = 6, kPart = BIRNN_REGISTERS == 32 ? kSums : 2;
 constexpr int kFewRows = kTileRows * kPart / kSums;
 
-typedef float Vec __attribute__((vector_size(4 * BIRNN_WIDTH)));
-typedef std::int32_t Ints __attribute__((vector_size(4 * BIRNN_WIDTH)));
-typedef std::uint32_t Words __attribute__((vector_size(4 * BIRNN_WIDTH)));
-typedef std::uint8_t Bytes __attribute__((vector_size(BIRNN_WIDTH)));
+// Whole numbers of as many bits.
+using Int = std::conditional_t<kIsDouble, std::int64_t, std::int32_t>;
+
+typedef Scalar Vec __attribute__((vector_size(BIRNN_BYTES)));
+typedef Int Ints __attribute__((vector_size(BIRNN_BYTES)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * kWidth)));
+typedef std::uint8_t Bytes __attribute__((vector_size(kWidth)));
 
 BIRNN_INLINE long smaller(long a, long b) { return a < b ? a : b; }
 BIRNN_INLINE long larger(long a, long b) { return a > b ? a : b; }
 
-BIRNN_INLINE Vec broadcast(float x) { return x - Vec{}; }
+BIRNN_INLINE Vec broadcast(Scalar x) { return x - Vec{}; }
 
-BIRNN_INLINE Vec load(const float* p) {
+BIRNN_INLINE Vec load(const Scalar* p) {
   Vec v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
 
-BIRNN_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+BIRNN_INLINE void store(Scalar* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
 // The first `size` elements, if there are not enough for a whole vector; the others are zero.
-BIRNN_INLINE Vec load(const float* p, long size) {
+BIRNN_INLINE Vec load(const Scalar* p, long size) {
   if (size >= kWidth) return load(p);
   Vec v{};
-  if (size > 0) std::memcpy(&v, p, size * sizeof(float));
+  if (size > 0) std::memcpy(&v, p, size * sizeof(Scalar));
   return v;
 }
 
-BIRNN_INLINE void store(float* p, Vec v, long size) {
+BIRNN_INLINE void store(Scalar* p, Vec v, long size) {
   if (size >= kWidth) return store(p, v);
-  if (size > 0) std::memcpy(p, &v, size * sizeof(float));
+  if (size > 0) std::memcpy(p, &v, size * sizeof(Scalar));
 }
 
 // All bits of an element where the flag is set, none where it is not or beyond `size`.
@@ -89,8 +112,6 @@ BIRNN_INLINE Vec select(Ints where, Vec a, Vec b) { return where ? a : b; }
 
 BIRNN_INLINE long round_up(long size, long to) { return (size + to - 1) / to * to; }
 
-BIRNN_INLINE Vec bits_to_floats(Ints v) { return (Vec)v; }
-
 #if defined(__AVX512F__)
 // All elements: without a mask GCC 12 warns of its own headers.
 constexpr __mmask16 kAll = 0xffff;
@@ -99,8 +120,10 @@ constexpr __mmask16 kAll = 0xffff;
 // The larger one; x if x is NaN. In one instruction, which the comparison is not.
 BIRNN_INLINE Vec at_least(Vec bound, Vec x) {
 #if defined(__AVX512F__)
+  if (kIsDouble) return (Vec)_mm512_maskz_max_pd(0xff, (__m512d)bound, (__m512d)x);
   return (Vec)_mm512_maskz_max_ps(kAll, (__m512)bound, (__m512)x);
 #elif defined(__AVX__)
+  if (kIsDouble) return (Vec)_mm256_max_pd((__m256d)bound, (__m256d)x);
   return (Vec)_mm256_max_ps((__m256)bound, (__m256)x);
 #else
   return bound > x ? bound : x;
@@ -109,22 +132,30 @@ BIRNN_INLINE Vec at_least(Vec bound, Vec x) {
 
 BIRNN_INLINE Vec at_most(Vec bound, Vec x) {
 #if defined(__AVX512F__)
+  if (kIsDouble) return (Vec)_mm512_maskz_min_pd(0xff, (__m512d)bound, (__m512d)x);
   return (Vec)_mm512_maskz_min_ps(kAll, (__m512)bound, (__m512)x);
 #elif defined(__AVX__)
+  if (kIsDouble) return (Vec)_mm256_min_pd((__m256d)bound, (__m256d)x);
   return (Vec)_mm256_min_ps((__m256)bound, (__m256)x);
 #else
   return bound < x ? bound : x;
 #endif
 }
 
+// A number that is added to this one, 1.5 times a power of two, is rounded to a whole one, and has that in its last
+// bits.
+constexpr Scalar kShifter = kIsDouble ? Scalar(6755399441055744.0) : Scalar(12582912.0);
+
 // x 2^n for whole numbers n; with the rounding of denormal results.
 BIRNN_INLINE Vec scale(Vec x, Vec n) {
 #if defined(__AVX512F__)
+  if (kIsDouble) return (Vec)_mm512_maskz_scalef_pd(0xff, (__m512d)x, (__m512d)n);
   return (Vec)_mm512_maskz_scalef_ps(kAll, (__m512)x, (__m512)n);
 #else
-  // In two factors: 2^n itself may be too small for a normal float.
-  const Ints whole = __builtin_convertvector(n, Ints), half = whole >> 1;
-  return x * bits_to_floats((half + 127) << 23) * bits_to_floats((whole - half + 127) << 23);
+  // In two factors: 2^n itself may be too small for a normal number.
+  constexpr Int bias = kIsDouble ? 1023 : 127, mantissa = kIsDouble ? 52 : 23;
+  const Ints whole = (Ints)(n + kShifter) - (Ints)broadcast(kShifter), half = whole >> 1;
+  return x * (Vec)((half + bias) << mantissa) * (Vec)((whole - half + bias) << mantissa);
 #endif
 }
 

@@ -14,7 +14,7 @@ class Weights {
  public:
   // `reads` is how often each weight is going to be read, 0 for never; `packed` is what `pack` made
   // of the matrix, or null.
-  Weights(Layout layout, Matrix matrix, long reads, const float* packed)
+  Weights(Layout layout, Matrix matrix, long reads, const Scalar* packed)
       : layout_(layout),
         matrix_(matrix),
         is_packed_(packed || reads > most_in_place()),
@@ -29,14 +29,14 @@ class Weights {
   }
 
   // A few rows of w at a time, so that neighbours in a row are read soon after one another.
-  static void pack(Layout layout, Matrix matrix, float* packed) {
+  static void pack(Layout layout, Matrix matrix, Scalar* packed) {
     const long panels = layout.count_panels(matrix.hidden);
     for (long begin = 0; begin < matrix.rows; begin += kRowsOfPack) {
       const long end = smaller(begin + kRowsOfPack, matrix.rows);
       for (long panel = 0; panel < panels; panel++)
         for (int n = 0; n < N; n++) {
           const Columns from(layout, matrix.hidden, panel, First + n);
-          const float* in = matrix.w + from.gate * matrix.hidden + from.unit;
+          const Scalar* in = matrix.w + from.gate * matrix.hidden + from.unit;
           const Packed<N> to = of_panel(packed, matrix.rows, panel);
           for (long k = begin; k < end; k++)
             store(packed + (to(k, n) - packed), load(in + k * matrix.stride, from.size));
@@ -46,7 +46,7 @@ class Weights {
 
   // For so many rows, a number or a constant: sums[row, First + n] += their product with the columns of one panel.
   template <class Count>
-  BIRNN_INLINE void multiply(long panel, Count count, const float* const* rows, float* sums) const {
+  BIRNN_INLINE void multiply(long panel, Count count, const Scalar* const* rows, Scalar* sums) const {
     if (is_packed_)
       multiply(count, rows, of_panel(packed_, matrix_.rows, panel), sums + First * kWidth);
     else
@@ -56,7 +56,7 @@ class Weights {
  private:
   // All rows with a part of the vectors: it is in the nearest cache for them.
   template <class Count, class B>
-  BIRNN_INLINE void multiply(Count count, const float* const* rows, const B& b, float* sums) const {
+  BIRNN_INLINE void multiply(Count count, const Scalar* const* rows, const B& b, Scalar* sums) const {
     for_parts<N>(count <= kFewRows, [&](auto part) {
       for_tiles<part.kSize>(0, count, [&](auto tile, long first) {
         using A = ByRows<tile.kRows>;
@@ -69,11 +69,11 @@ class Weights {
   // A vector that stands alone is a whole line of the cache; none may reach beyond the matrix.
   long most_in_place() const {
     constexpr long kLine = 64;
-    const bool fits = kWidth * sizeof(float) == kLine && matrix_.hidden % (layout_.units * kWidth) == 0;
+    const bool fits = kWidth * sizeof(Scalar) == kLine && matrix_.hidden % (layout_.units * kWidth) == 0;
     return fits ? kMostInPlace : 0;
   }
 
-  static Packed<N> of_panel(const float* packed, long rows, long panel) {
+  static Packed<N> of_panel(const Scalar* packed, long rows, long panel) {
     return {packed + panel * rows * N * kWidth, rows, 0};
   }
 
@@ -92,8 +92,8 @@ class Weights {
   const Layout layout_;
   const Matrix matrix_;
   const bool is_packed_;
-  const Array<float> own_;
-  const float* const packed_;
+  const Array<Scalar> own_;
+  const Scalar* const packed_;
 };
 
 }  // namespace birnn::BIRNN_ISA
