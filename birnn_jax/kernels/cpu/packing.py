@@ -23,8 +23,8 @@ def pack(direction: Direction) -> jax.Array | None:
         return None
     direction = direction.replace(params=widen(direction.params))
     cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
-    w_x = direction.params.w_x
-    size = library.packed_size(cell.name, *w_x.shape, states, w_x.dtype)
+    (inputs, columns), dtype = direction.params.w_x.shape, direction.params.w_x.dtype
+    size = library.packed_size(cell.name, inputs, columns, states, dtype)
     return _pack.bind(size, Operands(shared=direction)).shared
 
 
