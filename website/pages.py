@@ -19,10 +19,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 DEMO = DOCS / "demo" / "index.html"  # a page as it is
 PICTURES = {".png", ".svg", ".jpg"}
-CODE = re.compile(r"(^```.*?^```$|`[^`\n]*\]\([^`\n]*`)", flags=re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", flags=re.DOTALL | re.MULTILINE)
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 QUANTITY = re.compile(r"(?<=\d) (?=[±%])|(?<=±) (?=\d)")
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
+LINK = re.compile(
+    rf"{CODE.pattern}|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)", flags=CODE.flags
+)  # code first, so that what looks like a link in it is none
 
 
 def find_repository() -> str:
@@ -103,7 +105,9 @@ def rewrite_links(
     pictures: dict[str, pathlib.Path] = {}
 
     def replace(match: re.Match[str]) -> str:
-        bang, label, target = match.groups()
+        code, bang, label, target = match.groups()
+        if code:
+            return code
         path, hash_, anchor = target.partition("#")
         if not path or "://" in path or path.startswith("mailto:"):
             return match[0]
@@ -126,8 +130,8 @@ def rewrite_links(
         return f"{bang}[{label}]({address}{hash_}{anchor})"
 
     parts = CODE.split(text)
-    parts[::2] = [LINK.sub(replace, QUANTITY.sub(NO_BREAK, part)) for part in parts[::2]]
-    return "".join(parts), pictures
+    parts[::2] = [QUANTITY.sub(NO_BREAK, part) for part in parts[::2]]
+    return LINK.sub(replace, "".join(parts)), pictures
 
 
 def _relative(path: str, page: str) -> str:

@@ -30,6 +30,8 @@ PAGES = {
             "results/speech.md",
             "[a](R/blob/main/experiments/speech/features.py#L3)",
         ),
+        ("`x` [a](../LICENSE) `y`", "index.md", "`x` [a](R/blob/main/LICENSE) `y`"),
+        ("`[a](../LICENSE)`", "index.md", "`[a](../LICENSE)`"),
         ("[a](demo/index.html)", "index.md", "[a](demo/index.html)"),
         ("[a](../birnn_jax)", "index.md", "[a](R/tree/main/birnn_jax)"),
         ("[`a[0]`](../LICENSE)", "index.md", "[`a[0]`](R/blob/main/LICENSE)"),
