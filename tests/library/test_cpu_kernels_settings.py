@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not cpu.is_registered(), reason=cpu.load().note)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", compare.CELLS)
+@pytest.mark.parametrize("name", compare.FAST["cpu_kernel"])
 def test_settings_give_what_the_equations_say(name, seed):
     """Sizes around those of vectors; lengths, gaps or segments; noise, its expectation or none."""
     case = compare._draw_case(name, np.random.default_rng(seed), everything=seed == 0)
@@ -40,8 +40,8 @@ def test_settings_give_what_the_equations_say(name, seed):
         assert max(errors) < compare.LIMIT, isa
 
 
-@pytest.mark.skipif(not compare.has_float64(), reason="no kernels for float64 on this processor")
-@pytest.mark.parametrize("name", compare.CELLS)
+@pytest.mark.skipif(not cpu.has_float64(), reason="no kernels for float64 on this processor")
+@pytest.mark.parametrize("name", compare.FAST["cpu_kernel"])
 def test_float64_gives_what_the_equations_say_to_its_last_digits(name):
     """The same, with noise: its numbers have 52 random bits in place of 23."""
     with jax.enable_x64(True):

@@ -22,8 +22,12 @@ def test_selfcheck_prints_the_errors_of_every_backend(a_single_cell, capsys):
     assert selfcheck.main(ARGS) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if " lstm " in line]
     native = [f"cpu_kernel {isa}" for isa in cpu.find_isas()] if cpu.is_registered() else []
-    assert [" ".join(row[: row.index("lstm")]) for row in rows] == [*native, "xla", "reference"]
-    assert all(1e-9 < float(number) < 2e-5 for row in rows for number in row[-2:])
+    double = ["cpu_kernel float64"] if cpu.has_float64() else []
+    want = [*native, "xla", "reference", *double]
+    assert [" ".join(row[: row.index("lstm")]) for row in rows] == want
+    for row in rows:
+        low, high = (1e-18, 1e-11) if "float64" in row else (1e-9, 2e-5)
+        assert all(low < float(number) < high for number in row[-2:])
 
 
 def wrong_values(params):
