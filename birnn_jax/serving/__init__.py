@@ -1,6 +1,6 @@
-"""Parameters in a form that serves many requests: packed once, or with weights of 8 bits.
+"""Parameters in a form that serves many requests: weights that are packed once.
 
-Both are functions from parameters to parameters, and every forward run takes what they return.
+It is a function from parameters to parameters, and every forward run takes what it returns.
 
     prepared = serving.prepare(layers, params)
     answer = jax.jit(lambda xs, lengths: stack(layers, prepared, xs, lengths))
