@@ -76,8 +76,8 @@ def means_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
       {'loss': 1.5, 'clipped': True}
     """
     # In NumPy, for a guard against transfers refuses what is computed outside of a program.
-    fetched = jax.device_get(dict(metrics))
-    means = {name: _mean(t) if isinstance(t, Total) else t for name, t in fetched.items()}
+    fetched = zip(metrics, jax.device_get(list(metrics.values())), strict=True)
+    means = {name: _mean(t) if isinstance(t, Total) else t for name, t in fetched}
     return {name: np.asarray(value).item() for name, value in means.items()}
 
 

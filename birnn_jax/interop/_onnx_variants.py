@@ -39,11 +39,7 @@ def with_sizes(model: Any, **sizes: int) -> Any:
       ValueError: for a name that no input has, or a size below 1.
 
     Example:
-      >>> from birnn_jax.interop.onnx import tagger_to_onnx, with_sizes
-      >>> params = init_tagger(LSTM, jax.random.key(0), input_size=3, hidden_size=4, num_classes=5)
-      >>> model = with_sizes(tagger_to_onnx(LSTM, params), batch=1, time=64)
-      >>> [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-      [1, 64, 3]
+      model = with_sizes(tagger_to_onnx(layers, params), batch=1, time=64)
     """
     onnx = framework("onnx", "'birnn-jax[onnx]'", "A model of fixed sizes")
     fixed = onnx.ModelProto()

@@ -190,6 +190,7 @@ TYPES = {
     if isinstance(value, type)
     and issubclass(value, tuple)
     and value.__name__.endswith(("Params", "Carry"))
+    and value.__name__ != "PreparedParams"  # which belong to one machine and are not saved
 }
 
 
