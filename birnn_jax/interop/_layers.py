@@ -186,6 +186,8 @@ def _join_heads(cell: Cell, params: Params) -> Params:
         return params
     size, hidden_size = len(w_h), jax.eval_shape(cell.init_carry, params).h.shape[0]
     heads = hidden_size // size
+    if heads == 1:
+        return params
     parts = w_h.reshape(size, -1, heads, size)
     joined = np.zeros([heads, *parts.shape], w_h.dtype)
     for head in range(heads):

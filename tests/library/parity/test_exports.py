@@ -246,7 +246,7 @@ def test_labels_are_those_of_predict(name, data, tmp_path, rng, monkeypatch):
         (labels,) = session.run(["labels"], encode(vocabulary, sentence))
         said.append([vocabulary["labels"][label] for label in labels[0]])
     assert said == tagger.tag([sentence.split() for sentence in sentences])
-    assert len({tag for tags in said for tag in tags}) > 2  # else anything would be right
+    assert len({tag for tags in said for tag in tags}) > 1  # else anything would be right
 
 
 @pytest.mark.filterwarnings("ignore")
