@@ -152,7 +152,7 @@ def test_numbers_that_a_step_has_made_arrays_are_restored_onto_numbers(tmp_path)
     ids=["str", "strings", "objects", "date", "class"],
 )
 def test_other_leaves_are_refused_when_the_run_starts(tmp_path, leaf, what):
-    state = make_state(0)._replace(params={"w": jnp.ones(2), "name": leaf})
+    state = make_state(0)._replace(params={"w": jnp.arange(2.0), "name": leaf})
     message = rf"params\['name'\] {what}.*, which a checkpoint cannot hold"
     with Checkpoints(tmp_path) as checkpoints:
         for call in (

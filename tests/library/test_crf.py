@@ -314,7 +314,9 @@ def test_no_steps_at_all_are_no_loss(shape):
             r"lengths must be \[B\] with B = 2 as in logits, got shape \(1,\)",
         ),
         (
-            lambda p: crf_decode(p, jnp.zeros([2, 3, K]), Segments(jnp.ones([2, 4], int))),
+            lambda p: crf_decode(
+                p, jnp.zeros([2, 3, K]), Segments(jnp.array([[1, 1, 2, 2], [1, 3, 3, 0]]))
+            ),
             r"Segments.ids must be \[B, T\] as in logits, \(2, 3\), got shape \(2, 4\)",
         ),
         (lambda p: crf_decode_n_best(p, jnp.zeros([2, 3, K]), n=0), "n must be at least 1"),

@@ -203,7 +203,7 @@ BAD_VALUES = {
         "mask must be [...] as labels, (3, 5), or [B] integer lengths, got bool of shape (3,).",
     ),
     "mask_of_zeros_and_ones": (
-        lambda: cross_entropy(XS, jnp.zeros([B, T], int), jnp.ones([B, T], int)),
+        lambda: cross_entropy(XS, jnp.zeros([B, T], int), jnp.eye(B, T, dtype=int)),
         "mask holds integers of shape (3, 5): lengths are [B] integers, and a mask of 0 and 1 is",
     ),
     "lengths_of_labels_of_rows": (

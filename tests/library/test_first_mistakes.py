@@ -255,7 +255,7 @@ both(Bi(XS, LENGTHS))
     TypeError: xs must be an array, got Bi.
 both(XS * 1j)
     TypeError: xs must be real, as params are, got complex64: the imaginary part would be lost. Give it as features, jnp.concatenate([xs.real, xs.imag], axis=-1).
-both(jnp.ones([B, T], int))
+both(jnp.arange(B * T).reshape(B, T))
     ValueError: xs must be [B, T, D], got shape (3, 5). For one sequence use xs[None], for more batch dimensions jax.vmap; token ids are embedded first, by models made with num_tokens.
 both(XS, LENGTHS[:, None])
     ValueError: lengths must be [B] with B = 3 as in xs, got shape (3, 1). Use lengths[:, 0].
@@ -263,7 +263,7 @@ both(XS, "532")
     TypeError: lengths must be an array, got the string '532'.
 both(XS, [5.0, 2.0, 0.0])
     TypeError: lengths must be integers, the number of valid steps of each row, got float32. A mask is given as birnn_jax.Mask(mask).
-both(XS, jnp.ones([B, T], bool))
+both(XS, jnp.eye(B, T, dtype=bool))
     TypeError: lengths must be integers, the number of valid steps of each row, got bool. A mask is given as birnn_jax.Mask(mask).
 both(XS.swapaxes(0, 1), LENGTHS)
     ValueError: lengths must be [B] with B = 5 as in xs, got shape (3,).
