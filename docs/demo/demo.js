@@ -1,4 +1,4 @@
-// What the page shows.
+// The sections of the page.
 
 import { load, read, split } from "./models.js";
 import { startDigits } from "./digits.js";
@@ -53,7 +53,7 @@ function startTags(models) {
           const [old, tag] = [before.tags[reader][step], tags[reader][step]];
           const isSame = words.slice(0, step + 1).every((other, at) => other === before.words[at]);
           const changed = isSame && old !== undefined && old !== tag;
-          if (changed) changes.push(`${reader}: “${word}” was ${old}, is ${tag}`);
+          if (changed) changes.push(`${reader}: “${word}” from ${old} to ${tag}`);
           const hue = hueOf(models.tagger.labels, tag);
           const line = element("dd", changed ? "changed" : "", element("small", "", reader));
           line.append(coloured("span", "tag", hue, tag));
@@ -64,7 +64,7 @@ function startTags(models) {
         return element("dl", "word", element("dt", "", word), ...lines);
       });
       $("tags").replaceChildren(...cards);
-      $("tags-changes").textContent = changes.length ? `Changed. ${changes.join("; ")}.` : "";
+      $("tags-changes").textContent = changes.length ? `Changed tags: ${changes.join("; ")}.` : "";
       last = { words, tags };
     };
   });
@@ -162,7 +162,7 @@ async function start() {
     }
   }
   $("size").textContent = (bytes / 1e6).toFixed(1);
-  $("state").textContent = failed.length ? `Not everything works. ${failed.join(" ")}` : "Ready.";
+  $("state").textContent = failed.length ? `Some networks could not be loaded. ${failed.join(" ")}` : "Ready.";
 }
 
 start();

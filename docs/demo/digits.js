@@ -15,7 +15,7 @@ export function startDigits({ digits: model }) {
     try {
       await showDigits(model, await decode(await take(), rate));
     } catch (error) {
-      $("digits").textContent = `No recording could be read: ${error.message}`;
+      $("digits").textContent = `The recording cannot be read: ${error.message}`;
     }
   };
   $("digits-file").addEventListener("change", (event) => {
@@ -36,7 +36,7 @@ async function decode(bytes, rate) {
 }
 
 async function record(button) {
-  if (!navigator.mediaDevices) throw new Error("the browser gives no microphone to this page");
+  if (!navigator.mediaDevices) throw new Error("the browser does not let this page use a microphone");
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   const recorder = new MediaRecorder(stream);
   const pieces = [];
@@ -57,7 +57,7 @@ async function showDigits(model, samples) {
   const found = await listen(model, samples);
   const length = found.label_lengths.data[0];
   const names = Array.from(found.labels.data.slice(0, length), (label) => model.labels[label]);
-  $("digits").textContent = names.length ? names.join(" ") : "No digit was heard.";
+  $("digits").textContent = names.length ? names.join(" ") : "No digit was recognised.";
   draw($("digits-picture"), model, found, samples.length, names);
 }
 

@@ -1,4 +1,4 @@
-// The networks: what they read, and what they say of words and of sounds.
+// The networks: their inputs and outputs, for words and for sounds.
 //
 // A folder of models/ is what `python -m experiments.NAME export` writes: model.onnx,
 // vocabulary.json and config.json.
@@ -16,7 +16,7 @@ export function split(text) {
   return text.normalize("NFC").match(PIECES) ?? [];
 }
 
-/** A network from its folder, and what its files weigh in bytes. */
+/** A network from its folder, with the size of its files in bytes. */
 export async function load(name) {
   const read = async (file) => {
     const reply = await fetch(new URL(`./models/${name}/${file}`, import.meta.url));
@@ -33,7 +33,7 @@ export async function load(name) {
   return { session, config, size, ...vocabulary, words, characters, queue: Promise.resolve() };
 }
 
-/** What a network says of words: its outputs by their names. */
+/** The outputs of a network for words, by name. */
 export function read(model, row) {
   const known = row.map((word) => model.words.get(word.toLowerCase()) ?? model.unknown_word);
   return run(model, {
@@ -43,7 +43,7 @@ export function read(model, row) {
   });
 }
 
-/** What a network says of samples between -1 and 1: its outputs by their names. */
+/** The outputs of a network for samples between -1 and 1, by name. */
 export function listen(model, samples) {
   return run(model, {
     samples: new ort.Tensor("float32", samples, [1, samples.length]),
