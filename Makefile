@@ -1,4 +1,4 @@
-# Every target makes its own environment first. Another interpreter: PYTHON=python3.12 make test
+# Every target creates its own environment first. Another interpreter: PYTHON=python3.12 make test
 
 PYTHON ?= python3
 VENV   := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
@@ -8,23 +8,23 @@ RUN    ?= runs/pos_tagging
 .DEFAULT_GOAL := help
 .PHONY: help train test parity pretrained lint docs docs-serve docs-browser demo web kernels selfcheck sanitize fuzz modes kills clean
 
-help:  ## Says what can be made
+help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-train: $(VENV)/.experiments  ## Trains a tagger on the bundled text and tags a sentence (under three minutes)
+train: $(VENV)/.experiments  ## Train a tagger on the bundled text and tag a sentence (under three minutes)
 	$(BIN)/python -m experiments.pos_tagging train --run $(RUN)
 	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
 
-test: $(VENV)/.test  ## Runs the tests and the examples of the documentation
+test: $(VENV)/.test  ## Run the tests and the examples of the documentation
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-parity: $(VENV)/.peers  ## Compares with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
+parity: $(VENV)/.peers  ## Compare with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
 	$(BIN)/python -m pytest -n auto tests/library/parity
 
-pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Runs networks that ship inside wheels beside their own runtimes (1 GB of packages)
+pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Compare pretrained networks with their own runtimes (installs 1 GB of packages)
 	$(BIN)/python -m pytest -q -n 0 tests/examples/test_pretrained.py
 
-lint: $(VENV)/.lint  ## Checks style, types, spelling and phrases
+lint: $(VENV)/.lint  ## Check style, types, spelling and phrases
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -32,46 +32,46 @@ lint: $(VENV)/.lint  ## Checks style, types, spelling and phrases
 	$(BIN)/codespell *.md birnn_jax benchmarks docs experiments tests website
 	$(BIN)/python -m website.prose
 
-docs: $(VENV)/.docs  ## Builds the documentation site; warnings and dead links are errors
+docs: $(VENV)/.docs  ## Build the documentation site; warnings and dead links are errors
 	$(BIN)/python -m website build
 
-docs-serve: $(VENV)/.docs  ## Shows the documentation site on http://localhost:8000
+docs-serve: $(VENV)/.docs  ## Serve the documentation site on http://localhost:8000
 	$(BIN)/python -m website serve
 
-docs-browser: $(VENV)/.browser  ## Opens every page of the site in headless Chromium, where it is installed
+docs-browser: $(VENV)/.browser  ## Open every page of the site in headless Chromium
 	$(BIN)/python -m website build
 	$(BIN)/python -m pytest -q -n 0 -m browser tests/docs/test_browser.py tests/docs/test_demo.py
 
-demo: $(VENV)/.demo  ## Trains the networks of the demo in the browser and writes docs/demo/models (half an hour)
+demo: $(VENV)/.demo  ## Train the networks of the browser demo and write docs/demo/models (half an hour)
 	$(BIN)/python -m website.demo
 
-web: $(VENV)/.browser  ## Runs the demo in headless Chromium, and the examples in JavaScript and C++
+web: $(VENV)/.browser  ## Test the demo in headless Chromium, and the examples in JavaScript and C++
 	npm install --prefix examples/onnx_runtime --ignore-scripts --no-audit --no-fund --silent
 	$(BIN)/python -m pytest -q -n 0 tests/docs/test_demo.py tests/examples/test_onnx_runtime.py
 
-kernels: $(VENV)/.test  ## Builds the native CPU kernels again and says what is there
+kernels: $(VENV)/.test  ## Rebuild the native CPU kernels and list the backends
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(BIN)/python -c 'import birnn_jax; print(birnn_jax.backends())'
 
-selfcheck: $(VENV)/.test  ## Compares every backend with the equations in float64
+selfcheck: $(VENV)/.test  ## Compare every backend with the equations in float64
 	$(BIN)/python -m birnn_jax.selfcheck
 
-sanitize: $(VENV)/.test  ## Runs the native CPU kernels under the address, undefined-behaviour and thread sanitisers
+sanitize: $(VENV)/.test  ## Run the native CPU kernels under the address, undefined-behaviour and thread sanitisers
 	$(BIN)/python setup.py --quiet sanitize
 
-fuzz: $(VENV)/.test  ## Nightly: 10,000 random stacks against float64, 1,000 broken files for each reader (half an hour)
+fuzz: $(VENV)/.test  ## Compare 10,000 random stacks with float64 and read 1,000 broken files per reader (half an hour)
 	$(BIN)/python -m tests.library._fuzz
 	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/experiments/test_file_fuzz.py --hypothesis-seed=$$seed
 
-modes: $(VENV)/.test  ## Nightly: every function in every mode of JAX, on eight devices (half an hour)
+modes: $(VENV)/.test  ## Run every function in every mode of JAX, on eight devices (half an hour)
 	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m tests.library._modes
 
-kills: $(VENV)/.test  ## Nightly: a training killed at fifty random moments ends with every bit of the unbroken one
+kills: $(VENV)/.test  ## Kill a training at 50 random moments and compare its final parameters bit for bit (8 minutes)
 	$(BIN)/python -m tests.experiments._kills
 
 include benchmarks/bench.mk
 
-clean:  ## Removes the environments; trained models in runs/ stay
+clean:  ## Remove the environments; trained models in runs/ stay
 	rm -rf .venv* build *.egg-info .pytest_cache .ruff_cache
 
 $(VENV)/.python:
@@ -79,7 +79,7 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# One stamp an extra: installed again when the dependencies or the native kernels change.
+# One stamp per extra: it is installed again when the dependencies or the native kernels change.
 $(VENV)/.%: pyproject.toml setup.py $(wildcard birnn_jax/kernels/cpu/src/*) | $(VENV)/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@

@@ -2,15 +2,15 @@
 
 .PHONY: aot bench bench-quick bench-sweep
 
-bench: $(VENV)/.benchmarks  ## Times the standard grid beside the other frameworks (15 minutes)
+bench: $(VENV)/.benchmarks  ## Time the standard grid beside the other frameworks (15 minutes)
 	$(BIN)/python -m benchmarks.compare --suite standard
 
-bench-quick: $(VENV)/.benchmarks  ## Times one shape beside torch and Flax (under a minute)
+bench-quick: $(VENV)/.benchmarks  ## Time one shape beside torch and Flax (under a minute)
 	$(BIN)/python -m benchmarks.compare --suite quick --seconds 3
 
-bench-sweep: $(VENV)/.benchmarks  ## Times sweeps over T, B, H and layers, and draws them
+bench-sweep: $(VENV)/.benchmarks  ## Time sweeps over T, B, H and layers, and draw them
 	$(BIN)/python -m benchmarks.compare --suite sweep --resume --json runs/sweep.jsonl
 	$(BIN)/python -m benchmarks.report runs/sweep.jsonl --plots runs/plots
 
-aot: $(VENV)/.python  ## Compiles the library for TPU v5e and H200, without a device, against the recorded limits
+aot: $(VENV)/.python  ## Compile the library for TPU v5e and H200, without a device, and compare with recorded limits
 	$(BIN)/python -m benchmarks.compilers
