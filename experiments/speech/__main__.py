@@ -35,11 +35,12 @@ from experiments.speech.data import (
 )
 from experiments.speech.export import exported
 from experiments.speech.features import SHIFT_SECONDS
+from experiments.speech.latency import latency_of, sentence_of
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
 from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
 from experiments.speech.sounds import read_alone, wav_files
-from experiments.speech.stream import LiveListener, latency_of, sentence_of
+from experiments.speech.stream import LiveListener
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
@@ -147,11 +148,13 @@ class Export(ExportCommand):
 
 
 class Stream(RunCommand):
-    """Transcribe a wav file while it arrives, with a network trained with --task row.
+    """Transcribe a wav file piece by piece, as if it arrived now, with a network trained with
+    --task row.
 
     Prints the words so far after each chunk that brings one, then the latency: how long a sound
     waits for what follows it, and how long a chunk is computed. A JSON record has seconds and
-    words.
+    words. The file is read whole first. README.md of this folder says where the words may differ
+    from those of predict.
     """
 
     experiment = EXPERIMENT

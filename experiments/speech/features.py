@@ -26,6 +26,7 @@ NUM_FILTERS, NUM_CEPSTRA = 26, 13
 EMPHASIS = 0.97
 QUIETEST = 1e-3  # power in a band below this, far under one step of 16 bits, counts as this
 DELTA_REACH = 2
+SMALLEST_VARIANCE = 1e-5  # added to that of a feature, which may be constant
 Kind = Literal["mfcc", "log_mel"]
 
 
@@ -140,7 +141,7 @@ def finish(features: Features, static: jax.Array, lengths: jax.Array) -> jax.Arr
         count = jnp.maximum(lengths, 1)[:, None, None]
         mean = jnp.where(valid, xs, 0).sum(axis=1, keepdims=True) / count
         square = jnp.where(valid, jnp.square(xs - mean), 0).sum(axis=1, keepdims=True) / count
-        xs = (xs - mean) / jnp.sqrt(square + 1e-5)
+        xs = (xs - mean) / jnp.sqrt(square + SMALLEST_VARIANCE)
     return jnp.where(valid, xs, 0)
 
 

@@ -12,6 +12,7 @@ from experiments.speech.features import (
     DELTA_REACH,
     EMPHASIS,
     QUIETEST,
+    SMALLEST_VARIANCE,
     Features,
     fft_size,
     mel_filters,
@@ -118,6 +119,6 @@ def _add_normalised(graph: Graph, features: Features, xs: str, frames: str) -> s
         xs = graph.op("Sub", xs, graph.op("Div", total, count))
         squares = graph.op("Where", mask, graph.op("Mul", xs, xs), zero)
         square = graph.op("Div", graph.reduce("ReduceSum", squares, 1, keepdims=True), count)
-        small = graph.constant(np.float32(1e-5))
+        small = graph.constant(np.float32(SMALLEST_VARIANCE))
         xs = graph.op("Div", xs, graph.op("Sqrt", graph.op("Add", square, small)))
     return graph.op("Where", mask, xs, zero)

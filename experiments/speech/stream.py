@@ -1,18 +1,14 @@
 """Speech that is transcribed while it arrives: features, network and CTC, piece by piece.
 
-    samples -> log mel of whole frames -> cepstra, differences -> scale -> windows -> labels
-               25 ms of sound            2 frames ahead for each        chunk and look-ahead
+    samples -> features (`feature_stream`) -> windows, chunk and look-ahead -> logits -> words
 
-The features are those of the whole recording. Only what normalises them cannot be known before its
-end: it is the mean and the deviation of the frames so far. A network of one direction hands its
-states on from chunk to chunk; one of both directions sees, in its backward direction, the chunk and
-the look-ahead (`birnn_jax.streaming.latency_controlled`).
+A network of one direction hands its states on from chunk to chunk; one of both directions sees, in
+its backward direction, the chunk and the look-ahead (`birnn_jax.streaming.latency_controlled`).
 """
 
 import functools
-import statistics
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -20,182 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax import streaming
-from experiments.speech.features import (
-    DELTA_REACH,
-    FRAME_SECONDS,
-    SHIFT_SECONDS,
-    Features,
-    cepstra,
-    log_mel,
-    num_frames,
-)
+from experiments.speech.feature_stream import FeatureStream
+from experiments.speech.features import DELTA_REACH, FRAME_SECONDS, SHIFT_SECONDS
+from experiments.speech.latency import Delay
 from experiments.speech.model import SpeechModel, TrainedListener
-
-_SMALLEST = 1e-5  # added to a variance, as `features.finish` does
-_FRAMES = 16  # that are computed at once
-
-
-class FeatureStream:
-    """The features of a sound that arrives in pieces of any length."""
-
-    def __init__(self, features: Features):
-        """Nothing has arrived yet."""
-        self._features = features
-        self._samples = np.zeros(features.shift, np.float32)  # a frame before the first, dropped
-        self._arrived = 0
-        self._made = 0  # frames of log mel
-        self._deltas = [_Delta() for _ in range(features.deltas)]
-        self._waiting: list[np.ndarray] = [np.zeros([0, 1])] * (features.deltas + 1)
-        self._scale = _RunningScale() if features.normalise else None
-
-    def push(self, samples: np.ndarray, *, is_last: bool = False) -> np.ndarray:
-        """Takes samples `[N]` on the scale of 16 bits; gives the frames known now, `[T, F]`.
-
-        Args:
-          samples: what has arrived, of any number.
-          is_last: whether nothing comes after it.
-        """
-        self._arrived += len(samples)
-        self._samples = np.concatenate([self._samples, samples.astype(np.float32)])
-        pieces = [*self._static(is_last)]
-        static = np.concatenate(pieces) if pieces else np.zeros([0, self._size], np.float32)
-        return self._finish(static, is_last)
-
-    @property
-    def _size(self) -> int:
-        return self._features.size // (1 + self._features.deltas)
-
-    def _static(self, is_last: bool) -> Iterator[np.ndarray]:
-        """What is computed of each frame alone."""
-        features = self._features
-        size = _FRAMES * features.shift + features.frame  # of a block, and of the frame before it
-        while len(self._samples) >= size:
-            yield self._block(self._samples[:size], _FRAMES)
-            self._samples = self._samples[_FRAMES * features.shift :]
-        left = int(num_frames(features, self._arrived)) - self._made if is_last else 0
-        while left > 0:
-            count = min(left, _FRAMES)
-            block = np.zeros(size, np.float32)
-            there = self._samples[:size]
-            block[: len(there)] = there
-            yield self._block(block, count, valid=len(there))
-            self._samples = self._samples[count * features.shift :]
-            left -= count
-
-    def _block(self, samples: np.ndarray, count: int, valid: int | None = None) -> np.ndarray:
-        lengths = np.array([len(samples) if valid is None else valid])
-        self._made += count
-        return np.asarray(_frames(self._features, samples[None], lengths))[0, 1 : 1 + count]
-
-    def _finish(self, static: np.ndarray, is_last: bool) -> np.ndarray:
-        """Adds differences, for which the frames before wait, and scales."""
-        arrived, parts = static, []
-        for place in range(len(self._waiting)):
-            waiting = self._waiting[place]
-            self._waiting[place] = np.concatenate([waiting, arrived]) if len(waiting) else arrived
-            if place < len(self._deltas):
-                arrived = self._deltas[place].push(arrived, is_last=is_last)
-        known = min(map(len, self._waiting))
-        parts = [waiting[:known] for waiting in self._waiting]
-        self._waiting = [waiting[known:] for waiting in self._waiting]
-        frames = np.concatenate(parts, axis=1).astype(np.float32)
-        return frames if self._scale is None else self._scale.push(frames)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _frames(features: Features, samples: jax.Array, lengths: jax.Array) -> jax.Array:
-    static = log_mel(features, samples, lengths)
-    return cepstra(static) if features.kind == "mfcc" else static
-
-
-class _Delta:
-    """Differences over time, of which each waits for the frames that stand behind it."""
-
-    def __init__(self) -> None:
-        self._frames: np.ndarray | None = None
-        self._first = 0  # of the frames that are kept
-        self._next = 0  # to be given
-
-    def push(self, frames: np.ndarray, *, is_last: bool) -> np.ndarray:
-        kept = frames if self._frames is None else np.concatenate([self._frames, frames])
-        arrived = self._first + len(kept)
-        end = arrived if is_last else max(self._next, arrived - DELTA_REACH)
-        places = np.arange(self._next, end)
-        total = np.zeros([len(places), *kept.shape[1:]], np.float32)
-        for k in range(1, DELTA_REACH + 1):
-            after, before = (
-                np.clip(places + step, 0, max(arrived - 1, 0)) - self._first for step in (k, -k)
-            )
-            total += k * (kept[after] - kept[before])
-        self._next = end
-        drop = max(0, end - DELTA_REACH - self._first)
-        self._frames, self._first = kept[drop:], self._first + drop
-        return total / (2 * sum(k * k for k in range(1, DELTA_REACH + 1)))
-
-
-class _RunningScale:
-    """Mean 0 and variance 1 of each feature, over the frames so far."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._mean: Any = 0.0
-        self._squares: Any = 0.0  # sum of squared distances from the mean
-
-    def push(self, frames: np.ndarray) -> np.ndarray:
-        if not len(frames):
-            return frames
-        count = self._count + len(frames)
-        mean = frames.mean(axis=0, dtype=np.float64)
-        apart = mean - self._mean
-        self._squares = (
-            self._squares
-            + np.square(frames - mean).sum(axis=0)
-            + np.square(apart) * self._count * len(frames) / count
-        )
-        self._mean, self._count = self._mean + apart * len(frames) / count, count
-        deviation = np.sqrt(self._squares / count + _SMALLEST)
-        return ((frames - self._mean) / deviation).astype(np.float32)
-
-
-class Delay(NamedTuple):
-    """Seconds that a sound waits before its label can be known, apart from computing."""
-
-    chunk: float
-    lookahead: float
-    features: float  # the frame, and the frames ahead for differences
-
-    @property
-    def total(self) -> float:
-        """All together."""
-        return self.chunk + self.lookahead + self.features
-
-
-def latency_of(delay: Delay, spent: Sequence[float], seconds: float) -> dict[str, float]:
-    """The latency of a stream, in milliseconds, and its real-time factor.
-
-    Args:
-      delay: what a sound waits for.
-      spent: seconds that each step was computed.
-      seconds: of sound.
-    """
-    return {
-        "wait_ms": round(1000 * delay.total, 1),
-        "chunk_ms": round(1000 * delay.chunk, 1),
-        "lookahead_ms": round(1000 * delay.lookahead, 1),
-        "features_ms": round(1000 * delay.features, 1),
-        "compute_ms": round(1000 * statistics.median(spent), 2),
-        "longest_compute_ms": round(1000 * max(spent), 2),
-        "real_time_factor": round(sum(spent) / seconds, 4),
-    }
-
-
-def sentence_of(latency: Mapping[str, float]) -> str:
-    """What `latency_of` says, in words."""
-    return (
-        "A sound waits at most {wait_ms:.0f} ms: chunk {chunk_ms:.0f}, look-ahead "
-        "{lookahead_ms:.0f}, features {features_ms:.0f}. A chunk takes {compute_ms:.1f} ms to "
-        "compute, at most {longest_compute_ms:.1f}; real-time factor {real_time_factor:.3f}."
-    ).format(**latency)
 
 
 class Partial(NamedTuple):

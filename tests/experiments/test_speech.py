@@ -11,10 +11,8 @@ from experiments.runner.run.folder import RunFolder
 from experiments.speech import __main__ as speech
 from experiments.speech.config import SpeechConfig
 from experiments.speech.data import labels_of, load_labels, read_parts
-from experiments.speech.features import Features, extract
 from experiments.speech.model import load_listener, make_training
 from experiments.speech.sounds import Recording
-from experiments.speech.stream import FeatureStream, LiveListener
 from experiments.speech.utterances import make_batches
 from tests import _figures
 from tests.experiments import _small_speech
@@ -193,45 +191,6 @@ def test_network_learns_a_new_word_beside_those_it_knows(trained, folder, tmp_pa
     listener = load_listener(RunFolder.open(trained / "row"))
     assert grown_from(training, listener.params) == {"w", "b"}
     assert load_labels(tmp_path / "run" / "labels.json") == [*listener.labels, "eleven"]
-
-
-@pytest.mark.parametrize("kind", ["mfcc", "log_mel"])
-@pytest.mark.parametrize("pieces", [[1, 700, 90, 20, 689], [1500], [40] * 37 + [20], [15]])
-def test_features_of_pieces_are_those_of_the_whole(kind, pieces):
-    features = Features(kind, _small_speech.RATE, 2, normalise=False)
-    rng = np.random.default_rng(0)
-    signal = rng.normal(size=sum(pieces)).astype("f") * 3000
-    want, length = extract(features, signal[None], np.array([len(signal)]))
-    stream, made, start = FeatureStream(features), [], 0
-    for number, size in enumerate(pieces, start=1):
-        last = number == len(pieces)
-        made.append(stream.push(signal[start : start + size], is_last=last))
-        start += size
-    made = np.concatenate([frames for frames in made if len(frames)])
-    assert len(made) == int(length[0])
-    np.testing.assert_allclose(made, np.asarray(want)[0, : len(made)], atol=2e-3)
-
-
-def test_stream_hears_what_the_whole_recording_says(trained, folder, tell):
-    listener = load_listener(RunFolder.open(trained / "row"))
-    settings = dataclasses.replace(listener.config, normalise=False)
-    listener = listener._replace(config=settings)
-    signal = np.concatenate([_small_speech.sound(word, 3) for word in ("one", "two", "two")])
-    live = LiveListener(listener, chunk=8, lookahead=8)
-    assert live.lookahead == 0  # this network reads forwards
-    pieces = [signal[i : i + 111].astype("f") for i in range(0, len(signal), 111)]
-    *_, last = live.listen(pieces)
-    whole = Recording("x", signal.astype("f"), (), "", None)
-    config = dataclasses.replace(settings, join=(1, 1))
-    (heard,) = listener._replace(config=config).listen([whole], greedy=True)
-    assert last.words == heard.heard and last.seconds == len(signal) / _small_speech.RATE
-    path = folder / "test_one_0.wav"
-    status, out, _ = tell("stream", path, "--run", trained / "row", "--json")
-    *records, latency = map(json.loads, out.splitlines())
-    assert status == 0 and records[-1]["seconds"] > 0.1 and latency["lookahead_ms"] == 0
-    assert latency["wait_ms"] == latency["chunk_ms"] + latency["features_ms"]
-    status, _, err = tell("stream", path, "--run", trained / "label")
-    assert status == 1 and "Give a run trained with --task row" in err
 
 
 def test_folders_and_standard_input_are_heard(trained, folder, tell, tmp_path, monkeypatch):
