@@ -28,6 +28,16 @@ def unprepared(tree: Any) -> Any:
     )
 
 
+def refuse_prepared(tree: Any) -> None:
+    """Raises a ValueError for prepared parameters, where parameters are saved or exported."""
+    is_prepared = lambda node: isinstance(node, PreparedParams)  # noqa: E731
+    if any(map(is_prepared, jax.tree.leaves(tree, is_leaf=is_prepared))):
+        raise ValueError(
+            "Prepared parameters cannot be saved or exported: their weights are packed for this "
+            "machine. Use the parameters that were given to serving.prepare."
+        )
+
+
 def open_prepared(params: Any) -> PreparedParams:
     """What the kernels get, of prepared parameters or plain ones."""
     if not isinstance(params, PreparedParams):

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core.prepared import refuse_prepared
+
 _NUMBERS = (bool, int, float, complex)
 _KINDS = (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic, *_NUMBERS)
 _NOTHING = np.zeros(1, np.uint8)  # for an array without entries, which Orbax does not write
@@ -23,7 +25,9 @@ def describe(state: Any) -> dict[str, str]:
 
     Raises:
       TypeError: naming a leaf that cannot be saved.
+      ValueError: for parameters that `serving.prepare` made.
     """
+    refuse_prepared(state)
     return {
         (name := jax.tree_util.keystr(path).lstrip(".")): _describe_leaf(name, leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core.prepared import refuse_prepared
 from .._core.types import Bi, Carry, Cell, Params
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers, find_extras
 from .._stacks.run import check_stack
@@ -24,10 +25,12 @@ from ..cells import (
     GRUCarry,
     GRUParams,
     GRUResetBeforeParams,
+    LayerNormLSTMParams,
     LSTMCarry,
     LSTMParams,
     PeepholeLSTMParams,
     ProjectedLSTMParams,
+    SLSTMParams,
     elman,
 )
 
@@ -57,6 +60,15 @@ _KINDS = {
     PROJECTED_LSTM.step: _Kind("PROJECTED_LSTM", ProjectedLSTMParams, LSTMCarry),
     COUPLED_LSTM.step: _Kind("COUPLED_LSTM", CoupledLSTMParams, LSTMCarry),
     PEEPHOLE_LSTM.step: _Kind("PEEPHOLE_LSTM", PeepholeLSTMParams, LSTMCarry),
+}
+
+# Gates of the cells whose recurrent weights may be in heads.
+_NUM_GATES = {
+    GRUParams: 3,
+    LSTMParams: 4,
+    PeepholeLSTMParams: 4,
+    LayerNormLSTMParams: 4,
+    SLSTMParams: 4,
 }
 
 
@@ -172,24 +184,22 @@ def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
 
     No other framework has heads: their blocks become a matrix with zeros around them.
     """
+    refuse_prepared(params)
     rnn = jax.tree.map(as_numpy, params.rnn)
     if layer.direction != "both":
         assert isinstance(layer.cell, Cell)
-        return [(layer.cell, _join_heads(layer.cell, rnn))]
-    cells = layer.cells
-    return [(cell, _join_heads(cell, part)) for cell, part in zip(cells, rnn, strict=True)]
+        return [(layer.cell, _join_heads(rnn))]
+    return list(zip(layer.cells, map(_join_heads, rnn), strict=True))
 
 
-def _join_heads(cell: Cell, params: Params) -> Params:
-    w_h = getattr(params, "w_h", None)
-    if w_h is None or w_h.ndim != 2:
+def _join_heads(params: Params) -> Params:
+    if type(params) not in _NUM_GATES:
         return params
-    size, hidden_size = len(w_h), jax.eval_shape(cell.init_carry, params).h.shape[0]
+    size, columns = params.w_h.shape
+    hidden_size = columns // _NUM_GATES[type(params)]
     heads = hidden_size // size
-    if heads == 1:
-        return params
-    parts = w_h.reshape(size, -1, heads, size)
-    joined = np.zeros([heads, *parts.shape], w_h.dtype)
+    parts = params.w_h.reshape(size, -1, heads, size)
+    joined = np.zeros([heads, *parts.shape], params.w_h.dtype)
     for head in range(heads):
         joined[head, :, :, head] = parts[:, :, head]
     return params._replace(w_h=joined.reshape(hidden_size, -1))

@@ -21,6 +21,7 @@ from .. import heads as _heads
 from .. import models as _models
 from .. import stacks as _stacks
 from .. import training as _training
+from .._core.prepared import refuse_prepared
 from .._core.types import Bi, Cell, InitWithOptions
 from .._stacks.layer import Layer
 from ._errors import framework
@@ -67,6 +68,7 @@ def save(
 
     Raises:
       TypeError: for what JSON has not, a key with a dot, or a cell without a name.
+      ValueError: for parameters that `serving.prepare` made.
 
     Example:
       >>> import tempfile
@@ -81,6 +83,7 @@ def save(
       >>> tagger(loaded.config["layers"], loaded.params, jnp.zeros([1, 2, 3])).shape
       (1, 2, 5)
     """
+    refuse_prepared(params)
     arrays: dict[str, np.ndarray] = {}
     tree = _describe(params, "", arrays)
     encode = functools.partial(_encode, named=_CELLS | dict(cells or {}))

@@ -14,11 +14,14 @@ import pytest
 import safetensors.numpy
 
 import birnn_jax
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer
+from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, serving
 from birnn_jax.cells import PROJECTED_LSTM, LSTMCarry, elman
+from birnn_jax.checkpoint import Checkpoints
+from birnn_jax.interop.onnx import to_onnx
 from birnn_jax.interop.safetensors import load, save
 from birnn_jax.interop.stablehlo import Input, deserialize, serialize
 from birnn_jax.interop.torch import from_torch, to_torch
+from birnn_jax.training import TrainState
 
 B, T, D, H, K = 4, 6, 3, 5, 7
 LENGTHS = jnp.array([T, 2, 0, T + 3])
@@ -152,6 +155,21 @@ def test_trees_and_configurations_that_cannot_be_told_are_refused(tmp_path):
     with pytest.raises(TypeError, match="JSON and Layers"):
         save(tmp_path / "m.safetensors", {}, {"optimizer": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_prepared_parameters_are_refused_wherever_parameters_leave(tmp_path):
+    layers, params = make_tagger(Layer(LSTM))
+    prepared = serving.prepare(layers, params)
+    state = TrainState(jnp.array(0), prepared, ())
+    for leave in (
+        lambda: save(tmp_path / "m.safetensors", prepared, {"layers": layers}),
+        lambda: Checkpoints(tmp_path / "run").save(state, position={}),
+        lambda: to_torch(layers, prepared.rnn),
+        lambda: to_onnx(layers[0], prepared.rnn[0]),
+    ):
+        with pytest.raises(ValueError, match="Use the parameters that were given to serving"):
+            leave()
+    assert not (tmp_path / "m.safetensors").exists()
 
 
 def test_weights_of_pytorch_are_read_by_their_converter(tmp_path):

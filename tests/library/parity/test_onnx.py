@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnxruntime
 import pytest
 
 from birnn_jax import (
@@ -21,9 +20,9 @@ from birnn_jax import (
 from birnn_jax.cells import COUPLED_LSTM, GRU_RESET_BEFORE, PEEPHOLE_LSTM, elman
 from birnn_jax.interop.onnx import Graph, classifier_to_onnx, stack_to_onnx, tagger_to_onnx, to_onnx
 
+from ._onnx import LENGTHS, batch, session
 from ._stacks import TOLERANCE_FLOAT32, D, H, T, assert_close, random_params, randomised
 
-LENGTHS = np.array([T, 2, 0, 5, 1, T + 9], np.int32)
 CELLS = {
     "elman": ELMAN,
     "relu": elman(jax.nn.relu),
@@ -33,20 +32,6 @@ CELLS = {
     "peephole": PEEPHOLE_LSTM,
     "coupled": COUPLED_LSTM,
 }
-
-
-def session(model):
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-
-
-def batch(rng):
-    """Ragged rows with NaN and large numbers in padding."""
-    xs = rng.normal(size=(len(LENGTHS), T, D)).astype(np.float32)
-    xs[1, 2:] = np.nan
-    xs[2] = 1e6
-    return xs
 
 
 @pytest.mark.parametrize("direction", ["both", "fwd", "bwd"])
