@@ -14,9 +14,9 @@ import numpy as np
 
 from ..._core.direction import Direction
 from ..._core.types import Carry, Params
+from ..moving import Moving, parts_of, start_of, state_of
 from . import library
-from .cells import native_cell, rates_of, start_of, state_of
-from .moving import Moving, parts_of
+from .cells import native_cell, rates_of
 from .noise import draw_noise
 from .residuals import Residuals
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import product, sum_dtype, widen
-from ..._core.types import Carry, Cell, Params
+from ..._core.types import Cell, Params
 from ...cells import (
     COUPLED_LSTM,
     ELMAN,
@@ -24,7 +24,8 @@ from ...cells import (
     elman,
 )
 from ...cells._linear import stepwise
-from ...cells._noise import NoisyStep, remove_noise
+from ...cells._noise import NoisyStep
+from ..moving import state_of
 
 Directions = tuple[Direction, ...]
 
@@ -101,16 +102,6 @@ def find_native_cell(directions: Directions) -> NativeCell | None:
 def native_cell(directions: Directions) -> NativeCell:
     """That of a layer which has one."""
     return _CELLS[plain_step(directions[0].cell)]
-
-
-def state_of(direction: Direction) -> Carry:
-    """The carry before the first step, without keys of noise."""
-    return remove_noise(direction.carry)
-
-
-def start_of(direction: Direction) -> Carry | None:
-    """The same before the first step of a segment; None if there are no segments."""
-    return None if direction.starts is None else remove_noise(direction.starts.carry)
 
 
 def plain_step(cell: Cell) -> Any:

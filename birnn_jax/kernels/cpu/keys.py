@@ -8,8 +8,8 @@ import jax.ffi
 import jax.numpy as jnp
 
 from ..._core.keys import IMPL, fold_in_each
+from ..operation import Operands, Operation
 from . import library
-from .operation import Operands, Operation
 
 
 def fold_in(keys: jax.Array, numbers: jax.Array) -> jax.Array:

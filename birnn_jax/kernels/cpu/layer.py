@@ -10,26 +10,34 @@ Any part of a layer may move while the rest stands still: tangents that are zero
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jax.custom_derivatives import SymbolicZero
-from jax.interpreters import ad
 
 from ..._core.direction import Direction, Outputs
 from ..._core.dtypes import widen
 from ...cells._noise import remove_noise
+from ..moving import (
+    Moving,
+    find_wanted,
+    join,
+    join_directions,
+    parts_of,
+    replace_parts,
+    split,
+    split_directions,
+    split_tangents,
+    state_of,
+    where_moving,
+)
+from ..operation import Operands, Operation
 from ..reference import loop as reference
 from ..xla.loop import Results, run_layer
 from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
 from .call import call_backward, call_forward
-from .cells import state_of
 from .linear import are_linear, run_linear
-from .moving import Moving, join, parts_of, replace_parts, split, where_moving
 from .noise import advance_noise
-from .operation import Operands, Operation
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
 
 Directions = tuple[Direction, ...]
@@ -68,37 +76,20 @@ def keeps_gates(directions: Directions) -> bool:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _run(keep_gates: bool, directions: Directions) -> Results:
-    results, _ = _forward.bind((keep_gates, False), _split(directions)).rows
+    results, _ = _forward.bind((keep_gates, False), split_directions(directions)).rows
     return results
 
 
 @functools.partial(_run.defjvp, symbolic_zeros=True)
 def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
-    (carries, ys), residuals = _forward.bind((keep_gates, True), _split(directions)).rows
-    shared, rows, *_ = _split([direction.replace(packed=None) for direction in directions])
-    moving = split([_none_if_zero(parts_of(d)) for d in d_directions])
+    (carries, ys), residuals = _forward.bind((keep_gates, True), split_directions(directions)).rows
+    shared, rows, *_ = split_directions(
+        [direction.replace(packed=None) for direction in directions]
+    )
+    moving = split_tangents(d_directions)
     operands = Operands(shared, (rows, ys, residuals), d_shared=moving.shared, d_rows=moving.rows)
     return (carries, ys), _tangent.bind(keep_gates, operands).rows
-
-
-def _none_if_zero(tangents: Any) -> Any:
-    is_zero = lambda leaf: isinstance(leaf, SymbolicZero)  # noqa: E731
-    return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
-
-
-def _split(directions: Sequence[Direction]) -> Operands:
-    return Operands(
-        shared=tuple((direction.params, direction.packed) for direction in directions),
-        rows=tuple(direction.rows() for direction in directions),
-    )
-
-
-def _join(shared: Any, rows: Directions) -> Directions:
-    return tuple(
-        direction.replace(params=params, packed=packed)
-        for direction, (params, packed) in zip(rows, shared, strict=True)
-    )
 
 
 def _define(keep_gates: bool, directions: Directions) -> Results:
@@ -109,7 +100,7 @@ def _define(keep_gates: bool, directions: Directions) -> Results:
 
 def _define_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
     keep_gates, keep = static
-    directions, residuals = _join(operands.shared, operands.rows), None
+    directions, residuals = join_directions(operands.shared, operands.rows), None
     if keep:
         residuals = compute_residuals(jax.lax.stop_gradient(directions), keep_gates)
     return Operands(rows=(_define(keep_gates, directions), residuals))
@@ -117,7 +108,7 @@ def _define_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
 
 def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
     """From the arguments alone: the residuals are for the transpose."""
-    directions = _join(operands.shared, operands.rows[0])
+    directions = join_directions(operands.shared, operands.rows[0])
     tangents = join(operands.d_shared, operands.d_rows)
     parts = where_moving(tangents, list(map(parts_of, directions)))
     run = lambda parts: _define(keep_gates, replace_parts(directions, parts))  # noqa: E731
@@ -126,7 +117,7 @@ def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
 
 def _define_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
     keep_gates, wanted = static
-    directions = _join(operands.shared, operands.rows[0])
+    directions = join_directions(operands.shared, operands.rows[0])
     run = lambda parts: _define(keep_gates, replace_parts(directions, parts))  # noqa: E731
     parts = where_moving(wanted, list(map(parts_of, directions)))
     (grads,) = jax.vjp(run, parts)[1](operands.d_rows)
@@ -135,7 +126,7 @@ def _define_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands
 
 def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
     keep_gates, keep = static
-    directions = _join(operands.shared, operands.rows)
+    directions = join_directions(operands.shared, operands.rows)
     batch_size, num_steps, _ = directions[0].xs.shape
     states = tuple(state_of(direction) for direction in directions)
     size = sum(state.h.shape[-1] for state in states)
@@ -151,12 +142,12 @@ def _shapes_of_tangent(keep_gates: bool, operands: Operands) -> Operands:
 
 
 def _shapes_of_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
-    directions = _join(operands.shared, operands.rows[0])
+    directions = join_directions(operands.shared, operands.rows[0])
     return split(where_moving(static[1], list(map(parts_of, directions))))
 
 
 def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
-    (_, keep), directions = static, _join(operands.shared, operands.rows)
+    (_, keep), directions = static, join_directions(operands.shared, operands.rows)
     results, residuals = _shapes_of_forward(static, operands).rows
     nothing = (Residuals(None, None),) * len(directions)
     results, stored = call_forward(directions, results, residuals if keep else nothing)
@@ -165,17 +156,14 @@ def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
 
 def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
     (_, wanted), (rows, ys, residuals) = static, operands.rows
-    directions = _join(operands.shared, rows)
+    directions = join_directions(operands.shared, rows)
     grads = call_backward(directions, ys, residuals, operands.d_rows, wanted)
     return split(where_moving(wanted, grads))
 
 
 def _transpose_tangent(keep_gates: bool, cotangents: Operands, operands: Operands) -> Any:
-    is_asked = ad.is_undefined_primal
-    moving = join(operands.d_shared, operands.d_rows)
-    wanted = tuple(jax.tree.map(lambda leaf: True, moving, is_leaf=is_asked))
     backward = Operands(operands.shared, operands.rows, d_rows=cotangents.rows)
-    grads = _backward.bind((keep_gates, wanted), backward)
+    grads = _backward.bind((keep_gates, find_wanted(operands)), backward)
     return grads.shared, grads.rows
 
 

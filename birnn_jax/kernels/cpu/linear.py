@@ -19,11 +19,12 @@ from ..._core.dtypes import as_output
 from ..._core.meshes import scan as scan_steps
 from ..._core.types import Carry
 from ...cells._linear import LinearStep
+from ..moving import start_of, state_of
+from ..operation import Operands, Operation
 from ..xla.time_order import clear
 from . import library
-from .cells import plain_step, rates_of, start_of, state_of
+from .cells import plain_step, rates_of
 from .noise import advance_noise, draw_noise
-from .operation import Operands, Operation
 
 Directions = tuple[Direction, ...]
 

@@ -11,10 +11,10 @@ import numpy as np
 from ..._core.direction import Direction
 from ..._core.keys import IMPL
 from ...cells._noise import NoisyCarry
+from ..operation import Operands, Operation
 from ..xla.time_order import turn
 from . import library
 from .cells import rates_of
-from .operation import Operands, Operation
 
 
 class Noise(NamedTuple):

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
+from ..moving import state_of
+from ..operation import Operands, Operation
 from . import library
 from .call import call_pack
-from .cells import native_cell, state_of
+from .cells import native_cell
 from .linear import are_linear
-from .operation import Operands, Operation
 
 
 def pack(direction: Direction) -> jax.Array | None:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ...cells._noise import remove_noise
+from ..moving import state_of
 from ..reference import loop as reference
 from ..xla.time_order import clear
-from .cells import native_cell, plain_step, rates_of, state_of
+from .cells import native_cell, plain_step, rates_of
 from .noise import draw_noise
 
 Directions = tuple[Direction, ...]

@@ -12,11 +12,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jax.interpreters import ad
 
 from ..._core.direction import Direction, Outputs
-from ..cpu.moving import Moving, join, parts_of, split, where_moving
-from ..cpu.operation import Operands, Operation
+from ..moving import (
+    Moving,
+    find_wanted,
+    join,
+    join_directions,
+    parts_of,
+    split,
+    split_directions,
+    split_tangents,
+    where_moving,
+)
+from ..operation import Operands, Operation
 from ..xla import loop as xla
 from ..xla.cell_rule import CellRule
 from ..xla.derivative import LinearLoop, scan_linear
@@ -26,6 +35,7 @@ Directions = tuple[Direction, ...]
 
 def run_on_tpu(directions: Directions, keep_gates: bool) -> Outputs:
     """As `kernels.xla.loop.run_layer`, with all outputs in one array."""
+    directions = tuple(direction.replace(packed=None) for direction in directions)
     carries, ys = _run(keep_gates, directions)
     sizes = tuple(carry.h.shape[-1] for carry in carries)
     return Outputs(carries, (ys,), sizes)
@@ -41,41 +51,24 @@ def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
     shared, rows, *_ = split_directions(directions)
     stored, results, *_ = _forward.bind(keep_gates, Operands(shared, rows))
-    moving = split([_none_if_zero(parts_of(d)) for d in d_directions])
+    moving = split_tangents(d_directions)
     operands = Operands(
         (shared, stored), (rows, results), d_shared=moving.shared, d_rows=moving.rows
     )
     return results, _tangent.bind(None, operands).rows
 
 
-def _none_if_zero(tangents: Any) -> Any:
-    is_zero = lambda leaf: isinstance(leaf, SymbolicZero)  # noqa: E731
-    return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
-
-
-def split_directions(directions: Directions) -> Operands:
-    """Parameters, which all rows share, and the rest."""
-    return Operands(
-        shared=tuple(direction.params for direction in directions),
-        rows=tuple(direction.rows() for direction in directions),
-    )
-
-
-def _join(params: Any, rows: Directions) -> Directions:
-    return tuple(direction.replace(params=p) for direction, p in zip(rows, params, strict=True))
-
-
 def _run_forward(loop: Any, keep_gates: bool | None, operands: Operands) -> Operands:
     """With `keep_gates` None nothing is stored."""
-    directions = _join(operands.shared, operands.rows)
+    directions = join_directions(operands.shared, operands.rows)
     store = xla.store_nothing if keep_gates is None else xla.make_store(directions, keep_gates)
     results, stored = loop(directions, store)
     return Operands(shared=stored, rows=results)
 
 
 def _run_tangent(linear_loop: LinearLoop, static: None, operands: Operands) -> Operands:
-    (params, stored), (rows, results) = operands.shared, operands.rows
-    directions = _join(params, rows)
+    (shared, stored), (rows, results) = operands.shared, operands.rows
+    directions = join_directions(shared, rows)
     moving = join(operands.d_shared, operands.d_rows)
     d_directions = _as_tangents(directions, moving)
     is_plain = linear_loop is scan_linear
@@ -101,8 +94,8 @@ def _as_tangents(directions: Directions, moving: list[Moving]) -> Directions:
 def _run_backward(
     linear_loop: LinearLoop, wanted: tuple[Moving, ...], operands: Operands
 ) -> Operands:
-    (params, _), (rows, _) = operands.shared, operands.rows
-    parts = where_moving(wanted, list(map(parts_of, _join(params, rows))))
+    (shared, _), (rows, _) = operands.shared, operands.rows
+    parts = where_moving(wanted, list(map(parts_of, join_directions(shared, rows))))
 
     def run(moving: Any) -> Any:
         d = split(moving)
@@ -162,16 +155,13 @@ def _shapes_of_tangent(static: None, operands: Operands) -> Operands:
 
 
 def _shapes_of_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
-    (params, _), (rows, _) = operands.shared, operands.rows
-    return split(where_moving(wanted, list(map(parts_of, _join(params, rows)))))
+    (shared, _), (rows, _) = operands.shared, operands.rows
+    return split(where_moving(wanted, list(map(parts_of, join_directions(shared, rows)))))
 
 
 def _transpose_tangent(static: None, cotangents: Operands, operands: Operands) -> Any:
-    is_asked = ad.is_undefined_primal
-    moving = join(operands.d_shared, operands.d_rows)
-    wanted = tuple(jax.tree.map(lambda leaf: True, moving, is_leaf=is_asked))
     backward = Operands(operands.shared, operands.rows, d_rows=cotangents.rows)
-    grads = _backward.bind(wanted, backward)
+    grads = _backward.bind(find_wanted(operands), backward)
     return grads.shared, grads.rows
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import sum_dtype
-from ..cpu.moving import parts_of
-from ..cpu.operation import Operands
+from ..moving import parts_of, split_directions
+from ..operation import Operands
 from ..xla.rules import NEEDS_A_RULE, find_rule
 from . import layer
 
@@ -41,7 +41,7 @@ def _find_lack_of_memory(directions: tuple[Direction, ...]) -> str | None:
     wanted = tuple(jax.tree.map(lambda leaf: True, parts_of(d)) for d in directions)
 
     def run(directions: tuple[Direction, ...]) -> Operands:
-        shared, rows, *_ = layer.split_directions(directions)
+        shared, rows, *_ = split_directions(directions)
         stored, results, *_ = layer.launch_forward(True, Operands(shared, rows))
         operands = Operands((shared, stored), (rows, results), d_rows=results)
         return layer.launch_backward(wanted, operands)

@@ -16,6 +16,7 @@ from jax.custom_derivatives import SymbolicZero
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
 from ...cells._heads import multiply_heads, recurrent_product, split_heads
+from ..moving import none_if_zero
 from .cell_rule import CellRule
 from .plan import chunk_steps, get_plan
 from .rules import get_rule
@@ -66,7 +67,7 @@ def layer_tangent(
         for d, direction in zip(d_directions, directions, strict=True)
     )
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
-    d_params = tuple(widen(_none_if_zero(d.params)) for d in d_directions)
+    d_params = tuple(widen(none_if_zero(d.params)) for d in d_directions)
     run = functools.partial(_run_chunk, linear_loop)
     if in_chunks:
         run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
@@ -225,14 +226,6 @@ def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
 def _times_heads(hs: jax.Array, d_w: jax.Array) -> jax.Array:
     """The same for recurrent weights."""
     return _times(hs, d_w) if len(d_w) == hs.shape[-1] else recurrent_product(_rows(hs), d_w)
-
-
-def _none_if_zero(tangents: Any) -> Any:
-    return jax.tree.map(
-        lambda leaf: None if isinstance(leaf, SymbolicZero) else leaf,
-        tangents,
-        is_leaf=lambda leaf: isinstance(leaf, SymbolicZero),
-    )
 
 
 def _instantiate(tangent: Any, primal: jax.Array) -> jax.Array:

@@ -1,14 +1,16 @@
-"""The parts of a direction that move, in derivatives where the rest stands still."""
+"""Directions as operands of operations, and their parts that move where the rest stands still."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.custom_derivatives import SymbolicZero
+from jax.interpreters import ad
 
-from ..._core.direction import Direction
-from ...cells._noise import NoisyCarry
-from .cells import start_of, state_of
+from .._core.direction import Direction
+from .._core.types import Carry
+from ..cells._noise import NoisyCarry, remove_noise
 from .operation import Operands
 
 
@@ -19,6 +21,32 @@ class Moving(NamedTuple):
     state: Any  # the carry without keys of noise
     xs: Any
     start: Any  # where segments begin, if there are any
+
+
+def state_of(direction: Direction) -> Carry:
+    """The carry before the first step, without keys of noise."""
+    return remove_noise(direction.carry)
+
+
+def start_of(direction: Direction) -> Carry | None:
+    """The same before the first step of a segment; None if there are no segments."""
+    return None if direction.starts is None else remove_noise(direction.starts.carry)
+
+
+def split_directions(directions: Sequence[Direction]) -> Operands:
+    """Parameters, which all rows share, and the rest."""
+    return Operands(
+        shared=tuple((direction.params, direction.packed) for direction in directions),
+        rows=tuple(direction.rows() for direction in directions),
+    )
+
+
+def join_directions(shared: Any, rows: Sequence[Direction]) -> tuple[Direction, ...]:
+    """The inverse of `split_directions`."""
+    return tuple(
+        direction.replace(params=params, packed=packed)
+        for direction, (params, packed) in zip(rows, shared, strict=True)
+    )
 
 
 def parts_of(direction: Direction) -> Moving:
@@ -55,6 +83,23 @@ def _replace(direction: Direction, new: Moving) -> Direction:
 
 def _with_state(carry: Any, state: Any) -> Any:
     return dataclasses.replace(carry, carry=state) if isinstance(carry, NoisyCarry) else state
+
+
+def none_if_zero(tangents: Any) -> Any:
+    """The tangents of `defjvp(symbolic_zeros=True)`, with None in place of those that are zero."""
+    is_zero = lambda leaf: isinstance(leaf, SymbolicZero)  # noqa: E731
+    return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
+
+
+def split_tangents(d_directions: Sequence[Direction]) -> Operands:
+    """The parts that move, by the tangents of `defjvp(symbolic_zeros=True)`."""
+    return split([none_if_zero(parts_of(direction)) for direction in d_directions])
+
+
+def find_wanted(operands: Operands) -> tuple[Moving, ...]:
+    """True for each part whose cotangent a transpose is asked for, None for the others."""
+    moving = join(operands.d_shared, operands.d_rows)
+    return tuple(jax.tree.map(lambda leaf: True, moving, is_leaf=ad.is_undefined_primal))
 
 
 def split(moving: Sequence[Moving]) -> Operands:

@@ -10,8 +10,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..._core.jax_modes import looks_for_nans
-from ..._core.meshes import vary
+from .._core.jax_modes import looks_for_nans
+from .._core.meshes import vary
 
 
 class Operands(NamedTuple):
