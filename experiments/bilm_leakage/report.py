@@ -86,7 +86,7 @@ def _plot_bars(axes: Axes, perplexities: Mapping[str, Sequence[float]]) -> None:
         xlim=(0.9, max(means) * 3),
         xlabel="perplexity",
         ylabel="model",
-        title="Perplexity a character, on text not read in training",
+        title="Perplexity per character, on text that training has not read",
     )
     finish_axes(axes)
 

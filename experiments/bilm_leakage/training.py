@@ -104,8 +104,8 @@ def prepare(
     if origin is not None and has_gaps(config.task) and new:
         raise ValueError(
             f"{config.text} has characters that {origin.path} does not know: {' '.join(new[:20])}. "
-            f"A model of the task {config.task} cannot learn more: behind those that it has stands "
-            "the token of a gap."
+            f"A model of the task {config.task} cannot learn new characters, because the token of "
+            "a gap follows the known ones."
         )
     return Prepared(
         make_training(config, corpus),

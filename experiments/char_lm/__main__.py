@@ -90,7 +90,7 @@ class Generate(characters.Generate):
 
 
 class Export(ExportCommand):
-    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained model to a folder: ONNX, StableHLO, weights, model card.
 
     The graph has the states before and after as inputs and outputs, to write with.
     Needs the packages of the extra interop.

@@ -1,4 +1,4 @@
-"""A trained language model as others use it, to score text and to write it.
+"""A language model for export: it scores text and generates it.
 
 Inputs are `tokens` `[B, T]`, `lengths` `[B]`, and for a model that reads forwards the states before
 the first character, `initial_h_LAYER` and so on, zeros at the beginning of a text. Outputs are
@@ -28,10 +28,10 @@ TOKENS = {"tokens": Input("batch, time", jnp.int32), "lengths": Input("batch", j
 CARD = Card(
     title="Language model over characters",
     task="text-generation",
-    summary="A recurrent network that expects the next character of a text.",
+    summary="A recurrent network that predicts the next character of a text.",
     use="Measuring how likely a text is, and writing text that looks like that of training.",
-    limits="It knows no character that training has not; what it writes has no meaning, and it "
-    "may repeat stretches of a small text. A model of both directions sees what it is to predict.",
+    limits="It knows the characters of its training text only. What it writes has no meaning, and "
+    "it may repeat parts of a small text. A bidirectional model reads what it has to predict.",
     metrics=("perplexity", "bits", "held_out_perplexity", "held_out_bits"),
 )
 load = load_model

@@ -41,7 +41,7 @@ def plot_curves_and_points(
     axes.set_yscale("log")
     axes.set_yticks([tick - 1 for tick in _NEAR_ONE], [f"{tick:,.6g}" for tick in _NEAR_ONE])
     axes.set_yticks([], minor=True)
-    axes.set(xlabel="pass over the text", ylabel="perplexity", xlim=(0, None))
+    axes.set(xlabel="epoch", ylabel="perplexity", xlim=(0, None))
     axes.set_title("Perplexity of training")
     finish_axes(axes)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

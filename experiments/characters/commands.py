@@ -11,14 +11,14 @@ from experiments.runner.run.predicting import Predictor, PredictTexts
 
 
 class Generate(PredictTexts):
-    """Lets a trained model go on from one or more beginnings."""
+    """Continues one or more beginnings with a trained model."""
 
     what, blank = "beginning", True
     drawing: tyro.conf.OmitArgPrefixes[Drawing]
     length: int = 100
-    """Characters to make."""
+    """Number of characters to generate."""
     seed: int = 0
-    """Seed of the draws."""
+    """Seed of the random draws."""
 
     def run(self) -> None:
         """Writes."""

@@ -134,7 +134,7 @@ def plot_run(
         ms=3,
         label="dev",
     )
-    axes.set(xlabel="pass over the text", ylabel="perplexity", xlim=(0, None), title="Perplexity")
+    axes.set(xlabel="epoch", ylabel="perplexity", xlim=(0, None), title="Perplexity")
     log_axis(axes)
     finish_axes(axes)
     axes.legend(frameon=False)

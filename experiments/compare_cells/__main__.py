@@ -43,7 +43,7 @@ class Train(TrainCommand):
 
 
 class Predict(PredictTexts):
-    """Tag sentences, from the command line, a file or standard input, one a line.
+    """Tag sentences, from the command line, a file or standard input, one per line.
 
     Words are what stands between spaces. A JSON record has words and tags.
     """

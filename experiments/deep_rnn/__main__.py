@@ -44,7 +44,7 @@ class Train(TrainCommand):
 
 
 class Generate(characters.Generate):
-    """Let a trained stack go on from one or more beginnings; each character is shown as it is made.
+    """Continue one or more beginnings with a trained stack; each character is printed at once.
 
     Beginnings are arguments, or lines of a file or of standard input. The same seed gives the same
     text. A JSON record has prefix, and text, which begins with it.

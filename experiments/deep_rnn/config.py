@@ -44,7 +44,10 @@ class DepthConfig(Options):
             config = cls(change=change, **options)
             if all(getattr(config.language, name) == value for name, value in made.items()):
                 return config
-        raise ValueError(f"{folder.path} is a run of no change that this experiment knows.")
+        raise ValueError(
+            f"{folder.path} is a run whose settings are none of the changes that this experiment "
+            "compares."
+        )
 
     @property
     def language(self) -> LanguageConfig:

@@ -41,7 +41,7 @@ def plot_depths(
             label = _CHANGES[change] if number == 0 else None
             passes = range(1, len(curve) + 1)
             right.plot(passes, curve, color=_COLOR_OF[change], lw=1.3, label=label)
-    right.set(xlabel="pass over the text", ylabel="perplexity")
+    right.set(xlabel="epoch", ylabel="perplexity")
     right.set_title(f"{depth} layers, one change at a time")
     for axes in (left, right):
         log_axis(axes)

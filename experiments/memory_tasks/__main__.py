@@ -40,7 +40,7 @@ class Train(TrainCommand):
 
 
 class Predict(synthetic.Predict):
-    """Answer sequences of the task, from the command line, a file or standard input, one a line.
+    """Answer sequences of the task, from the command line, a file or standard input, one per line.
 
     A sequence is digits, or for adding numbers of which two have a star: 0.3 0.5* 0.1 0.7*. See
     experiments/synthetic/sequences.py. A JSON record has sequence and answer.

@@ -118,7 +118,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(PredictTexts):
-    """Find entities in sentences, from the command line, a file or standard input, one a line.
+    """Find entities in sentences, from the command line, a file or standard input, one per line.
 
     Words are separated by spaces: write "York ." and not "York.". If all training words are single
     characters, as in Chinese files, every character is a word. A JSON record has words, tags and
@@ -169,7 +169,7 @@ class Score(ReadSettings):
 
 
 class Export(ExportCommand):
-    """Write a trained tagger as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained tagger to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """

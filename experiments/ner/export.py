@@ -1,4 +1,4 @@
-"""A trained tagger of entities as others use it.
+"""A tagger of entities for export.
 
 The graph has the inputs of `experiments.words.export`. Its outputs are `logits` `[B, T, K]`, the
 `labels` `[B, T]` of the best row of tags, -1 in padding, and with a CRF its `scores` `[B]`.
@@ -24,11 +24,10 @@ CARD = Card(
     title="Tagger of named entities",
     task="token-classification",
     summary="A bidirectional recurrent network over words and their characters, which marks the "
-    "names in a sentence. Whole rows of tags are scored by a CRF, unless the settings say crf: "
-    "false.",
-    use="Finding names in sentences that are like those of training, cut into words as there.",
-    limits="Names of other kinds, languages or periods are found worse. WNUT 2017 has rare names "
-    "on purpose: most of them are missed by a model without pretrained vectors.",
+    "names in a sentence. A CRF scores whole rows of tags, unless the settings say crf: false.",
+    use="Finding names in sentences like those of training, cut into words in the same way.",
+    limits="Names of other kinds, languages or periods are found less often. WNUT 2017 has rare "
+    "names on purpose: a model without pretrained vectors misses most of them.",
     metrics=("f1", "precision", "recall"),
 )
 load = load_tagger

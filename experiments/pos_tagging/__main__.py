@@ -90,7 +90,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(PredictTexts):
-    """Tag sentences, from the command line, a file or standard input, one a line.
+    """Tag sentences, from the command line, a file or standard input, one per line.
 
     Words are separated by spaces: write "that man ." and not "that man.". A JSON record has words
     and tags.
@@ -143,7 +143,7 @@ class Directions(Options):
 
 
 class Export(ExportCommand):
-    """Write a trained tagger as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained tagger to a folder: ONNX, StableHLO, weights, model card.
 
     With --onnx, one ONNX file with the vocabulary in its metadata is written instead. README.md of
     this folder has a program that tags with nothing but onnxruntime and NumPy. Needs the packages

@@ -1,4 +1,4 @@
-"""A trained tagger as others use it: a folder, or one ONNX file.
+"""A tagger for export: a folder, or one ONNX file.
 
 The graph is that of `experiments.words.model.score` in evaluation, with the inputs of
 `experiments.words.export`; its outputs are `logits` `[B, T, K]` and `labels` `[B, T]`, -1 in
@@ -30,10 +30,10 @@ CARD = Card(
     task="token-classification",
     summary="A bidirectional recurrent network over words and their characters, which gives every "
     "word of a sentence its part of speech. It was trained without pretrained vectors.",
-    use="Tagging sentences that are like those of training, cut into words as there: punctuation "
-    "stands apart.",
-    limits="Text of another language, period or kind is tagged worse, and so are words that "
-    "training has not seen. A sentence is cut into words before: the model does not do it.",
+    use="Tagging sentences like those of training, cut into words in the same way: punctuation "
+    "marks are words of their own.",
+    limits="It is less accurate on text of another language, period or kind, and on words that "
+    "training has not seen. It does not cut sentences into words.",
     metrics=("accuracy", "accuracy_unknown_words", "most_frequent_tag"),
 )
 load = load_tagger

@@ -104,7 +104,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(PredictTexts):
-    """Label texts, from the command line, a file or standard input, one a line.
+    """Label texts, from the command line, a file or standard input, one per line.
 
     With the readout by attention, the words with the highest weights are printed below. A JSON
     record has text, label and probability, and with attention words and attention.
@@ -121,7 +121,7 @@ class Predict(PredictTexts):
         texts = [Text(text.strip(), split_text(text, segmentation), "") for text, _ in lines]
         for line, text in zip(lines, texts, strict=True):
             if not text.words:
-                raise ValueError(f"{line.place} has no word to read.")
+                raise ValueError(f"{line.place} has no word.")
         self.write(texts, Predictor(classifier.judge, lambda _, result: show(result), _record))
 
 
@@ -133,7 +133,7 @@ def _record(text: Text, result: Judged) -> dict[str, Any]:
 
 
 class Export(ExportCommand):
-    """Write a trained classifier as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained classifier to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """

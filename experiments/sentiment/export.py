@@ -1,4 +1,4 @@
-"""A trained classifier of sentences as others use it.
+"""A classifier of sentences for export.
 
 The graph has the inputs of `experiments.words.export`. Its outputs are `logits` `[B, K]`, `labels`
 `[B]`, and with the readout by attention the `weights` `[B, T]` of words, which add up to 1.
@@ -23,11 +23,12 @@ CARD = Card(
     title="Classifier of sentences",
     task="text-classification",
     summary="A bidirectional recurrent network over words and their characters, and one label for "
-    "a whole sentence. With the readout by attention it says which words the label rests on.",
+    "a whole sentence. With the attention readout it shows how much attention each word got.",
     use="Labelling single sentences that are like those of training, cut into words as "
     "`experiments.words.segments.split_text` does it.",
-    limits="Longer texts, irony, and words that training has not seen. The weights of attention "
-    "say what was read, not why the label is right. Every text gets one of the labels of training.",
+    limits="It is less accurate on longer texts, irony, and words that training has not seen. "
+    "Attention weights show what was read, not why a label is right. Every text gets a label of "
+    "training.",
     metrics=("accuracy", "bag_of_words"),
 )
 load = load_classifier

@@ -34,7 +34,7 @@ def plot_attention(
     axes.axis("off")
     axes.set(xlim=(-14, _WIDTH + 2), ylim=(len(sentences), -1))
     figure.suptitle(
-        "Predicted labels; a word is the darker, the more attention it gets",
+        "Predicted labels; a darker word got more attention",
         x=0.01,
         y=0.99,
         ha="left",

@@ -91,7 +91,7 @@ class Evaluate(RunCommand):
     data: pathlib.Path | None = None
     """Recordings, in the formats of train; the test of the run if not given."""
     join: tuple[int, int] | None = None
-    """As for train; that of the run if not given."""
+    """As for train; by default that of the run."""
 
     def run(self) -> None:
         """Measures and prints."""
@@ -121,7 +121,7 @@ class Predict(PredictCommand):
     """Wav files, of any sampling rate, or folders of them; - is standard input."""
 
     def run(self) -> None:
-        """Listens and prints."""
+        """Transcribes and prints."""
         listener = load_listener(self.folder)
 
         def transcribe(paths: Sequence[pathlib.Path]) -> list[tuple[str, ...]]:
@@ -137,7 +137,7 @@ class Predict(PredictCommand):
 
 
 class Export(ExportCommand):
-    """Write a trained network as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained network to a folder: ONNX, StableHLO, weights, model card.
 
     Features are computed in the graph, which reads samples. Needs the packages of the extra
     interop.
@@ -162,14 +162,14 @@ class Stream(RunCommand):
     sound: tyro.conf.Positional[pathlib.Path]
     """Wav file, of any sampling rate; - is standard input."""
     chunk: float = 0.32
-    """Seconds of sound that are computed at once."""
+    """Seconds of sound in a chunk, which is computed at once."""
     lookahead: float = 0.32
-    """Seconds behind a chunk that a backward direction reads; a forward network needs none."""
+    """Seconds after a chunk that the backward direction reads; a forward network needs none."""
     json: AsJson = False
     """Print JSON lines: one object for each chunk, and a last one with the latency."""
 
     def run(self) -> None:
-        """Listens and prints."""
+        """Transcribes and prints."""
         if self.chunk <= 0 or self.lookahead < 0:
             raise ValueError("--chunk must be positive, and --lookahead not negative.")
         frames = [

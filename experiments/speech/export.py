@@ -1,4 +1,4 @@
-"""A trained listener as others use it: from samples of sound to labels, features included.
+"""A speech recogniser for export: from samples of sound to labels, features included.
 
 Inputs are `samples` `[B, N]` from -1 to 1, at the rate of the settings, and `lengths` `[B]` in
 samples. Outputs are `log_mel` `[B, F, 26]`, the spectrum every 10 ms, and
@@ -36,15 +36,15 @@ from experiments.speech.utterances import make_batches
 
 INPUTS = {"samples": Input("batch, time"), "lengths": Input("batch", jnp.int32)}
 CARD = Card(
-    title="Listener of spoken words",
+    title="Recogniser of spoken words",
     task="automatic-speech-recognition",
     summary="A bidirectional recurrent network over features of speech, which are computed in the "
     "graph. It hears one word of a short recording, or a row of words by CTC.",
-    use="Hearing the words of training, one channel at the rate of config.json, spoken close to "
-    "the microphone.",
-    limits="It knows no other words than those of its labels, and says one of them for any sound. "
-    "Speakers, rooms and microphones that training has not heard are heard worse. The labels of "
-    "the graph are those of the most probable path; the commands search with a beam.",
+    use="Recognising the words of training, in one channel at the rate of config.json, spoken "
+    "close to the microphone.",
+    limits="It knows only the words of its labels, and gives one of them for any sound. It is less "
+    "accurate with speakers, rooms and microphones that training has not heard. The graph returns "
+    "the labels of the most probable path; the commands use beam search.",
     metrics=("accuracy", "label_error_rate"),
     language="en",
 )

@@ -82,7 +82,7 @@ def wav_files(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
             raise ValueError(f"{path} does not exist.")
     if not files:
         where = f" in {', '.join(map(str, paths))}" if paths else ""
-        raise ValueError(f"There is no wav file to listen to{where}.")
+        raise ValueError(f"There is no wav file to transcribe{where}.")
     return files
 
 

@@ -102,7 +102,7 @@ class Evaluate(RunCommand):
 
 
 class Predict(PredictTexts):
-    """Translate sentences, from the command line, a file or standard input, one a line.
+    """Translate sentences, from the command line, a file or standard input, one per line.
 
     A JSON record has source and translation.
     """
@@ -129,7 +129,7 @@ class Predict(PredictTexts):
 
 
 class Export(ExportCommand):
-    """Write a trained translator as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained translator to a folder: ONNX, StableHLO, weights, model card.
 
     The search is outside of the graphs, which are two: encoder.onnx, and decoder.onnx for one step.
     Needs the packages of the extra interop.

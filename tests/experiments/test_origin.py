@@ -107,10 +107,10 @@ def test_gradient_is_clipped_by_the_norm_of_what_is_learned(training):
     [
         (
             "nets",
-            "There is no parameter 'nets' to freeze. Did you mean net, net.w, net.b? There are",
+            "There is no parameter 'nets' to freeze. Did you mean net, net.w, net.b? Available: ",
         ),
-        ("x*", "There is no parameter 'x*' to freeze. There are net.b, net.w, out."),
-        ("*", "every parameter is frozen: there is nothing to learn"),
+        ("x*", "There is no parameter 'x*' to freeze. Available: net.b, net.w, out."),
+        ("*", "--freeze leaves no parameter to train."),
     ],
 )
 def test_wrong_name_is_answered_with_those_that_there_are(training, pattern, sentence):
@@ -135,7 +135,9 @@ def test_new_rows_are_fresh_and_old_ones_kept(training, tmp_path):
     moved = jax.tree.map(lambda leaf: leaf + 1, best)
     assert Origin(folder, moved).digest != origin.digest == Origin(folder, best).digest
     other = dataclasses.replace(training, init_params=lambda key: {"out": jnp.zeros([5]), "c": 1.0})
-    with pytest.raises(ValueError, match=r"is a run of another model: it has no params\['c'\]"):
+    with pytest.raises(
+        ValueError, match=r"is a run of another model: it has no parameter params\['c'\]"
+    ):
         load_origin(folder, other)
 
 

@@ -87,7 +87,7 @@ def test_empty_lines_of_a_file_are_left_out_and_told(shout, tmp_path):
     [
         (b"", [], "standard input is empty: there is no line in it."),
         (b"\n \n", [], "standard input is empty: there is no line in it."),
-        (b"\x00\x01\x02", [], "standard input is no text: line 1 holds a zero byte."),
+        (b"\x00\x01\x02", [], "standard input is not text: line 1 contains a zero byte."),
         (b"ok\n\xff\xfe", [], "standard input, line 2: not UTF-8"),
         (b"", ["", "b"], "Line 1 is empty: there is nothing to read in it."),
         (b"", ["a", "  "], "Line 2 is empty: there is nothing to read in it."),

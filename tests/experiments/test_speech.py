@@ -211,8 +211,8 @@ def test_folders_and_standard_input_are_heard(trained, folder, tell, tmp_path, m
     [
         (["no.wav"], "no.wav does not exist."),
         (["-"], "standard input cannot be read as a wav file"),
-        (["empty"], "There is no wav file to listen to in empty."),
-        ([], "There is no wav file to listen to."),
+        (["empty"], "There is no wav file to transcribe in empty."),
+        ([], "There is no wav file to transcribe."),
     ],
 )
 def test_what_is_no_sound_is_refused(trained, tell, tmp_path, monkeypatch, sounds, sentence):

@@ -121,11 +121,11 @@ class Generate(RunCommand):
             frames = notes_of(roll)
             print(json_line({"file": str(self.midi), "given": len(beginning), "frames": frames}))
         else:
-            print(f"{self.midi}: {len(roll)} frames, of which {self.frames} were made.")
+            print(f"{self.midi}: {len(roll)} frames, {self.frames} of them generated.")
 
 
 class Export(ExportCommand):
-    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained model to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """

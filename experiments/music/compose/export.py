@@ -1,4 +1,4 @@
-"""A trained composer as others use it, to go on from a chord frame by frame.
+"""A composer for export: it continues a chord frame by frame.
 
 Inputs are `rolls` `[B, T, 88]` of 0 and 1, `lengths` `[B]`, and the states before the first frame,
 `initial_h_LAYER` and so on, zeros at the beginning of a piece. Outputs are `logits` `[B, T, 88]` of
@@ -20,10 +20,9 @@ from experiments.runner.run.folder import RunFolder
 CARD = Card(
     title="Composer of polyphonic music",
     task="other",
-    summary="A recurrent network that expects the next chord of a piece, as the keys of a piano "
-    "that sound in it.",
-    use="Going on from a chord, in the style of the pieces of training.",
-    limits="It has no plan of a whole piece. Each key is scored for itself; "
+    summary="A recurrent network that predicts the next chord of a piece, as a set of piano keys.",
+    use="Continuing a chord in the style of the training pieces.",
+    limits="It has no plan of a whole piece. Each key is scored independently; "
     "`experiments.music.compose.generate.draw_chord` draws chords of a bounded number of keys.",
     metrics=("nats", "loss"),
 )

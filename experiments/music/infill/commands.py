@@ -152,7 +152,7 @@ def _notes(voices: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 class Export(ExportCommand):
-    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained model to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """

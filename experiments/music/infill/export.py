@@ -1,4 +1,4 @@
-"""A trained infiller as others use it.
+"""An infiller for export.
 
 Inputs are `voices` `[B, T, 4]`, the keys from 0 to 87 of soprano, alto, tenor and bass, -1 for
 silence, `hidden` `[B, T, 4]`, 1 where a note is to be filled in, and `lengths` `[B]`; the output is
@@ -31,7 +31,7 @@ CARD = Card(
     summary="A bidirectional recurrent network that fills in notes of four voices from the notes "
     "around them.",
     use="Filling in a voice or a bar of a chorale, the most certain note first.",
-    limits="Four voices at most, in the style of the pieces of training.",
+    limits="Four voices at most, in the style of the training pieces.",
     metrics=("accuracy_voices", "accuracy_bars", "nats_voices", "nats_bars"),
 )
 load = load_infiller

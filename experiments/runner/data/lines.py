@@ -50,11 +50,11 @@ def read_lines(
     path = STANDARD_INPUT if file is None else file_or_standard_input(file)
     if path == STANDARD_INPUT and sys.stdin.isatty():
         say = printer(Console(stderr=True))
-        say(f"Each line is a {what}; Ctrl-D ends them.")
+        say(f"Type one {what} per line; Ctrl-D ends the input.")
     lines = []
     for number, text in enumerate(reading.lines(path), start=1):
         if "\0" in text:
-            raise ValueError(f"{path} is no text: line {number} holds a zero byte.")
+            raise ValueError(f"{path} is not text: line {number} contains a zero byte.")
         if _has_content(text, blank):
             lines.append(Line(text, f"{path}, line {number}"))
         else:

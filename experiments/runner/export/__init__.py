@@ -1,1 +1,1 @@
-"""A trained model as a folder that others use: graphs, weights, vocabulary and model card."""
+"""Exported models: folders of graphs, weights, vocabulary and model card."""

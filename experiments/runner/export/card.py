@@ -12,7 +12,7 @@ from experiments.runner.run.results import command_of, has_result, read_result, 
 
 
 class Agreement(NamedTuple):
-    """How far the graph of 8 bits agrees with that of 32: a share of labels, or a difference."""
+    """How far the 8-bit model agrees with the 32-bit one: a share of labels, or a difference."""
 
     missing: str | None
     output: str = ""
@@ -22,15 +22,15 @@ class Agreement(NamedTuple):
     def sentence(self) -> str:
         """In words."""
         if self.missing:
-            return f"What 8 bits cost was not measured. {self.missing}"
+            return f"The effect of 8 bits was not measured. {self.missing}"
         if self.output == "labels":
             return (
                 f"On the test data of the run, {self.value:.2%} of {self.number:,} labels of the "
-                "model of 8 bits are those of the model of 32."
+                "8-bit model equal those of the 32-bit model."
             )
         return (
-            f"On the test data of the run, `{self.output}` of the model of 8 bits differs by "
-            f"{self.value:.4f} on average from that of 32, over {self.number:,} values."
+            f"On the test data of the run, `{self.output}` of the 8-bit model differs by "
+            f"{self.value:.4f} on average from the 32-bit model, over {self.number:,} values."
         )
 
 
@@ -91,25 +91,26 @@ def _example(name: str, models: Sequence[str]) -> str:
     """How to load it."""
     shown = ", ".join(f"`{model}`" for model in models)
     return (
-        f"{shown}: for ONNX Runtime; `config.json` says what goes in and comes out, "
+        f"{shown}: for ONNX Runtime; `config.json` lists inputs and outputs, "
         "`vocabulary.json` how inputs become numbers. With birnn_jax and its experiments:\n\n"
         "```python\nfrom experiments import from_pretrained\n\n"
         'model = from_pretrained("path/to/this/folder")\n```\n\n'
-        "The files `.stablehlo` run in JAX alone, by `jax.export`; `model.safetensors` holds the "
+        "The `.stablehlo` files run in JAX alone, by `jax.export`; `model.safetensors` holds the "
         "parameters."
     )
 
 
 def _data(folder: RunFolder, data: Data | None) -> str:
     if data is not None:
-        return f"{data.name} ({data.source}), licence {data.licence}; that is the model's, too."
+        licence = f"licence {data.licence}. The model has the same licence."
+        return f"{data.name} ({data.source}), {licence}"
     named = [
         f"{file['path'].rpartition('/')[2]} (SHA-256 {file['sha256'][:12]})"
         for file in folder.config["data"].values()
     ]
     files = ", ".join(dict.fromkeys(named))
     return (
-        f"Trained on {files}. Say here where the data is from, and under which licence; then set "
+        f"Trained on {files}. Write here where the data is from and under which licence; then set "
         "`license` above."
     )
 
@@ -128,7 +129,7 @@ def _results(
         seeds = ", ".join(map(str, result["seeds"]))
         value = f"{result['mean']:.4f} ± {result['std']:.4f}"
         rows.append(f"| {result['label']}, recorded runs | {value} | {seeds} |")
-    text = "\n".join(rows) if len(rows) > 2 else "The run has not come to its test."
+    text = "\n".join(rows) if len(rows) > 2 else "The run has not been tested yet."
     return text if agreement is None else f"{text}\n\n{agreement.sentence()}"
 
 

@@ -12,25 +12,25 @@ from experiments.runner.run.folder import RunFolder
 
 
 class ExportCommand(RunCommand):
-    """Writes the model of a run as a folder that others use, without JAX too."""
+    """Exports the model of a run to a folder, for programs with and without JAX."""
 
     exported: ClassVar[Callable[[RunFolder], Exported]]
 
     to: pathlib.Path | None = None
-    """Folder to make; it must not exist yet. It gets model.onnx, model.safetensors,
+    """Folder to create; it must not exist yet. It gets model.onnx, model.safetensors,
     model.stablehlo, config.json, vocabulary.json and a model card, README.md."""
     opset: int = 18
-    """Version of the operators of ONNX, from 17 on."""
+    """Version of the ONNX operator set, from 17 on."""
     int8: bool = False
-    """Writes model.int8.onnx too, with weights of 8 bits; the card says how far it agrees with
-    model.onnx on the test data of the run."""
+    """Write model.int8.onnx too, with weights of 8 bits; the model card says how often it agrees
+    with model.onnx on the test data of the run."""
     sizes: tuple[str, ...] = ()
-    """Writes model.static.onnx too, with these sizes of its inputs, such as batch=1 time=64."""
+    """Write model.static.onnx too, with these sizes of its inputs, such as batch=1 time=64."""
 
     def run(self) -> None:
         """Exports, and says what was written."""
         if self.to is None:
-            raise ValueError("There is no folder to write: give one with --to.")
+            raise ValueError("No folder to write was given. Name one with --to.")
         require_new(self.to)
         variants = Variants(self.opset, self.int8, dict(map(_size, self.sizes)))
         folder = self.folder

@@ -1,4 +1,4 @@
-"""What an experiment says of its trained model, so that the runner can write it as a folder."""
+"""What an experiment provides to export its model."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -129,11 +129,11 @@ def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> 
     import onnxruntime
 
     if exported.examples is None:
-        return Agreement("There is no test data to compare on.")
+        return Agreement("The run has no test data.")
     try:
         examples = list(exported.examples())
     except (OSError, ValueError) as error:
-        return Agreement(f"The test data of the run was not there: {error}")
+        return Agreement(f"The test data of the run was not found: {error}")
     sessions = [onnxruntime.InferenceSession(str(path)) for path in (whole, small)]
     names = [value.name for value in sessions[0].get_outputs()]
     wanted = "labels" if "labels" in names else names[0]

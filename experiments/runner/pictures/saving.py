@@ -49,8 +49,8 @@ def save_picture(figure: Figure, path: pathlib.Path, *, dpi: int = 150) -> None:
         names = ", ".join(sorted(missing)[:_NAMED])
         rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         print(
-            f"{path} has boxes: no font of this machine has the characters {names}{rest}. Install "
-            "one that has them, such as Noto Sans of that script, and draw again.",
+            f"{path} shows boxes: no font of this machine has the characters {names}{rest}. "
+            "Install one that has them, such as Noto Sans of that script, and draw again.",
             file=sys.stderr,
         )
 

@@ -28,7 +28,7 @@ OldRun = Annotated[
 ]
 FileEncoding = Annotated[
     str | None,
-    tyro.conf.arg(help="Encoding of the file that is given; that of the run by default."),
+    tyro.conf.arg(help="Encoding of the given file; by default that of the run."),
 ]
 RunsBelow = Annotated[pathlib.Path, tyro.conf.arg(name="run")]
 

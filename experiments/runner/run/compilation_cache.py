@@ -70,7 +70,7 @@ def _open_folder(experiment: str) -> pathlib.Path | None:
         with filelock.FileLock(folder / ".lockfile", timeout=10):
             _remove_unfinished(folder)
     except (OSError, filelock.Timeout) as error:
-        _say(f"Compiled programs cannot be kept in {folder}: {error}. This command compiles all.")
+        _say(f"Compiled programs cannot be kept in {folder}: {error}. Each command compiles again.")
         return None
     return folder
 

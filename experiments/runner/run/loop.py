@@ -125,7 +125,7 @@ def best_state(folder: RunFolder, like: Any) -> Any:
     with Checkpoints(folder.path / "checkpoints") as checkpoints:
         best = checkpoints.restore_best(like)
     if best is None:
-        raise ValueError(f"{folder.path} has no checkpoint yet: continue its training first.")
+        raise ValueError(f"{folder.path} has no checkpoint yet. Resume its training first.")
     return best.state
 
 

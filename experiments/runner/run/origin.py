@@ -31,11 +31,12 @@ class Start(Options):
     """What a training starts from, and what of it stays."""
 
     run: Annotated[pathlib.Path | None, tyro.conf.arg(name="from")] = None
-    """Run folder of a trained model to start from: its best parameters, with fresh ones for new
-    words and labels. Settings that are not given are those of that run, data files too."""
+    """Run folder of a trained model to start from, with its best parameters; new words and labels
+    get newly initialised ones. Settings and data files that are not given are those of that run."""
     freeze: tuple[str, ...] = ()
-    """Parameters that stay as they are, by name: words, or with * and ?: *.bwd.*. The name of a
-    group stands for all in it. A name that there is not is answered with those that there are."""
+    """Names of parameters that are not trained, such as words, or patterns with * and ?, such as
+    *.bwd.*. The name of a group means all parameters in it. An unknown name gives an error that
+    lists all names."""
 
 
 class Origin(NamedTuple):
@@ -65,20 +66,21 @@ def load_origin(folder: RunFolder, training: loop.Training) -> Origin:
     state = jax.eval_shape(lambda: loop.initial_state(training))
     with Checkpoints(folder.path / "checkpoints") as checkpoints:
         if not checkpoints.steps:
-            raise ValueError(f"{folder.path} has no checkpoint yet: let its training go on first.")
+            raise ValueError(f"{folder.path} has no checkpoint yet. Resume its training first.")
         found = checkpoints.leaves(checkpoints.steps[-1])
 
         def of_checkpoint(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
             name = jax.tree_util.keystr(path).lstrip(".")
             if name not in found:
                 raise ValueError(
-                    f"{folder.path} is a run of another model: it has no {name}. {_SAME_MODEL}"
+                    f"{folder.path} is a run of another model: it has no parameter {name}. "
+                    f"{_SAME_MODEL}"
                 )
             return jax.ShapeDtypeStruct(_shape(found[name]), leaf.dtype)
 
         best = checkpoints.restore_best(jax.tree_util.tree_map_with_path(of_checkpoint, state))
     if best is None:
-        raise ValueError(f"{folder.path} has no checkpoint yet: let its training go on first.")
+        raise ValueError(f"{folder.path} has no checkpoint yet. Resume its training first.")
     return Origin(folder, training.evaluated_params(best.state))
 
 
@@ -123,7 +125,7 @@ def frozen(training: loop.Training, patterns: Sequence[str]) -> tuple[loop.Train
             raise ValueError(_unknown(pattern, names))
     chosen = [name for name in names if any(_matches(name, pattern) for pattern in patterns)]
     if len(chosen) == len(names):
-        raise ValueError("With --freeze every parameter is frozen: there is nothing to learn.")
+        raise ValueError("--freeze leaves no parameter to train. Name fewer parameters.")
     if not chosen:
         return training, []
 
@@ -155,7 +157,7 @@ def named_leaves(params: Any) -> dict[str, Any]:
     return {_name(path): leaf for path, leaf in leaves}
 
 
-_SAME_MODEL = "Leave the settings of the model as they are in that run."
+_SAME_MODEL = "Use the model settings of that run."
 
 
 def _name(path: Any) -> str:
@@ -175,7 +177,7 @@ def _unknown(pattern: str, names: Sequence[str]) -> str:
     }
     close = difflib.get_close_matches(pattern, sorted(groups), n=3, cutoff=0.5)
     meant = f" Did you mean {', '.join(close)}?" if close else ""
-    return f"There is no parameter {pattern!r} to freeze.{meant} There are {', '.join(names)}."
+    return f"There is no parameter {pattern!r} to freeze.{meant} Available: {', '.join(names)}."
 
 
 def _shape(described: str) -> tuple[int, ...]:

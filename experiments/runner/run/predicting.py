@@ -39,7 +39,7 @@ class PredictCommand(RunCommand):
     """Prints what a trained model says of each thing that it is given, in order."""
 
     json: AsJson = False
-    """Print JSON lines: one object for each answer."""
+    """Print JSON lines: one object per answer."""
 
     def write(self, items: Sequence[Item], predictor: Predictor[Item, Found]) -> None:
         """Predicts, and prints each answer."""
@@ -68,10 +68,9 @@ class PredictTexts(PredictCommand):
     blank: ClassVar[bool] = False  # whether white space alone is a text
 
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Texts, each in quotes. Without any, and without --file, they are the lines of standard
-    input."""
+    """Texts, each in quotes. Without texts and --file, the lines of standard input are read."""
     file: pathlib.Path | None = None
-    """File of texts, one a line, plain or .gz; - is standard input."""
+    """File of texts, one per line, plain or .gz; - is standard input."""
     encoding: FileEncoding = None
 
     def lines(self, reading: Callable[[str | None], Reading]) -> list[Line]:

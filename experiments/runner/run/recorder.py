@@ -11,7 +11,7 @@ from birnn_jax.training import JsonLines
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.progress import Display
 
-_AGAIN = "Make room, and give the same command to resume."
+_AGAIN = "Free some space, then resume with the same command."
 
 
 class Recorder:

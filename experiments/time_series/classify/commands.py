@@ -125,7 +125,7 @@ class Predict(PredictCommand):
 
 
 class Export(ExportCommand):
-    """Write a trained classifier as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained classifier to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """

@@ -184,7 +184,7 @@ def _draw(path: pathlib.Path, imputer: TrainedImputer, table: Table, title: str)
 
 
 class Export(ExportCommand):
-    """Write a trained model as a folder that others use: ONNX, StableHLO, weights, model card.
+    """Export a trained model to a folder: ONNX, StableHLO, weights, model card.
 
     Needs the packages of the extra interop.
     """
