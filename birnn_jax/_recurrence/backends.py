@@ -74,8 +74,8 @@ TPU_KERNEL = Backend(
     keeps_gates=lambda directions: True,
     status=lambda: Status(
         jax.default_backend() == "tpu",
-        "One launch for all steps on a TPU; elsewhere the loops of XLA. Never timed on a device, "
-        "so 'auto' does not take it.",
+        "One kernel for all steps on a TPU; elsewhere the loops of XLA. It has not been timed on a "
+        "TPU, so 'auto' never picks it.",
     ),
 )
 XLA = Backend(

@@ -85,8 +85,8 @@ def check_batches(name: str, batches: Any) -> None:
     """`batches` are by their number, at least one."""
     if not (hasattr(batches, "__len__") and hasattr(batches, "__getitem__")):
         raise TypeError(
-            f"{name} must have a length and give batch i by its number, as a list or a dataset of "
-            f"birnn_jax.data does, got {describe(batches)}. Of an iterator make a list."
+            f"{name} must have a length and return batch i for index i, like a list or a dataset "
+            f"of birnn_jax.data, got {describe(batches)}. Turn an iterator into a list."
         )
     if not len(batches):
         raise ValueError(f"{name} has no batch.")

@@ -127,7 +127,7 @@ def _checked(source: Any) -> Any:
         )
     if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
         raise TypeError(
-            f"source must be {what}, got {describe(source)}. Of an iterator make a list."
+            f"source must be {what}, got {describe(source)}. Turn an iterator into a list."
         )
     if not len(source):
         raise ValueError("source has no examples.")

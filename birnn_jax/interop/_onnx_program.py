@@ -176,7 +176,7 @@ class _Program:
         if name == "convert_element_type":
             return graph.cast(value, _stored(params["new_dtype"]))
         raise ValueError(
-            f"The operation {name} of JAX is not written as ONNX here. "
+            f"The JAX operation {name} cannot be exported to ONNX here. "
             "birnn_jax.interop.stablehlo writes any function."
         )
 
@@ -194,12 +194,12 @@ class _Program:
         other = 1 - at
         if ours[other] or not plain or axes[at] != ranks[at] - 1 or ranks[other] > 2:
             raise ValueError(
-                "A product of JAX with these axes is not written as ONNX here. "
+                "A JAX product over these axes cannot be exported to ONNX here. "
                 "birnn_jax.interop.stablehlo writes any function."
             )
         if at == 1 and ranks[at] > 1 and ranks[other] > 1:
             raise ValueError(
-                "A product of JAX with a constant matrix in front is not written as ONNX here. "
+                "A JAX product whose first factor is a constant matrix cannot be exported to ONNX. "
                 "birnn_jax.interop.stablehlo writes any function."
             )
         weights = np.moveaxis(values[other], axes[other], 0)  # pyright: ignore

@@ -132,7 +132,7 @@ def classifier_to_onnx(
         )
     graph, xs, lengths = _start(layers, params.rnn, opset, params.embedding)
     if weights and readout != "attention":
-        raise ValueError(f"weights are those of readout='attention', got readout={readout!r}.")
+        raise ValueError(f"weights=True needs readout='attention', got readout={readout!r}.")
     logits, found = add_classifier(graph, layers, params, xs, lengths, readout=readout)
     graph.output("logits", logits, rank=2)
     if weights and found is not None:

@@ -85,7 +85,7 @@ def serialize(
 
     def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:
         if not isinstance(leaf, Input):
-            raise TypeError(f"inputs hold an Input in place of each array, got {leaf!r}.")
+            raise TypeError(f"inputs must hold an Input for each array, got {leaf!r}.")
         shape = jax.export.symbolic_shape(leaf.shape, scope=scope) if leaf.shape else ()
         return jax.ShapeDtypeStruct(shape, leaf.dtype)
 

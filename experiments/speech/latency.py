@@ -40,7 +40,7 @@ def latency_of(delay: Delay, spent: Sequence[float], seconds: float) -> dict[str
 def sentence_of(latency: Mapping[str, float]) -> str:
     """What `latency_of` says, in words."""
     return (
-        "A sound waits at most {wait_ms:.0f} ms: chunk {chunk_ms:.0f}, look-ahead "
+        "A sound is transcribed after at most {wait_ms:.0f} ms: chunk {chunk_ms:.0f}, look-ahead "
         "{lookahead_ms:.0f}, features {features_ms:.0f}. A chunk takes {compute_ms:.1f} ms to "
         "compute, at most {longest_compute_ms:.1f}; real-time factor {real_time_factor:.3f}."
     ).format(**latency)

@@ -48,11 +48,14 @@ class LiveListener:
         directions = {layer.direction for layer in model.layers}
         if model.task != "row":
             raise ValueError(
-                "This run was trained with --task label: it names whole recordings, at their end. "
+                "This run was trained with --task label, which labels whole recordings. "
                 "Give a run trained with --task row."
             )
         if directions == {"bwd"}:
-            raise ValueError("A network of the backward direction alone begins at the end.")
+            raise ValueError(
+                "A network of the backward direction alone cannot transcribe a stream: it starts "
+                "at the end of a sound. Give a run with --direction both or fwd."
+            )
         rate = int(np.prod(listener.config.subsample))
         self.chunk = _multiple(chunk, rate)
         self.lookahead = 0 if directions == {"fwd"} else _multiple(lookahead, rate)

@@ -22,7 +22,7 @@ _STEPS_PER_BATCH = 4096
 
 
 class Predict(PredictTexts):
-    """Prints what a trained network answers to sequences."""
+    """Prints the answers of a trained network to sequences."""
 
     what = "sequence"
 

@@ -1,4 +1,4 @@
-"""A trained translator as others use it, in two graphs: the search calls the second step by step.
+"""A translator for export, in two graphs: the search calls the second one step by step.
 
 `encoder.onnx` reads `source` `[B, T]` and `source_lengths` `[B]`. What it puts out goes into
 `decoder.onnx` with `tokens` `[B]`, the token that begins a target at first. That gives `logits`
@@ -28,9 +28,9 @@ CARD = Card(
     "both recurrent. Sentences are cut into subwords by SentencePiece: `run/source.model` and "
     "`run/target.model`.",
     use="Translating short sentences like those of training. Greedy search takes the best subword "
-    "of each step; the commands search with a beam.",
-    limits="Long sentences, names and words that training has not seen. It is trained on thousands "
-    "of pairs, not on millions.",
+    "of each step; the commands use beam search.",
+    limits="It is poor at long sentences, and at names and words that training has not seen. It is "
+    "trained on thousands of pairs, not on millions.",
     metrics=("bleu", "chrf", "greedy_bleu"),
 )
 load = load_translator

@@ -42,7 +42,7 @@ class Alignment(NamedTuple):
 
 
 def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> None:
-    """Draws weights of attention: a row for each subword written, a column for each one read."""
+    """Draws attention weights: a row for each subword written, a column for each one read."""
     columns = min(2, len(alignments))
     rows = -(-len(alignments) // columns)
     figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")

@@ -166,7 +166,7 @@ def test_times_and_unequal_dimensions_come_to_regular_steps_and_are_told(tmp_pat
     (series,) = read_ts(path, reading)
     np.testing.assert_allclose(series.values.T, values)
     told = reading.sentences()
-    assert len(told) == 2 and "a line of the header that is not known" in told[0]
+    assert len(told) == 2 and "an unknown line of the header" in told[0]
     assert re.search(r"line 12: a series with (times|dimensions of unequal length)", told[1])
 
 

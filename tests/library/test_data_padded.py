@@ -305,7 +305,7 @@ GOOD = [{"x": [1, 2], "y": 1}]
             {},
             "must be a list of examples.* keys 'x'. Columns become examples by",
         ),
-        ((x for x in GOOD), {}, "got generator. Of an iterator make a list"),
+        ((x for x in GOOD), {}, "got generator. Turn an iterator into a list"),
         (
             [{"x": ["a", "b"]}],
             {},

@@ -263,5 +263,5 @@ def test_inputs_of_a_function_are_told_in_one_way():
         serialize(lambda xs: xs)
     with pytest.raises(ValueError, match="got 1 inputs and input_size=3"):
         serialize(lambda xs: xs, Input("batch"), input_size=3)
-    with pytest.raises(TypeError, match=r"inputs hold an Input in place of each array, got 3\."):
+    with pytest.raises(TypeError, match=r"inputs must hold an Input for each array, got 3\."):
         serialize(lambda xs: xs, {"xs": 3})

@@ -31,5 +31,5 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     if not library.is_registered():
         return f"is not there. {library.load().note}"
     if sum_dtype(inputs[0].dtype) == jnp.float64 and not library.has_float64():
-        return "computes in float64 on processors that have AVX2 only."
+        return "computes in float64 only on processors with AVX2."
     return None

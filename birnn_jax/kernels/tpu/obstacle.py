@@ -21,13 +21,13 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     if 0 in xs.shape:
         return f"needs at least one row, one step and one feature, got xs of shape {xs.shape}."
     if sum_dtype(xs.dtype) != jnp.float32:
-        return f"adds up in float32, got {xs.dtype}."
+        return f"takes float32, bfloat16 and float16, got {xs.dtype}."
     shapes = {
         tuple(leaf.shape for leaf in jax.tree.leaves((direction.params, direction.carry)))
         for direction in directions
     }
     if len(shapes) > 1:
-        return "computes two directions of one size, got two."
+        return "computes two directions of one size, got two sizes."
     hidden_size = directions[0].carry.h.shape[-1]
     if directions[0].params.w_h.shape[0] != hidden_size:
         return "computes cells of one head, got several."

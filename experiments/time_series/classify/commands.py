@@ -97,8 +97,8 @@ class Predict(PredictCommand):
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     series: tyro.conf.Positional[pathlib.Path]
-    """Series, in the formats of train, with labels, which are not looked at, or without; of a .ts
-    file the header may be missing. - is standard input."""
+    """Series in the formats of train. Labels are not needed and are ignored; a .ts file may have no
+    header. - is standard input."""
     encoding: FileEncoding = None
 
     def run(self) -> None:

@@ -1,4 +1,4 @@
-"""A trained classifier of series as others use it.
+"""A classifier of series for export.
 
 Inputs are `values` `[B, T, D]` as they were measured, NaN where nothing was, and `lengths` `[B]`;
 outputs are `logits` `[B, K]` and `labels` `[B]`. The scale of training is in the graph.
@@ -27,7 +27,7 @@ CARD = Card(
     summary="A bidirectional recurrent network over a series of measurements, and one label for "
     "all of it.",
     use="Labelling series of the same measurements, at the same rate, as those of training.",
-    limits="A series of none of the classes gets one of them all the same.",
+    limits="Every series gets one of the classes of training, also a series of another kind.",
     metrics=("accuracy", "nearest_neighbour"),
 )
 load = load_classifier

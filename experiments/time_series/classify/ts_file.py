@@ -92,7 +92,7 @@ def _read_header(
         if not (is_labelled or line.startswith("@")):
             return Header(None, None, number - 1)
         if line.startswith("@") and key not in _KEYS:
-            reading.repaired(path, "a line of the header that is not known", "left out", number)
+            reading.repaired(path, "an unknown line of the header", "left out", number)
             continue
         if not line.startswith("@"):
             raise ValueError(

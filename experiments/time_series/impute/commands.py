@@ -109,7 +109,7 @@ class Evaluate(Options):
 
 
 class Predict(PredictCommand):
-    """Write a table again with its missing values filled in, as CSV or as JSON lines.
+    """Fill in the missing values of a table, and write it as CSV or as JSON lines.
 
     A JSON record has time, values, and filled, the names of the values that were missing.
     """
@@ -117,8 +117,8 @@ class Predict(PredictCommand):
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     table: tyro.conf.Positional[pathlib.Path]
-    """Measurements, in the format of train, with the columns of the run, empty where missing; - is
-    standard input."""
+    """Measurements in the format of train, with the columns of the run; missing values are empty. -
+    is standard input."""
     out: pathlib.Path | None = None
     """File to write, which must not exist yet; standard output if not given."""
     picture: pathlib.Path | None = None

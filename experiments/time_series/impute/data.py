@@ -49,7 +49,7 @@ def require_features(table: Table, names: tuple[str, ...]) -> None:
     """
     if table.names != names:
         raise ValueError(
-            f"The model knows the columns {', '.join(names)}, in this order; the table has "
+            f"The model needs the columns {', '.join(names)}, in this order; the table has "
             f"{', '.join(table.names)}."
         )
 

@@ -1,4 +1,4 @@
-"""A trained imputer as others use it.
+"""An imputer for export.
 
 Inputs are `values` `[B, T, D]` as they were measured, NaN where one is missing, and `lengths`
 `[B]`. Outputs are `filled` `[B, T, D]`, the same with estimates where one is missing, and
@@ -28,8 +28,8 @@ CARD = Card(
     summary="A recurrent network after BRITS, which fills in what is missing in a table of "
     "measurements, from what was measured before and after.",
     use="Filling gaps in tables with the columns of training, read in windows of its length.",
-    limits="Estimates are numbers without a spread. Long gaps in all columns at once are filled "
-    "with little more than what is usual.",
+    limits="Estimates have no measure of uncertainty. In long gaps of all columns at once they are "
+    "close to the average.",
     metrics=("mae", "mse"),
 )
 load = load_imputer

@@ -162,5 +162,5 @@ def test_operation_without_an_operator_is_named(rng):
 
     layers = (Layer(OURS._replace(step=step)),)
     params = random_params(layers, rng, dtype=jnp.float32)
-    with pytest.raises(ValueError, match=r"The operation sort of JAX is not written as ONNX here"):
+    with pytest.raises(ValueError, match=r"The JAX operation sort cannot be exported to ONNX here"):
         stack_to_onnx(layers, params)

@@ -140,7 +140,7 @@ def test_classifier_says_what_its_attention_rests_on(rng):
     _, ys = stack(layers, params.rnn, jnp.asarray(xs), LENGTHS)
     _, weights = attention_pool(params.attention, ys, LENGTHS)
     assert_close(outputs["weights"], weights, TOLERANCE_FLOAT32)
-    with pytest.raises(ValueError, match="weights are those of readout='attention', got readout"):
+    with pytest.raises(ValueError, match="weights=True needs readout='attention', got readout"):
         classifier_to_onnx(layers, init(), weights=True)
 
 
