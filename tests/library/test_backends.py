@@ -141,7 +141,7 @@ def refuse_on_gpu(monkeypatch):
     ("arrange", "message"),
     [
         (refuse_other_cell, "ELMAN, INDRNN, GRU, LSTM and"),
-        (refuse_float64, "float64 on processors that have AVX2"),
+        (refuse_float64, "float64 only on processors with AVX2"),
         (refuse_any_size, r"numbers, got \(b, t, 2\)"),
         (refuse_on_gpu, "default backend is 'gpu'"),
     ],

@@ -111,7 +111,7 @@ def block_steps(
     if not fitting:
         needed = needed_bytes(weights, state, inputs, outputs, 1)
         raise DoesNotFitError(
-            f"needs {needed:,} bytes of VMEM for one step of this layer; the limit is {VMEM_BYTES:,}."
+            f"needs {needed:,} bytes of VMEM for one step of a layer; the limit is {VMEM_BYTES:,}."
         )
     return fitting[-1]
 
