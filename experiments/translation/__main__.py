@@ -76,7 +76,7 @@ class Evaluate(RunCommand):
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     source: pathlib.Path | None = None
-    """Sentences, one a line; the test of the run if not given."""
+    """Sentences, one per line; the test of the run if not given."""
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
     encoding: FileEncoding = None

@@ -37,7 +37,7 @@ class TranslationConfig(ReadSettings, RunSettings):
     """Pairs in tab-separated columns: source, target[, ...] or split, source, target[, ...]; plain
     or .gz. Not read if --source is given."""
     source: pathlib.Path | None = None
-    """Sentences of the source language, one a line."""
+    """Sentences of the source language, one per line."""
     target: pathlib.Path | None = None
     """Their translations, on the same lines."""
     dev_source: pathlib.Path | None = None

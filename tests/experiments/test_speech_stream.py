@@ -147,7 +147,7 @@ def test_forward_network_hears_what_the_whole_recording_says(stream, path):
     assert last.words == whole.heard and last.seconds == len(SOUND) / _small_speech.RATE
     status, out, _ = stream(listener, path)
     *lines, told = out.splitlines()
-    assert status == 0 and told.startswith("A sound waits at most ")
+    assert status == 0 and told.startswith("A sound is transcribed after at most ")
     assert lines[-1].partition("\t")[2].split() == [*whole.heard]
 
 
@@ -155,7 +155,11 @@ def test_forward_network_hears_what_the_whole_recording_says(stream, path):
     ("changes", "words", "sentence"),
     [
         ({"task": "label", "join": None}, (), "Give a run trained with --task row"),
-        ({"direction": "bwd"}, (), "A network of the backward direction alone begins at the end."),
+        (
+            {"direction": "bwd"},
+            (),
+            "A network of the backward direction alone cannot transcribe a stream",
+        ),
         ({}, ("--chunk", 0), "--chunk must be positive, and --lookahead not negative."),
         ({}, ("--lookahead", -1), "--chunk must be positive, and --lookahead not negative."),
     ],

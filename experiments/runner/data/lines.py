@@ -1,4 +1,4 @@
-"""Texts to work on, one a line: of the command line, of a file, or of standard input."""
+"""Texts to work on, one per line: of the command line, of a file, or of standard input."""
 
 import pathlib
 import sys
