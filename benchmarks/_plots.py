@@ -1,5 +1,7 @@
 """Log-log plots of time, memory and compile time against sizes, and bars of ratios."""
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def _draw_sweep(group: str, axis: str, rows: list[dict], path: Path) -> None:
             mine.sort(key=lambda row: _size(row, axis))
             sizes, values = [_size(row, axis) for row in mine], [unit * row[key] for row in mine]
             panel.loglog(sizes, values, "o-", color=_color(candidate), label=candidate)
+        panel.set_ylim(whole_decades(unit * row[key] for row in rows if row.get(key)))
         _mark(panel, axis, rows)
         panel.set(xlabel=AXES[axis], ylabel=label)
     handles, names = panels[0].get_legend_handles_labels()
@@ -82,6 +85,12 @@ def _mark(panel: Axes, axis: str, rows: list[dict]) -> None:
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter("{x:g}")
     panel.grid(alpha=0.3)
+
+
+def whole_decades(values: Iterable[float]) -> tuple[float, float] | None:
+    """Limits of a logarithmic axis: the powers of ten around the values, however close they are."""
+    logs = [math.log10(value) for value in values]
+    return (10.0 ** math.floor(min(logs)), 10.0 ** (math.floor(max(logs)) + 1)) if logs else None
 
 
 def _color(candidate: str) -> Any:

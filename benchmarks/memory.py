@@ -119,6 +119,8 @@ def draw(rows: list[dict], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from benchmarks._plots import whole_decades
+
     titles = {"temp_bytes": "by the compiler", "peak_bytes": "rise of resident memory"}
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
     for panel, (quantity, title) in zip(panels, titles.items(), strict=True):
@@ -137,7 +139,8 @@ def draw(rows: list[dict], path: Path) -> None:
         panel.set(xlabel="steps T", title=title)
         panel.grid(alpha=0.3)
         panel.legend(title="fit from T = 1000 on")
-    panels[0].set(ylabel="megabytes")
+    values = [row[quantity] / 1e6 for row in rows for quantity in titles if row[quantity]]
+    panels[0].set(ylabel="megabytes", ylim=whole_decades(values))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import long_runs, memory
+from tests import _figures
 
 
 def run(monkeypatch, path, *words, spoil=0.0):
@@ -26,6 +27,24 @@ def test_points_are_compared_recorded_and_drawn(tmp_path, monkeypatch, capsys):
     assert len({round(row["loss"], 4) for row in rows}) == 1 and rows[0]["error"] == 0
     assert rows[0]["date"] and rows[0]["device"] and rows[0]["machine"]["versions"]["jax"]
     assert "| 150 | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("peak_bytes", [0, 13_000, 100_000])
+def test_a_picture_has_numbers_at_its_axes_whatever_was_measured(tmp_path, peak_bytes):
+    rows = [
+        {
+            "residuals": residuals,
+            "num_steps": 150,
+            "temp_bytes": temp_bytes,
+            "peak_bytes": peak_bytes,
+        }
+        for residuals, temp_bytes in [("gates", 67_856), ("states", 29_456), ("chunked", 11_176)]
+    ]
+    memory.draw(rows, tmp_path / "memory.png")
+    low, high = _figures.drawn(tmp_path / "memory.png").axes[0].get_ylim()
+    assert low == pytest.approx(0.01) and high == pytest.approx(
+        1.0 if peak_bytes == 100_000 else 0.1
+    )
 
 
 def test_results_that_differ_are_a_failure(tmp_path, monkeypatch):
