@@ -21,6 +21,7 @@ class Program:
     dtype: Literal["float32", "bfloat16"] = "float32"
     lengths: bool = False
     residuals: Literal["auto", "gates", "states", "chunked"] = "auto"
+    backend: Literal["auto", "tpu_kernel"] = "auto"
     layers: int = 1
     devices: int = 1
 
@@ -29,6 +30,7 @@ class Program:
             self.dtype: self.dtype != "float32",
             "lengths": self.lengths,
             self.residuals: self.residuals != "auto",
+            self.backend: self.backend != "auto",
             f"{self.layers} layers": self.layers > 1,
             f"{self.devices} devices": self.devices > 1,
         }
@@ -86,8 +88,22 @@ def parallel() -> Iterator[Program]:
         yield Program(work="step", devices=devices, lengths=True)
 
 
+def tpu_kernel() -> Iterator[Program]:
+    """One launch for all steps, which is for TPUs: for a GPU it is the loops of XLA.
+
+    What only a forward pass has is in the first three programs.
+    """
+    for cell in ("ELMAN", "GRU", "LSTM"):
+        yield Program(backend="tpu_kernel", cell=cell, work="forward", dtype="bfloat16")
+    for cell in ("ELMAN", "GRU", "LSTM"):
+        yield Program(backend="tpu_kernel", cell=cell, lengths=True)
+    yield Program(backend="tpu_kernel")
+    for shape in ((64, 100, 300, 512), (64, 1024, 512, 512), (16, 1024, 768, 768)):
+        yield Program(backend="tpu_kernel", shape=shape, dtype="bfloat16")
+
+
 SUITES: dict[str, Callable[[], Iterator[Program]]] = {
-    suite.__name__: suite for suite in (quick, cells, options, shapes, parallel)
+    suite.__name__: suite for suite in (quick, cells, options, shapes, parallel, tpu_kernel)
 }
 
 
@@ -138,7 +154,7 @@ def _ours(program: Program) -> tuple[Callable, Callable]:
     cell = getattr(cells, program.cell)
     if program.cell == "PROJECTED_LSTM":
         cell = cell.with_init(projection_size=hidden_size // 2)
-    layers = (Layer(cell, residuals=program.residuals),) * program.layers
+    layers = (Layer(cell, residuals=program.residuals, backend=program.backend),) * program.layers
 
     def init():
         params = init_stack(layers, jax.random.key(0), input_size, hidden_size)
