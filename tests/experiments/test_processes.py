@@ -50,7 +50,7 @@ def start_at(place, run, *options, **variables):
 
 def outcomes(children):
     """The exit status of each, and what it said."""
-    said = [child.communicate(timeout=240)[1] for child in children]
+    said = [child.communicate(timeout=300)[1] for child in children]
     return [child.returncode for child in children], said
 
 

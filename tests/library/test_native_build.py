@@ -81,9 +81,9 @@ def test_library_for_a_newer_interface_of_xla_is_refused_and_jax_goes_on(tmp_pat
     monkeypatch.setattr(cpu, "FOLDER", tmp_path)
     write(tmp_path, FUTURE)
     command = "c++ -std=c++17 -fPIC -shared -Iinclude src/kernels.cc -o _kernels.so"
-    subprocess.run(command.split(), cwd=tmp_path, check=True, timeout=100)
+    subprocess.run(command.split(), cwd=tmp_path, check=True, timeout=300)
     code = LOAD_FIRST.format(folder=str(tmp_path))
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)
 
 
 COMPILER = """#!/bin/sh
@@ -106,7 +106,7 @@ def build(tmp_path):
         compiler.chmod(0o755)
         command = [sys.executable, "setup.py", "-q", "build_kernels", "--build-lib", str(tmp_path)]
         env = os.environ | {"CXX": str(compiler)} | env
-        subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=100)
+        subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, timeout=300)
         calls = log.read_text().splitlines() if log.exists() else []
         return tmp_path / "birnn_jax" / "kernels" / "cpu", calls
 

@@ -260,7 +260,7 @@ def test_sub_packages_are_attributes_that_are_imported_when_they_are_used():
     """
     code = textwrap.dedent(code)
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert result.stdout.split() == ["cells", "heads", "models", "stacks"]
 
 
