@@ -42,7 +42,7 @@ _compile_quickly()
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """JAX keeps every program that it lowered; beside a thousand of them, one more takes 0.7 s, not 0.02."""
+    """JAX keeps what it lowered: beside a thousand programs, one more takes 0.7 s, not 0.02."""
     yield
     jax.clear_caches()
 
