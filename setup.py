@@ -32,6 +32,14 @@ ISAS = {
 # One is enough for float64.
 FLOAT64 = ("avx2_f64", "-mavx2 -mfma"), ("baseline_f64", "")
 
+# Weights of 8 bits: of the processors with AVX-512 the older ones, without its VNNI, take what AVX2
+# has.
+BYTES = {
+    "baseline": ISAS["baseline"],
+    "avx2": ISAS["avx2"],
+    "avx512vnni": ISAS["avx512"] + " -mavx512vnni",
+}
+
 
 class BuildError(Exception):
     """What was missing, in one clause."""
@@ -138,9 +146,12 @@ class Tools(NamedTuple):
 
     @property
     def units(self):
-        """The flags of each unit of the kernels, by its namespace."""
+        """For each source that is compiled several times the flags of each, by its namespace."""
         name, flags = FLOAT64[0 if self.is_x86 else 1]
-        return self.isas | {name: f"{flags} -DBIRNN_SCALAR=double"}
+        return {
+            "kernels.cc": self.isas | {name: f"{flags} -DBIRNN_SCALAR=double"},
+            "bytes.cc": BYTES if self.is_x86 else {"baseline": ""},
+        }
 
     @property
     def header(self):
@@ -164,11 +175,10 @@ def build_library(tools, target):
 
 def compile_kernels(tools, scratch, flags, others=()):
     """All units at a time; returns the object files."""
-    rest = [path for path in sources() if path.suffix == ".cc" and path.name != "kernels.cc"]
+    rest = [path for path in sources() if path.suffix == ".cc" and path.name not in tools.units]
     units = [(source, "") for source in [*rest, *others]]
-    units += [
-        (SOURCES / "kernels.cc", f"-DBIRNN_ISA={isa} {more}") for isa, more in tools.units.items()
-    ]
+    for name, isas in tools.units.items():
+        units += [(SOURCES / name, f"-DBIRNN_ISA={isa} {more}") for isa, more in isas.items()]
     objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]
     common = [*WARNINGS, *flags, f"-I{SOURCES}", "-isystem", tools.include, "-c"]
     commands = [

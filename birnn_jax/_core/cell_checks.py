@@ -16,6 +16,7 @@ import numpy as np
 from .checks import as_array
 from .describe import describe, first_line
 from .dtypes import as_compute_dtype
+from .quantized import is_quantized_matrix
 from .types import Bi, Carry, Cell, Params
 
 _ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -24,14 +25,14 @@ _ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeErr
 
 def as_inputs(cell: Cell, params: Params, xs: jax.Array) -> jax.Array:
     """`xs` in the dtype of `params`, which are those of one direction of `cell` and fit `xs`."""
-    leaves, structure = jax.tree.flatten(params)
-    for leaf in leaves:
+    for leaf in jax.tree.leaves(params):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
             raise TypeError(
                 f"params must be a tree of JAX arrays, got one with {describe(leaf)} in it: convert"
                 " it first, weights of other frameworks by birnn_jax.interop."
             )
     xs = as_compute_dtype(xs, params)
+    leaves, structure = jax.tree.flatten(params, is_leaf=is_quantized_matrix)
     arrays = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     _check_direction(cell, structure, arrays, jax.ShapeDtypeStruct(xs.shape[2:], xs.dtype))
     return xs

@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .quantized import QuantizedMatrix, quantized_product
+
 
 def sum_dtype(dtype: Any) -> Any:
     """`dtype`, or float32 in place of a narrower floating one."""
@@ -55,8 +57,10 @@ def cast_floating(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(cast, tree)
 
 
-def product(x: jax.Array, w: jax.Array) -> jax.Array:
+def product(x: jax.Array, w: jax.Array | QuantizedMatrix) -> jax.Array:
     """`x @ w` with `x` in the dtype of `w`, added up and returned in `sum_dtype`."""
+    if isinstance(w, QuantizedMatrix):
+        return quantized_product(x, w)
     return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=sum_dtype(w.dtype))
 
 

@@ -15,7 +15,13 @@ from .._core.dtypes import cast_like, widen
 from .._core.jax_modes import looks_for_nans, refuse_taylor_mode
 from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
-from .._core.prepared import PreparedParams, open_prepared, unprepared
+from .._core.prepared import (
+    PreparedParams,
+    open_prepared,
+    unprepared,
+    without_derivative,
+)
+from .._core.quantized import has_quantized
 from .._core.types import Carry, Cell, Params
 from ..cells._linear import stepwise
 from ..cells._noise import add_noise, remove_noise
@@ -82,6 +88,13 @@ def _make_direction(
     carry = _broadcast_carry(cell, params, xs.shape[0])
     if initial_carry is not None:
         carry = as_carry(initial_carry, carry)
+    if has_quantized(params):
+        params, xs, carry = without_derivative(
+            "Parameters of 8 bits give no gradient, neither their own nor that of inputs and "
+            "initial carries: rounding has none. Differentiate with the parameters that were "
+            "given to serving.quantize.",
+            (params, xs, carry),
+        )
     keys = fold_in_number(keys, reverse, fold_in)
     if keys is not None:
         carry = add_noise(cell, carry, keys)

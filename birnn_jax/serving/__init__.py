@@ -7,4 +7,6 @@ It is a function from parameters to parameters, and every forward run takes what
 """
 
 from .._core.prepared import PreparedParams as PreparedParams
+from .._core.quantized import QuantizedMatrix as QuantizedMatrix
 from ._prepare import prepare as prepare
+from ._quantize import quantize as quantize

@@ -73,7 +73,7 @@ NAMES = {
         NewtonReport Trace count_params gradient_norms jacobian_norms newton_iterations tabulate
         trace
     """,
-    "serving": "PreparedParams prepare",
+    "serving": "PreparedParams QuantizedMatrix prepare quantize",
     "streaming": "carry_over initial_carry latency_controlled latency_controlled_step step",
     "text": """
         Block ColumnFile Field Reading Row Span Vocabulary build_vocabulary complete_tags
@@ -118,7 +118,7 @@ OLD_NAMES = {  # of the top, which work for one release: the module that has eac
     "training": "repeat_step require_finite",
 }
 RECORD = re.compile(
-    r"(Params|Carry|Gates|Step|Constraints|Restored|Memory|State|Hypotheses)$"
+    r"(Params|Carry|Gates|Step|Constraints|Restored|Matrix|Memory|State|Hypotheses)$"
 )  # needs no example
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.direction import Direction
+from ..._core.quantized import has_quantized, is_quantized_matrix
 from ..._core.types import Carry, Params
 from ..moving import Moving, parts_of, start_of, state_of
 from . import library
@@ -33,8 +34,9 @@ def call_forward(
         types += _of_carry(carry, ys.dtype) + _fill(stored, ys.dtype)
     arguments: list[Any] = []
     for direction in directions:
-        arguments += [*_arguments(direction), _or_empty(direction.packed, 1, ys.dtype)]
-    flat = iter(_call(directions, "forward", arguments, types))
+        arguments += [*_arguments(direction), *_of_packed(direction)]
+    way = "forward_bytes" if has_quantized(directions[0].params) else "forward"
+    flat = iter(_call(directions, way, arguments, types))
     ys, got_carries, got_stored = next(flat), [], []
     for carry, stored in zip(carries, residuals, strict=True):
         got_carries.append(_to_carry([next(flat), next(flat)], carry))
@@ -80,13 +82,15 @@ def call_backward(
     return grads
 
 
-def call_pack(direction: Direction, size: int) -> jax.Array:
-    """The weights of a direction, packed: so many floats."""
-    w_x, w_h, _, extra = _of_params(direction.params)
-    target = library.target_name("birnn_pack", w_x.dtype)
-    call = jax.ffi.ffi_call(target, jax.ShapeDtypeStruct((size,), w_x.dtype))
+def call_pack(direction: Direction, packed: jax.ShapeDtypeStruct) -> jax.Array:
+    """The weights of a direction, packed as an array of that size and dtype."""
+    w_x, w_h, b, extra = _of_params(direction.params)
+    has_bytes = has_quantized(direction.params)
+    rest = _scales(direction.params) if has_bytes else [extra]
+    target = library.target_name("birnn_pack_bytes" if has_bytes else "birnn_pack", b.dtype)
     cell, states = native_cell((direction,)).name, state_of(direction).h.shape[-1]
-    return call(w_x, w_h, extra, cell=cell, states=np.int64(states))
+    call = jax.ffi.ffi_call(target, packed)
+    return call(w_x, w_h, *rest, cell=cell, states=np.int64(states))
 
 
 def _call(directions: Directions, way: str, args: Sequence[Any], types: Sequence[Any]) -> Any:
@@ -126,9 +130,21 @@ def _rates(direction: Direction) -> tuple[float, float, float]:
 def _of_params(params: Params) -> list[Any]:
     """`[w_x, w_h, b, extra]`, of ranks 2, 2, 1 and 1, for all cells."""
     w_x, w_h, b, *rest = params
+    w_x, w_h = (w.values if is_quantized_matrix(w) else w for w in (w_x, w_h))
     w_h = w_h if len(w_h.shape) == 2 else jnp.reshape(w_h, (1, *w_h.shape))
-    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1, w_x.dtype)
+    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1, b.dtype)
     return [w_x, w_h, b, extra]
+
+
+def _of_packed(direction: Direction) -> list[Any]:
+    """What follows a layer in the forward pass."""
+    if not has_quantized(direction.params):
+        return [_or_empty(direction.packed, 1, direction.xs.dtype)]
+    return [_or_empty(direction.packed, 1, jnp.int8), *_scales(direction.params)]
+
+
+def _scales(params: Params) -> list[jax.Array]:
+    return [params.w_x.scale, params.w_h.scale]
 
 
 def _to_params(leaves: Sequence[jax.Array], like: Params) -> Params:

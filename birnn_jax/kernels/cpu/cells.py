@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import product, sum_dtype, widen
+from ..._core.quantized import has_quantized, is_quantized_matrix
 from ..._core.types import Cell, Params
 from ...cells import (
     COUPLED_LSTM,
@@ -95,8 +96,8 @@ _CELLS: dict[Any, NativeCell] = {
 
 def find_native_cell(directions: Directions) -> NativeCell | None:
     """That of all directions of a layer, if the native code has it; noise may differ."""
-    cells = {_find_native_cell(direction) for direction in directions}
-    return cells.pop() if len(cells) == 1 else None
+    cells = {(_find_native_cell(own), has_quantized(own.params)) for own in directions}
+    return cells.pop()[0] if len(cells) == 1 else None
 
 
 def native_cell(directions: Directions) -> NativeCell:
@@ -119,7 +120,8 @@ def rates_of(cell: Cell) -> Rates:
 
 def has_native_dtypes(direction: Direction) -> bool:
     """Parameters and inputs must share a floating dtype; the carry must be of its `sum_dtype`."""
-    dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves((direction.params, direction.xs))}
+    leaves = jax.tree.leaves((direction.params, direction.xs), is_leaf=is_quantized_matrix)
+    dtypes = {leaf.dtype for leaf in leaves}
     states = {jnp.result_type(leaf) for leaf in jax.tree.leaves(state_of(direction))}
     if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
         return False
@@ -138,4 +140,16 @@ def _find_native_cell(direction: Direction) -> NativeCell | None:
         return None
     if rates.candidate and not cell.has_candidate:
         return None
+    if has_quantized(direction.params) and not _takes_bytes(cell, direction.params):
+        return None
     return None if rates.zoneout_c and not cell.has_c else cell
+
+
+def _takes_bytes(cell: NativeCell, params: Params) -> bool:
+    """Weights of 8 bits, both matrices, of so few features that sums fit into 32 bits."""
+    matrices = (params.w_x, params.w_h)
+    return (
+        cell.name in ("lstm", "gru")
+        and all(map(is_quantized_matrix, matrices))
+        and max(matrix.shape[0] for matrix in matrices) <= 4096
+    )

@@ -32,7 +32,14 @@ TYPED = (
     "birnn_backward_1",
     "birnn_backward_2",
 )
-TARGETS = ("birnn_fold_in", *TYPED, *(f"{name}_f64" for name in TYPED))
+BYTES = ("birnn_pack_bytes", "birnn_forward_bytes_1", "birnn_forward_bytes_2")
+TARGETS = ("birnn_fold_in", *BYTES, *TYPED, *(f"{name}_f64" for name in TYPED))
+
+_SIZES = {
+    "float32": "birnn_packed_size",
+    "float64": "birnn_packed_size_f64",
+    "int8": "birnn_packed_bytes",
+}
 
 
 class Library(NamedTuple):
@@ -64,7 +71,8 @@ def load() -> Library:
         return Library(None, f"Built for another system or JAX, install birnn_jax again: {reason}")
     handle.birnn_isa.restype = ctypes.c_char_p
     handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
-    for function in (handle.birnn_packed_size, handle.birnn_packed_size_f64):
+    for name in _SIZES.values():
+        function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
         function.restype = ctypes.c_long
     _take_from_environment(handle)
@@ -119,9 +127,7 @@ def forced_isa(isa: str) -> Iterator[bool]:
 
 def packed_size(cell: str, inputs: int, columns: int, states: int, dtype: Any) -> int:
     """Numbers that the packed weights of a cell take, with the instruction set of now."""
-    handle = _get_handle()
-    is_double = dtype == jnp.float64
-    function = handle.birnn_packed_size_f64 if is_double else handle.birnn_packed_size
+    function = getattr(_get_handle(), _SIZES[jnp.dtype(dtype).name])
     return function(cell.encode(), inputs, columns, states)
 
 

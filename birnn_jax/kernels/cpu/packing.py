@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
+from ..._core.quantized import is_quantized_matrix
 from ..moving import state_of
 from ..operation import Operands, Operation
 from . import library
@@ -24,23 +25,26 @@ def pack(direction: Direction) -> jax.Array | None:
         return None
     direction = direction.replace(params=widen(direction.params))
     cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
-    (inputs, columns), dtype = direction.params.w_x.shape, direction.params.w_x.dtype
+    w_x = direction.params.w_x
+    (inputs, columns), dtype = w_x.shape, jnp.int8 if is_quantized_matrix(w_x) else w_x.dtype
     size = library.packed_size(cell.name, inputs, columns, states, dtype)
-    return _pack.bind(size, Operands(shared=direction)).shared
+    packed = jax.ShapeDtypeStruct((size,), dtype)
+    return _pack.bind(packed, Operands(shared=direction)).shared
 
 
-def _shapes(size: int, operands: Operands) -> Operands:
-    dtype = operands.shared.params.w_x.dtype
-    return Operands(shared=jax.ShapeDtypeStruct((size,), dtype))
+def _shapes(packed: jax.ShapeDtypeStruct, operands: Operands) -> Operands:
+    del operands
+    return Operands(shared=packed)
 
 
-def _pack_nothing(size: int, operands: Operands) -> Operands:
+def _pack_nothing(packed: jax.ShapeDtypeStruct, operands: Operands) -> Operands:
     """Zeros, which the kernels know as nothing."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(size, operands))
+    del operands
+    return Operands(shared=jnp.zeros(packed.shape, packed.dtype))
 
 
-def _call(size: int, operands: Operands) -> Operands:
-    return Operands(shared=call_pack(operands.shared, size))
+def _call(packed: jax.ShapeDtypeStruct, operands: Operands) -> Operands:
+    return Operands(shared=call_pack(operands.shared, packed))
 
 
 _pack = Operation("birnn_pack", _pack_nothing, _shapes, native=_call)

@@ -10,6 +10,9 @@
 //   carry       c, h
 //   packed      the parameters as `birnn_pack` returns them, or nothing
 //
+// With weights of 8 bits, w_x and w_h are of that type, and after the layer come packed (of
+// `birnn_pack_bytes`) and the scales of the columns of w_x and w_h.
+//
 // They are the same for all cells, whose name is an attribute. An array without elements is one
 // that is not there: what a cell has not, no mask, nothing stored, a gradient that is not wanted.
 // call.py is the other side.
@@ -62,8 +65,14 @@ using Params = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>, Numbers<Scalar, 1>, 
 template <class Scalar>
 using Carry = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
 template <class Scalar>
-using LayerArgs = Join<Params<Scalar>, Carry<Scalar>, List<Numbers<Scalar, 3>, Flags<2>, Flags<2>>, Carry<Scalar>,
-                       List<Numbers<Scalar, 2>, Flags<3>, Flags<3>, Flags<3>>>;
+using RowArgs = Join<Carry<Scalar>, List<Numbers<Scalar, 3>, Flags<2>, Flags<2>>, Carry<Scalar>,
+                     List<Numbers<Scalar, 2>, Flags<3>, Flags<3>, Flags<3>>>;
+template <class Scalar>
+using LayerArgs = Join<Params<Scalar>, RowArgs<Scalar>>;
+template <std::size_t rank>
+using Whole = ffi::Buffer<ffi::S8, rank>;
+using ByteLayerArgs = Join<List<Whole<2>, Whole<2>, Numbers<float, 1>, Numbers<float, 1>>, RowArgs<float>,
+                           List<Whole<1>, Numbers<float, 1>, Numbers<float, 1>>>;
 template <class Scalar>
 using Stored = List<Numbers<Scalar, 3>, Numbers<Scalar, 3>>;
 
@@ -71,6 +80,12 @@ template <class Scalar, int directions>
 struct ForwardTypes {
   using Args = Each<directions, Join<LayerArgs<Scalar>, List<Numbers<Scalar, 1>>>>;
   using Rets = Join<List<Numbers<Scalar, 3>>, Each<directions, Join<Carry<Scalar>, Stored<Scalar>>>>;
+};
+
+template <class Scalar, int directions>
+struct ByteForwardTypes {
+  using Args = Each<directions, ByteLayerArgs>;
+  using Rets = typename ForwardTypes<Scalar, directions>::Rets;
 };
 
 template <class Scalar, int directions>

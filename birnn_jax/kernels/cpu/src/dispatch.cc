@@ -13,13 +13,18 @@ namespace birnn {
 
 namespace baseline {
 extern const Kernels<float> kernels;
-}
+extern const ByteCells byte_cells;
+}  // namespace baseline
 #if defined(__x86_64__)
 namespace avx2 {
 extern const Kernels<float> kernels;
-}
+extern const ByteCells byte_cells;
+}  // namespace avx2
 namespace avx512 {
 extern const Kernels<float> kernels;
+}
+namespace avx512vnni {
+extern const ByteCells byte_cells;
 }
 namespace avx2_f64 {
 extern const Kernels<double> kernels;
@@ -73,12 +78,31 @@ const Kernels<double>& get_kernels<double>() {
 
 namespace {
 
+// Those of weights of 8 bits that go with the kernels chosen.
+const ByteCells& get_byte_cells() {
+#if defined(__x86_64__)
+  const Kernels<float>* kernels = &get_kernels<float>();
+  if (kernels == &avx512::kernels && __builtin_cpu_supports("avx512vnni"))
+    return avx512vnni::byte_cells;
+  if (kernels != &baseline::kernels) return avx2::byte_cells;
+#endif
+  return baseline::byte_cells;
+}
+
+const ByteCell* find_byte_cell(std::string_view name) {
+  const ByteCells& cells = get_byte_cells();
+  for (long k = 0; k < cells.count; k++)
+    if (name == cells.first[k].kernels.name) return &cells.first[k];
+  return nullptr;
+}
+
 // What is not an array: the cell, and of each direction its order and its numbers.
 template <class Scalar>
 struct Settings {
   const CellKernels<Scalar>& cell;
   ffi::Span<const std::int64_t> reverse;
   ffi::Span<const double> rates;  // scale of the candidate, zoneout of c, of h
+  bool has_bytes;                 // in place of weights
 
   long count() const { return reverse.size(); }
 };
@@ -88,7 +112,7 @@ Layer<Scalar> read_layer(const Settings<Scalar>& settings, long direction, Views
   const double* rates = settings.rates.begin() + 3 * direction;
   Layer<Scalar> layer{};
   layer.reverse = settings.reverse[direction] != 0;
-  layer.w_x = views.numbers<Scalar>();
+  layer.w_x = views.numbers<Scalar>();  // or bytes
   const View& w_h = views.next();
   const View& b = views.next();
   const View& extra = views.next();
@@ -110,6 +134,15 @@ Layer<Scalar> read_layer(const Settings<Scalar>& settings, long direction, Views
   return layer;
 }
 
+template <class Scalar>
+void read_bytes(Layer<Scalar>& layer, Views& views) {
+  layer.bytes.w_x = reinterpret_cast<const std::int8_t*>(layer.w_x);
+  layer.bytes.w_h = reinterpret_cast<const std::int8_t*>(layer.w_h);
+  layer.bytes.packed = get<const std::int8_t>(views.next());
+  layer.bytes.scales_x = views.numbers<float>();
+  layer.bytes.scales_h = views.numbers<float>();
+}
+
 // The rows of all directions in tasks of about the same size, one for every thread.
 long count_chunks(ffi::ThreadPool& pool, long directions, long rows) {
   const long threads = std::max<long>(1, pool.num_threads());
@@ -126,7 +159,10 @@ void forward(const Settings<Scalar>& settings, ffi::ThreadPool& pool, Views view
   std::vector<Outputs<Scalar>> outputs;
   for (long k = 0; k < settings.count(); k++) {
     layers.push_back(read_layer(settings, k, views));
-    layers.back().packed = views.numbers<Scalar>();
+    if (settings.has_bytes)
+      read_bytes(layers.back(), views);
+    else
+      layers.back().packed = views.numbers<Scalar>();
   }
   const View& side_by_side = views.next();
   Scalar* ys = static_cast<Scalar*>(side_by_side.data);
@@ -195,30 +231,35 @@ void backward(const Settings<Scalar>& settings, ffi::ThreadPool& pool, Views vie
   }
 }
 
-template <class Scalar>
+template <class Scalar, bool has_bytes = false>
 const CellKernels<Scalar>* find_cell(std::string_view name) {
-  const Kernels<Scalar>& kernels = get_kernels<Scalar>();
-  for (long k = 0; k < kernels.cell_count; k++)
-    if (name == kernels.cells[k].name) return &kernels.cells[k];
-  return nullptr;
+  if constexpr (has_bytes) {
+    const ByteCell* cell = find_byte_cell(name);
+    return cell ? &cell->kernels : nullptr;
+  } else {
+    const Kernels<Scalar>& kernels = get_kernels<Scalar>();
+    for (long k = 0; k < kernels.cell_count; k++)
+      if (name == kernels.cells[k].name) return &kernels.cells[k];
+    return nullptr;
+  }
 }
 
 template <class Scalar>
 using Run = void(const Settings<Scalar>&, ffi::ThreadPool&, Views);
 
 // A handler: its buffers, of the types that were bound, in one row of views.
-template <class Scalar, Run<Scalar> run, int directions>
+template <class Scalar, Run<Scalar> run, int directions, bool has_bytes = false>
 struct Handle {
   template <class... Buffers>
   ffi::Error operator()(ffi::ThreadPool pool, std::string_view name,
                         ffi::Span<const std::int64_t> reverse, ffi::Span<const double> rates,
                         Buffers... buffers) const {
-    const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
+    const CellKernels<Scalar>* cell = find_cell<Scalar, has_bytes>(name);
     if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
     if (reverse.size() != directions || rates.size() != 3 * directions)
       return ffi::Error::InvalidArgument("reverse and rates must have entries for each direction");
     const View views[] = {view(buffers)...};
-    run({*cell, reverse, rates}, pool, Views(views));
+    run({*cell, reverse, rates, has_bytes}, pool, Views(views));
     return ffi::Error::Success();
   }
 };
@@ -258,6 +299,32 @@ ffi::Error pack(std::string_view name, std::int64_t states, Numbers<Scalar, 2> w
     return ffi::Error::InvalidArgument("the result must have the size of birnn_packed_size");
   cell->pack(layer, packed->typed_data());
   return ffi::Error::Success();
+}
+
+ffi::Error pack_bytes(std::string_view name, std::int64_t states, Whole<2> w_x, Whole<2> w_h,
+                      Numbers<float, 1> scales_x, Numbers<float, 1> scales_h,
+                      ffi::Result<Whole<1>> packed) {
+  const ByteCell* cell = find_byte_cell(name);
+  if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
+  const auto shape = w_x.dimensions();
+  Layer<float> layer = read_weights(cell->kernels, shape[0], shape[1], states);
+  layer.bytes = {get<std::int8_t>(view(w_x)), get<std::int8_t>(view(w_h)),
+                 get<float>(view(scales_x)), get<float>(view(scales_h)), nullptr};
+  if (static_cast<long>(packed->element_count()) != cell->kernels.packed_size(layer))
+    return ffi::Error::InvalidArgument("the result must have the size of birnn_packed_bytes");
+  cell->pack(layer, packed->typed_data());
+  return ffi::Error::Success();
+}
+
+auto bind_pack_bytes() {
+  return ffi::Ffi::Bind()
+      .Attr<std::string_view>("cell")
+      .Attr<std::int64_t>("states")
+      .Arg<Whole<2>>()
+      .Arg<Whole<2>>()
+      .Arg<Numbers<float, 1>>()
+      .Arg<Numbers<float, 1>>()
+      .Ret<Whole<1>>();
 }
 
 template <class Scalar>
@@ -329,6 +396,14 @@ auto bind_fold_in() {
                                 birnn::bind_pack<Scalar>());                               \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_draw##suffix, birnn::draw<Scalar>, birnn::bind_draw())
 
+#define BIRNN_BYTE_HANDLER(directions)                                                        \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_forward_bytes_##directions,                             \
+                                (birnn::Handle<float, birnn::forward<float>, directions, true>()), \
+                                (birnn::bind<birnn::ByteForwardTypes<float, directions>>()))
+
+BIRNN_BYTE_HANDLER(1);
+BIRNN_BYTE_HANDLER(2);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack_bytes, birnn::pack_bytes, birnn::bind_pack_bytes());
 BIRNN_HANDLERS(float, );
 BIRNN_HANDLERS(double, _f64);
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_fold_in, birnn::fold_in, birnn::bind_fold_in());
@@ -343,6 +418,12 @@ long birnn_packed_size(const char* name, long inputs, long columns, long states)
 
 long birnn_packed_size_f64(const char* name, long inputs, long columns, long states) {
   return birnn::packed_size<double>(name, inputs, columns, states);
+}
+
+// The same of birnn_pack_bytes.
+long birnn_packed_bytes(const char* name, long inputs, long columns, long states) {
+  const birnn::CellKernels<float>* cell = birnn::find_cell<float, true>(name);
+  return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states));
 }
 
 const char* birnn_isa() { return birnn::get_kernels<float>().isa; }

@@ -11,7 +11,7 @@ namespace birnn::BIRNN_ISA {
 // Few rows of a batch: the input of several steps is multiplied at once, so many rows in all.
 constexpr long kRowsAtOnce = 24;
 
-template <class Cell>
+template <class Cell, class Products>
 class Forward {
  public:
   Forward(const Layer& layer, const Outputs& out, Rows rows)
@@ -22,7 +22,7 @@ class Forward {
         steps_(larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
         packed_(layer),
         sums_(layer, packed_, larger(1, count_tiles(size_ * layer.steps)),
-              larger(1, count_tiles(size_) * layer.steps)),
+              larger(1, count_tiles(size_) * layer.steps), size_ * steps_),
         second_(kPlain, second_matrix<Cell>(layer),
                 kMultipliesTwice<Cell> ? count_tiles(size_) * layer.steps : 0, packed_.second()),
         norms_(layer),
@@ -51,6 +51,7 @@ class Forward {
         count = collect(layer_.reverse ? layer_.steps - 1 - k : k, count);
       }
       ends[last - first] = count;
+      sums_.see_inputs(count, xs_);
       if (has_ahead_)
         for (long panel = 0; panel < sums_.panels(); panel++)
           sums_.add_inputs(panel, 0, count, xs_, ahead_ + panel * stride());
@@ -116,6 +117,7 @@ class Forward {
         set_state(i, layer_.start_c, layer_.start_h);
       hs_[k] = see(i);
     }
+    sums_.see_states(begin, end, hs_);
     // With few rows the weights are most of the traffic: those used last are those next.
     flips_ = !flips_ && steps_ > 1;
     for (long k = 0; k < sums_.panels(); k++) {
@@ -254,8 +256,8 @@ class Forward {
   const Outputs& out_;
   const Rows rows_;
   const long size_, steps_;  // rows, and steps whose input is multiplied at once
-  const PackedLayer<Cell> packed_;
-  const Sums<Cell> sums_;
+  const typename Products::Packed packed_;
+  Products sums_;
   const Weights<0, kSums> second_;
   const Norms<Cell> norms_;
   const bool has_ahead_;
@@ -272,9 +274,10 @@ class Forward {
   const Array<Scalar> ahead_, behind_;
 };
 
-template <class Cell>
+// Products: Sums<Cell>, or what has its functions.
+template <class Cell, class Products>
 void forward(const Layer& layer, const Outputs& out, Rows rows) {
-  Forward<Cell>(layer, out, rows).run();
+  Forward<Cell, Products>(layer, out, rows).run();
 }
 
 }  // namespace birnn::BIRNN_ISA

@@ -16,7 +16,7 @@ void apply(const Scalar* in, Scalar* out, long size) {
 
 template <class Cell>
 constexpr CellKernels table(const char* name) {
-  return {name, Cell::kGates, forward<Cell>, backward<Cell>, packed_size<Cell>, pack<Cell>};
+  return {name, Cell::kGates, forward<Cell, Sums<Cell>>, backward<Cell>, packed_size<Cell>, pack<Cell>};
 }
 
 // The names are those of cells.py.

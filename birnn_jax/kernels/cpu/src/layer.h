@@ -12,6 +12,14 @@ struct Zone {
   double rate;
 };
 
+// Weights of 8 bits in place of w_x and w_h, what their columns are multiplied with, [G*H], and all of
+// that as `pack_bytes` made it.
+struct ByteLayer {
+  const std::int8_t *w_x, *w_h;
+  const float *scales_x, *scales_h;
+  const std::int8_t* packed;
+};
+
 // One direction of one layer. B rows, T steps, D inputs, H hidden units, G gates; the state h has
 // P units, fewer than H with a projection. Pointers are null where there is nothing.
 template <class Scalar>
@@ -23,6 +31,7 @@ struct Layer {
   const Scalar* extra;
   long w_h_size, extra_size;
   const Scalar* packed;                  // these weights as `pack` made them, see packed.h
+  ByteLayer bytes;
   const Scalar *c, *h;                   // [B, H], [B, P], before the first valid step
   const Scalar* xs;                      // [B, T, D]
   const bool* valid;                    // [B, T], null if every step is valid
@@ -71,6 +80,17 @@ struct CellKernels {
   void (*backward)(const Layer<Scalar>&, const Outputs<Scalar>&, const Cotangents<Scalar>&, const Gradients<Scalar>&, Rows);
   long (*packed_size)(const Layer<Scalar>&);  // of floats; both read weights and sizes of the layer only
   void (*pack)(const Layer<Scalar>&, Scalar* out);
+};
+
+// A cell whose forward pass takes weights of 8 bits; sizes are in bytes.
+struct ByteCell {
+  CellKernels<float> kernels;
+  void (*pack)(const Layer<float>&, std::int8_t* out);
+};
+
+struct ByteCells {
+  const ByteCell* first;
+  long count;
 };
 
 // Random flags: out [rows, steps, size], true with the probability threshold / 2^23,

@@ -24,7 +24,7 @@ class Steps {
         in_ys_(Cell::kStoresH && !has_zone(layer.zone_h)),
         recomputes_(!out.gates && !in_ys_),
         packed_(layer),
-        sums_(layer, packed_, recomputes_ * count_reads(), recomputes_ * count_reads()),
+        sums_(layer, packed_, recomputes_ * count_reads(), recomputes_ * count_reads(), group),
         second_(kPlain, second_matrix<Cell>(layer),
                 kMultipliesTwice<Cell> && Cell::kSecondStores ? recomputes_ * count_reads() : 0,
                 packed_.second()),

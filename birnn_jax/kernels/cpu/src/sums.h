@@ -33,19 +33,37 @@ BIRNN_INLINE void for_rows(long begin, long end, Product product, Finish finish)
 }
 
 template <class Cell>
+void pack_bias(const Layer& layer, long panel, Scalar* out) {
+  std::memset(out, 0, kPanel * sizeof(Scalar));
+  for (int sum = 0; sum < Cell::kCount; sum++) {
+    const Columns from(Cell::kLayout, layer.hidden, panel, sum);
+    const bool is_b_hn = Cell::kHasBHn && sum == 3;
+    const Scalar* b = is_b_hn ? layer.extra : layer.b + from.gate * layer.hidden;
+    store(out + sum * kWidth, load(b + from.unit, from.size));
+  }
+}
+
+template <class Cell>
 class Sums {
  public:
-  // How often each weight of the input and of the state is going to be read: 0 for never.
-  Sums(const Layer& layer, const PackedLayer<Cell>& packed, long reads_x, long reads_h)
-      : layer_(layer),
-        panels_(reads_h ? Cell::kLayout.count_panels(layer.hidden) : 0),
+  using Packed = PackedLayer<Cell>;
+
+  // How often each weight of the input and of the state is going to be read: 0 for never. So many
+  // rows at most are seen at a time.
+  Sums(const Layer& layer, const Packed& packed, long reads_x, long reads_h, long rows)
+      : panels_(reads_h ? Cell::kLayout.count_panels(layer.hidden) : 0),
         b_(panels_ * kPanel),
         w_x_(Cell::kLayout, matrix_of_x<Cell>(layer), reads_x, packed.x()),
         w_h_(Cell::kLayout, matrix_of_h<Cell>(layer), reads_h, packed.h()) {
-    for (long panel = 0; panel < panels_; panel++) pack_bias(panel, b_ + panel * kPanel);
+    static_cast<void>(rows);
+    for (long panel = 0; panel < panels_; panel++) pack_bias<Cell>(layer, panel, b_ + panel * kPanel);
   }
   long panels() const { return panels_; }
   const Scalar* bias() const { return b_; }  // [panels, kPanel]
+
+  // Called before inputs and states are added: the rows from the first one, or from begin to end.
+  void see_inputs(long, const Scalar* const*) {}
+  void see_states(long, long, const Scalar* const*) {}
 
   // sums[k] for k from begin to end: the bias, and what the input xs[k] adds. Without the bias, if
   // the product is to be normalised.
@@ -83,17 +101,6 @@ class Sums {
     w_x_.multiply(panel, count, xs, sums);
   }
 
-  void pack_bias(long panel, Scalar* out) const {
-    std::memset(out, 0, kPanel * sizeof(Scalar));
-    for (int sum = 0; sum < Cell::kCount; sum++) {
-      const Columns from(Cell::kLayout, layer_.hidden, panel, sum);
-      const bool is_b_hn = Cell::kHasBHn && sum == 3;
-      const Scalar* b = is_b_hn ? layer_.extra : layer_.b + from.gate * layer_.hidden;
-      store(out + sum * kWidth, load(b + from.unit, from.size));
-    }
-  }
-
-  const Layer& layer_;
   const long panels_;
   const Array<Scalar> b_;
   const Weights<Cell::kXFirst, Cell::kX> w_x_;
