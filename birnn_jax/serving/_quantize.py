@@ -66,5 +66,9 @@ def _quantize_direction(cell: Cell, params: Params) -> Params:
     params = unprepared(params)
     if has_quantized(params):
         return params
+    if params.w_h.shape[0] != cell.init_carry(params).h.shape[-1]:
+        raise ValueError(
+            f"quantize takes recurrent weights without heads, got w_h of shape {params.w_h.shape}."
+        )
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     return params._replace(w_x=quantize_matrix(params.w_x), w_h=quantize_matrix(params.w_h))

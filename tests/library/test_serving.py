@@ -1,5 +1,7 @@
 """Prepared parameters give what the parameters give that they were made from."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,7 @@ from birnn_jax import (
     streaming,
     tagger,
 )
+from birnn_jax._core.quantized import quantize_matrix, quantized_product
 from birnn_jax.kernels.cpu import library as cpu
 from birnn_jax.kernels.cpu.cells import _CELLS
 from tests.library._cases import assert_equal, random_cell, random_xs
@@ -165,3 +168,136 @@ def test_parameters_of_something_else_are_refused():
         serving.prepare(GRU, params[0].rnn)
     with pytest.raises(ValueError, match="Give it in a tuple"):
         serving.prepare((Layer(LSTM),), params[0])
+
+
+QUANTIZED = {"lstm": LSTM, "gru": GRU}
+
+
+def quantize_rows(x, levels):
+    """Nearest whole numbers of the largest in each row, and what they are multiplied with."""
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    scale = np.where(largest == 0, 1, largest / levels)
+    return np.rint(x / scale), scale
+
+
+def multiply_whole(x, w):
+    """The product of `quantize`, in whole numbers."""
+    q, size = quantize_rows(np.float64(x), 4095)
+    values, scale = quantize_rows(np.float64(w).T, 127)
+    return (q.astype(np.int64) @ values.T.astype(np.int64)) * size * scale[:, 0]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def oracle_step(name, params, carry, x):
+    """One step in float64, written out; products alone are of whole numbers."""
+    sums_x = multiply_whole(x, params.w_x) + np.float64(params.b)
+    sums_h, h = multiply_whole(carry["h"], params.w_h), carry["h"]
+    if name == "lstm":
+        i, f, g, o = np.split(sums_x + sums_h, 4)
+        c = sigmoid(f) * carry["c"] + sigmoid(i) * np.tanh(g)
+        return {"c": c, "h": sigmoid(o) * np.tanh(c)}
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(sums_x, 3), np.split(sums_h, 3)
+    z, n = sigmoid(x_z + h_z), np.tanh(x_n + sigmoid(x_r + h_r) * (h_n + np.float64(params.b_hn)))
+    return {"h": (1 - z) * n + z * h}
+
+
+def oracle(name, params, xs, lengths, carry):
+    """Outputs of both directions, from given carries."""
+    ys = np.zeros([*xs.shape[:2], 2 * carry.fwd.h.shape[1]])
+    size = carry.fwd.h.shape[1]
+    for row, length in enumerate(lengths):
+        for side, (own, start) in enumerate(zip(params, carry, strict=True)):
+            state = {key: np.float64(leaf[row]) for key, leaf in start._asdict().items()}
+            for step in range(length)[:: 1 - 2 * side]:
+                state = oracle_step(name, own, state, xs[row, step])
+                ys[row, step, side * size : (side + 1) * size] = state["h"]
+    return ys
+
+
+BACKENDS = ["reference", *(cpu.find_isas() if cpu.is_registered() else [])]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_weights_of_8_bits_compute_with_whole_numbers(name, backend):
+    """By the definition and by every instruction set, packed before and not."""
+    cell, kernel = QUANTIZED[name], "reference" if backend == "reference" else "cpu_kernel"
+    run = jax.jit(
+        lambda *args: bidirectional(cell, *args[:3], initial_carry=args[3], backend=kernel)
+    )
+    for sizes in [(3, 6, 17, 33), (2, 3, 1, 1), (29, 2, 33, 15), (1, 25, 16, 70)]:
+        params, xs, lengths, carry = make_inputs(cell, sizes)
+        want = oracle(name, params, np.asarray(xs), lengths, carry)
+        small = serving.quantize(cell, params)
+        with cpu.forced_isa(backend) if kernel == "cpu_kernel" else contextlib.nullcontext():
+            _, ys = run(small, xs, lengths, carry)
+            # A number halfway between two levels may go to either: one of 4095.
+            np.testing.assert_allclose(ys, want, atol=3e-4)
+            prepared = serving.prepare(cell, small)
+            assert_equal(run(prepared, xs, lengths, carry)[1], ys)
+
+
+@needs_kernels
+def test_sums_of_8_bits_do_not_saturate():
+    """The largest numbers of one sign, whose sums need all of 32 bits."""
+    params = LSTM.init(jax.random.key(0), 4096, 5)
+    params = params._replace(w_x=jnp.full_like(params.w_x, 3e-5), w_h=0 * params.w_h)
+    params = params._replace(w_x=params.w_x.at[:, 5:10].multiply(-1))
+    small, xs = serving.quantize(LSTM, params), jnp.full([1, 1, 4096], 2.0)
+    want, _ = scan_cell(LSTM, small, xs, backend="reference")
+    for isa in cpu.find_isas():
+        with cpu.forced_isa(isa):
+            got, _ = scan_cell(LSTM, small, xs, backend="cpu_kernel")
+            np.testing.assert_allclose(got.c, want.c, rtol=1e-5)
+    assert abs(float(want.c[0, 0]) - np.tanh(0.24576) * sigmoid(0.24576)) < 1e-3
+
+
+def test_a_channel_of_zeros_and_rows_of_zeros_stay_zero():
+    w = jnp.array([[0.0, 1.0], [0.0, -2.0]])
+    small = quantize_matrix(w)
+    assert small.values.tolist() == [[0, 64], [0, -127]] and small.scale[0] == 0
+    assert_equal(quantized_product(jnp.zeros([1, 2]), small), jnp.zeros([1, 2]))
+    np.testing.assert_allclose(quantized_product(w, small), w @ w, atol=0.01)
+
+
+def test_stacks_and_models_take_weights_of_8_bits():
+    """Close to float32, with noise, segments and layers around the recurrence; mapped, too."""
+    layers = (Layer(cells.zoneout(LSTM, h=0.2), norm="post"), Layer(GRU, learned_carry=True))
+    params = init_tagger(layers, jax.random.key(0), input_size=3, hidden_size=9, num_classes=2)
+    small = serving.quantize(layers, params)
+    assert_equal(serving.quantize(layers, serving.prepare(layers, small)), small)
+    xs = random_xs(0, 3, 6, 3)
+    segments = Segments(jnp.array([[1, 1, 2, 2, 3, 3], [1, 2, 2, 2, 2, 2], [0, 0, 0, 0, 0, 0]]))
+    key = jax.random.key(3)
+    want = tagger(layers, params, xs, segments, key=key)
+    got = tagger(layers, serving.prepare(layers, small), xs, segments, key=key)
+    assert 1e-6 < np.abs(got - want).max() < 0.03
+    rows = jax.vmap(lambda x: tagger(layers, small, x[None])[0])(xs)
+    np.testing.assert_allclose(rows, tagger(layers, small, xs), atol=1e-5)
+
+
+def test_weights_of_8_bits_are_not_differentiated():
+    params, xs, lengths, carry = make_inputs(GRU, (3, 5, 2, 7))
+    small = serving.quantize(GRU, params)
+
+    def loss(xs, carry):
+        return bidirectional(GRU, small, xs, lengths, initial_carry=carry)[1].sum()
+
+    for argument in (0, 1):
+        with pytest.raises(TypeError, match=r"given to serving\.quantize"):
+            jax.grad(loss, argument)(xs, carry)
+
+
+def test_other_cells_are_not_quantized():
+    params = cells.ELMAN.init(jax.random.key(0), 2, 3)
+    with pytest.raises(ValueError, match="weights of LSTM and GRU, got ELMAN"):
+        serving.quantize(cells.ELMAN, params)
+    heads = GRU.with_init(heads=2)
+    with pytest.raises(ValueError, match=r"without heads, got w_h of shape \(2, 12\)"):
+        serving.quantize(heads, heads.init(jax.random.key(0), 2, 4))
+    small = serving.quantize(LSTM, LSTM.init(jax.random.key(0), 4, 3))
+    with pytest.raises(ValueError, match="xs has 5 features but params were made for 4"):
+        scan_cell(LSTM, small, jnp.zeros([1, 2, 5]))
