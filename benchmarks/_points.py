@@ -95,7 +95,7 @@ def serving() -> Iterator[Case]:
     shapes = [(1, num_steps, size, 128) for num_steps in (20, 100) for size in (64, 128)]
     candidates = ["birnn", "torch", "onnxruntime", "flax-linen"]
     yield from grid(["lstm"], shapes, ["forward"], candidates, layers=2)
-    candidates = ["birnn", "birnn-prepared", "torch", "torch-int8"]
+    candidates = ["birnn", "birnn-prepared", "birnn-int8", "torch", "torch-int8"]
     candidates += ["onnxruntime", "onnxruntime-int8"]
     sizes = [(steps, size) for size in (64, 128, 256, 512) for steps in (10, 20, 100)]
     shapes = [(1, num_steps, size, size) for num_steps, size in sizes]

@@ -51,6 +51,7 @@ CANDIDATES = {
     "birnn-xla-gates": _ours("gates", backend="xla"),
     "birnn-gates": _ours("gates"),
     "birnn-prepared": Candidate("birnn", {"prepared": True}),
+    "birnn-int8": Candidate("birnn", {"prepared": True, "int8": True}, is_int8=True),
     "birnn-plain": Candidate("birnn", {"plain": True}),
     "birnn-two-chains": _ours(stacked=False),
     "birnn-stacked": _ours(stacked=True),

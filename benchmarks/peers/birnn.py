@@ -25,11 +25,12 @@ def make_layer(
     backend: Literal["auto", "xla"] = "auto",
     plain: bool = False,
     prepared: bool = False,
+    int8: bool = False,
     plan: dict | None = None,
 ) -> Layer:
     """One call of `bidirectional`; `plain` takes the scan that users' own cells take.
 
-    With `prepared`, weights are packed before.
+    With `prepared`, weights are packed before; with `int8` they are rounded before that.
     """
     cell, container = CELLS[point.cell]
     if plain:
@@ -40,6 +41,7 @@ def make_layer(
 
     def to_params(pair):
         params = Bi(*(container(**_with_b_hn(point, direction)) for direction in pair))
+        params = serving.quantize(cell, params) if int8 else params
         return serving.prepare(cell, params) if prepared else params
 
     def apply(params, xs, lengths):

@@ -76,7 +76,7 @@ inline const XLA_FFI_Api* get_api() {
 struct Array {
   std::vector<std::int64_t> shape;
   std::vector<float> values;
-  std::vector<unsigned char> flags;  // in place of values
+  std::vector<unsigned char> flags;  // in place of values: flags, or bytes of another dtype
   bool is_flags = false;
   XLA_FFI_DataType dtype = XLA_FFI_DataType_F32;  // what the bits of values stand for
 
@@ -95,6 +95,19 @@ struct Array {
     return product;
   }
 
+  static Array random_bytes(std::vector<std::int64_t> shape, std::mt19937& rng) {
+    Array array = bytes(std::move(shape));
+    for (unsigned char& byte : array.flags) byte = static_cast<signed char>(rng() % 255 - 127);
+    return array;
+  }
+
+  static Array bytes(std::vector<std::int64_t> shape) {
+    Array array(std::move(shape));
+    array.is_flags = true, array.dtype = XLA_FFI_DataType_S8;
+    array.flags.resize(array.size());
+    return array;
+  }
+
   // Of that rank without elements, if the buffer is not there.
   static Array if_there(bool is_there, std::vector<std::int64_t> shape) {
     if (!is_there) shape.assign(shape.size(), 0);
@@ -111,7 +124,7 @@ struct Array {
   XLA_FFI_Buffer view() {
     XLA_FFI_Buffer buffer{};
     buffer.struct_size = XLA_FFI_Buffer_STRUCT_SIZE;
-    buffer.dtype = is_flags ? XLA_FFI_DataType_PRED : dtype;
+    buffer.dtype = is_flags && dtype == XLA_FFI_DataType_F32 ? XLA_FFI_DataType_PRED : dtype;
     buffer.data = is_flags ? flags.data() : static_cast<void*>(values.data());
     buffer.rank = shape.size();
     buffer.dims = shape.data();

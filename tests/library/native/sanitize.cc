@@ -8,10 +8,12 @@
 #include "host.h"
 
 extern "C" {
-XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_pack, birnn_draw,
+XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backward_2, birnn_pack, birnn_forward_bytes_1,
+    birnn_pack_bytes, birnn_draw,
     birnn_fold_in, birnn_linear_forward, birnn_linear_backward;
 int birnn_force_isa(const char*);
 long birnn_packed_size(const char*, long, long, long);
+long birnn_packed_bytes(const char*, long, long, long);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
 }
@@ -190,6 +192,50 @@ static Arrays run(const Cell& cell, unsigned seed) {
   return outputs;
 }
 
+// A forward pass in one direction with weights of 8 bits, packed or not; returns all results.
+static Arrays run_bytes(const Cell& cell, unsigned seed) {
+  std::mt19937 rng(seed);
+  const Case shape(rng);
+  const auto [rows, steps, inputs, hidden] =
+      std::tuple(shape.rows, shape.steps, shape.inputs, shape.hidden);
+  const std::int64_t columns = cell.gates * hidden;
+  const std::vector of_h{rows, hidden};
+  const auto scales = [&] {
+    Array array = Array::random({columns}, rng);
+    for (float& value : array.values) value = std::fabs(value) / 127;
+    return array;
+  };
+  Arrays matrices{Array::random_bytes({inputs, columns}, rng),
+                  Array::random_bytes({hidden, columns}, rng), scales(), scales()};
+  Array packed = Array::bytes({0});
+  if (seed % 2) {
+    Arrays rets{Array::bytes({birnn_packed_bytes(cell.name, inputs, columns, hidden)})};
+    XLA_FFI_ByteSpan name{cell.name, std::strlen(cell.name)};
+    XLA_FFI_Scalar size{XLA_FFI_DataType_S64, const_cast<std::int64_t*>(&of_h[1])};
+    Attributes attributes;
+    attributes.add("cell", XLA_FFI_AttrType_STRING, &name);
+    attributes.add("states", XLA_FFI_AttrType_SCALAR, &size);
+    call(birnn_pack_bytes, matrices, rets, attributes);
+    packed = rets[0];
+  }
+  const auto random = [&](bool is_there, std::vector<std::int64_t> dims) {
+    return Array::random(Array::if_there(is_there, std::move(dims)).shape, rng);
+  };
+  Array no_flags = Array::random_flags(false, {rows, steps, hidden}, rng);
+  Arrays args{matrices[0], matrices[1], random(true, {columns}),
+              random(cell.extra == Cell::kBHn, {hidden}), random(cell.has_c, of_h),
+              random(true, of_h), random(true, {rows, steps, inputs}), random_mask(shape, rng),
+              Array::random_flags(shape.has_starts, {rows, steps}, rng),
+              random(cell.has_c && shape.has_starts, of_h), random(shape.has_starts, of_h),
+              random(shape.has_noise[0], of_h), no_flags, no_flags, no_flags, packed, matrices[2],
+              matrices[3]};
+  Arrays rets{Array({rows, steps, hidden}), Array::if_there(cell.has_c, of_h), Array(of_h),
+              Array({0, 0, 0}), Array({0, 0, 0})};
+  Attributes attributes = attributes_of(cell, 1);
+  call(birnn_forward_bytes_1, args, rets, attributes);
+  return rets;
+}
+
 // Flags of any size, over rows in several tasks.
 static void draw(std::int64_t size) {
   std::mt19937 rng(size);
@@ -239,11 +285,11 @@ static void scan_linear(std::int64_t size) {
   call(birnn_linear_backward, back_args, back_rets, attributes);
 }
 
-static bool agree(const Arrays& got, const Arrays& want) {
+static bool agree(const Arrays& got, const Arrays& want, float tolerance = 1e-4f) {
   for (std::size_t k = 0; k < got.size(); k++)
     for (std::size_t n = 0; n < got[k].values.size(); n++) {
       const float a = got[k].values[n], b = want[k].values[n];
-      if (!(std::fabs(a - b) <= 1e-4f * (1 + std::fabs(b)))) {
+      if (!(std::fabs(a - b) <= tolerance * (1 + std::fabs(b)))) {
         std::fprintf(stderr, "result %zu, element %zu: %g instead of %g\n", k, n, a, b);
         return false;
       }
@@ -254,11 +300,11 @@ static bool agree(const Arrays& got, const Arrays& want) {
 int main(int argc, char** argv) {
   const unsigned cases = argc > 1 ? std::atoi(argv[1]) : 24;
   int failed = 0, tried = 0;
-  std::vector<Arrays> wanted;
+  std::vector<Arrays> wanted, wanted_bytes;
   for (const char* isa : {"baseline", "avx2", "avx512"}) {
     if (!birnn_force_isa(isa)) continue;
     tried++;
-    std::size_t index = 0;
+    std::size_t index = 0, index_bytes = 0;
     for (const Cell& cell : kCells)
       for (unsigned seed = 0; seed < cases; seed += 2, index += 2) {
         Arrays one, other;
@@ -268,6 +314,16 @@ int main(int argc, char** argv) {
         if (tried == 1) wanted.push_back(one), wanted.push_back(other);
         const bool right = agree(one, wanted[index]) && agree(other, wanted[index + 1]);
         if (!right) std::fprintf(stderr, "%s, %s, seed %u\n", isa, cell.name, seed);
+        failed += !right;
+      }
+    for (const Cell& cell : kCells)
+      for (unsigned seed = 0; seed < cases; seed++) {
+        if (cell.name != std::string_view("gru") && cell.name != std::string_view("lstm")) continue;
+        Arrays results = run_bytes(cell, seed);
+        if (tried == 1) wanted_bytes.push_back(results);
+        // Rounding may go either way, by one of 4095 levels.
+        const bool right = agree(results, wanted_bytes[index_bytes++], 3e-3f);
+        if (!right) std::fprintf(stderr, "%s, %s, 8 bits, seed %u\n", isa, cell.name, seed);
         failed += !right;
       }
     for (long size = 1; size < 40; size++) {
