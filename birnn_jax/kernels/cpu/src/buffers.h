@@ -1,4 +1,4 @@
-// The buffers of a call: their types, which XLA checks, and the order in which they are read.
+// The buffers of a call: their types, which are checked, and the order in which they are read.
 //
 //   forward   arguments  for each direction: its layer, packed
 //             results    ys, and for each direction: its carry, cs, gates
@@ -19,8 +19,8 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
-#include <utility>
+#include <initializer_list>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -39,80 +39,65 @@ template <class Scalar, std::size_t rank>
 using Numbers = ffi::Buffer<kTypeOf<Scalar>, rank>;
 template <std::size_t rank>
 using Flags = ffi::Buffer<ffi::PRED, rank>;
-
-// Lists of types.
-template <class...>
-struct List {};
-
-template <class... Lists>
-struct Concat {
-  using type = List<>;
-};
-template <class... Ts>
-struct Concat<List<Ts...>> {
-  using type = List<Ts...>;
-};
-template <class... Ts, class... Us, class... Lists>
-struct Concat<List<Ts...>, List<Us...>, Lists...> : Concat<List<Ts..., Us...>, Lists...> {};
-template <class... Lists>
-using Join = typename Concat<Lists...>::type;
-
-template <int directions, class L>
-using Each = std::conditional_t<directions == 2, Join<L, L>, L>;
-
-template <class Scalar>
-using Params = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>, Numbers<Scalar, 1>, Numbers<Scalar, 1>>;
-template <class Scalar>
-using Carry = List<Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
-template <class Scalar>
-using RowArgs = Join<Carry<Scalar>, List<Numbers<Scalar, 3>, Flags<2>, Flags<2>>, Carry<Scalar>,
-                     List<Numbers<Scalar, 2>, Flags<3>, Flags<3>, Flags<3>>>;
-template <class Scalar>
-using LayerArgs = Join<Params<Scalar>, RowArgs<Scalar>>;
 template <std::size_t rank>
 using Whole = ffi::Buffer<ffi::S8, rank>;
-using ByteLayerArgs = Join<List<Whole<2>, Whole<2>, Numbers<float, 1>, Numbers<float, 1>>, RowArgs<float>,
-                           List<Whole<1>, Numbers<float, 1>, Numbers<float, 1>>>;
-template <class Scalar>
-using Stored = List<Numbers<Scalar, 3>, Numbers<Scalar, 3>>;
 
-template <class Scalar, int directions>
-struct ForwardTypes {
-  using Args = Each<directions, Join<LayerArgs<Scalar>, List<Numbers<Scalar, 1>>>>;
-  using Rets = Join<List<Numbers<Scalar, 3>>, Each<directions, Join<Carry<Scalar>, Stored<Scalar>>>>;
+// The types of many buffers are values: as parameters of a template they took 37 s to compile.
+struct Type {
+  ffi::DataType dtype;
+  std::size_t rank;
 };
+using Types = std::vector<Type>;
 
-template <class Scalar, int directions>
-struct ByteForwardTypes {
-  using Args = Each<directions, ByteLayerArgs>;
-  using Rets = typename ForwardTypes<Scalar, directions>::Rets;
-};
-
-template <class Scalar, int directions>
-struct BackwardTypes {
-  using Args = Join<List<Numbers<Scalar, 3>, Numbers<Scalar, 3>>, Each<directions, Join<LayerArgs<Scalar>, Stored<Scalar>, Carry<Scalar>>>>;
-  using Rets = Each<directions, Join<Params<Scalar>, Carry<Scalar>, List<Numbers<Scalar, 3>>, Carry<Scalar>>>;
-};
-
-template <class Binding, class T, class... Ts>
-auto add_rets(Binding&& binding, List<T, Ts...>) {
-  if constexpr (sizeof...(Ts) == 0)
-    return std::move(binding).template Ret<T>();
-  else
-    return add_rets(std::move(binding).template Ret<T>(), List<Ts...>());
+inline Types join(std::initializer_list<Types> parts) {
+  Types all;
+  for (const Types& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
 }
 
-template <class Binding, class Rets, class T, class... Ts>
-auto add_args(Binding&& binding, List<T, Ts...>, Rets rets) {
-  if constexpr (sizeof...(Ts) == 0)
-    return add_rets(std::move(binding).template Arg<T>(), rets);
-  else
-    return add_args(std::move(binding).template Arg<T>(), List<Ts...>(), rets);
+inline Types repeat(int times, const Types& types) {
+  return times == 2 ? join({types, types}) : types;
 }
 
-template <class Types, class Binding>
-auto add_buffers(Binding&& binding) {
-  return add_args(std::move(binding), typename Types::Args(), typename Types::Rets());
+inline Types arrays(ffi::DataType dtype, std::initializer_list<std::size_t> ranks) {
+  Types types;
+  for (const std::size_t rank : ranks) types.push_back({dtype, rank});
+  return types;
+}
+
+inline Types params(ffi::DataType dtype) { return arrays(dtype, {2, 2, 1, 1}); }
+inline Types carry(ffi::DataType dtype) { return arrays(dtype, {2, 2}); }
+inline Types stored(ffi::DataType dtype) { return arrays(dtype, {3, 3}); }
+
+// A layer without its parameters.
+inline Types rest_of_layer(ffi::DataType dtype) {
+  return join({carry(dtype), arrays(dtype, {3}), arrays(ffi::PRED, {2, 2}), carry(dtype),
+               arrays(dtype, {2}), arrays(ffi::PRED, {3, 3, 3})});
+}
+
+struct Signature {
+  Types args, rets;
+};
+
+inline Types forward_rets(ffi::DataType dtype, int directions) {
+  return join({arrays(dtype, {3}), repeat(directions, join({carry(dtype), stored(dtype)}))});
+}
+
+inline Signature forward_types(ffi::DataType dtype, int directions) {
+  const Types args = join({params(dtype), rest_of_layer(dtype), arrays(dtype, {1})});
+  return {repeat(directions, args), forward_rets(dtype, directions)};
+}
+
+inline Signature byte_forward_types(ffi::DataType dtype, int directions) {
+  const Types args = join({arrays(ffi::S8, {2, 2}), arrays(dtype, {1, 1}), rest_of_layer(dtype),
+                           arrays(ffi::S8, {1}), arrays(dtype, {1, 1})});
+  return {repeat(directions, args), forward_rets(dtype, directions)};
+}
+
+inline Signature backward_types(ffi::DataType dtype, int directions) {
+  const Types args = join({params(dtype), rest_of_layer(dtype), stored(dtype), carry(dtype)});
+  const Types rets = join({params(dtype), carry(dtype), arrays(dtype, {3}), carry(dtype)});
+  return {join({arrays(dtype, {3, 3}), repeat(directions, args)}), repeat(directions, rets)};
 }
 
 // XLA takes the memory of large arrays from the system anew for every execution. Huge pages, where
@@ -135,16 +120,48 @@ struct View {
   long size;
 };
 
-template <ffi::DataType dtype, std::size_t rank>
-View view(const ffi::Buffer<dtype, rank>& buffer) {
+template <class Buffer>
+View view(const Buffer& buffer) {
   return {buffer.untyped_data(), buffer.dimensions(), static_cast<long>(buffer.element_count())};
 }
 
-template <ffi::DataType dtype, std::size_t rank>
-View view(ffi::Result<ffi::Buffer<dtype, rank>>& result) {
+template <class Buffer>
+View view(ffi::Result<Buffer> result) {
   advise(result->untyped_data(), result->size_bytes());
   return view(*result);
 }
+
+// The buffers of a call one after another, arguments first; of another type than `types`, an error.
+class ViewsOfCall {
+ public:
+  ViewsOfCall(const Signature& types, const ffi::RemainingArgs& args, const ffi::RemainingRets& rets) {
+    views_.reserve(types.args.size() + types.rets.size());
+    is_right_ = read(types.args, args) && read(types.rets, rets);
+  }
+
+  bool is_right() const { return is_right_; }
+  const View* first() const { return views_.data(); }
+
+ private:
+  template <class Buffers>
+  bool read(const Types& types, const Buffers& buffers) {
+    if (buffers.size() != types.size()) return false;
+    for (std::size_t k = 0; k < types.size(); k++) {
+      const auto buffer = buffers.template get<ffi::AnyBuffer>(k);
+      if (!buffer.has_value() || !fits(types[k], *buffer)) return false;
+      views_.push_back(view(*buffer));
+    }
+    return true;
+  }
+
+  static bool fits(Type type, const ffi::AnyBuffer& buffer) {
+    return buffer.element_type() == type.dtype && buffer.dimensions().size() == type.rank;
+  }
+  static bool fits(Type type, ffi::Result<ffi::AnyBuffer> result) { return fits(type, *result); }
+
+  std::vector<View> views_;
+  bool is_right_;
+};
 
 // Its elements, null if there are none.
 template <class T>

@@ -44,21 +44,35 @@ ffi::Error scan_linear_back(ffi::ThreadPool pool, bool reverse, Numbers<Scalar, 
   return ffi::Error::Success();
 }
 
-template <class Scalar>
-struct ScanTypes {
-  using Args = List<Numbers<Scalar, 3>, Flags<2>, Flags<2>, Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
-  using Rets = List<Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 3>>;
-};
+auto bind_rows() {
+  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<bool>("reverse");
+}
 
 template <class Scalar>
-struct ScanBackTypes {
-  using Args = List<Numbers<Scalar, 3>, Flags<2>, Flags<2>, Numbers<Scalar, 3>, Numbers<Scalar, 2>>;
-  using Rets = List<Numbers<Scalar, 3>, Numbers<Scalar, 2>, Numbers<Scalar, 2>>;
-};
+auto bind_scan() {
+  return bind_rows()
+      .template Arg<Numbers<Scalar, 3>>()
+      .template Arg<Flags<2>>()
+      .template Arg<Flags<2>>()
+      .template Arg<Numbers<Scalar, 3>>()
+      .template Arg<Numbers<Scalar, 2>>()
+      .template Arg<Numbers<Scalar, 2>>()
+      .template Ret<Numbers<Scalar, 3>>()
+      .template Ret<Numbers<Scalar, 2>>()
+      .template Ret<Numbers<Scalar, 3>>();
+}
 
-template <class Types>
-auto bind() {
-  return add_buffers<Types>(ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<bool>("reverse"));
+template <class Scalar>
+auto bind_scan_back() {
+  return bind_rows()
+      .template Arg<Numbers<Scalar, 3>>()
+      .template Arg<Flags<2>>()
+      .template Arg<Flags<2>>()
+      .template Arg<Numbers<Scalar, 3>>()
+      .template Arg<Numbers<Scalar, 2>>()
+      .template Ret<Numbers<Scalar, 3>>()
+      .template Ret<Numbers<Scalar, 2>>()
+      .template Ret<Numbers<Scalar, 2>>();
 }
 
 }  // namespace
@@ -66,9 +80,9 @@ auto bind() {
 
 #define BIRNN_LINEAR_HANDLERS(Scalar, suffix)                                               \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_forward##suffix, birnn::scan_linear<Scalar>,       \
-                                birnn::bind<birnn::ScanTypes<Scalar>>());                       \
+                                birnn::bind_scan<Scalar>());                                    \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_linear_backward##suffix, birnn::scan_linear_back<Scalar>, \
-                                birnn::bind<birnn::ScanBackTypes<Scalar>>())
+                                birnn::bind_scan_back<Scalar>())
 
 BIRNN_LINEAR_HANDLERS(float, );
 BIRNN_LINEAR_HANDLERS(double, _f64);

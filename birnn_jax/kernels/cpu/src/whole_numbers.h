@@ -1,7 +1,7 @@
 // Products of whole numbers: weights of 8 bits, and rows of 13 bits with a scale for each row.
 //
 // A row x becomes q = round(x / scale) with scale = max |x| / kLevels. Sums of q w over kMostFeatures
-// weights fit into 32 bits, without saturation on the way.
+// weights fit into 32 bits, without saturation on the way. A row without a number of kSmallest is zero.
 #pragma once
 
 #include "memory.h"
@@ -10,6 +10,7 @@
 namespace birnn::BIRNN_ISA {
 
 constexpr int kLevels = 4095;
+constexpr float kSmallest = 1e-30f;
 constexpr long kMostFeatures = 4096;  // 4095 * 127 * 4096 < 2^31
 
 #if defined(__AVX512VNNI__)
@@ -19,7 +20,7 @@ constexpr int kDepth = 4, kOffset = 4096, kRowsOfBytes = 3;
 constexpr int kDepth = 2, kOffset = 0, kRowsOfBytes = kWidth == 8 ? 2 : 1;
 #endif
 
-// So many rows of the same size, read one by one.
+// `count` rows of the same size, read one by one.
 class WholeRows {
  public:
   WholeRows(long count, long size)
@@ -37,10 +38,10 @@ class WholeRows {
     float max = 0;
     for (long n = 0; n < kWidth; n++) max = most[n] <= max ? max : most[n];  // NaN stays
     scales_[k] = max / kLevels;
-    const float inverse = max == 0 ? 0 : kLevels / max, shifter = 12582912.0f;
+    const float inverse = max < kSmallest ? 0 : kLevels / max;
     std::uint16_t* out = whole_ + k * stride_;
     for (long n = 0; n < round_up(size_, kDepth); n += kWidth) {
-      const Vec x = (load(row + n, size_ - n) * inverse + shifter) - shifter;
+      const Vec x = (load(row + n, size_ - n) * inverse + kShifter) - kShifter;
       put(out, n, __builtin_convertvector(x, Ints) + kOffset);
     }
   }
