@@ -4,8 +4,9 @@
     q[k]         = round(x[k] / size)                size = max over k of |x[k]| / 4095
     x @ w        = (sum over k of q[k] values[k, n]) * size * scale[n]
 
-Every row x has a size of its own, so that no row depends on another. Sums of whole numbers are
-exact in the kernels; here they are those of float32, with the rounding of float32.
+Every row x has a size of its own, so that no row depends on another. A row or column without a
+number of 1e-30 is zero. Sums of whole numbers are exact in the kernels; here they are those of
+float32, with the rounding of float32.
 """
 
 from typing import Any, NamedTuple
@@ -66,4 +67,5 @@ def quantized_product(x: jax.Array, w: QuantizedMatrix) -> jax.Array:
 
 
 def _divide(levels: int, largest: jax.Array) -> jax.Array:
-    return jnp.where(largest == 0, 0, levels / jnp.where(largest == 0, 1, largest))
+    is_zero = largest < 1e-30
+    return jnp.where(is_zero, 0, levels / jnp.where(is_zero, 1, largest))

@@ -42,7 +42,9 @@ inline void run_tasks(xla::ffi::ThreadPool& pool, long count, std::function<void
       shared->all_done.notify_one();
     }
   };
-  for (long k = 1; k < count; k++) pool.Schedule(decltype(work)(work));
+  // With one thread the caller does all: on its own processor to wake another takes some microseconds.
+  const long threads = pool.num_threads() < count ? pool.num_threads() : count;
+  for (long k = 1; k < threads; k++) pool.Schedule(decltype(work)(work));
   work();
   for (int look = 0; look < kLooks; look++, pause())
     if (shared->done == count) return;
