@@ -5,6 +5,8 @@ import dataclasses
 import gzip
 import pathlib
 
+import jax
+import numpy as np
 import pytest
 
 from experiments.runner.data.parts import fill_parts, part_of_name, read_parts
@@ -101,6 +103,22 @@ def test_several_runs_tell_of_a_file_once(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines() == told
     train(Config(1), tmp_path)
     assert capsys.readouterr().err.splitlines() == [told[0]] * 2
+
+
+def test_programs_of_a_run_are_forgotten_before_the_next(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        seed: int
+
+    double, known = jax.jit(lambda x: 2 * x), []
+
+    def train(config, path):
+        known.append(double._cache_size())
+        double(np.arange(3 + config.seed))
+        return path
+
+    train_all(tmp_path, {"x": Config(0)}, [0, 1, 2], train)
+    assert known == [0, 0, 0]
 
 
 def test_lines_of_a_long_file_are_read_one_by_one(tmp_path):
