@@ -14,7 +14,10 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "defaul
 
 
 def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
-    """Compiled ahead of time; arguments are arguments, and all results are waited for."""
+    """Compiled ahead of time; arguments are arguments, and all results are waited for.
+
+    Where a layer holds its parameters, these are constants of the program.
+    """
     jax.config.update("jax_default_matmul_precision", PRECISIONS[point.precision])
     dtype = jnp.bfloat16 if point.precision == "bfloat16" else jnp.float32
     weights, xs, d_ys = jax.tree.map(
@@ -22,9 +25,12 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
     )
     lengths = None if inputs["lengths"] is None else jnp.asarray(inputs["lengths"])
     params = [layer.to_params(pair) for pair in weights]
-    function = _forward if point.work == "forward" else _train
-    args = (params, xs, lengths, d_ys)
-    jitted = jax.jit(functools.partial(function, layer))
+    is_forward = point.work == "forward"
+    function = functools.partial(_forward if is_forward else _train, layer)
+    args = (params, xs, lengths) if is_forward else (params, xs, lengths, d_ys)
+    if layer.holds_params:
+        function, args = functools.partial(function, params), args[1:]
+    jitted = jax.jit(function)
     trace_s, lowered = _measure.timed(lambda: jitted.lower(*args))
     compile_s, compiled = _measure.timed(lowered.compile)
 
@@ -33,7 +39,7 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
 
     def results() -> dict:
         out = call()
-        if point.work == "forward":
+        if is_forward:
             return {"ys": jax.device_get(out.astype(jnp.float32))}
         _, (d_params, d_xs) = out
         to_params = lambda weights: [layer.to_params(pair) for pair in weights]  # noqa: E731
@@ -51,8 +57,7 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
     return Program(call, results, facts)
 
 
-def _forward(layer: Layer, params: Any, xs: Any, lengths: Any, d_ys: Any) -> Any:
-    del d_ys
+def _forward(layer: Layer, params: Any, xs: Any, lengths: Any) -> Any:
     for layer_params in params:
         xs = layer.apply(layer_params, xs, lengths)
     return xs
@@ -60,7 +65,7 @@ def _forward(layer: Layer, params: Any, xs: Any, lengths: Any, d_ys: Any) -> Any
 
 def _train(layer: Layer, params: Any, xs: Any, lengths: Any, d_ys: Any) -> Any:
     def loss(params, xs):
-        return (_forward(layer, params, xs, lengths, None) * d_ys).sum()
+        return (_forward(layer, params, xs, lengths) * d_ys).sum()
 
     return jax.value_and_grad(loss, (0, 1))(params, xs)
 

@@ -18,6 +18,7 @@ class Layer(NamedTuple):
 
     to_params: Callable[[Any], Any]  # pair of weights of birnn_jax -> its parameters
     apply: Callable[[Any, Any, Any], Any]  # (params, xs, lengths) -> ys [B, T, 2H]
+    holds_params: bool = False  # the program has them, as a session or a module does
 
 
 class Program(NamedTuple):

@@ -30,7 +30,8 @@ def make_layer(
 ) -> Layer:
     """One call of `bidirectional`; `plain` takes the scan that users' own cells take.
 
-    With `prepared`, weights are packed before; with `int8` they are rounded before that.
+    With `prepared`, weights are packed before and held by the program; with `int8` they are rounded
+    before that.
     """
     cell, container = CELLS[point.cell]
     if plain:
@@ -47,7 +48,7 @@ def make_layer(
     def apply(params, xs, lengths):
         return bidirectional(cell, params, xs, lengths, residuals=residuals, backend=backend)[1]
 
-    return Layer(to_params, apply)
+    return Layer(to_params, apply, holds_params=prepared)
 
 
 def _with_b_hn(point: Point, direction: dict) -> dict:
