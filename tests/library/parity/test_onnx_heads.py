@@ -54,14 +54,14 @@ def chain(kind, rng):
         return constrain_crf(params, tag_constraints(TAGS, scheme="BIO"))
     if kind == "forbidden":
         return params._replace(start=params.start.at[1:].set(-jnp.inf))
-    if kind == "impossible":
-        return params._replace(end=jnp.full(len(TAGS), -jnp.inf))
+    if kind in ("start", "end"):  # nothing may stand there
+        return params._replace(**{kind: jnp.full(len(TAGS), -jnp.inf)})
     return params
 
 
 @pytest.mark.parametrize(
-    ("kind", "steps"), [("free", 7), ("constrained", 7), ("forbidden", 7), ("impossible", 7),
-                        ("free", 1), ("free", 0)]
+    ("kind", "steps"), [("free", 7), ("constrained", 7), ("forbidden", 7), ("start", 7),
+                        ("end", 7), ("free", 1), ("free", 0)]
 )  # fmt: skip
 def test_viterbi_finds_the_best_labels(kind, steps, rng):
     params = CRFParams(*chain(kind, rng))
@@ -72,14 +72,15 @@ def test_viterbi_finds_the_best_labels(kind, steps, rng):
     graph.output("labels", labels, rank=2, dtype=np.int32)
     graph.output("scores", scores, rank=1)
     model = graph.model()
-    values = 2 * rng.normal(size=(B, steps, len(TAGS))).astype(np.float32)
-    values[1, 2:] = np.nan
-    outputs = run(model, logits=values, lengths=LENGTHS)
-    want = crf_decode(params, jnp.asarray(values), LENGTHS)
+    lengths = rng.integers(0, steps + 3, 40).astype(np.int32)
+    values = 2 * rng.normal(size=(40, steps, len(TAGS))).astype(np.float32)
+    values[np.arange(steps) >= lengths[:, None]] = np.nan
+    outputs = run(model, logits=values, lengths=lengths)
+    want = crf_decode(params, jnp.asarray(values), lengths)
     np.testing.assert_array_equal(outputs["labels"], want[0])
     assert_close(outputs["scores"], want[1], TOLERANCE_FLOAT32)
     for rows in (0, 1):
-        outputs = run(model, logits=values[:rows], lengths=LENGTHS[:rows])
+        outputs = run(model, logits=values[:rows], lengths=lengths[:rows])
         np.testing.assert_array_equal(outputs["labels"], want[0][:rows])
 
 
