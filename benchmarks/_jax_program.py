@@ -27,7 +27,8 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
     params = [layer.to_params(pair) for pair in weights]
     is_forward = point.work == "forward"
     function = functools.partial(_forward if is_forward else _train, layer)
-    args = (params, xs, lengths) if is_forward else (params, xs, lengths, d_ys)
+    args = (params, xs, lengths, make_draw(point))
+    args = args if is_forward else (*args, d_ys)
     if layer.holds_params:
         function, args = functools.partial(function, params), args[1:]
     jitted = jax.jit(function)
@@ -57,15 +58,20 @@ def make_program(point: Point, inputs: dict, layer: Layer) -> Program:
     return Program(call, results, facts)
 
 
-def _forward(layer: Layer, params: Any, xs: Any, lengths: Any) -> Any:
+def make_draw(point: Point) -> dict:
+    """What `apply` takes beside its inputs: the key of a layer that draws noise."""
+    return {"key": jax.random.key(0)} if point.has_noise else {}
+
+
+def _forward(layer: Layer, params: Any, xs: Any, lengths: Any, draw: dict) -> Any:
     for layer_params in params:
-        xs = layer.apply(layer_params, xs, lengths)
+        xs = layer.apply(layer_params, xs, lengths, **draw)
     return xs
 
 
-def _train(layer: Layer, params: Any, xs: Any, lengths: Any, d_ys: Any) -> Any:
+def _train(layer: Layer, params: Any, xs: Any, lengths: Any, draw: dict, d_ys: Any) -> Any:
     def loss(params, xs):
-        return (_forward(layer, params, xs, lengths) * d_ys).sum()
+        return (_forward(layer, params, xs, lengths, draw) * d_ys).sum()
 
     return jax.value_and_grad(loss, (0, 1))(params, xs)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = "jax jaxlib flax dm-haiku equinox keras torch onnxruntime numpy".split()
+PACKAGES = "jax jaxlib flax dm-haiku equinox keras torch onnxruntime openvino numpy".split()
 
 
 def describe(num_threads: int) -> dict:

@@ -1,9 +1,11 @@
 """What can be measured: points, and the suites made of them."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
-GATES = {"elman": 1, "gru": 3, "lstm": 4, "slstm": 4}
+from benchmarks import _cells
+
 WORKS = ("forward", "train")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -28,24 +30,42 @@ class Point:
     layers: int = 1
     lengths: bool = False  # rows of all lengths from T/2 to T
     precision: str = "float32"
+    option: str = ""  # of _cells.OPTIONS: noise, segments, or gaps in place of the end of a row
 
     def __str__(self) -> str:
         extra = f" x{self.layers}" * (self.layers > 1) + " lengths" * self.lengths
+        extra += f" {self.option}" * bool(self.option)
         precision = f" {self.precision}" * (self.precision != "float32")
         return f"{self.cell} {','.join(map(str, self.shape))} {self.work}{extra}{precision}"
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether results depend on random draws."""
+        return self.option in _cells.NOISES
+
+    def without_noise(self) -> "Point":
+        """The same in evaluation, but for zoneout: what others that draw can be checked with."""
+        return dataclasses.replace(self, option="") if self.has_noise else self
+
+    def base(self) -> "Point":
+        """The plain cell that this one is compared with."""
+        return dataclasses.replace(self, cell=_cells.base(self.cell), option="")
 
     @property
     def flops(self) -> int:
         """Of the matrix products, both directions; a backward pass is two forward passes."""
         batch_size, num_steps, input_size, hidden_size = self.shape
-        inputs = input_size + (self.layers - 1) * 2 * hidden_size + self.layers * hidden_size
-        forward = 4 * batch_size * num_steps * inputs * GATES[self.cell] * hidden_size
+        later = 2 * _cells.output_size(self.cell, hidden_size)  # features of a layer's input
+        sizes = [input_size, *[later] * (self.layers - 1)]
+        products = sum(_cells.products(self.cell, size, hidden_size) for size in sizes)
+        forward = 4 * batch_size * num_steps * products
         return forward * (3 if self.work == "train" else 1)
 
 
 def from_row(row: dict) -> Point:
     """The point of a row of a file of results."""
-    fields = {field.name: row[field.name] for field in dataclasses.fields(Point)}
+    names = {field.name for field in dataclasses.fields(Point)}
+    fields = {name: value for name, value in row.items() if name in names}
     return Point(**{**fields, "shape": tuple(row["shape"])})
 
 
@@ -115,6 +135,20 @@ def sweep() -> Iterator[Case]:
         yield from grid(["lstm"], [(16, 100, 64, 128)], ["train"], candidates, layers=layers)
 
 
+def cells(shape: tuple[int, int, int, int] = (32, 100, 128, 128)) -> Iterator[Case]:
+    """Every built-in cell and noise beside our plain LSTM or GRU, and beside who has the same."""
+    for row in _cells.ROWS:
+        base = ["birnn-base"] if (row.cell, row.option) != (_cells.base(row.cell), "") else []
+        yield from grid(
+            [row.cell],
+            [shape],
+            ["train"],
+            ["birnn", *base, *row.peers],
+            lengths=row.has_lengths,
+            option=row.option,
+        )
+
+
 GPU_OURS = ("birnn", "birnn-states", "birnn-two-chains", "birnn-in-step")
 GPU_OURS += ("birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs")
 GPU_PEERS = ("torch", "flax-linen")
@@ -151,6 +185,8 @@ SUITES = {
     "quick": quick,
     "serving": serving,
     "sweep": sweep,
+    "cells": cells,
+    "cells-tiny": functools.partial(cells, (3, 27, 2, 8)),
     "gpu": gpu,
     "gpu-tiny": gpu_tiny,
 }

@@ -27,7 +27,8 @@ def shape_name(row: dict) -> str:
 def group_name(row: dict) -> str:
     """What the points of one table share."""
     precision = f" {row['precision']}" * (row["precision"] != "float32")
-    return f"{row['cell']} {row['work']}" + " lengths" * row["lengths"] + precision
+    option = f" {row['option']}" * bool(row.get("option"))
+    return f"{row['cell']} {row['work']}" + option + " lengths" * row["lengths"] + precision
 
 
 def ratios(points: Iterable[dict[str, dict]], name: str, ours: str = OURS) -> list[float]:

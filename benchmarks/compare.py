@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks import _machine, _measure, _points, report
+from benchmarks import _cells, _machine, _measure, _points, report
 from benchmarks._fleet import Failed, Fleet
 from benchmarks._points import Case
 from benchmarks.peers import CANDIDATES
@@ -56,13 +56,21 @@ def _measure_cases(
 
 def _measure_case(fleet: Fleet, case: Case, options: argparse.Namespace) -> list[dict]:
     """One row a candidate: what it said while preparing, and its samples."""
-    point = dataclasses.asdict(case.point)
+    points = {name: CANDIDATES[name].measured(case.point) for name in case.candidates}
+    checked = {name: CANDIDATES[name].checked(point) for name, point in points.items()}
     with tempfile.TemporaryDirectory() as folder:
-        reference = f"{folder}/reference.npz"
-        fleet.ask("reference", "compute_reference", point=point, path=reference)
+        references = {point: f"{folder}/{n}.npz" for n, point in enumerate(set(checked.values()))}
+        for point, path in references.items():
+            request = {"point": dataclasses.asdict(point), "path": path}
+            fleet.ask("reference", "compute_reference", **request)
         rows = {
-            candidate: _try(fleet, candidate, "prepare", point=point, reference=reference)
-            for candidate in case.candidates
+            name: _try(
+                *(fleet, name, "prepare"),
+                point=dataclasses.asdict(point),
+                checked=dataclasses.asdict(checked[name]),
+                reference=references[checked[name]],
+            )
+            for name, point in points.items()
         }
     ready = [name for name, row in rows.items() if not row.keys() & {"error", "unsupported"}]
     gemm = fleet.ask("gemm", "prepare_gemm")
@@ -73,9 +81,9 @@ def _measure_case(fleet: Fleet, case: Case, options: argparse.Namespace) -> list
         rows[name] |= _summary(seconds) | {
             "samples_s": seconds,
             "cpu_samples_s": [sample["cpu_s"] for sample in taken],
-            "flops": case.point.flops,
+            "flops": points[name].flops,
             "gemm_flops_per_s": gemm_flops,
-            "gemm_fraction": case.point.flops / statistics.median(seconds) / gemm_flops,
+            "gemm_fraction": points[name].flops / statistics.median(seconds) / gemm_flops,
         }
     return [{"candidate": name, **row} for name, row in rows.items()]
 
@@ -144,7 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     ours = [name for name in CANDIDATES if name.startswith("birnn")]
     peers = [name for name in CANDIDATES if name not in ours]
     add("--suite", choices=_points.SUITES, help="a set of points; replaces those below")
-    add("--cells", nargs="+", choices=_points.GATES, default=["lstm"])
+    add("--cells", nargs="+", choices=_cells.GATES, default=["lstm"])
     add("--shapes", nargs="+", type=_shape, default=list(_points.STANDARD), metavar="B,T,D,H")
     add("--work", nargs="+", choices=_points.WORKS, default=list(_points.WORKS))
     add("--ours", nargs="+", choices=ours, default=["birnn"], metavar="VARIANT", help=str(ours))

@@ -1,23 +1,35 @@
 """The candidates, one file a framework, by the names that the command line takes.
 
 Those on JAX define `make_layer(point, **settings) -> Layer`, those that bring their own arrays
-`make_program(point, inputs, **settings) -> Program`. A framework without the cell or without
+`make_program(point, inputs, **settings) -> Program`. A framework without the cell, the noise or
 lengths raises `Unsupported` and says why. A framework is imported when its process needs it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
+
+from benchmarks._points import Point
 
 
 class Unsupported(Exception):
     """This framework has no such thing to measure."""
 
 
+def require(
+    point: Point, framework: str, cells: Collection[str], options: Collection[str] = ()
+) -> None:
+    """Raises `Unsupported` unless the cell is one of `cells`, and its option one of `options`."""
+    if point.cell not in cells:
+        raise Unsupported(f"{framework} has no {point.cell}, or it is another function.")
+    if point.option and point.option not in options:
+        raise Unsupported(f"{framework} has no {point.option}.")
+
+
 class Layer(NamedTuple):
     """One bidirectional layer of a framework on JAX."""
 
     to_params: Callable[[Any], Any]  # pair of weights of birnn_jax -> its parameters
-    apply: Callable[[Any, Any, Any], Any]  # (params, xs, lengths) -> ys [B, T, 2H]
+    apply: Callable[..., Any]  # (params, xs, lengths) -> ys [B, T, 2H]; of noise, a `key`, too
     holds_params: bool = False  # the program has them, as a session or a module does
 
 
@@ -36,6 +48,15 @@ class Candidate(NamedTuple):
     settings: dict = {}  # noqa: RUF012
     environment: dict = {}  # noqa: RUF012
     is_int8: bool = False  # weights of 8 bits: results are compared less strictly
+    is_base: bool = False  # measures the plain cell that the point's is compared with
+
+    def measured(self, point: Point) -> Point:
+        """What it measures when asked for `point`."""
+        return point.base() if self.is_base else point
+
+    def checked(self, point: Point) -> Point:
+        """What its results are compared at: our noise is the reference's, that of others is not."""
+        return point if self.module == "birnn" else point.without_noise()
 
 
 def _ours(residuals: str = "auto", backend: str = "auto", **plan: Any) -> Candidate:
@@ -45,6 +66,8 @@ def _ours(residuals: str = "auto", backend: str = "auto", **plan: Any) -> Candid
 
 CANDIDATES = {
     "birnn": _ours(),
+    "birnn-base": _ours()._replace(is_base=True),
+    "birnn-parallel": Candidate("birnn", {"in_parallel": True}),
     "birnn-states": _ours("states"),
     "birnn-chunked": _ours("chunked"),
     "birnn-xla": _ours(backend="xla"),
@@ -68,13 +91,17 @@ CANDIDATES = {
     "torch": Candidate("torch_rnn"),
     "torch-int8": Candidate("torch_rnn", {"int8": True}, is_int8=True),
     "torch-slstm": Candidate("torch_slstm"),
+    "torch-loop": Candidate("torch_loop"),
     "flax-linen": Candidate("flax_linen", {"optimized": True}),
     "flax-linen-default": Candidate("flax_linen", {"optimized": False}),
     "flax-nnx": Candidate("flax_nnx"),
+    "flax-written": Candidate("flax_written"),
     "haiku": Candidate("haiku_rnn"),
     "equinox": Candidate("equinox_rnn"),
+    "equinox-written": Candidate("equinox_written"),
     "keras": Candidate("keras_rnn", environment={"KERAS_BACKEND": "jax"}),
     "onnxruntime": Candidate("onnx_runtime"),
     "onnxruntime-int8": Candidate("onnx_runtime", {"int8": True}, is_int8=True),
+    "openvino": Candidate("open_vino"),
     "jax-cudnn": Candidate("jax_cudnn"),
 }

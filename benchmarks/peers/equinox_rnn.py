@@ -5,13 +5,12 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks._points import Point
-from benchmarks.peers import Layer, Unsupported
+from benchmarks.peers import Layer, Unsupported, require
 
 
 def make_layer(point: Point) -> Layer:
     """It has cells only: direction and batch are the user's."""
-    if point.cell == "elman":
-        raise Unsupported("equinox has no Elman cell.")
+    require(point, "equinox", ("gru", "lstm"))
     if point.lengths:
         raise Unsupported("equinox has cells only, lengths are the user's own work.")
     make = {"gru": eqx.nn.GRUCell, "lstm": eqx.nn.LSTMCell}[point.cell]

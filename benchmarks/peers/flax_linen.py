@@ -1,19 +1,24 @@
 """flax.linen: `nn.Bidirectional` over two `nn.RNN`."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from benchmarks._points import Point
-from benchmarks.peers import Layer
+from benchmarks.peers import Layer, require
 
-NAMES = {"elman": [""], "gru": ["r", "z", "n"], "lstm": ["i", "f", "g", "o"]}
+NAMES = {"elman": [""], "relu_elman": [""], "gru": ["r", "z", "n"], "lstm": ["i", "f", "g", "o"]}
 
 
 def make_layer(point: Point, *, optimized: bool) -> Layer:
     """`optimized` takes the faster of its two LSTM cells, the other is the one in its documents."""
+    require(point, "flax.linen", NAMES)
     lstm = nn.OptimizedLSTMCell if optimized else nn.LSTMCell
-    cell = {"elman": nn.SimpleCell, "gru": nn.GRUCell, "lstm": lstm}[point.cell]
-    hidden_size = point.shape[3]
+    relu = functools.partial(nn.SimpleCell, activation_fn=jax.nn.relu)
+    cells = {"elman": nn.SimpleCell, "relu_elman": relu, "gru": nn.GRUCell, "lstm": lstm}
+    cell, hidden_size = cells[point.cell], point.shape[3]
     # Its own dtype argument would give float32 back (SEMANTICS, P27): parameters decide.
     layer = nn.Bidirectional(nn.RNN(cell(hidden_size)), nn.RNN(cell(hidden_size)))
 

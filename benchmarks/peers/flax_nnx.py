@@ -3,12 +3,13 @@
 from flax import nnx
 
 from benchmarks._points import Point
-from benchmarks.peers import Layer
+from benchmarks.peers import Layer, require
 
 
 def make_layer(point: Point) -> Layer:
     """With the faster of its two LSTM cells. Its GRU has no bias beside the reset gate."""
     cell = {"elman": nnx.SimpleCell, "gru": nnx.GRUCell, "lstm": nnx.OptimizedLSTMCell}
+    require(point, "flax.nnx", cell)
     hidden_size = point.shape[3]
     side = "dense_h" if point.cell == "lstm" else "dense_i"
 

@@ -16,7 +16,7 @@ from benchmarks.peers import Layer, Unsupported
 
 def make_layer(point: Point) -> Layer:
     """Both directions in one call; lengths are needed in any case."""
-    if point.cell != "lstm" or point.precision == "bfloat16":
+    if point.cell != "lstm" or point.option or point.precision == "bfloat16":
         raise Unsupported("jax.experimental.rnn has a float32 LSTM only.")
     hidden_size = point.shape[3]
     run = rnn.lstm if jax.default_backend() == "gpu" else rnn.lstm_ref

@@ -1,16 +1,29 @@
 """Keras on JAX: `Bidirectional(LSTM(return_sequences=True))`."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import keras
 
+from benchmarks import _cells
 from benchmarks._points import Point
-from benchmarks.peers import Layer
+from benchmarks.peers import Layer, require
 
 
 def make_layer(point: Point) -> Layer:
-    """Its GRU in the form with two biases, reset after the product."""
+    """`GRU` in the form with two biases, reset after the product, or with one, before it."""
     layers = keras.layers
-    cell = {"elman": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}[point.cell]
+    cells = {
+        "elman": layers.SimpleRNN,
+        "relu_elman": functools.partial(layers.SimpleRNN, activation="relu"),
+        "gru": layers.GRU,
+        "gru_reset_before": functools.partial(layers.GRU, reset_after=False),
+        "lstm": layers.LSTM,
+    }
+    require(point, "keras", cells, ("recurrent-dropout", "gaps"))
+    rate = _cells.RATE if point.has_noise else 0.0
+    cell = functools.partial(cells[point.cell], recurrent_dropout=rate)
     built = {}
 
     def get(input_size: int) -> keras.Layer:
@@ -23,18 +36,22 @@ def make_layer(point: Point) -> Layer:
     def to_params(pair):
         return [leaf for direction in pair for leaf in _to_cell(point.cell, direction)]
 
-    def apply(params, xs, lengths):
+    def apply(params, xs, lengths, key=None):
         layer = get(xs.shape[-1])
-        mask = None
-        if lengths is not None:
+        mask = lengths
+        if lengths is not None and point.option != "gaps":
             mask = jnp.arange(xs.shape[1])[None] < lengths[:, None]
-        return layer.stateless_call(params, layer.non_trainable_variables, xs, mask=mask)[0]
+        states = [variable.value for variable in layer.non_trainable_variables]
+        if key is not None:  # the states of its generators, as an argument like any other
+            states = [jax.random.key_data(key).astype(state.dtype) for state in states]
+        training = key is not None
+        return layer.stateless_call(params, states, xs, mask=mask, training=training)[0]
 
     return Layer(to_params, apply)
 
 
 def _to_cell(cell: str, direction: dict) -> list:
-    if cell != "gru":
+    if not cell.startswith("gru"):
         return [direction["w_x"], direction["w_h"], direction["b"]]
 
     def reorder(leaf):  # z r n
@@ -42,4 +59,5 @@ def _to_cell(cell: str, direction: dict) -> list:
         return jnp.concatenate([z, r, n], axis=-1)
 
     b = reorder(direction["b"])
-    return [reorder(direction["w_x"]), reorder(direction["w_h"]), jnp.stack([b, 0 * b])]
+    b = jnp.stack([b, 0 * b]) if cell == "gru" else b
+    return [reorder(direction["w_x"]), reorder(direction["w_h"]), b]

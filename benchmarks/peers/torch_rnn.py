@@ -1,14 +1,22 @@
 """torch.nn: oneDNN for the LSTM on CPU, cuDNN on a GPU."""
 
+import functools
 import os
 
 import torch
 
-from benchmarks import _measure
+from benchmarks import _cells, _measure
 from benchmarks._points import Point
-from benchmarks.peers import Program, Unsupported
+from benchmarks.peers import Program, Unsupported, require
 
-NAMES = {"w_x": "weight_ih", "w_h": "weight_hh", "b": "bias_ih"}
+NAMES = {"w_x": "weight_ih", "w_h": "weight_hh", "b": "bias_ih", "w_p": "weight_hr"}
+MODULES = {
+    "elman": torch.nn.RNN,
+    "relu_elman": functools.partial(torch.nn.RNN, nonlinearity="relu"),
+    "gru": torch.nn.GRU,
+    "lstm": torch.nn.LSTM,
+    "projected_lstm": torch.nn.LSTM,
+}
 
 
 def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
@@ -16,7 +24,8 @@ def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
 
     `int8` is its dynamic quantisation: weights of 8 bits, inputs and states as they come.
     """
-    if int8 and (point.work != "forward" or point.cell == "elman"):
+    require(point, "torch.nn", MODULES)
+    if int8 and (point.work != "forward" or point.cell not in ("gru", "lstm")):
         raise Unsupported("torch quantises LSTM and GRU, forward.")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,20 +77,19 @@ def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
 
 def _make_module(point: Point, weights: list, move) -> torch.nn.Module:
     *_, input_size, hidden_size = point.shape
-    make = {"elman": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[point.cell]
-    module = make(
-        input_size, hidden_size, num_layers=point.layers, batch_first=True, bidirectional=True
-    )
+    options = {"num_layers": point.layers, "batch_first": True, "bidirectional": True}
+    if point.cell == "projected_lstm":
+        options["proj_size"] = _cells.output_size(point.cell, hidden_size)
+    module = MODULES[point.cell](input_size, hidden_size, **options)
     module = module.to(move(weights[0][0]["b"]))
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.zero_()
         for layer, pair in enumerate(weights):
             for side, direction in zip(("", "_reverse"), pair, strict=True):
-                for name, theirs in NAMES.items():
-                    getattr(module, f"{theirs}_l{layer}{side}").copy_(
-                        move(direction[name].T.copy())
-                    )
+                for name, leaf in direction.items():
+                    parameter = getattr(module, f"{NAMES[name]}_l{layer}{side}")
+                    parameter.copy_(move(leaf.T.copy()))
     return module
 
 
@@ -101,8 +109,8 @@ def _gradients(point: Point, module: torch.nn.Module) -> list:
     return [
         [
             {
-                name: _to_numpy(getattr(module, f"{theirs}_l{layer}{side}").grad).T
-                for name, theirs in NAMES.items()
+                name: _to_numpy(getattr(module, f"{NAMES[name]}_l{layer}{side}").grad).T
+                for name in _cells.weight_shapes(point.cell, *point.shape[2:])
             }
             for side in ("", "_reverse")
         ]

@@ -13,11 +13,12 @@ from torch.nn.functional import logsigmoid
 
 from benchmarks import _measure
 from benchmarks._points import Point
-from benchmarks.peers import Program, Unsupported
+from benchmarks.peers import Program, Unsupported, require
 
 
 def make_program(point: Point, inputs: dict) -> Program:
     """Both directions one after the other, the second over the reversed sequences."""
+    require(point, "the published sLSTM", ("slstm", "slstm_heads"))
     if point.lengths or point.layers > 1 or point.precision != "float32":
         raise Unsupported("The published sLSTM has no lengths.")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
