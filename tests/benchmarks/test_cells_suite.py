@@ -27,10 +27,10 @@ def test_written_step_is_the_step_of_the_cell(cell):
     torch = pytest.importorskip("torch")
     from benchmarks.peers import torch_loop
 
-    rng, sizes = np.random.default_rng(0), _steps.state_sizes(cell, 8)
-    states = {
-        name: rng.normal(size=size) for name, size in zip(FIELDS[len(sizes)], sizes, strict=True)
-    }
+    rng = np.random.default_rng(0)
+    sizes = _steps.state_sizes(cell, 8)
+    names = FIELDS[len(sizes)]
+    states = {name: rng.normal(size=size) for name, size in zip(names, sizes, strict=True)}
     if "n" in states:  # that of a unit which has seen something
         states["n"] = 1 + states["n"] ** 2
     (pair,) = _weights.make_inputs(dataclasses.replace(POINT, cell=cell))["weights"]
