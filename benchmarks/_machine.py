@@ -1,5 +1,6 @@
 """Where a measurement was made."""
 
+import datetime
 import importlib.metadata
 import platform
 import subprocess
@@ -12,6 +13,7 @@ PACKAGES = "jax jaxlib flax dm-haiku equinox keras torch onnxruntime openvino nu
 def describe(num_threads: int) -> dict:
     """What is the same for all candidates of a run."""
     return {
+        "date": datetime.date.today().isoformat(),
         "versions": {"python": platform.python_version(), **_versions()},
         "cpu": _cpu_name(),
         "kernels": _kernels(),

@@ -27,8 +27,25 @@ def shape_name(row: dict) -> str:
 def group_name(row: dict) -> str:
     """What the points of one table share."""
     precision = f" {row['precision']}" * (row["precision"] != "float32")
-    option = f" {row['option']}" * bool(row.get("option"))
+    option = f" {row['option']}" if row.get("option") else ""  # old rows have none
     return f"{row['cell']} {row['work']}" + option + " lengths" * row["lengths"] + precision
+
+
+def conditions(rows: Iterable[dict]) -> str:
+    """Where and when rows were measured, one line a machine and day."""
+    return "".join(f"{line}\n" for line in dict.fromkeys(map(_condition, rows)) if line)
+
+
+def _condition(row: dict) -> str:
+    machine = row.get("machine")
+    if not machine:
+        return ""
+    # That of our own kernels; the others choose for themselves.
+    unit = machine["kernels"].partition(".")[0] if "kernels" in machine else "unrecorded"
+    words = [machine["cpu"], f"instruction set {unit}", f"threads {machine['num_threads']}"]
+    words += [f"{name} {machine['versions'][name]}" for name in ("jax", "torch")]
+    when = machine["date"] if "date" in machine else f"commit {machine['commit'][:8]}"
+    return ", ".join([*words, when])
 
 
 def ratios(points: Iterable[dict[str, dict]], name: str, ours: str = OURS) -> list[float]:

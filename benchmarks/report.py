@@ -6,10 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import _cells_table
 from benchmarks._points import JAX_PEERS
 from benchmarks._rows import (
     OURS,
     XLA_ALONE,
+    conditions,
     geometric_mean,
     group_name,
     name,
@@ -27,20 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--summary", action="store_true", help="one line for each cell and work")
+    parser.add_argument("--cells", action="store_true", help="the suite cells, one line a cell")
     parser.add_argument("--plots", type=Path, help="a folder for the plots")
     options = parser.parse_args(arguments)
     rows = [row for path in options.files for row in read(path)]
-    print(summary(rows) if options.summary else table(rows))
+    kinds = {options.summary: summary, options.cells: _cells_table.table}
+    print(kinds.get(True, table)(rows))
     if options.plots:
         from benchmarks import _plots  # matplotlib is wanted for this alone
 
         _plots.draw(rows, options.plots)
 
 
-def table(rows: Iterable[dict]) -> str:
+def table(rows: Sequence[dict]) -> str:
     """Markdown: one table for each cell and work, one line a point, milliseconds and ratios."""
     groups = _groups_by_shape(rows)
-    return "\n\n".join(_group_table(title, points) for title, points in groups.items())
+    tables = [_group_table(title, points) for title, points in groups.items()]
+    return "\n\n".join([conditions(rows).rstrip(), *tables]).lstrip()
 
 
 def _groups_by_shape(rows: Iterable[dict]) -> dict[str, dict[str, dict[str, dict]]]:
@@ -52,9 +57,11 @@ def _groups_by_shape(rows: Iterable[dict]) -> dict[str, dict[str, dict[str, dict
     return groups
 
 
-def summary(rows: Iterable[dict]) -> str:
+def summary(rows: Sequence[dict]) -> str:
     """Markdown, one line for each cell and work: mean ratios, and in brackets the worst ones."""
     lines = [
+        *conditions(rows).splitlines(),
+        *[""] * any("machine" in row for row in rows),
         "| | PyTorch | Flax Linen | slowest gain over any JAX peer | of the GEMM peak "
         "| XLA alone: Flax Linen | slowest gain of XLA alone |",
         "| --- |" + " --- |" * 6,

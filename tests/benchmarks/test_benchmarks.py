@@ -43,7 +43,8 @@ def test_compare_writes_one_row_for_each_candidate(tmp_path, capsys):
 
 def test_what_a_framework_lacks_is_said_in_a_sentence():
     server = _Server("jax-cudnn")
-    answer = server.prepare(dataclasses.asdict(POINT) | {"cell": "gru"}, reference="nowhere")
+    point = dataclasses.asdict(POINT) | {"cell": "gru"}
+    answer = server.prepare(point, checked=point, reference="nowhere")
     assert answer == {"unsupported": "jax.experimental.rnn has a float32 LSTM only."}
 
 
@@ -97,7 +98,7 @@ def test_wrong_gradient_is_refused(name):
 def test_what_stands_in_padding_is_not_compared():
     point = dataclasses.replace(POINT, work="forward", lengths=True)
     inputs = _weights.make_inputs(point)
-    garbage = inputs["d_ys"] + 7 * (1 - _weights.make_mask(inputs["lengths"], 5))
+    garbage = inputs["d_ys"] + 7 * (1 - _weights.make_mask(point, inputs["lengths"]))
     want = {"ys": inputs["d_ys"].astype(np.float64)}
     assert _weights.errors(point, {"ys": garbage}, want, inputs["lengths"]) == {"ys": 0}
 

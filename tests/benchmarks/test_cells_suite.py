@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks import _cells, _points, _weights
+from benchmarks import _cells, _cells_table, _points, _weights, compare, report
 from benchmarks._points import Point
 from benchmarks.peers import CANDIDATES, Unsupported, _steps, require
 from birnn_jax.selfcheck.cells import STEPS
@@ -135,3 +135,31 @@ def test_framework_without_the_cell_or_the_noise_says_so():
         require(dataclasses.replace(POINT, cell="mingru"), "keras", ["lstm"])
     with pytest.raises(Unsupported, match="keras has no zoneout"):
         require(dataclasses.replace(POINT, option="zoneout"), "keras", ["lstm"], ["gaps"])
+
+
+def test_table_shows_the_plain_cell_the_aim_and_the_peers():
+    def make_row(candidate, seconds, **fields):
+        where = {"cell": "projected_lstm", "option": "", "candidate": candidate}
+        return {**where, "median_s": seconds, "compile_s": 0.4, **fields}
+
+    machine = {"cpu": "Z80", "kernels": "avx2. Built", "num_threads": 2, "date": "2026-11-29"}
+    machine["versions"] = {"jax": "0.10", "torch": "2.13"}
+    rows = [
+        make_row("birnn", 0.002, flops=3, machine=machine),
+        make_row("birnn-base", 0.0025, flops=4),
+        make_row("torch-loop", 0.016),
+        {"cell": "projected_lstm", "option": "", "candidate": "torch", "error": "out of memory"},
+    ]
+    lines = _cells_table.table(rows).splitlines()
+    assert "Z80, instruction set avx2, threads 2, jax 0.10, torch 2.13, 2026-11-29" == lines[0]
+    assert "| projected_lstm | 2 | 0.80 (0.90) | 0.40 | torch-loop 8.00 |" == lines[-1]
+
+
+@pytest.mark.slow
+def test_suite_runs_at_a_tiny_size(tmp_path):
+    for framework in ("torch", "keras", "haiku", "flax", "equinox"):
+        pytest.importorskip(framework)
+    path = tmp_path / "rows.jsonl"
+    words = ["--suite", "cells-tiny", "--rounds", "2", "--seconds", "0", "--json", str(path)]
+    assert compare.main(words) == 0
+    assert all("median_s" in row for row in report.read(path))
