@@ -116,7 +116,7 @@ def serving() -> Iterator[Case]:
     candidates = ["birnn", "torch", "onnxruntime", "flax-linen"]
     yield from grid(["lstm"], shapes, ["forward"], candidates, layers=2)
     candidates = ["birnn", "birnn-prepared", "birnn-int8", "torch", "torch-int8"]
-    candidates += ["onnxruntime", "onnxruntime-int8"]
+    candidates += ["onnxruntime", "onnxruntime-int8", "openvino"]
     sizes = [(steps, size) for size in (64, 128, 256, 512) for steps in (10, 20, 100)]
     shapes = [(1, num_steps, size, size) for num_steps, size in sizes]
     yield from grid(["lstm"], shapes, ["forward"], candidates)
