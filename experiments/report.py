@@ -15,7 +15,7 @@ import tyro
 
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.folder import write_json, write_text
-from experiments.runner.run.options import Options
+from experiments.runner.run.options import Options, Words
 from experiments.runner.run.results import RESULTS, read_recorded, summarise_runs
 
 HERE = pathlib.Path(__file__).parent
@@ -41,7 +41,7 @@ class Add(Options):
     """What the data is called in the tables."""
     unit: Literal["percent", "plain", "perplexity"] = "percent"
     """How numbers are written: in percent, or unchanged."""
-    also: tuple[str, ...] = ()
+    also: Words = ()
     """Names of other metrics whose means are recorded beside it, for tables of their own."""
     baseline: str = ""
     """Name of a metric in result.json that is the baseline."""

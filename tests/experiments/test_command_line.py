@@ -1,6 +1,7 @@
 """What a command shows: help, refusals, the progress bar."""
 
 import io
+import itertools
 import pathlib
 import re
 import sys
@@ -43,6 +44,34 @@ def test_help_lists_files_first_and_machines_last(monkeypatch, capsys, module, w
         map(settings.index, ("--encoding", "--epochs", "--hidden-size", "--seed"))
     )
     assert {"--coordinator", "--process-id", "--devices", "--timeout"} < set(names[-6:])
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "default"),
+    [
+        (["train"], "--freeze", "none"),
+        (["predict"], "[[STR [STR ...]]]", "none"),
+        (["export"], "--sizes", "none"),
+        (["directions"], "--runs", "runs/pos_tagging runs/pos_tagging_fwd"),
+    ],
+)
+def test_help_names_the_default_of_options_with_several_words(
+    monkeypatch, capsys, words, option, default
+):
+    text = " ".join(re.sub("[│|]", " ", shown(monkeypatch, capsys, pos_tagging, *words)).split())
+    said = text.partition(f" {option} ")[2].partition("(default: ")[2]
+    assert said.startswith(f"{default})")
+
+
+def test_help_breaks_lines_where_the_terminal_ends(monkeypatch, capsys):
+    text = shown(monkeypatch, capsys, pos_tagging, "train")
+    (lines,) = re.findall(r"--encoding STR .*?(?=--strict)", text, re.DOTALL)
+    lines = [line.strip(" │|\n") for line in lines.splitlines()]
+    assert " ".join(lines).split()[2:6] == ["Encoding", "of", "files", "of"]
+    widths = [
+        len(line) + len(after.split()[0]) for line, after in itertools.pairwise(lines) if after
+    ]
+    assert min(widths) > 60  # the first word of the next line had no room
 
 
 def test_help_shows_files_from_the_working_directory(monkeypatch, capsys, tmp_path):

@@ -9,6 +9,7 @@ from experiments.runner.export.exported import Exported
 from experiments.runner.export.folder import Variants, write_model
 from experiments.runner.run.commands import RunCommand
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.options import Words
 
 
 class ExportCommand(RunCommand):
@@ -24,7 +25,7 @@ class ExportCommand(RunCommand):
     int8: bool = False
     """Write model.int8.onnx too, with weights of 8 bits; the model card says how often it agrees
     with model.onnx on the test data of the run."""
-    sizes: tuple[str, ...] = ()
+    sizes: Words = ()
     """Write model.static.onnx too, with these sizes of its inputs, such as batch=1 time=64."""
 
     def run(self) -> None:

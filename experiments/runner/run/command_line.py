@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import pathlib
 import sys
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +11,7 @@ import tyro
 
 from experiments.runner.devices.processes import RESUME, Interrupted, PartDone
 from experiments.runner.run.compilation_cache import use_compilation_cache
+from experiments.runner.run.help import HELP
 from experiments.runner.run.options import Refused, parsing
 
 
@@ -85,31 +85,7 @@ def _with_defaults(chosen: Any) -> Any:
 
 def _parse(commands: Any, **options: Any) -> Any:
     with parsing():
-        return tyro.cli(commands, registry=_REGISTRY, **options)
-
-
-_REGISTRY = tyro.constructors.ConstructorRegistry()
-
-
-@_REGISTRY.primitive_rule
-def _show_paths_from_here(
-    info: tyro.constructors.PrimitiveTypeInfo,
-) -> tyro.constructors.PrimitiveConstructorSpec[pathlib.Path] | None:
-    """Paths, which help shows as they are seen from the working directory."""
-    if info.type is not pathlib.Path:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: pathlib.Path(words[0]),
-        is_instance=lambda value: isinstance(value, pathlib.Path),
-        str_from_instance=lambda path: [_from_here(path)],
-    )
-
-
-def _from_here(path: pathlib.Path) -> str:
-    here = pathlib.Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+        return tyro.cli(commands, registry=HELP, **options)
 
 
 def _leave(sentence: str, status: int) -> None:

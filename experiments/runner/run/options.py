@@ -8,7 +8,15 @@ import pathlib
 import typing
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, dataclass_transform
+from typing import Annotated, Any, dataclass_transform
+
+import tyro
+
+Words = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(help_behavior_hint=lambda default: f"(default: {default or 'none'})"),
+]
+"""Any number of words, of which help says "none" where there are none by default."""
 
 _ARE_PARSED: ContextVar[bool] = ContextVar("are_parsed", default=False)
 

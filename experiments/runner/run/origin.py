@@ -24,7 +24,7 @@ import tyro
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.options import Options
+from experiments.runner.run.options import Options, Words
 
 
 class Start(Options):
@@ -33,7 +33,7 @@ class Start(Options):
     run: Annotated[pathlib.Path | None, tyro.conf.arg(name="from")] = None
     """Run folder of a trained model to start from, with its best parameters; new words and labels
     get newly initialised ones. Settings and data files that are not given are those of that run."""
-    freeze: tuple[str, ...] = ()
+    freeze: Words = ()
     """Names of parameters that are not trained, such as words, or patterns with * and ?, such as
     *.bwd.*. The name of a group means all parameters in it. An unknown name gives an error that
     lists all names."""

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from experiments.runner.data.lines import Line, read_lines
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.commands import FileEncoding, RunCommand
+from experiments.runner.run.options import Words
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -67,7 +68,7 @@ class PredictTexts(PredictCommand):
     what: ClassVar[str] = "text"
     blank: ClassVar[bool] = False  # whether white space alone is a text
 
-    texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    texts: Annotated[Words, tyro.conf.Positional] = ()
     """Texts, each in quotes. Without texts and --file, the lines of standard input are read."""
     file: pathlib.Path | None = None
     """File of texts, one per line, plain or .gz; - is standard input."""
