@@ -21,6 +21,7 @@ from experiments.runner.export.states import (
     carries_of,
     named_carries,
     state_inputs,
+    state_names,
 )
 from experiments.runner.run.folder import RunFolder
 
@@ -40,7 +41,9 @@ load = load_model
 def exported(folder: RunFolder) -> Exported:
     """The language model of a run."""
     trained = load_model(folder)
-    inputs = TOKENS | _states(trained)
+    inputs = dict(TOKENS)
+    if _has_states(trained):
+        inputs |= state_inputs(trained.model.layers, trained.params.rnn)
     return Exported(
         parts={
             "model": Part(
@@ -56,10 +59,9 @@ def exported(folder: RunFolder) -> Exported:
     )
 
 
-def _states(trained: TrainedModel) -> dict[str, Input]:
-    if trained.model.direction != "fwd":
-        return {}
-    return state_inputs(trained.model.layers, trained.params.rnn)
+def _has_states(trained: TrainedModel) -> bool:
+    """Whether states go in and come out."""
+    return trained.model.direction == "fwd"
 
 
 def add_language_model(trained: TrainedModel, inputs: dict[str, Input], graph: Graph) -> None:
@@ -67,17 +69,12 @@ def add_language_model(trained: TrainedModel, inputs: dict[str, Input], graph: G
     names = add_inputs(graph, inputs)
     layers, params = trained.model.layers, trained.params
     size = len(trained.vocabulary.characters)
-    carry = None
-    if states := _states(trained):
-        carry = [
-            {name.split("_")[1]: name for name in states if name.endswith(f"_{index}")}
-            for index in range(len(layers))
-        ]
+    carry = state_names(layers, params.rnn) if _has_states(trained) else None
     xs = add_one_hot(graph, names["tokens"], size)
     carries, ys = add_stack(graph, layers, params.rnn, xs, names["lengths"], initial_carry=carry)
     logits = add_projection(graph, ys, params.w, params.b)
     graph.output("logits", logits, shape=["batch", "time", size])
-    if states:
+    if carry is not None:
         add_final_carry(graph, layers, params.rnn, carries)
 
 
@@ -85,10 +82,11 @@ def read(trained: TrainedModel, inputs: Arrays) -> Arrays:
     """What the graph gives, in JAX."""
     model, params = trained.model, trained.params
     tokens, lengths = inputs["tokens"], inputs["lengths"]
-    if states := _states(trained):
+    has_states = _has_states(trained)
+    if has_states:
         carry = carries_of(model.layers, params.rnn, inputs)
     else:
         carry = initial_carry(model, trained.config.hidden_size, tokens.shape[0])
     one_hot = (tokens[..., None] == jnp.arange(params.w.shape[1])[None, None]).astype(np.float32)
     carry, logits = score(model, params, one_hot, carry, lengths=lengths, rows=lengths)
-    return {"logits": logits, **(named_carries(carry) if states else {})}
+    return {"logits": logits, **(named_carries(carry) if has_states else {})}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_classifier
-from experiments.runner.export.exported import Arrays, Card, Exported
+from experiments.runner.export.exported import Arrays, Card, Exported, add_label
 from experiments.runner.run.folder import RunFolder
 from experiments.sentiment.config import TextClassifier
 from experiments.sentiment.data import encode_texts, read_data
@@ -70,8 +70,7 @@ def add_judgement(
         graph, model.words.layers, params.classifier, xs, lengths, readout=model.readout
     )
     graph.output("logits", logits, shape=["batch", len(params.classifier.b)])
-    labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
-    graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+    add_label(graph, logits)
     if weights is not None:
         graph.output("weights", weights, shape=["batch", "time"])
 

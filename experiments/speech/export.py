@@ -25,7 +25,7 @@ from birnn_jax.interop.onnx import (
     add_stack_lengths,
 )
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs, add_label
 from experiments.runner.run.folder import RunFolder
 from experiments.speech.config import SpeechModel
 from experiments.speech.data import LABELS, read_parts
@@ -100,8 +100,7 @@ def add_listener(model: SpeechModel, params: Any, graph: Graph) -> None:
     if model.task == "label":
         logits, _ = add_classifier(graph, model.layers, params, xs, lengths, readout=model.readout)
         graph.output("logits", logits, shape=["batch", len(params.b)])
-        labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
-        graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+        add_label(graph, logits)
         return
     _, ys = add_stack(graph, model.layers, params.rnn, xs, lengths)
     logits = add_projection(graph, ys, params.w, params.b)

@@ -14,7 +14,12 @@ from birnn_jax.interop.stablehlo import Input
 from experiments.music.compose.model import TrainedComposer, load_composer, score
 from experiments.music.midi import KEYS, LOWEST
 from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
-from experiments.runner.export.states import carries_of, named_carries, state_inputs
+from experiments.runner.export.states import (
+    carries_of,
+    named_carries,
+    state_inputs,
+    state_names,
+)
 from experiments.runner.run.folder import RunFolder
 
 CARD = Card(
@@ -54,10 +59,7 @@ def add_composer(composer: TrainedComposer, inputs: dict[str, Input], graph: Gra
     """Fills the graph."""
     names = add_inputs(graph, inputs)
     layers, params = composer.config.model.layers, composer.params
-    carry = [
-        {name.split("_")[1]: name for name in names if name.endswith(f"_{index}")}
-        for index in range(len(layers))
-    ]
+    carry = state_names(layers, params.rnn)
     carries, ys = add_stack(
         graph, layers, params.rnn, names["rolls"], names["lengths"], initial_carry=carry
     )

@@ -66,6 +66,12 @@ def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:
     return {name: name for name in inputs}
 
 
+def add_label(graph: Graph, logits: str) -> None:
+    """Adds the output `labels` `[B]` int32: the best label of each row of `[B, K]`."""
+    labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
+    graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+
+
 def add_labels(graph: Graph, logits: str, lengths: str) -> str:
     """Adds the best label of each step of `[B, T, K]`: `[B, T]` int32, -1 in padding."""
     mask = add_mask(graph, logits, lengths)

@@ -14,15 +14,25 @@ from birnn_jax.stacks import LayerParams
 from experiments.runner.export.exported import Arrays
 
 
-def state_inputs(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str, Input]:
-    """The states before the first step, `initial_h_LAYER` and so on: `[B, 1, H]`.
+def state_names(
+    layers: Sequence[Layer], params: Sequence[LayerParams]
+) -> tuple[dict[str, str], ...]:
+    """The inputs `initial_h_LAYER` and so on of each layer, by the fields of its carry.
 
     For layers of one direction, the cells of which carry vectors.
     """
+    return tuple(
+        {name: f"initial_{name}_{index}" for name in carry._fields}
+        for index, carry in enumerate(_carries(layers, params))
+    )
+
+
+def state_inputs(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict[str, Input]:
+    """The states before the first step, `[B, 1, H]`."""
     return {
-        f"initial_{name}_{index}": Input(f"batch, 1, {size}")
-        for index, shapes in enumerate(_shapes(layers, params))
-        for name, size in shapes.items()
+        name: Input(f"batch, 1, {getattr(carry, field).shape[0]}")
+        for names, carry in zip(state_names(layers, params), _carries(layers, params), strict=True)
+        for field, name in names.items()
     }
 
 
@@ -31,12 +41,8 @@ def carries_of(
 ) -> tuple[Any, ...]:
     """The carries of JAX, leaves `[B, H]`."""
     return tuple(
-        _carry(layer, own)._replace(
-            **{name: inputs[f"initial_{name}_{index}"][:, 0] for name in shapes}
-        )
-        for index, (layer, own, shapes) in enumerate(
-            zip(layers, params, _shapes(layers, params), strict=True)
-        )
+        carry._replace(**{field: inputs[name][:, 0] for field, name in names.items()})
+        for names, carry in zip(state_names(layers, params), _carries(layers, params), strict=True)
     )
 
 
@@ -56,10 +62,9 @@ def add_one_hot(graph: Graph, tokens: str, size: int) -> str:
     return graph.cast(graph.op("Equal", spread, classes), np.float32)
 
 
-def _carry(layer: Layer, params: LayerParams) -> Any:
-    return jax.eval_shape(layer.cells.fwd.init_carry, params.rnn)
-
-
-def _shapes(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[dict[str, int]]:
-    carries = [_carry(*pair) for pair in zip(layers, params, strict=True)]
-    return [{name: getattr(carry, name).shape[0] for name in carry._fields} for carry in carries]
+def _carries(layers: Sequence[Layer], params: Sequence[LayerParams]) -> list[Any]:
+    """The carry of each layer, its leaves `[H]` without values."""
+    return [
+        jax.eval_shape(layer.cells.fwd.init_carry, own.rnn)
+        for layer, own in zip(layers, params, strict=True)
+    ]

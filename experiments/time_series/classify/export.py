@@ -11,7 +11,7 @@ import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_classifier
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs, add_label
 from experiments.runner.run.folder import RunFolder
 from experiments.time_series.classify.data import read_data
 from experiments.time_series.classify.model import (
@@ -45,10 +45,12 @@ def exported(folder: RunFolder) -> Exported:
     def examples() -> list[Arrays]:
         _, test = read_data(config.train, config.test, config.reading())
         return [
-            {"values": one.values[None].astype(np.float32),
-             "lengths": np.array([len(one.values)], np.int32)}
-            for one in test
-        ]  # fmt: skip
+            {
+                "values": series.values[None].astype(np.float32),
+                "lengths": np.array([len(series.values)], np.int32),
+            }
+            for series in test
+        ]
 
     return Exported(
         parts={
@@ -82,8 +84,7 @@ def add_series_classifier(
         graph, model.layers, classifier.params, xs, names["lengths"], readout=model.readout
     )
     graph.output("logits", logits, shape=["batch", len(problem.labels)])
-    labels = graph.cast(graph.op("ArgMax", logits, axis=1, keepdims=0), np.int32)
-    graph.output("labels", labels, shape=["batch"], dtype=np.int32)
+    add_label(graph, logits)
 
 
 def classify(classifier: TrainedClassifier, inputs: Arrays) -> Arrays:

@@ -287,6 +287,10 @@ def test_other_forms_card_and_commands(data, tmp_path, rng, monkeypatch, capsys)
         "have no size 'rows'; they have batch, time, width.": [
             *("export", "--run", run, "--to", tmp_path / "bad", "--sizes", "rows=2")
         ],
+        "sizes must be given as batch=1 time=64, got 'batch'.": [
+            *("export", "--run", run, "--to", tmp_path / "bad", "--sizes", "batch")
+        ],
+        "must be from 17": ["export", "--run", run, "--to", tmp_path / "bad", "--opset", 16],
     }
     for sentence, words in refused.items():
         assert command(monkeypatch, pos_tagging, *words) == 1
