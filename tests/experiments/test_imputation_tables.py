@@ -1,4 +1,4 @@
-"""Tables as pandas and others write them: indices, dates of any format, missing values."""
+"""Tables as they are found: separators, indices, dates of any format, missing values."""
 
 import datetime
 import re
@@ -74,15 +74,58 @@ def test_table_has_what_pandas_writes_for_missing_values(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
+        ("time;é;b\n9;1,5;null\n10;2,0;3e1\n", "by semicolons. numbers have decimal commas"),
+        ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "separated by tabs"),
+        ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
+    ],
+    ids=["commas", "semicolons", "tabs", "blank"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_tables_are_read_as_they_are_found_and_that_is_told(tmp_path, text, told, encoding):
+    path, reading = tmp_path / "a.csv", Reading(encoding)
+    path.write_bytes(text.encode(encoding))
+    table = read_table(path, reading)
+    assert (table.names, table.times) == (("é", "b"), ("9", "10"))
+    np.testing.assert_array_equal(table.values, [[1.5, np.nan], [2, 30]])
+    sentences = " ".join(one for one in reading.sentences() if "UTF-16" not in one)
+    assert all(part in sentences for part in told.split(". ")) and bool(told) == bool(sentences)
+    if "empty" in told:
+        with pytest.raises(ValueError, match="line 2: an empty line; --strict refuses that"):
+            read_table(path, Reading(encoding, strict=True))
+
+
+def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("time,a\n" + "".join(f"{i},1\n" for i in range(8, 13)))
+    rows = split_rows(read_table(path, Reading()), "10", "12.0")
+    assert [(part.start, part.stop) for part in rows.values()] == [(0, 2), (2, 4), (4, 5)]
+    with pytest.raises(ValueError, match="times of the table are numbers; 'noon' is not one"):
+        split_rows(read_table(path, Reading()), "noon", "12")
+    path.write_text("time,a\n8,1\n10,1\n\n9,1\n")
+    with pytest.raises(ValueError, match="line 5: '9' does not come after '10'"):
+        read_table(path, Reading())
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("t,a\n1,2\n,3\n", "line 3: the first column, the time, is empty."),
-        ("a,b\n3.5,2\n1.5,3\n", "line 3: '1.5' does not come after '3.5'. The first column must"),
-        ("t,a\n1,2\n2,low\n", "line 3: a is 'low', which is no number."),
-        ("t,a\n1,2,3\n", "line 2: 3 field(s) where the first line names 2."),
         ("", "holds no table"),
+        ("time\n1\n2", "holds no table"),
+        ("t,a\n1,2,3\n", "line 2: 3 field(s) where the first line names 2."),
+        ("t,a\n1,2\n2,low\n", "line 3: a is 'low', which is no number."),
+        ("t,a\n1,2\n,3\n", "line 3: the first column, the time, is empty."),
+        ("time,a\nt1,1\rt2,2\n", "line 2: new-line character seen in unquoted field"),
+        ("time,a\nt2,1\nt1,2\n", "line 3: 't1' does not come after 't2'"),
+        ("a,b\n3.5,2\n1.5,3\n", "line 3: '1.5' does not come after '3.5'. The first column must"),
+        ("time,a,b\nt1,1,\nt2,2,nan\n", "b has no observed value"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, text, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        read(tmp_path, text)
+def test_what_is_no_table_is_refused_by_file_and_line(tmp_path, text, sentence):
+    path = tmp_path / "table.csv"
+    path.write_text(text, newline="")
+    with pytest.raises(ValueError, match=re.escape(sentence)) as error:
+        read_table(path, Reading())
+    assert str(path) in str(error.value)
