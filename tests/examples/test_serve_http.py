@@ -5,9 +5,11 @@ import contextlib
 import importlib.util
 import json
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -119,6 +121,32 @@ def test_sentences_of_one_request_keep_their_order(address, tagger):
     reply = httpx.post(f"{address}/tag", json={"sentences": [" ".join(row) for row in rows]})
     assert reply.json() == {"sentences": rows, "tags": tagger.tag(rows)}
     assert len({tag for row in reply.json()["tags"] for tag in row}) > 1
+
+
+def test_batches_have_at_most_their_size(module):
+    sizes = []
+
+    def tag(sentences):
+        sizes.append(len(sentences))
+        return [["X"] * len(row) for row in sentences]
+
+    with serving(module.make_app(tag, batch_size=3)) as address:
+        del sizes[:]  # of the warming up
+        reply = httpx.post(f"{address}/tag", json={"sentences": [*"abcdefg"]})
+    assert reply.json()["tags"] == [["X"]] * 7 and sizes == [3, 3, 1]
+
+
+def test_command_serves_the_tagger_of_its_run_where_it_is_told(module, monkeypatch):
+    served = {}
+    monkeypatch.setattr(module, "EXPERIMENT", SimpleNamespace(open=lambda path: f"run in {path}"))
+    monkeypatch.setattr(module, "load_tagger", lambda run: SimpleNamespace(tag=f"tagger of {run}"))
+    monkeypatch.setattr(module, "make_app", lambda tag: f"app of {tag}")
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: served.update(options, app=app))
+    words = ["server.py", "--run", "a/b", "--host", "::1", "--port", "81"]
+    monkeypatch.setattr(sys, "argv", words)
+    module.tyro.cli(module.main)
+    assert served["app"] == f"app of tagger of run in {Path('a/b')}"
+    assert (served["host"], served["port"]) == ("::1", 81)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+import birnn_jax
 from experiments.gradient_flow import __main__ as gradient_flow
 from experiments.gradient_flow import config as gradient_flow_config
 from experiments.gradient_flow.model import reach, read_flow
 from experiments.runner.run.experiment import Experiment
 from experiments.runner.run.results import read_result
+from experiments.synthetic.commands import load_network
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.data import TEST, Numbers, examples_of
 from experiments.synthetic.model import init_params
@@ -78,6 +80,18 @@ def test_flow_is_measured_before_and_after_training(run):
     assert metrics["log10_norm_trained"] == flow.trained["h"][-1]
     assert metrics["log10_norm_initial"] == flow.initial["h"][-1]
     assert metrics["finite"] == 1
+
+
+def test_predict_answers_sequences(run, monkeypatch, capsys):
+    texts = ["2052341352", "44012325"]
+    assert command(monkeypatch, gradient_flow, "predict", *texts[:1], "--run", run.path) == 0
+    found = [capsys.readouterr().out.strip()]
+    assert command(monkeypatch, gradient_flow, "predict", "--run", run.path, texts[1]) == 1
+    assert "Sequence 1 has 8 steps; the task order needs at least 10" in capsys.readouterr().err
+    config, params = load_network(run)
+    xs = np.eye(6, dtype="f")[[int(symbol) for symbol in texts[0]]]
+    label = int(birnn_jax.tagger(config.stack, params, xs[None])[0, -1].argmax())
+    assert found == [["00", "01", "10", "11"][label]]
 
 
 def test_run_that_blows_up_has_a_result_that_says_so(tmp_path):

@@ -18,7 +18,7 @@ from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging.model import load_tagger
 from experiments.runner.data.batches import Batches
 from experiments.runner.run import loop
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.folder import RUN_OF_EXPORT, RunFolder
 from experiments.runner.run.origin import Origin, frozen, load_origin, named_leaves, started_from
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
@@ -229,6 +229,7 @@ def test_tuned_tagger_stands_alone(trained, tuned, tmp_path, monkeypatch, capsys
     [
         (("--from", "no"), "no is not a run folder: it has no config.json."),
         (("--from", "{run}", "--run", "{run}"), "--from and --run are both"),
+        (("--from", "{model}", "--run", "{new}"), "has no checkpoints: give the run folder of its"),
         (("--from", "{run}", "--run", "{new}", "--freeze", "spellar"), "Did you mean speller"),
         (("--from", "{run}", "--run", "{new}", "--hidden-size", 7), "[11, 5] in {run} and [11, 7]"),
         (("--from", "{run}", "--run", "{new}", "--layers", 2), "is a run of another model"),
@@ -237,7 +238,9 @@ def test_tuned_tagger_stands_alone(trained, tuned, tmp_path, monkeypatch, capsys
 def test_what_cannot_be_started_from_is_refused_in_a_sentence(
     trained, tmp_path, monkeypatch, capsys, words, sentence
 ):
-    places = {"run": trained, "new": tmp_path / "new"}
+    places = {"run": trained, "new": tmp_path / "new", "model": tmp_path / "exported"}
+    without = shutil.ignore_patterns("checkpoints")
+    shutil.copytree(trained, tmp_path / "exported" / RUN_OF_EXPORT, ignore=without)
     words = [str(word).format(**places) for word in words]
     assert command(monkeypatch, pos_tagging, "train", *words) == 1
     said = " ".join(capsys.readouterr().err.split())
