@@ -1,7 +1,7 @@
 """Each network twice on the same inputs: in birnn_jax, and in the runtime that it was made for.
 
 A function for each example returns two functions without arguments, ours and theirs, which give
-the same arrays. `compare.py` times them; the tests compare their outputs.
+the same arrays. `measure.py` times them; the tests compare their outputs.
 """
 
 import contextlib

@@ -86,7 +86,7 @@ def read_recorded(path: pathlib.Path = RESULTS) -> list[dict[str, Any]]:
 def results_of(experiment: str, command: str) -> list[dict[str, Any]]:
     """The recorded results of a command, whatever its seeds are."""
     wanted = experiment, command
-    return [one for one in read_recorded() if (one["experiment"], one["command"]) == wanted]
+    return [row for row in read_recorded() if (row["experiment"], row["command"]) == wanted]
 
 
 def _require_repetitions(
