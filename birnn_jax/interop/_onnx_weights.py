@@ -110,6 +110,7 @@ def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Im
     """Converts recurrent nodes of a model of ONNX into layers and parameters.
 
     What stands between the nodes is not converted: a mask, a norm, a change of the order of axes.
+    Nodes in a branch of an `If`, or in another graph inside the graph, are found by their names.
 
     Args:
       source: an `onnx.ModelProto`, or the path of a file.
@@ -134,9 +135,10 @@ def from_onnx_model(source: Any, names: str | Sequence[str] | None = None) -> Im
         model = load_model(source)
         converted = [
             _with_states(
-                from_onnx(node, constant_inputs(model, node)), constant_states(model, node)
+                from_onnx(place.node, constant_inputs(model, place)),
+                constant_states(model, place),
             )
-            for node in choose_nodes(model, names)
+            for place in choose_nodes(model, names)
         ]
     layers = tuple(layer for found, _ in converted for layer in found)
     return layers, tuple(params for _, found in converted for params in found)

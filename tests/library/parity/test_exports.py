@@ -283,7 +283,7 @@ def test_other_forms_card_and_commands(data, tmp_path, rng, monkeypatch, capsys)
     refused = {
         "holds an exported model, which cannot": _small_tagging.arguments(data["tagged"], model),
         "exists already": ["export", "--run", run, "--to", model],
-        "give one with --to": ["export", "--run", run],
+        "Name one with --to": ["export", "--run", run],
         "have no size 'rows'; they have batch, time, width.": [
             *("export", "--run", run, "--to", tmp_path / "bad", "--sizes", "rows=2")
         ],

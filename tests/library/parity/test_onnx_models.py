@@ -222,6 +222,55 @@ def test_states_that_are_constant_become_a_learned_carry(op_type, states):
     assert_close(ys, want, TOLERANCE_FLOAT32)
 
 
+def value_of(name, kind=TensorProto.FLOAT, shape=None):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def branch(name, nodes, arrays):
+    """A graph of an LSTM that reads X with W, R and B, which `nodes` or `arrays` make."""
+    lstm = helper.make_node("LSTM", ["X", "W", "R", "B"], [name], name, hidden_size=H)
+    stored = [numpy_helper.from_array(array, key) for key, array in arrays.items()]
+    return helper.make_graph([*nodes, lstm], name, [], [value_of(name)], stored)
+
+
+def unsqueezed(key):
+    """`key` from an array of the outermost graph, in a branch of a branch."""
+    nodes = [helper.make_node("Unsqueeze", [f"{key}_outside", "axis"], [f"{key}_whole"])]
+    inner = helper.make_graph(nodes, "inner", [], [value_of(f"{key}_whole")])
+    return helper.make_node("If", ["yes"], [key], then_branch=inner, else_branch=inner)
+
+
+def test_nodes_of_branches_come_in_by_their_names():
+    rng = np.random.default_rng(3)
+    shapes = {"W": (1, 4 * H, D), "R": (1, 4 * H, H), "B": (1, 8 * H)}
+    first, second = (
+        {key: np.float32(rng.normal(size=shape)) for key, shape in shapes.items()} for _ in "12"
+    )
+    outside = {f"{key}_outside": array[0] for key, array in first.items()}
+    outside |= {"axis": np.array([0]), "yes": np.array(True)}
+    branches = {
+        "then_branch": branch("first", [unsqueezed(key) for key in shapes], {}),
+        "else_branch": branch("second", [], second),
+    }
+    graph = helper.make_graph(
+        [helper.make_node("If", ["which"], ["Y"], **branches)],
+        "graph",
+        [value_of("X", shape=[T, B, D]), value_of("which", TensorProto.BOOL, [])],
+        [value_of("Y")],
+        [numpy_helper.from_array(array, key) for key, array in outside.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    xs = rng.normal(size=(B, T, D)).astype(np.float32)
+    for name, which in (("first", True), ("second", False)):
+        (ys,) = session.run(None, {"X": xs.transpose(1, 0, 2), "which": np.array(which)})
+        layers, params = from_onnx_model(model, name)
+        want = stack(layers, params, jnp.asarray(xs))[1]
+        assert_close(np.asarray(ys)[:, 0].transpose(1, 0, 2), want, TOLERANCE_FLOAT32)
+    with pytest.raises(ValueError, match=r"nodes \['first', 'second'\], got names=None"):
+        from_onnx_model(model)
+
+
 def test_states_and_weights_of_other_kinds_are_refused():
     rows = np.arange(B)[:, None]
     for op_type, name, state in (
