@@ -94,7 +94,8 @@ def save(
     }
     temporary = f"{os.fspath(path)}.tmp"
     library = framework("safetensors.numpy", "'birnn-jax[interop]'", "A .safetensors file")
-    library.save_file(arrays, temporary, metadata)
+    with open(temporary, "wb") as file:  # `save_file` makes a file that nobody else may read
+        file.write(library.save(arrays, metadata))
     os.replace(temporary, path)
 
 

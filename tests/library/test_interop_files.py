@@ -136,6 +136,13 @@ def test_options_that_the_library_does_not_know_are_told_with_the_name_of_the_fi
         load(path)
 
 
+def test_file_may_be_read_by_those_who_may_read_other_files(tmp_path):
+    save(tmp_path / "m.safetensors", {"w": np.arange(3.0)}, {})
+    (tmp_path / "other").write_bytes(b"")
+    modes = [path.stat().st_mode for path in tmp_path.iterdir()]
+    assert len(modes) == 2 and modes[0] == modes[1]
+
+
 def test_file_is_read_without_the_library(tmp_path):
     layers, params = make_tagger(Layer(LSTM))
     save(tmp_path / "m.safetensors", params, {"layers": layers})
