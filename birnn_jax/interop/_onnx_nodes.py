@@ -61,7 +61,8 @@ def choose_nodes(model: Any, names: str | Sequence[str] | None) -> list[Place]:
         raise ValueError(
             f"The model has no operator RNN, GRU or LSTM; it has {', '.join(others)}. PyTorch's "
             "default exporter writes an nn.RNN step by step: export it with dynamo=False, or give "
-            "the module to birnn_jax.interop.torch.from_torch."
+            "the module to birnn_jax.interop.torch.from_torch. Keras 3 writes a GRU or a SimpleRNN "
+            "as a Loop: give its .keras file to birnn_jax.interop.keras.from_keras."
         )
     if wanted is None and len(places) == 1:
         return places

@@ -267,7 +267,7 @@ def test_nodes_of_branches_come_in_by_their_names():
         layers, params = from_onnx_model(model, name)
         want = stack(layers, params, jnp.asarray(xs))[1]
         assert_close(np.asarray(ys)[:, 0].transpose(1, 0, 2), want, TOLERANCE_FLOAT32)
-    with pytest.raises(ValueError, match=r"nodes \['first', 'second'\], got names=None"):
+    with pytest.raises(ValueError, match=r"nodes .*'first'.*, got names=None"):
         from_onnx_model(model)
 
 
