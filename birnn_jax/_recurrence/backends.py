@@ -16,7 +16,7 @@ from ..kernels.cpu.packing import pack as cpu_pack
 from ..kernels.reference import loop as reference
 from ..kernels.tpu import layer as tpu_layer
 from ..kernels.tpu.obstacle import find_obstacle as find_tpu_obstacle
-from ..kernels.xla.loop import run_layer as run_by_xla
+from ..kernels.xla.layer import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
 from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
 

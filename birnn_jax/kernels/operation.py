@@ -1,4 +1,8 @@
-"""An operation with an implementation for one platform, and a definition in JAX for all others."""
+"""An operation with an implementation for one platform, and a definition in JAX for all others.
+
+What stands for an operation is traced where a program is lowered, for the platform that it is
+lowered for: the machine and the backend on which a function was traced decide nothing.
+"""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -12,6 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 from .._core.jax_modes import looks_for_nans
 from .._core.meshes import vary
+from .target import PLATFORMS, lowering_for
 
 
 class Operands(NamedTuple):
@@ -30,6 +35,7 @@ class Operands(NamedTuple):
 class Operation:
     """A function of arrays, `definition(static, operands)`, as a primitive of JAX.
 
+    `native` computes it on `platform`; `elsewhere`, or else the definition, on all others.
     `vmap` of what stands in rows becomes more rows, if the operation `folds`; `vmap` of what is
     shared, like every derivative but the transpose, goes to the definition.
     """
@@ -42,6 +48,7 @@ class Operation:
         *,
         native: Callable[[Any, Operands], Operands] | None = None,
         platform: str = "cpu",
+        elsewhere: Callable[[Any, Operands], Operands] | None = None,
         folds: bool = True,
         transpose: Callable[[Any, Operands, Operands], tuple[Any, Any]] | None = None,
     ) -> None:
@@ -54,22 +61,11 @@ class Operation:
         primitive.def_abstract_eval(self._abstract_eval)
         ad.primitive_jvps[primitive] = self._jvp
         batching.primitive_batchers[primitive] = self._batch
-        by_xla = mlir.lower_fun(self._define, multiple_results=True)
-        mlir.register_lowering(primitive, by_xla)
-        if native is not None:
-            by_kernel = mlir.lower_fun(
-                lambda *leaves, static, tree: jax.tree.leaves(
-                    native(static, tree.unflatten(leaves))
-                ),
-                multiple_results=True,
-            )
-            mlir.register_lowering(
-                primitive,
-                lambda ctx, *args, **static: (
-                    by_kernel if _takes_kernels(ctx, platform) else by_xla
-                )(ctx, *args, **static),
-                platform=platform,
-            )
+        for target in PLATFORMS:
+            own, other = (native, definition) if target == platform else (None, elsewhere)
+            rule = _lower(target, own, other or definition)
+            mlir.register_lowering(primitive, rule, platform=target)
+        mlir.register_lowering(primitive, _lower(None, None, elsewhere or definition))
         if transpose is not None:
             ad.primitive_transposes[primitive] = functools.partial(self._transpose, transpose)
 
@@ -150,6 +146,26 @@ class Operation:
         return rest + [ct if is_asked else None for ct, is_asked in zip(found, asked, strict=True)]
 
 
+def _lower(target: str | None, native: Any, definition: Any) -> Any:
+    """The lowering for a platform: `native`, where there is one and it may stand."""
+
+    def by(function: Any) -> Any:
+        def run(*leaves: Any, static: Any, tree: Any) -> list[Any]:
+            with lowering_for(target):
+                return jax.tree.leaves(function(static, tree.unflatten(leaves)))
+
+        return mlir.lower_fun(run, multiple_results=True)
+
+    by_kernel, by_xla = native and by(native), by(definition)
+
+    def lower(ctx: mlir.LoweringRuleContext, *args: Any, **static: Any) -> Any:
+        if by_kernel is not None and _takes_kernels(ctx, target):
+            return by_kernel(ctx, *args, **static)
+        return by_xla(ctx, *args, **static)
+
+    return lower
+
+
 def _have_rows(operands: Operands) -> list[bool]:
     """For each leaf, whether its first axis is that of the rows."""
     marks = Operands(shared=False, rows=True, d_shared=False, d_rows=True)
@@ -178,7 +194,7 @@ def _fold(leaf: jax.Array, axis: int | None, size: int) -> jax.Array:
     return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
-def _takes_kernels(ctx: mlir.LoweringRuleContext, platform: str) -> bool:
+def _takes_kernels(ctx: mlir.LoweringRuleContext, platform: str | None) -> bool:
     """False if a program for CPUs is written by `jax.export`, which holds no native code of others.
 
     Nor if XLA is to cut it for several devices: it cannot look into native code.

@@ -2,20 +2,26 @@
 
 `_forward` gives the outputs of a layer, and the residuals of its derivative. `_tangent` is that
 derivative, linear in the tangents. `_backward` is the transpose of `_tangent`. Forward and
-backward run native on a CPU. Everywhere else, and where JAX asks for what the native code does not
-know (forward mode, derivatives of derivatives, maps over parameters), each of them stands for its
-definition: the loop of XLA, or that of the reference, for cells and noise which XLA's has not.
+backward run native on a CPU, and in a program for another platform as the loops of XLA
+(`elsewhere`). Where JAX asks for what the native code does not know (forward mode, derivatives of
+derivatives, maps over parameters), each of them stands for its definition, which reads no residual:
+the loop of XLA, or that of the reference, for cells and noise which XLA's has not.
+
+Inputs and weights of 16 bits are widened, exactly, on a CPU: in there everything is float32, and so
+is what a weight's gradient is added up in; or float64. Other platforms multiply them as they are.
+Outputs that the gradient reads are wide everywhere.
 
 Any part of a layer may move while the rest stands still: tangents that are zero are None.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from ..._core.direction import Direction, Outputs
-from ..._core.dtypes import widen
+from ..._core.dtypes import cast_like, sum_dtype, widen
 from ...cells._noise import remove_noise
 from ..moving import (
     Moving,
@@ -32,9 +38,11 @@ from ..moving import (
 )
 from ..operation import Operands, Operation
 from ..reference import loop as reference
-from ..xla.loop import Results, run_layer
+from ..xla.layer import run_layer
+from ..xla.loop import Results
 from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
+from . import elsewhere
 from .call import call_backward, call_forward
 from .linear import are_linear, run_linear
 from .noise import advance_noise
@@ -49,22 +57,12 @@ RECOMPUTE = Recompute(bytes=30 * 2**20, features=400)
 
 
 def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
-    """As `run_layer` of the loops of XLA, with the outputs in one array.
-
-    Inputs and weights of 16 bits are widened, exactly, before; outputs are narrowed after. In
-    between everything is float32, and so is what a weight's gradient is added up in; or float64.
-    """
+    """As `run_layer` of the loops of XLA."""
     if are_linear(directions):
         return run_linear(directions)
-    dtype = directions[0].xs.dtype
-    wide = tuple(
-        direction.replace(params=widen(direction.params), xs=widen(direction.xs))
-        for direction in directions
-    )
-    carries, ys = _run(keep_gates, wide)
+    carries, ys = _run(keep_gates, directions)
     sizes = tuple(state.h.shape[-1] for state in carries)
-    carries = tuple(map(advance_noise, directions, carries))
-    return Outputs(carries, (ys.astype(dtype),), sizes)
+    return Outputs(tuple(map(advance_noise, directions, carries)), (ys,), sizes)
 
 
 def keeps_gates(directions: Directions) -> bool:
@@ -89,21 +87,55 @@ def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     )
     moving = split_tangents(d_directions)
     operands = Operands(shared, (rows, ys, residuals), d_shared=moving.shared, d_rows=moving.rows)
-    return (carries, ys), _tangent.bind(keep_gates, operands).rows
+    d_carries, d_ys = _tangent.bind(keep_gates, operands).rows
+    dtype = directions[0].xs.dtype
+    return (carries, ys.astype(dtype)), (d_carries, d_ys.astype(dtype))
 
 
-def _define(keep_gates: bool, directions: Directions) -> Results:
+def _widen(directions: Directions) -> Directions:
+    return tuple(
+        direction.replace(params=widen(direction.params), xs=widen(direction.xs))
+        for direction in directions
+    )
+
+
+def _run_as_it_is(keep_gates: bool, directions: Directions) -> Results:
+    """By JAX, in the dtype of the inputs."""
     run = reference.run if find_rule(directions) is None else run_layer
     outputs = run(directions, keep_gates)
     return tuple(map(remove_noise, outputs.carries)), outputs.join()
 
 
-def _define_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
+def _define(keep_gates: bool, directions: Directions) -> Results:
+    return _run_as_it_is(keep_gates, _widen(directions))
+
+
+def _define_forward(
+    static: tuple[bool, bool], operands: Operands, run: Callable[..., Results] = _define
+) -> Operands:
     keep_gates, keep = static
     directions, residuals = join_directions(operands.shared, operands.rows), None
     if keep:
-        residuals = compute_residuals(jax.lax.stop_gradient(directions), keep_gates)
-    return Operands(rows=(_define(keep_gates, directions), residuals))
+        residuals = compute_residuals(_widen(jax.lax.stop_gradient(directions)), keep_gates)
+    carries, ys = run(keep_gates, directions)
+    return Operands(rows=((carries, ys.astype(_out_dtype(directions, keep))), residuals))
+
+
+def _forward_elsewhere(static: tuple[bool, bool], operands: Operands) -> Operands:
+    keep_gates, keep = static
+    directions = join_directions(operands.shared, operands.rows)
+    if not keep or find_rule(directions) is None:
+        return _define_forward(static, operands, _run_as_it_is)
+    directions = tuple(direction.replace(packed=None) for direction in directions)
+    return Operands(
+        rows=elsewhere.run_forward(directions, keep_gates, _out_dtype(directions, keep))
+    )
+
+
+def _out_dtype(directions: Directions, keep: bool) -> Any:
+    """Of the outputs of `_forward`, which are residuals, too, if any are kept."""
+    dtype = directions[0].xs.dtype
+    return sum_dtype(dtype) if keep else dtype
 
 
 def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
@@ -115,13 +147,24 @@ def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
     return Operands(rows=jax.jvp(run, (parts,), (tangents,))[1])
 
 
-def _define_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
+def _define_backward(
+    static: tuple[bool, tuple[Moving, ...]],
+    operands: Operands,
+    define: Callable[..., Results] = _define,
+) -> Operands:
     keep_gates, wanted = static
     directions = join_directions(operands.shared, operands.rows[0])
-    run = lambda parts: _define(keep_gates, replace_parts(directions, parts))  # noqa: E731
+    run = lambda parts: define(keep_gates, replace_parts(directions, parts))  # noqa: E731
     parts = where_moving(wanted, list(map(parts_of, directions)))
-    (grads,) = jax.vjp(run, parts)[1](operands.d_rows)
+    results, transpose = jax.vjp(run, parts)
+    (grads,) = transpose(cast_like(operands.d_rows, results))
     return split(grads)
+
+
+def _backward_elsewhere(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
+    if find_rule(join_directions(operands.shared, operands.rows[0])) is None:
+        return _define_backward(static, operands, _run_as_it_is)
+    return elsewhere.run_backward(static[1], operands)
 
 
 def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
@@ -130,7 +173,7 @@ def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operand
     batch_size, num_steps, _ = directions[0].xs.shape
     states = tuple(state_of(direction) for direction in directions)
     size = sum(state.h.shape[-1] for state in states)
-    ys = jax.ShapeDtypeStruct((batch_size, num_steps, size), directions[0].xs.dtype)
+    ys = jax.ShapeDtypeStruct((batch_size, num_steps, size), _out_dtype(directions, keep))
     residuals = shapes_of_residuals(directions, keep_gates) if keep else None
     return Operands(rows=((states, ys), residuals))
 
@@ -147,18 +190,20 @@ def _shapes_of_backward(static: tuple[bool, tuple[Moving, ...]], operands: Opera
 
 
 def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
-    (_, keep), directions = static, join_directions(operands.shared, operands.rows)
-    results, residuals = _shapes_of_forward(static, operands).rows
-    nothing = (Residuals(None, None),) * len(directions)
-    results, stored = call_forward(directions, results, residuals if keep else nothing)
+    (keep_gates, keep), directions = static, join_directions(operands.shared, operands.rows)
+    (states, ys), residuals = _shapes_of_forward((keep_gates, True), operands).rows
+    stored = residuals if keep else (Residuals(None, None),) * len(directions)
+    (carries, ys), stored = call_forward(_widen(directions), (states, ys), stored)
+    results = carries, ys.astype(_out_dtype(directions, keep))
     return Operands(rows=(results, stored if keep else None))
 
 
 def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
     (_, wanted), (rows, ys, residuals) = static, operands.rows
     directions = join_directions(operands.shared, rows)
-    grads = call_backward(directions, ys, residuals, operands.d_rows, wanted)
-    return split(where_moving(wanted, grads))
+    grads = call_backward(_widen(directions), ys, residuals, operands.d_rows, wanted)
+    parts = where_moving(wanted, list(map(parts_of, directions)))
+    return split(cast_like(where_moving(wanted, grads), parts))
 
 
 def _transpose_tangent(keep_gates: bool, cotangents: Operands, operands: Operands) -> Any:
@@ -167,9 +212,19 @@ def _transpose_tangent(keep_gates: bool, cotangents: Operands, operands: Operand
     return grads.shared, grads.rows
 
 
-_forward = Operation("birnn_forward", _define_forward, _shapes_of_forward, native=_call_forward)
+_forward = Operation(
+    "birnn_forward",
+    _define_forward,
+    _shapes_of_forward,
+    native=_call_forward,
+    elsewhere=_forward_elsewhere,
+)
 _backward = Operation(
-    "birnn_backward", _define_backward, _shapes_of_backward, native=_call_backward
+    "birnn_backward",
+    _define_backward,
+    _shapes_of_backward,
+    native=_call_backward,
+    elsewhere=_backward_elsewhere,
 )
 _tangent = Operation(
     "birnn_tangent", _define_tangent, _shapes_of_tangent, transpose=_transpose_tangent

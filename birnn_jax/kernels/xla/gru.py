@@ -12,7 +12,9 @@ from .cell_rule import CellRule
 from .gates import gate_of_tanh, halve_sigmoids
 
 
-class _Activations(NamedTuple):
+class GRUActivations(NamedTuple):
+    """What the derivative of a GRU reads of a step."""
+
     tanh_rz: jax.Array  # [..., 2H], of half the sums
     n: jax.Array  # [..., H]
     h_n: jax.Array  # [..., H], h w_hn + b_hn, which the reset gate multiplies
@@ -39,25 +41,25 @@ def _project(weights: GRUParams, x: jax.Array) -> jax.Array:
     return product(x, weights.w_x) + jnp.expand_dims(widen(weights.b), range(x.ndim - 1))
 
 
-def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> _Activations:
+def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> GRUActivations:
     size = h.shape[-1]
     a_h = multiply_heads(h, weights.w_h)
     tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_h[..., : 2 * size])
     h_n = a_h[..., 2 * size :] + jnp.expand_dims(widen(weights.b_hn), range(h.ndim - 1))
     n = jnp.tanh(a_x[..., 2 * size :] + gate_of_tanh(tanh_rz[..., :size]) * h_n)
-    return _Activations(tanh_rz=tanh_rz, n=n, h_n=h_n)
+    return GRUActivations(tanh_rz=tanh_rz, n=n, h_n=h_n)
 
 
-def _activate(weights: GRUParams, x: jax.Array, h: jax.Array) -> _Activations:
+def _activate(weights: GRUParams, x: jax.Array, h: jax.Array) -> GRUActivations:
     return _finish(weights, _project(weights, x), h)
 
 
-def _update(activations: _Activations, carry: GRUCarry) -> GRUCarry:
+def _update(activations: GRUActivations, carry: GRUCarry) -> GRUCarry:
     z = gate_of_tanh(jnp.split(activations.tanh_rz, 2, axis=-1)[1])
     return GRUCarry(h=(1 - z) * activations.n + z * carry.h)
 
 
-def _coefficients(activations: _Activations, carry: GRUCarry) -> _Coefficients:
+def _coefficients(activations: GRUActivations, carry: GRUCarry) -> _Coefficients:
     n = activations.n
     r, z = jnp.split(gate_of_tanh(activations.tanh_rz), 2, axis=-1)
     a_n = (1 - z) * (1 - n * n)

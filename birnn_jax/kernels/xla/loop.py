@@ -1,9 +1,4 @@
-"""One layer, of one direction or two, with a derivative that keeps weights out of the loop.
-
-`lax.scan` differentiates itself by adding to the gradient of the weights at every step. Here the
-derivative is given, as a linear recurrence (`derivative`) which JAX transposes by itself: forward
-mode, reverse mode, their compositions and `vmap` all work, which `jax.custom_vjp` would not allow.
-"""
+"""The loop of a layer over time, of one direction or two, and how the plan arranges directions."""
 
 import functools
 import itertools
@@ -13,44 +8,44 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..._core.direction import Direction, Outputs
+from ..._core.direction import Direction
 from ..._core.meshes import vary
 from .cell_rule import CellRule
-from .derivative import LinearLoop, StepResiduals, layer_tangent, scan_linear
+from .derivative import StepResiduals
 from .plan import are_apart, get_plan
 from .rules import get_rule
-from .time_order import clear, to_time, turn
+from .time_order import clear, turn
 
 Directions = tuple[Direction, ...]
 Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
 
 
-def run_layer(directions: Directions, keep_gates: bool) -> Outputs:
-    """Runs every direction of a layer whose cell has a rule.
-
-    With `keep_gates` the gradient finds the activations of every step, otherwise it computes them
-    again from the states, in one product. Carries, activations and the derivative are of the
-    `sum_dtype` of params and xs, outputs of their own dtype.
-    """
-    directions = vary(tuple(direction.replace(packed=None) for direction in directions))
-    if not get_plan().stacked or not _are_alike(directions):
-        carries, ys = _run(keep_gates, directions)
-        return Outputs(carries, (ys,), _sizes(directions))
-    run_alone = lambda direction: _run(keep_gates, (direction,))  # noqa: E731
-    turned = map(_turned, directions)
-    (carries,), ys = jax.vmap(run_alone)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *turned))
-    return Outputs(
-        tuple(jax.tree.map(lambda leaf, i=i: leaf[i], carries) for i in range(len(directions))),
-        tuple(turn(y, direction.reverse) for y, direction in zip(ys, directions, strict=True)),
-    )
-
-
-def _are_alike(directions: Directions) -> bool:
-    shapes = [jax.tree.map(jnp.shape, _turned(direction)) for direction in directions]
-    return shapes[1:] == shapes[:-1]
+def run_loops(
+    directions: Directions, store: Callable[[Any, Any, Any], Any], out_dtype: Any = None
+) -> tuple[Results, tuple[Any, ...]]:
+    """As `loop`, arranged as the plan says: in one batch of products, in one loop, or apart."""
+    directions = vary(directions)
+    if is_stacked(directions):
+        alone = lambda direction: loop((direction,), store, out_dtype)  # noqa: E731
+        ((carries,), ys), (stored,) = jax.vmap(alone)(stack(list(map(turned, directions))))
+        count = len(directions)
+        results = unstack(carries, count), join_turned(directions, ys)
+        return results, unstack(stored, count)
+    if store is not store_nothing or not are_apart(directions[0].carry):
+        return loop(directions, store, out_dtype)
+    alone = [loop((direction,), store, out_dtype)[0] for direction in directions]
+    carries, ys = zip(*alone, strict=True)
+    nothing = (None,) * len(directions)
+    return (tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)), nothing
 
 
-def _turned(direction: Direction) -> Direction:
+def is_stacked(directions: Directions) -> bool:
+    """Whether the plan makes one batch of products of the directions."""
+    shapes = [jax.tree.map(jnp.shape, turned(direction)) for direction in directions]
+    return get_plan().stacked and len(directions) > 1 and shapes[1:] == shapes[:-1]
+
+
+def turned(direction: Direction) -> Direction:
     """The same work from the first step to the last; directions of one rule then look alike."""
     xs, valid = (
         None if leaf is None else turn(leaf, direction.reverse)
@@ -60,21 +55,20 @@ def _turned(direction: Direction) -> Direction:
     return direction.replace(cell=cell, reverse=False, xs=xs, valid=valid)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _run(keep_gates: bool, directions: Directions) -> Results:
-    del keep_gates
-    if not are_apart(directions[0].carry):
-        return loop(directions, store_nothing)[0]
-    alone = [loop((direction,), store_nothing)[0] for direction in directions]
-    carries, ys = zip(*alone, strict=True)
-    return tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)
+def join_turned(directions: Directions, ys: jax.Array) -> jax.Array:
+    """Outputs `[K, B, T, H]` of `turned` directions, as those of a layer."""
+    pairs = zip(ys, directions, strict=True)
+    return jnp.concatenate([turn(y, direction.reverse) for y, direction in pairs], axis=-1)
 
 
-@functools.partial(_run.defjvp, symbolic_zeros=True)
-def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
-    (directions,), (d_directions,) = primals, tangents
-    results, residuals = loop(directions, make_store(directions, keep_gates))
-    return results, tangent(directions, results[1], residuals, d_directions)
+def stack(trees: Any) -> Any:
+    """Trees that are alike as one, with a first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree: Any, count: int) -> tuple[Any, ...]:
+    """The inverse of `stack`."""
+    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(count))
 
 
 def store_nothing(activations: Any, old: Any, new: Any) -> None:
@@ -93,24 +87,6 @@ def make_store(directions: Directions, keep_gates: bool) -> Callable[[Any, Any, 
     return store
 
 
-def tangent(
-    directions: Directions,
-    ys: jax.Array,
-    residuals: tuple[StepResiduals, ...],
-    d_directions: Directions,
-    linear_loop: LinearLoop = scan_linear,
-    in_chunks: bool = True,
-) -> Results:
-    """The derivative of the results, in `d_directions`, whose zeros are symbolic."""
-    parts = layer_tangent(directions, ys, residuals, d_directions, linear_loop, in_chunks)
-    d_carries, d_hs = zip(*parts, strict=True)
-    d_ys = [
-        to_time(d_h, direction.valid, direction.reverse)
-        for d_h, direction in zip(d_hs, directions, strict=True)
-    ]
-    return d_carries, jnp.concatenate(d_ys, axis=-1)
-
-
 def _has_h_in_ys(direction: Direction) -> bool:
     """Whether the h before a step is the output of the step before, in its own dtype."""
     has_steps = direction.xs.shape[1] > 0
@@ -119,7 +95,7 @@ def _has_h_in_ys(direction: Direction) -> bool:
 
 
 def loop(
-    directions: Directions, store: Callable[[Any, Any, Any], Any]
+    directions: Directions, store: Callable[[Any, Any, Any], Any], out_dtype: Any = None
 ) -> tuple[Results, tuple[Any, ...]]:
     """Results, and what `store(activations, old carry, new carry)` stores of every step.
 
@@ -129,12 +105,13 @@ def loop(
     """
     rule = get_rule(directions)
     if directions[0].xs.shape[1] == 0:  # a loop that never runs is traced, and slices, all the same
-        (_, ys), stored = loop(tuple(map(_with_a_step, directions)), store)
+        (_, ys), stored = loop(tuple(map(_with_a_step, directions)), store, out_dtype)
         carries = tuple(direction.carry for direction in directions)
         return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], stored)
-    sizes = _sizes(directions)
+    sizes = sizes_of(directions)
     batch_size, num_steps, _ = directions[0].xs.shape
-    ys = jnp.zeros([batch_size, num_steps, sum(sizes)], directions[0].params.w_h.dtype)
+    dtype = directions[0].params.w_h.dtype if out_dtype is None else out_dtype
+    ys = jnp.zeros([batch_size, num_steps, sum(sizes)], dtype)
     ys, _ = vary((ys, directions))
     plan = get_plan()
     weights = [rule.pack(direction.params) for direction in directions]
@@ -167,7 +144,8 @@ def loop(
     return jax.lax.scan(body, (carries, ys), steps, unroll=plan.unroll)
 
 
-def _sizes(directions: Directions) -> tuple[int, ...]:
+def sizes_of(directions: Directions) -> tuple[int, ...]:
+    """The columns of each direction in the outputs of a layer."""
     return tuple(direction.carry.h.shape[-1] for direction in directions)
 
 

@@ -1,7 +1,9 @@
 """The decisions that only a measurement can make, in one place, with what made them.
 
-docs/development/kernels.md has the measurements and how to repeat them. The backend is asked when a
-function is traced: compiled for another device it is as right, and perhaps not as fast.
+docs/development/kernels.md has the measurements and how to repeat them. The plan is that of the
+platform which a program is lowered for (`target.py`), wherever the function was traced. Only what a
+forward pass stores, and a `vmap` over parameters or a derivative in forward mode, is decided while
+a function is traced, by the default backend.
 """
 
 from typing import Any, NamedTuple
@@ -11,6 +13,7 @@ import jax
 from ..._core.chunks import near_divisor
 from ..._core.direction import Direction
 from ...cells._noise import remove_noise
+from ..target import get_target
 
 
 class Recompute(NamedTuple):
@@ -85,8 +88,8 @@ _PARTS, _MIN_ROWS_OF_PART = 8, 128
 
 
 def get_plan() -> Plan:
-    """The plan of the default backend."""
-    return PLANS.get(jax.default_backend(), PLANS["gpu"])
+    """The plan of the platform that the program is for."""
+    return PLANS.get(get_target(), PLANS["gpu"])
 
 
 def keeps_gates(directions: tuple[Direction, ...]) -> bool:
