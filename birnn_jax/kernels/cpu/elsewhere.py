@@ -4,6 +4,7 @@ A forward loop stores what the native code stores, and a backward loop reads it,
 means the same wherever a program was compiled.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ..xla.derivative import StepResiduals
 from ..xla.gates import gate_of_tanh
 from ..xla.gru import GRUActivations
 from ..xla.layer import compute_backward
-from ..xla.loop import Results, run_loops, sizes_of
+from ..xla.loop import Results, at_of, run_loops, sizes_of
 from ..xla.time_order import clear, turn
 from .residuals import Residuals, shapes_of_residuals
 
@@ -103,15 +104,20 @@ def run_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
 
 def _as_stored(direction: Direction, ys: jax.Array, residuals: Residuals) -> StepResiduals:
     """What `kernels.xla.layer` stores of every step, in the order of the direction."""
-    ys, cs, gates, valid = (
+    ys, cs, gates, valid, at = (
         None if leaf is None else turn(leaf, direction.reverse)
-        for leaf in (ys, *residuals, direction.valid)
+        for leaf in (ys, *residuals, direction.valid, at_of(direction))
     )
-    carry = direction.carry
+    has_h = valid is None and ys.shape[1] > 0  # in the outputs, of the step before
+    after = direction.carry._replace(h=None if has_h else ys)
     if cs is not None:
-        carry = carry._replace(c=_before(cs, carry.c, valid))
-    has_h = valid is None and ys.shape[1] > 0  # in the outputs
-    carry = carry._replace(h=None if has_h else _before(ys, carry.h, valid))
+        after = after._replace(c=cs)
+    before = functools.partial(_before, valid=valid)
+    first = direction.carry._replace(h=None) if has_h else direction.carry
+    carry = jax.tree.map(before, after, first)
+    if direction.starts is not None:
+        put = lambda first, leaf: jnp.where(at[..., None], first[:, None], leaf)  # noqa: E731
+        carry = jax.tree.map(put, direction.starts.carry, carry)
     if direction.cell.step == ELMAN.step:
         gates = ys
     activations = None if gates is None else _GATES[direction.cell.step].to(gates)

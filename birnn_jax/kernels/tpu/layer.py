@@ -29,28 +29,29 @@ def launch_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
     return compute_backward(wanted, operands, _in_one_launch)
 
 
-def _in_one_launch(rule: CellRule, w_h: Any, d_carries: Any, inputs: Any) -> Any:
+def _in_one_launch(rule: CellRule, w_h: Any, d_carries: Any, d_starts: Any, steps: Any) -> Any:
     """As `scan_linear`, but its gradient is a launch of Pallas."""
-    coefficients, d_ins, masks = zip(*inputs, strict=True)
-    return _linear(rule, (w_h, coefficients, masks), (d_carries, d_ins))
+    d_ins = tuple(step.d_in for step in steps)
+    fixed = tuple(step._replace(d_in=None) for step in steps)
+    return _linear(rule, (w_h, fixed), (d_carries, d_starts, d_ins))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _linear(rule: CellRule, fixed: Any, linear: Any) -> Any:
-    (w_h, coefficients, masks), (d_carries, d_ins) = fixed, linear
-    return scan_linear(rule, w_h, d_carries, tuple(zip(coefficients, d_ins, masks, strict=True)))
+    (w_h, steps), (d_carries, d_starts, d_ins) = fixed, linear
+    steps = tuple(step._replace(d_in=d_in) for step, d_in in zip(steps, d_ins, strict=True))
+    return scan_linear(rule, w_h, d_carries, d_starts, steps)
 
 
 def _linear_forward(rule: CellRule, fixed: Any, linear: Any) -> Any:
-    return _linear(rule, fixed, linear), (fixed, linear[1])
+    return _linear(rule, fixed, linear), (fixed, linear)
 
 
 def _linear_backward(rule: CellRule, stored: Any, cts: Any) -> Any:
     from . import loops
 
-    (w_h, coefficients, masks), d_ins = stored
-    steps = tuple(zip(coefficients, d_ins, masks, strict=True))
-    return None, loops.transposed_loop(rule, w_h, steps, cts)
+    (w_h, steps), (_, d_starts, d_ins) = stored
+    return None, loops.transposed_loop(rule, w_h, steps, d_starts, d_ins, cts)
 
 
 _linear.defvjp(_linear_forward, _linear_backward)

@@ -2,7 +2,8 @@
 
 The grid is (directions, blocks of time). While a block is computed the next one is fetched, and
 the one before is written back: Pallas does that by the index maps. The state is an output whose
-block does not change with time, so that it stays where it is until the direction is done.
+block does not change with time, so that it stays where it is until the direction is done. Where
+blocks do not divide the steps, arrays are longer, and the last block ends before its last step.
 """
 
 import functools
@@ -54,7 +55,11 @@ def run_steps(
     shapes = tuple(stream.arrays for stream in outputs)
     num_directions, num_steps, *_ = jax.tree.leaves(arrays)[0].shape
     size = block_steps(weights, state, inputs, outputs)
-    blocks = num_steps // size
+    blocks = -(-num_steps // size)
+    pad = blocks * size - num_steps
+    if pad:
+        arrays = tuple(_pad(stream, pad) for stream in inputs)
+        shapes = jax.tree.map(lambda leaf: _with_steps(leaf, num_steps + pad), shapes)
     streams = functools.partial(_streams, blocks, size)
     trees = [jax.tree.structure(tree) for tree in (weights, state, arrays, state, shapes)]
     counts = [tree.num_leaves for tree in trees]
@@ -73,7 +78,7 @@ def run_steps(
 
         w = jax.tree.map(lambda ref, leaf: ref[0] if leaf.ndim > 2 else ref[0, 0], w_refs, weights)
 
-        @pl.loop(0, size)
+        @pl.loop(0, jnp.minimum(size, num_steps - size * pl.program_id(1)) if pad else size)
         def _(index):
             places = [_place(s.from_the_end, direction, index, size) for s in (*inputs, *outputs)]
             before, after = places[: len(inputs)], places[len(inputs) :]
@@ -96,24 +101,57 @@ def run_steps(
             dimension_semantics=("parallel", "arbitrary"), vmem_limit_bytes=VMEM_BYTES
         ),
     )(*jax.tree.leaves((_as_matrices(weights), state, arrays)))
-    return trees[3].unflatten(results[: counts[3]]), trees[4].unflatten(results[counts[3] :])
+    ys = trees[4].unflatten(results[counts[3] :])
+    if pad:
+        pairs = zip(outputs, ys, strict=True)
+        ys = tuple(_cut(Streams(y, s.from_the_end), num_steps) for s, y in pairs)
+    return trees[3].unflatten(results[: counts[3]]), ys
+
+
+def _pad(stream: Streams, pad: int) -> Any:
+    """The arrays with so many steps after the last one of each direction."""
+
+    def longer(leaf: jax.Array) -> jax.Array:
+        ends = [(pad, 0) if end else (0, pad) for end in stream.from_the_end]
+        pairs = zip(leaf, ends, strict=True)
+        return jnp.stack([jnp.pad(part, [end, (0, 0), (0, 0)]) for part, end in pairs])
+
+    return jax.tree.map(longer, stream.arrays)
+
+
+def _cut(stream: Streams, num_steps: int) -> Any:
+    """The inverse of `_pad`."""
+
+    def shorter(leaf: jax.Array) -> jax.Array:
+        pairs = zip(leaf, stream.from_the_end, strict=True)
+        return jnp.stack([part[-num_steps:] if end else part[:num_steps] for part, end in pairs])
+
+    return jax.tree.map(shorter, stream.arrays)
+
+
+def _with_steps(leaf: jax.ShapeDtypeStruct, num_steps: int) -> jax.ShapeDtypeStruct:
+    num_directions, _, *rest = leaf.shape
+    return jax.ShapeDtypeStruct((num_directions, num_steps, *rest), leaf.dtype)
 
 
 def block_steps(
     weights: Any, state: Any, inputs: tuple[Streams, ...], outputs: tuple[Streams, ...]
 ) -> int:
-    """Steps of a block, as many as fit."""
+    """Steps of a block: of those that fit, what leaves few over; blocks need not divide T."""
     num_steps = jax.tree.leaves(inputs[0].arrays)[0].shape[1]
     room = VMEM_BYTES - needed_bytes(weights, state, inputs, outputs, 0)
     of_a_step = needed_bytes((), (), inputs, outputs, 1)
     most = min(room // of_a_step, _MAX_STEPS, num_steps)
-    fitting = [n for n in range(1, most + 1) if num_steps % n == 0]
-    if not fitting:
+    if most < 1:
         needed = needed_bytes(weights, state, inputs, outputs, 1)
         raise DoesNotFitError(
             f"needs {needed:,} bytes of VMEM for one step of a layer; the limit is {VMEM_BYTES:,}."
         )
-    return fitting[-1]
+    divisor = next(n for n in range(most, 0, -1) if num_steps % n == 0)
+    if 2 * divisor >= most:
+        return divisor
+    blocks = -(-num_steps // most)
+    return -(-num_steps // blocks)
 
 
 def needed_bytes(

@@ -22,10 +22,20 @@ from .plan import chunk_steps, get_plan
 from .rules import get_rule
 from .time_order import cut, to_steps
 
-# `(rule, w_h of each direction, d_carries, inputs of each direction) -> (d_carries, d_hs)`, the
-# recurrence that is linear in d_carries and d_in; inputs are coefficients, d_in and a mask, over
-# time, and w_h is `[H, G*H]`, or `[K, H/K, G*H/K]` of several heads.
-LinearLoop = Callable[[CellRule, tuple[jax.Array, ...], Any, Any], Any]
+
+class LinearSteps(NamedTuple):
+    """All steps of one direction of the linear recurrence, over time."""
+
+    coefficients: Any
+    d_in: Any
+    valid: jax.Array | None  # [T, B, H]
+    is_start: jax.Array | None  # [T, B, H], where a segment begins
+
+
+# `(rule, w_h, d_carries, d_starts, steps) -> (d_carries, d_hs)`, of all directions: the recurrence
+# that is linear in d_carries, d_starts (before the first step of a segment, or None) and d_in. Each
+# w_h is `[H, G*H]`, or `[K, H/K, G*H/K]` of several heads.
+LinearLoop = Callable[[CellRule, tuple[jax.Array, ...], Any, Any, Any], Any]
 
 
 class StepResiduals(NamedTuple):
@@ -40,6 +50,7 @@ class _Steps(NamedTuple):
 
     xs: jax.Array  # [T, B, D], zero in padding
     mask: jax.Array | None  # [T, B, 1], True at valid steps
+    is_start: jax.Array | None  # [T, B, 1], True where a segment begins
     residuals: StepResiduals
     d_xs: jax.Array | None  # [T, B, D]; None is zero
 
@@ -66,6 +77,12 @@ def layer_tangent(
         jax.tree.map(_instantiate, d.carry, direction.carry)
         for d, direction in zip(d_directions, directions, strict=True)
     )
+    d_starts = tuple(
+        None
+        if direction.starts is None
+        else jax.tree.map(_instantiate, d.starts.carry, direction.starts.carry)
+        for d, direction in zip(d_directions, directions, strict=True)
+    )
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
     d_params = tuple(widen(none_if_zero(d.params)) for d in d_directions)
     run = functools.partial(_run_chunk, linear_loop)
@@ -75,7 +92,7 @@ def layer_tangent(
     keep_gates = residuals[0].activations is not None
     d_carries, d_hs = _over_chunks(
         lambda size, begin, d_carries, steps: run(
-            size, begin, directions, ys, d_params, d_carries, steps
+            size, begin, directions, ys, d_params, d_starts, d_carries, steps
         ),
         d_carries,
         tuple(zip(residuals, d_xs, strict=True)),
@@ -129,7 +146,10 @@ def _cut_steps(
         first = jnp.where(begin == 0, direction.carry.h, before)
         h = jnp.concatenate([first, cut(ys, begin, size, reverse, *columns)[:-1]])
         residuals = residuals._replace(carry=residuals.carry._replace(h=h))
-    return _Steps(xs, mask, residuals, d_xs)
+    is_start = None
+    if direction.starts is not None:
+        is_start = cut(direction.starts.at[..., None], begin, size, reverse)
+    return _Steps(xs, mask, is_start, residuals, d_xs)
 
 
 def _run_chunk(
@@ -139,6 +159,7 @@ def _run_chunk(
     directions: tuple[Direction, ...],
     ys: jax.Array,
     d_params: Any,
+    d_starts: Any,
     d_carries: Any,
     steps: Any,
 ) -> Any:
@@ -152,41 +173,43 @@ def _run_chunk(
             activations = rule.activate(rule.pack(direction.params), chunk.xs, carry.h)
         coefficients = rule.coefficients(activations, carry)
         d_in = rule.inject(coefficients, *_d_sums(widen(direction.params), tangent, widen(chunk)))
-        inputs.append((coefficients, d_in, _broadcast_mask(chunk)))
+        # `[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop.
+        flags = (
+            None if flag is None else jnp.broadcast_to(flag, carry.h.shape)
+            for flag in (chunk.mask, chunk.is_start)
+        )
+        inputs.append(LinearSteps(coefficients, d_in, *flags))
         recurrent.append(split_heads(widen(direction.params.w_h), carry.h.shape[-1]))
-    return linear_loop(rule, tuple(recurrent), d_carries, tuple(inputs))
+    return linear_loop(rule, tuple(recurrent), d_carries, d_starts, tuple(inputs))
 
 
-def scan_linear(rule: CellRule, w_h: tuple[jax.Array, ...], d_carries: Any, inputs: Any) -> Any:
+def scan_linear(
+    rule: CellRule, w_h: tuple[jax.Array, ...], d_carries: Any, d_starts: Any, steps: Any
+) -> Any:
     """A `LinearLoop` that JAX transposes by itself."""
     # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
     turned = [jax.lax.optimization_barrier(w.swapaxes(-1, -2)) for w in w_h]
 
-    def body(d_carries, inputs):
+    def body(d_carries, steps):
         new = tuple(
-            _advance(rule, w_t, d_carry, *step)
-            for w_t, d_carry, step in zip(turned, d_carries, inputs, strict=True)
+            _advance(rule, w_t, d_start, d_carry, step)
+            for w_t, d_start, d_carry, step in zip(turned, d_starts, d_carries, steps, strict=True)
         )
         return new, tuple(d_carry.h for d_carry in new)
 
-    return jax.lax.scan(body, d_carries, inputs, unroll=get_plan().unroll)
+    return jax.lax.scan(body, d_carries, steps, unroll=get_plan().unroll)
 
 
-def _advance(
-    rule: CellRule, w_t: jax.Array, d_carry: Any, coefficients: Any, d_in: Any, valid: Any
-) -> Any:
+def _advance(rule: CellRule, w_t: jax.Array, d_start: Any, d_carry: Any, step: LinearSteps) -> Any:
+    if step.is_start is not None:
+        d_carry = _select(step.is_start, d_start, d_carry)
     d_u = multiply_heads(d_carry.h, w_t.swapaxes(-1, -2))
-    new = rule.advance(coefficients, d_carry, d_u, d_in)
-    if valid is None:
-        return new
-    return jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, d_carry)
+    new = rule.advance(step.coefficients, d_carry, d_u, step.d_in)
+    return new if step.valid is None else _select(step.valid, new, d_carry)
 
 
-def _broadcast_mask(steps: _Steps) -> jax.Array | None:
-    """`[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop."""
-    return (
-        None if steps.mask is None else jnp.broadcast_to(steps.mask, steps.residuals.carry.h.shape)
-    )
+def _select(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
 
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:

@@ -25,6 +25,7 @@ from ..moving import (
     join,
     join_directions,
     parts_of,
+    replace_parts,
     split,
     split_directions,
     split_tangents,
@@ -176,15 +177,12 @@ def _tangent(
 def _as_tangents(directions: Directions, moving: list[Moving]) -> Directions:
     """With zeros, as JAX writes them, where a part stands still."""
 
-    def fill(d: Any, leaf: Any) -> Any:
-        return SymbolicZero(jax.typeof(leaf)) if d is None else d
+    def fill(d: Any, leaf: Any) -> Any:  # a layer without segments has nothing to start from
+        return SymbolicZero(jax.typeof(leaf)) if d is None and leaf is not None else d
 
-    def of_direction(direction: Direction, d: Moving) -> Direction:
-        parts = parts_of(direction)
-        params, carry, xs = jax.tree.map(fill, d[:3], parts[:3], is_leaf=_is_none)
-        return direction.replace(params=params, carry=carry, xs=xs)
-
-    return tuple(map(of_direction, directions, moving))
+    pairs = zip(moving, map(parts_of, directions), strict=True)
+    filled = [jax.tree.map(fill, d, parts, is_leaf=_is_none) for d, parts in pairs]
+    return replace_parts(directions, filled)
 
 
 def _move_alike(directions: Directions, moving: list[Moving]) -> list[Moving]:

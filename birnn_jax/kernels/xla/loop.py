@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.meshes import vary
-from .cell_rule import CellRule
 from .derivative import StepResiduals
 from .plan import are_apart, get_plan
 from .rules import get_rule
@@ -47,12 +46,22 @@ def is_stacked(directions: Directions) -> bool:
 
 def turned(direction: Direction) -> Direction:
     """The same work from the first step to the last; directions of one rule then look alike."""
-    xs, valid = (
-        None if leaf is None else turn(leaf, direction.reverse)
-        for leaf in (direction.xs, direction.valid)
-    )
     cell = direction.cell._replace(init=direction.cell.step)  # whatever they begin from
-    return direction.replace(cell=cell, reverse=False, xs=xs, valid=valid)
+    in_order = over_time(direction, lambda leaf: turn(leaf, direction.reverse))
+    return in_order.replace(cell=cell, reverse=False)
+
+
+def over_time(direction: Direction, change: Callable[[jax.Array], jax.Array]) -> Direction:
+    """The direction with all that has an axis of time changed, `[B, T, ...]`."""
+    xs, valid, starts = jax.tree.map(change, (direction.xs, direction.valid, at_of(direction)))
+    if direction.starts is None:
+        return direction.replace(xs=xs, valid=valid)
+    return direction.replace(xs=xs, valid=valid, starts=direction.starts._replace(at=starts))
+
+
+def at_of(direction: Direction) -> jax.Array | None:
+    """Where segments begin, `[B, T]`."""
+    return None if direction.starts is None else direction.starts.at
 
 
 def join_turned(directions: Directions, ys: jax.Array) -> jax.Array:
@@ -120,7 +129,7 @@ def loop(
             direction.replace(xs=rule.project(w, clear(direction.xs, direction.valid)))
             for w, direction in zip(weights, directions, strict=True)
         )
-    step = functools.partial(_step, rule, rule.finish if plan.hoisted else rule.activate)
+    activate = rule.finish if plan.hoisted else rule.activate
     offsets = tuple(itertools.accumulate(sizes, initial=0))[:-1]
 
     def body(state, index):
@@ -128,9 +137,14 @@ def loop(
         new_carries, stored = [], []
         for w, old, direction, offset in zip(weights, carries, directions, offsets, strict=True):
             time = num_steps - 1 - index if direction.reverse else index
-            x = _at(direction.xs, time)
-            valid = None if direction.valid is None else _at(direction.valid, time)
-            activations, new = step(w, old, clear(x, valid), valid)
+            now = over_time(direction, functools.partial(_at, time=time))
+            x, valid = clear(now.xs, now.valid), now.valid
+            if now.starts is not None:
+                old = select(now.starts.at, now.starts.carry, old)
+            activations = activate(w, x, old.h)
+            new = rule.update(activations, old)
+            if valid is not None:
+                new = select(valid, new, old)
             y = clear(new.h, valid).astype(ys.dtype)[:, None]
             ys = jax.lax.dynamic_update_slice(
                 ys, y, (0, time, offset), allow_negative_indices=False
@@ -155,17 +169,9 @@ def _at(leaf: jax.Array, time: jax.Array) -> jax.Array:
 
 
 def _with_a_step(direction: Direction) -> Direction:
-    def add(leaf: jax.Array | None) -> jax.Array | None:
-        return None if leaf is None else jnp.zeros([len(leaf), 1, *leaf.shape[2:]], leaf.dtype)
-
-    return direction.replace(xs=add(direction.xs), valid=add(direction.valid))
+    return over_time(direction, lambda leaf: jnp.zeros([len(leaf), 1, *leaf.shape[2:]], leaf.dtype))
 
 
-def _step(
-    rule: CellRule, activate: Any, weights: Any, carry: Any, x: jax.Array, valid: jax.Array | None
-) -> tuple[Any, Any]:
-    activations = activate(weights, x, carry.h)
-    new = rule.update(activations, carry)
-    if valid is not None:
-        new = jax.tree.map(lambda new, old: jnp.where(valid[:, None], new, old), new, carry)
-    return activations, new
+def select(condition: jax.Array, new: Any, old: Any) -> Any:
+    """Rows of carries, leaves `[B, .]`, of `new` where the condition `[B]` is true."""
+    return jax.tree.map(lambda new, old: jnp.where(condition[:, None], new, old), new, old)

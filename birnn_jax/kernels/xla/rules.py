@@ -21,8 +21,8 @@ _RULES = {
 }
 
 NEEDS_A_RULE = (
-    "computes ELMAN, GRU, LSTM and SLSTM, the same cell in both directions, in one dtype and "
-    "without Segments; this layer is another."
+    "computes ELMAN, GRU, LSTM and SLSTM, the same cell in both directions, in one dtype; this "
+    "layer is another."
 )
 
 
@@ -43,6 +43,6 @@ def _find_rule(direction: Direction) -> CellRule | None:
     dtypes_of_carry = {jnp.result_type(leaf) for leaf in jax.tree.leaves(direction.carry)}
     if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
         return None
-    if direction.starts is not None or dtypes_of_carry != {sum_dtype(*dtypes)}:
+    if dtypes_of_carry != {sum_dtype(*dtypes)}:
         return None
     return _RULES.get(direction.cell.step)
