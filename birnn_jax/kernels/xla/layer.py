@@ -129,8 +129,10 @@ def compute_backward(
         tangents = operands._replace(d_shared=d.shared, d_rows=d.rows)
         return _compute_tangent(None, tangents, linear_loop).rows
 
-    # At zero, as good as anywhere for what is linear; what only the value needs, XLA leaves out.
-    (grads,) = jax.vjp(run, jax.tree.map(jnp.zeros_like, parts))[1](operands.d_rows)
+    if linear_loop is scan_linear:
+        (grads,) = jax.linear_transpose(run, parts)(operands.d_rows)
+    else:  # at zero, as good as anywhere; what only the value needs, XLA leaves out
+        (grads,) = jax.vjp(run, jax.tree.map(jnp.zeros_like, parts))[1](operands.d_rows)
     return split(grads)
 
 
