@@ -1,0 +1,144 @@
+"""A program has the loops of the platform that it is lowered for, wherever it was traced."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from birnn_jax import ELMAN, GRU, LSTM, Segments, bidirectional, init_bidirectional
+from birnn_jax._core.direction import Direction, Starts
+from birnn_jax._core.masks import segment_starts
+from birnn_jax.kernels.cpu import layer as cpu_layer
+from birnn_jax.kernels.cpu import library
+from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_directions
+from birnn_jax.kernels.operation import Operands
+from birnn_jax.kernels.reference import loop as reference
+from birnn_jax.kernels.target import lowering_for
+from birnn_jax.kernels.xla import plan
+from tests.library._cases import assert_close
+
+B, T, D, H = 3, 9, 4, 5
+RNG = np.random.default_rng(0)
+IDS = jnp.array(
+    [[1, 1, 2, 2, 2, 2, 3, 0, 0], [1, 2, 2, 3, 3, 3, 3, 3, 3], [0, 1, 1, 1, 0, 2, 2, 2, 2]]
+)
+
+
+def random_like(tree):
+    return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(size=leaf.shape) / 2, leaf.dtype), tree)
+
+
+def shapes_of_params(cell):
+    init = functools.partial(init_bidirectional, cell, input_size=D, hidden_size=H)
+    return jax.eval_shape(init, jax.random.key(0))
+
+
+def train(cell, backend, lengths=None):
+    def loss(params, xs):
+        ys = bidirectional(cell, params, xs, lengths, backend=backend)[1]
+        return jnp.square(ys.astype(jnp.float32)).sum()
+
+    return jax.jit(jax.grad(loss, (0, 1)))
+
+
+def lower(cell, backend, platform, lengths=None, dtype="float32"):
+    """The program of a gradient, in StableHLO, written in this process for a platform."""
+    xs = jax.ShapeDtypeStruct((B, T, D), dtype)
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes_of_params(cell)
+    )
+    traced = train(cell, backend, lengths).trace(params, xs)
+    return traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def loops_and_products(text):
+    """How many loops, and every product with its types."""
+    products = re.findall(r"stablehlo\.dot_general .* : (\(.*)", text)
+    return text.count("stablehlo.while"), sorted(products)
+
+
+@pytest.mark.parametrize("cell", [ELMAN, GRU, LSTM], ids=["elman", "gru", "lstm"])
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_program_has_the_loops_of_its_platform(cell, platform, monkeypatch):
+    got = [loops_and_products(lower(cell, backend, platform)) for backend in ("auto", "xla")]
+    here = loops_and_products(lower(cell, "xla", "cpu"))
+    monkeypatch.setitem(plan.PLANS, "cpu", plan.PLANS["tpu" if platform == "tpu" else "gpu"])
+    want = loops_and_products(lower(cell, "xla", "cpu"))
+    assert got == [want, want] and want != here
+    assert want[0] == 2  # forward once, backward once
+
+
+def test_other_platforms_multiply_bfloat16_as_it_is():
+    kinds = {}
+    for platform in ("cpu", "cuda"):
+        _, products = loops_and_products(lower(LSTM, "auto", platform, dtype="bfloat16"))
+        kinds[platform] = [re.findall(r"x(\w+)>", product)[:2] for product in products]
+    assert ["bf16", "bf16"] in kinds["cuda"]
+
+
+def test_export_for_several_platforms_gives_here_what_is_computed_here():
+    params = random_like(shapes_of_params(LSTM))
+    xs = random_like(jnp.zeros([B, T, D]))
+    run = jax.jit(lambda params, xs: bidirectional(LSTM, params, xs, jnp.array([T, 2, 0]))[1])
+    exported = jax.export.export(run, platforms=("cpu", "cuda", "tpu"))(params, xs)
+    assert_close(exported.call(params, xs), run(params, xs))
+
+
+def make_directions(cell, lengths):
+    params = random_like(shapes_of_params(cell))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros([B, H]), cell.init_carry(params.fwd))
+    valid = starts = None
+    if lengths is not None:
+        valid = IDS != 0 if lengths == "segments" else jnp.arange(T) < jnp.array(lengths)[:, None]
+    directions = []
+    for own, reverse in zip(params, (False, True), strict=True):
+        xs = random_like(jnp.zeros([B, T, D]))
+        if lengths == "segments":
+            at = segment_starts(Segments(IDS), xs, reverse=reverse)
+            starts = Starts(at, random_like(zeros))
+        directions.append(Direction(cell, reverse, own, random_like(zeros), xs, valid, starts))
+    return tuple(directions)
+
+
+@pytest.mark.skipif(not library.is_registered(), reason="there is no native code")
+@pytest.mark.parametrize(
+    ("cell", "lengths", "keep_gates"),
+    [
+        (LSTM, "segments", True),
+        (LSTM, [T, 2, 0], False),
+        (GRU, [4, T, 0], True),
+        (GRU, "segments", False),
+        (ELMAN, None, True),
+    ],
+)
+def test_residuals_mean_the_same_wherever_a_program_runs(cell, lengths, keep_gates):
+    directions = make_directions(cell, lengths)
+    operands, parts = split_directions(directions), list(map(parts_of, directions))
+    static = keep_gates, tuple(jax.tree.map(lambda leaf: True, parts))
+
+    def define(parts):
+        outputs = reference.run(replace_parts(directions, parts), True)
+        return outputs.carries, outputs.join()
+
+    cts = random_like(jax.eval_shape(define, parts))
+
+    @jax.jit
+    def run(operands, cts):
+        value, vjp = jax.vjp(define, parts)
+        native = cpu_layer._call_forward((keep_gates, True), operands)
+        with lowering_for("cuda"):
+            stored = cpu_layer._forward_elsewhere((keep_gates, True), operands)
+            (_, ys), residuals = native.rows
+            rows = (operands.rows, ys, residuals)
+            grads = cpu_layer._backward_elsewhere(
+                static, Operands(operands.shared, rows, d_rows=cts)
+            )
+        return value, vjp(cts)[0], native, stored, join(grads.shared, grads.rows)
+
+    value, want, native, stored, grads = run(operands, cts)
+    assert_close(stored, native)
+    assert_close(stored.rows[0], value)
+    assert_close(grads, want)
