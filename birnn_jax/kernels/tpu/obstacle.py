@@ -42,8 +42,8 @@ def _find_lack_of_memory(directions: tuple[Direction, ...]) -> str | None:
 
     def run(directions: tuple[Direction, ...]) -> Operands:
         shared, rows, *_ = split_directions(directions)
-        stored, results, *_ = layer.launch_forward(True, Operands(shared, rows))
-        operands = Operands((shared, stored), (rows, results), d_rows=results)
+        results, stored = layer.launch_forward(True, Operands(shared, rows)).rows
+        operands = Operands(shared, (rows, results[1], stored), d_rows=results)
         return layer.launch_backward(wanted, operands)
 
     try:
