@@ -100,6 +100,7 @@ def make_directions(cell, lengths):
         xs = random_like(jnp.zeros([B, T, D]))
         if lengths == "segments":
             at = segment_starts(Segments(IDS), xs, reverse=reverse)
+            assert at is not None
             starts = Starts(at, random_like(zeros))
         directions.append(Direction(cell, reverse, own, random_like(zeros), xs, valid, starts))
     return tuple(directions)

@@ -48,6 +48,7 @@ def make_directions(cell, lengths):
         xs = random_like(jax.ShapeDtypeStruct((B, T, D), jnp.float32))
         if lengths == "segments":
             at = segment_starts(Segments(IDS), xs, reverse=reverse)
+            assert at is not None
             starts = Starts(at, random_like(carry))
         directions.append(Direction(cell, reverse, p, random_like(carry), xs, valid, starts))
     return tuple(directions)

@@ -63,15 +63,22 @@ class LayerOperations:
         backward: Launch | None = None,
         platform: str = "cpu",
     ) -> None:
-        native = {"platform": platform}
         self._forward = Operation(
-            f"{name}_forward", compute_forward, _shapes_of_forward, native=forward, **native
+            f"{name}_forward",
+            compute_forward,
+            _shapes_of_forward,
+            native=forward,
+            platform=platform,
         )
         self._tangent = Operation(
             f"{name}_tangent", _compute_tangent, _shapes_of_tangent, transpose=self._transpose
         )
         self._backward = Operation(
-            f"{name}_backward", compute_backward, _shapes_of_backward, native=backward, **native
+            f"{name}_backward",
+            compute_backward,
+            _shapes_of_backward,
+            native=backward,
+            platform=platform,
         )
         self._run = jax.custom_jvp(self._compute, nondiff_argnums=(0,))
         self._run.defjvp(self._jvp, symbolic_zeros=True)
