@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity pretrained lint docs docs-serve docs-browser demo web kernels selfcheck sanitize fuzz modes kills clean
+.PHONY: help train test parity pretrained lint docs docs-serve docs-browser demo web kernels selfcheck sanitize fuzz modes races kills clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -65,6 +65,9 @@ fuzz: $(VENV)/.test  ## Compare 10,000 random stacks with float64 and read 1,000
 
 modes: $(VENV)/.test  ## Run every function in every mode of JAX, on eight devices (half an hour)
 	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m tests.library._modes
+
+races: $(VENV)/.test  ## Try the TPU kernel on random layers in interpret mode, with race detection (10 minutes)
+	$(BIN)/python -m tests.library._races
 
 kills: $(VENV)/.test  ## Kill a training at 50 random moments and compare its final parameters bit for bit (8 minutes)
 	$(BIN)/python -m tests.experiments._kills

@@ -95,8 +95,9 @@ def tpu_kernel() -> Iterator[Program]:
     """
     for cell in ("ELMAN", "GRU", "LSTM"):
         yield Program(backend="tpu_kernel", cell=cell, work="forward", dtype="bfloat16")
-    for cell in ("ELMAN", "GRU", "LSTM"):
+    for cell in ("ELMAN", "GRU", "LSTM", "SLSTM"):
         yield Program(backend="tpu_kernel", cell=cell, lengths=True)
+    yield Program(backend="tpu_kernel", shape=(32, 127, 128, 256))  # steps that no block divides
     yield Program(backend="tpu_kernel")
     for shape in ((64, 100, 300, 512), (64, 1024, 512, 512), (16, 1024, 768, 768)):
         yield Program(backend="tpu_kernel", shape=shape, dtype="bfloat16")

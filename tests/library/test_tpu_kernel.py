@@ -1,29 +1,28 @@
 """The kernels for TPUs: interpreted step by step on this machine, and what stands for them here."""
 
+import contextlib
 import functools
+import io
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Segments, bidirectional, init_bidirectional
-from birnn_jax._core.direction import Direction, Starts
-from birnn_jax._core.masks import segment_starts
+from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional, init_bidirectional
 from birnn_jax.cells import SLSTM
-from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_directions
-from birnn_jax.kernels.operation import Operands
-from birnn_jax.kernels.reference import loop as reference
-from birnn_jax.kernels.tpu import layer, time_loop
+from birnn_jax.kernels.tpu import time_loop
+from tests.library import _races
 from tests.library._cases import assert_close
+from tests.library._races import Sizes, compare_with_definition, make_directions
 
-B, T, D, H = 3, 5, 7, 9
+SIZES = Sizes(rows=3, steps=5, features=7, hidden=9)
+B, T, D, H = SIZES
+IDS = jnp.array([[1, 1, 2, 2, 0], [1, 2, 2, 3, 3], [0, 1, 1, 0, 2]])
 RNG = np.random.default_rng(0)
-
-
-def random_like(tree):
-    return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(size=leaf.shape), leaf.dtype), tree)
+random_like = functools.partial(_races.random_like, RNG)
 
 
 def shapes_of_params(cell, hidden_size):
@@ -31,60 +30,39 @@ def shapes_of_params(cell, hidden_size):
     return jax.eval_shape(init, jax.random.key(0))
 
 
-IDS = jnp.array([[1, 1, 2, 2, 0], [1, 2, 2, 3, 3], [0, 1, 1, 0, 2]])
-
-
-def make_directions(cell, lengths):
-    params = jax.tree.map(lambda leaf: leaf / 2, random_like(shapes_of_params(cell, H)))
-    carry = cell.init_carry(params.fwd)
-    carry = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (B, H)), carry)
-    valid = starts = None
-    if lengths == "segments":
-        valid = IDS != 0
-    elif lengths is not None:
-        valid = jnp.asarray(np.arange(T) < np.array(lengths)[:, None])
-    directions = []
-    for p, reverse in zip(params, (False, True), strict=True):
-        xs = random_like(jax.ShapeDtypeStruct((B, T, D), jnp.float32))
-        if lengths == "segments":
-            at = segment_starts(Segments(IDS), xs, reverse=reverse)
-            assert at is not None
-            starts = Starts(at, random_like(carry))
-        directions.append(Direction(cell, reverse, p, random_like(carry), xs, valid, starts))
-    return tuple(directions)
-
-
 @pytest.mark.parametrize(
-    ("cell", "lengths", "keep_gates", "most_steps"),
+    ("cell", "given", "keep_gates", "most_steps"),
     [
-        (LSTM, "segments", True, 3),  # blocks of 3 and 2 steps
-        (GRU, [2, 5, 3], False, 16),
-        (ELMAN, None, True, 3),
-        (SLSTM, [5, 2, 0], True, 16),
+        (LSTM, {"ids": IDS}, True, 3),  # blocks of 3 and 2 steps
+        (GRU, {"lengths": [2, 5, 3]}, False, 16),
+        (ELMAN, {}, True, 3),
+        (SLSTM, {"lengths": [5, 2, 0]}, True, 16),
     ],
 )
 def test_one_launch_gives_the_results_and_gradients_of_the_definition(
-    cell, lengths, keep_gates, most_steps, monkeypatch
+    cell, given, keep_gates, most_steps, monkeypatch
 ):
-    monkeypatch.setattr(time_loop, "_MAX_STEPS", most_steps)
-    directions = make_directions(cell, lengths)
+    monkeypatch.setattr(time_loop, "MAX_STEPS", most_steps)
+    directions = make_directions(RNG, cell, SIZES, **given)
+    assert compare_with_definition(RNG, directions, keep_gates) == ""
 
-    def define(parts):
-        outputs = reference.run(replace_parts(directions, parts), True)
-        return outputs.carries, outputs.join()
 
-    parts = list(map(parts_of, directions))
-    want, vjp = jax.vjp(jax.jit(define), parts)
-    cts = random_like(want)
-    shared, rows, *_ = split_directions(directions)
-    wanted = tuple(jax.tree.map(lambda leaf: True, parts))
-    with pltpu.force_tpu_interpret_mode(pltpu.InterpretParams(detect_races=True)):
-        forward = jax.jit(lambda operands: layer.launch_forward(keep_gates, operands))
-        got, stored = forward(Operands(shared, rows)).rows
-        backward = jax.jit(lambda operands: layer.launch_backward(wanted, operands))
-        grads = backward(Operands(shared, (rows, got[1], stored), d_rows=cts))
-    assert_close(got, want)
-    assert_close(join(grads.shared, grads.rows), vjp(cts)[0])
+def test_race_between_two_directions_is_found(monkeypatch):
+    def whole(tree):  # all directions in the place of the first
+        first = lambda leaf: lambda direction, block: (0,) * leaf.ndim  # noqa: E731
+        leaves = jax.tree.leaves(tree)
+        return [pl.BlockSpec((1, *leaf.shape[1:]), first(leaf)) for leaf in leaves]
+
+    monkeypatch.setattr(time_loop, "_whole", whole)
+    step = lambda weights, state, inputs: (state + inputs[0], (state,))  # noqa: E731
+    xs = random_like(jnp.zeros([2, 2, 8, 128]))
+    streams = time_loop.Streams(xs, (False, False)), time_loop.Streams(xs, (False, False))
+    run = functools.partial(time_loop.run_steps, step, ())
+    interpreted = pltpu.InterpretParams(detect_races=True, num_cores_or_threads=2)
+    said = io.StringIO()
+    with pltpu.force_tpu_interpret_mode(interpreted), contextlib.redirect_stdout(said):
+        jax.block_until_ready(run(xs[:, 0], streams[:1], streams[1:]))
+    assert "RACE DETECTED" in said.getvalue()
 
 
 @pytest.mark.parametrize("moves", ["xs", "all"])

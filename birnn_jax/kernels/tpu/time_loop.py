@@ -18,7 +18,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 # Of a v5e, which has 128 MiB; half of it is left to XLA and to newer chips that have less.
 VMEM_BYTES = 64 * 2**20
-_MAX_STEPS = 16
+MAX_STEPS = 16
 
 
 class DoesNotFitError(ValueError):
@@ -141,7 +141,7 @@ def block_steps(
     num_steps = jax.tree.leaves(inputs[0].arrays)[0].shape[1]
     room = VMEM_BYTES - needed_bytes(weights, state, inputs, outputs, 0)
     of_a_step = needed_bytes((), (), inputs, outputs, 1)
-    most = min(room // of_a_step, _MAX_STEPS, num_steps)
+    most = min(room // of_a_step, MAX_STEPS, num_steps)
     if most < 1:
         needed = needed_bytes(weights, state, inputs, outputs, 1)
         raise DoesNotFitError(
