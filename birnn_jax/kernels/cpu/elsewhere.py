@@ -115,7 +115,7 @@ def _as_stored(direction: Direction, ys: jax.Array, residuals: Residuals) -> Ste
     before = functools.partial(_before, valid=valid)
     first = direction.carry._replace(h=None) if has_h else direction.carry
     carry = jax.tree.map(before, after, first)
-    if direction.starts is not None:
+    if direction.starts is not None and at is not None:
         put = lambda first, leaf: jnp.where(at[..., None], first[:, None], leaf)  # noqa: E731
         carry = jax.tree.map(put, direction.starts.carry, carry)
     if direction.cell.step == ELMAN.step:

@@ -130,7 +130,8 @@ def transposed_loop(
         tuple(Streams(stream, last_first) for stream in streams),
         (Streams(shapes, last_first),),
     )
-    return tuple(unstack(tree, len(w_h)) for tree in (ct_carries, ct_starts, ct_ins))
+    count = len(w_h)
+    return unstack(ct_carries, count), unstack(ct_starts, count), unstack(ct_ins, count)
 
 
 class _Flags(NamedTuple):

@@ -79,7 +79,7 @@ def layer_tangent(
     )
     d_starts = tuple(
         None
-        if direction.starts is None
+        if direction.starts is None or d.starts is None
         else jax.tree.map(_instantiate, d.starts.carry, direction.starts.carry)
         for d, direction in zip(d_directions, directions, strict=True)
     )
