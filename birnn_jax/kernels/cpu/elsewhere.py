@@ -104,9 +104,10 @@ def run_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
 
 def _as_stored(direction: Direction, ys: jax.Array, residuals: Residuals) -> StepResiduals:
     """What `kernels.xla.layer` stores of every step, in the order of the direction."""
-    ys, cs, gates, valid, at = (
+    ys = turn(ys, direction.reverse)
+    cs, gates, valid, at = (
         None if leaf is None else turn(leaf, direction.reverse)
-        for leaf in (ys, *residuals, direction.valid, at_of(direction))
+        for leaf in (*residuals, direction.valid, at_of(direction))
     )
     has_h = valid is None and ys.shape[1] > 0  # in the outputs, of the step before
     after = direction.carry._replace(h=None if has_h else ys)
