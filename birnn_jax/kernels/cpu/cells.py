@@ -121,8 +121,8 @@ def rates_of(cell: Cell) -> Rates:
 def has_native_dtypes(direction: Direction) -> bool:
     """Parameters and inputs must share a floating dtype; the carry must be of its `sum_dtype`."""
     leaves = jax.tree.leaves((direction.params, direction.xs), is_leaf=is_quantized_matrix)
-    dtypes = {jnp.result_type(leaf.dtype) for leaf in leaves}
-    states = {jnp.result_type(leaf) for leaf in jax.tree.leaves(state_of(direction))}
+    dtypes = {leaf.dtype for leaf in leaves}
+    states = {leaf.dtype for leaf in jax.tree.leaves(state_of(direction))}
     if len(dtypes) != 1 or not all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
         return False
     return states == {sum_dtype(*dtypes)}
