@@ -16,6 +16,7 @@ from birnn_jax import GRU, LSTM, bidirectional
 from birnn_jax._core.direction import Direction
 from birnn_jax.kernels.cpu import layer
 from birnn_jax.kernels.cpu import library as cpu
+from birnn_jax.kernels.moving import split_directions
 from tests.library._cases import (
     LENGTHS,
     B,
@@ -143,7 +144,7 @@ def test_residuals_are_the_same_by_xla(cell):
         Direction(cell, reverse, *arrays, xs, valid)
         for reverse, *arrays in zip((False, True), params, carry, strict=True)
     )
-    operands = layer._split(directions)
+    operands = split_directions(directions)
     native = jax.jit(lambda operands: layer._forward.bind((True, True), operands))(operands)
     assert_close(native, layer._define_forward((True, True), operands))
 
