@@ -5,11 +5,11 @@ import jax.numpy as jnp
 
 from .._core.checks import as_array, as_size
 from .._core.describe import describe
-from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, named_valid_steps
 from .._losses import known_labels
 from .._stacks.dropout import dropout as apply_dropout
 from .._stacks.dropout import locked_dropout as apply_locked_dropout
+from ..kernels.keys import fold_in_number, row_keys
 
 
 def init_embedding(key: jax.Array, num_tokens: int, size: int) -> jax.Array:

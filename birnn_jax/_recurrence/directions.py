@@ -13,7 +13,6 @@ from .._core.chunks import run_in_chunks
 from .._core.direction import Direction, Outputs, Starts
 from .._core.dtypes import cast_like, widen
 from .._core.jax_modes import looks_for_nans, refuse_taylor_mode
-from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths, clear_padding, segment_starts, valid_steps
 from .._core.prepared import (
     PreparedParams,
@@ -25,7 +24,7 @@ from .._core.quantized import has_quantized
 from .._core.types import Carry, Cell, Params
 from ..cells._linear import stepwise
 from ..cells._noise import add_noise, remove_noise
-from ..kernels.cpu.keys import fold_in
+from ..kernels.keys import fold_in_number, row_keys
 from ..kernels.xla.plan import get_plan
 from .backends import NAMES, BackendName, choose_backend
 
@@ -71,7 +70,7 @@ def make_directions(
     valid = None if lengths is None else valid_steps(xs, lengths)
     if looks_for_nans():  # in copies of the inputs, too
         xs = clear_padding(xs, lengths)
-    keys = None if key is None else row_keys(key, xs.shape[0], fold_in)
+    keys = None if key is None else row_keys(key, xs.shape[0])
     return tuple(_make_direction(run, xs, lengths, valid, keys) for run in runs)
 
 
@@ -95,7 +94,7 @@ def _make_direction(
             "given to serving.quantize.",
             (params, xs, carry),
         )
-    keys = fold_in_number(keys, reverse, fold_in)
+    keys = fold_in_number(keys, reverse)
     if keys is not None:
         carry = add_noise(cell, carry, keys)
     at = segment_starts(lengths, xs, reverse=reverse)

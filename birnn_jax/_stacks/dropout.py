@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from .._core.checks import as_array, as_xs, check_key, check_rate, is_off
-from .._core.keys import row_keys
 from .._core.meshes import over_rows
 from .._core.types import Params
+from ..kernels.keys import flags_by_step, fold_in_numbers, row_keys, uniform
 
 
 @over_rows("xs")
@@ -76,10 +76,7 @@ def locked_dropout(xs: jax.Array, rate: float | jax.Array, key: jax.Array | None
     if key is None or is_off(rate):
         return xs
 
-    def keep_row(row_key):
-        return jax.random.bernoulli(row_key, 1 - rate, (xs.shape[-1],))
-
-    keep = jax.vmap(keep_row)(row_keys(key, xs.shape[0]))
+    keep = uniform(row_keys(key, xs.shape[0]), xs.shape[-1]) < 1 - rate
     return jnp.where(keep[:, None], _scaled(xs, rate), 0)
 
 
@@ -89,11 +86,15 @@ def word_dropout(
 ) -> jax.Array:
     """Replaces each token with probability `rate` by the unknown one, so that it learns something.
 
+    With a rate for each token rare words may be replaced more often than frequent ones:
+    `a / (a + count)` for a word that training has `count` times.
+
     What happens to the token at step t of row b is a function of the row's key and of t only.
 
     Args:
       tokens: `[B, T]` integers.
-      rate: 0 up to, not including, 1; a traced one, as of a schedule, is not checked.
+      rate: 0 up to, not including, 1, or `[B, T]` floats, one for each token; a traced one, as of
+        a schedule, is not checked.
       key: consumed; one key or `[B]` keys as in `dropout`. None gives back `tokens`.
       unknown_id: what stands for a word outside the vocabulary.
 
@@ -101,7 +102,8 @@ def word_dropout(
       `[B, T]` integers.
 
     Raises:
-      ValueError: if `rate` is not in [0, 1), or `tokens` or the keys do not have the right shape.
+      ValueError: if `rate` is not in [0, 1), or `rate`, `tokens` or the keys do not have the right
+        shape.
 
     Example:
       >>> tokens = word_dropout(jnp.full([1, 1000], 7), 0.25, jax.random.key(0), unknown_id=1)
@@ -111,16 +113,25 @@ def word_dropout(
     References:
       Iyyer et al., Deep Unordered Composition Rivals Syntactic Methods for Text Classification,
       2015 (dropping words); Kiperwasser and Goldberg, Simple and Accurate Dependency Parsing Using
-      Bidirectional LSTM Feature Representations, 2016 (replacing them).
+      Bidirectional LSTM Feature Representations, 2016 (replacing them, by their counts).
     """
     tokens = as_array("tokens", tokens)
     if tokens.ndim != 2:
         raise ValueError(f"tokens must be [B, T], got shape {tokens.shape}.")
-    check_rate("word dropout rate", rate)
-    if key is None or is_off(rate):
+    if not jnp.ndim(rate):
+        check_rate("word dropout rate", rate)
+    elif jnp.shape(rate) != tokens.shape:
+        raise ValueError(
+            f"word dropout rate must be a number or [B, T] = {tokens.shape}, got shape "
+            f"{jnp.shape(rate)}."
+        )
+    if key is None or (not jnp.ndim(rate) and is_off(rate)):
         return tokens
-    drop = ~_keep_by_step(tokens[..., None], rate, key)[..., 0]
-    return jnp.where(drop, unknown_id, tokens)
+    keys = row_keys(key, tokens.shape[0])
+    steps = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+    keys = fold_in_numbers(jnp.broadcast_to(keys[:, None], tokens.shape), steps)
+    keep = uniform(keys.ravel(), 1).reshape(tokens.shape) < 1 - rate
+    return jnp.where(keep, tokens, unknown_id)
 
 
 def drop_connect(params: Params, rate: float | jax.Array, key: jax.Array | None) -> Params:
@@ -181,9 +192,4 @@ def _is_field(path: tuple[Any, ...], name: str) -> bool:
 def _keep_by_step(xs: jax.Array, rate: float | jax.Array, key: jax.Array) -> jax.Array:
     """`[B, T, D]` bool, drawn from the row's key and the step."""
     batch_size, num_steps, size = xs.shape
-
-    def keep_step(row_key, step):
-        return jax.random.bernoulli(jax.random.fold_in(row_key, step), 1 - rate, (size,))
-
-    keep_row = jax.vmap(keep_step, in_axes=(None, 0))
-    return jax.vmap(keep_row, in_axes=(0, None))(row_keys(key, batch_size), jnp.arange(num_steps))
+    return flags_by_step(row_keys(key, batch_size), 1 - rate, num_steps, size)

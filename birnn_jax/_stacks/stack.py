@@ -8,12 +8,11 @@ import jax.numpy as jnp
 
 from .._core.checks import as_size, as_xs, check_key, check_rate
 from .._core.describe import describe
-from .._core.keys import fold_in_number, row_keys
 from .._core.masks import Lengths
 from .._core.meshes import over_rows
 from .._core.types import Bi, Carry
 from ..cells._noise import draws_noise
-from ..kernels.cpu.keys import fold_in
+from ..kernels.keys import fold_in_number, row_keys
 from .dropout import dropout as apply_dropout
 from .dropout import locked_dropout as apply_locked_dropout
 from .layer import Layer, LayerParams, Layers, as_layers
@@ -126,9 +125,9 @@ def stack(
             f"initial_carry must hold one carry for each of {len(layers)} layers, got "
             f"{describe(initial_carry)}."
         )
-    keys = None if key is None else row_keys(key, xs.shape[0], fold_in)
+    keys = None if key is None else row_keys(key, xs.shape[0])
     for index, layer in enumerate(layers):
-        layer_keys = fold_in_number(keys, index, fold_in)
+        layer_keys = fold_in_number(keys, index)
         if index > 0:
             xs = apply_dropout(xs, dropout, layer_keys)
             xs = apply_locked_dropout(xs, locked_dropout, layer_keys)

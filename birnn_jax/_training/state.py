@@ -67,8 +67,9 @@ def check_state(state: Any) -> None:
 class Unshared:
     """A step that donates its state, for a state some of whose arrays may be the same."""
 
-    def __init__(self, step: Any):
-        self.__wrapped__ = step
+    def __init__(self, step: Any, program: Any):
+        """Takes the step, and the same as one function made by `jax.jit`."""
+        self.__wrapped__, self._program = step, program
 
     def __call__(
         self, state: TrainState, batch: Any, key: Any
@@ -82,7 +83,7 @@ class Unshared:
 
     def __getattr__(self, name: str) -> Any:
         """What a function made by `jax.jit` has, such as `lower`."""
-        return getattr(self.__wrapped__, name)
+        return getattr(self._program, name)
 
 
 def _unshared(state: TrainState[P]) -> TrainState[P]:

@@ -14,9 +14,10 @@ from typing_extensions import TypeVar
 
 from .._core.checks import as_size
 from .._core.describe import describe
+from ..kernels.keys import fold_in_numbers
 from .evaluation import means_of
 from .optimizer import any_clipped, check_optimizer
-from .pieces import axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
+from .pieces import Piece, axis_of, everywhere, gradient_of, in_turns, on_devices, totals_of
 from .state import P, TrainState, Unshared
 
 Batch = TypeVar("Batch", bound=Any, default=Any)
@@ -34,6 +35,9 @@ def make_train_step(
     compiler_options: Mapping[str, Any] | None = None,
 ) -> Callable[[TrainState[P], Batch, jax.Array], tuple[TrainState[P], Metrics]]:
     """Makes the function that trains by one batch, jit-compiled once for each shape of batch.
+
+    The gradient and the update are two programs, so that the second, which knows nothing of the
+    batch, is compiled once for all shapes. Inside another `jax.jit`, and by `lower`, they are one.
 
     With a `mesh` or several `accumulation_steps` the batch is cut into pieces of equally many rows,
     and the step is the same up to rounding: the leaves of a batch begin with the axis of rows,
@@ -91,30 +95,38 @@ def make_train_step(
         axis_of(mesh)
     gradient = on_devices(in_turns(gradient_of(loss_fn), accumulation_steps), mesh)
 
-    @functools.partial(
-        jax.jit, donate_argnames="state", compiler_options=_as_dict(compiler_options)
-    )
-    def train_step(
-        state: TrainState[P], batch: Batch, key: jax.Array
-    ) -> tuple[TrainState[P], Metrics]:
+    def differentiate(params: P, step: jax.Array, batch: Batch, key: jax.Array) -> Piece:
+        return gradient(params, batch, fold_in_numbers(key, step))
+
+    def update(state: TrainState[P], grads: P) -> tuple[TrainState[P], Metrics]:
         params: Any = state.params
-        grads, sums, rows = gradient(params, batch, jax.random.fold_in(key, state.step))
         with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
             updates, opt_state = optimizer.update(grads, state.opt_state, params)
         params = optax.apply_updates(params, updates)
-        metrics = {
-            **sums,
-            **rows,
-            "grad_norm": optax.tree.norm(grads),
-            "clipped": any_clipped(opt_state),
-        }
+        metrics = {"grad_norm": optax.tree.norm(grads), "clipped": any_clipped(opt_state)}
         return everywhere(TrainState(state.step + 1, params, opt_state), mesh), metrics
 
-    return Unshared(train_step)
+    def compose(differentiate: Callable, update: Callable) -> Callable:
+        def train_step(
+            state: TrainState[P], batch: Batch, key: jax.Array
+        ) -> tuple[TrainState[P], Metrics]:
+            grads, sums, rows = differentiate(state.params, state.step, batch, key)
+            state, metrics = update(state, grads)
+            return state, {**sums, **rows, **metrics}
+
+        return train_step
+
+    compiled = functools.partial(jax.jit, compiler_options=_as_dict(compiler_options))
+    donating = functools.partial(compiled, donate_argnames="state")
+    return Unshared(
+        compose(compiled(differentiate), donating(update)), donating(compose(differentiate, update))
+    )
 
 
 def repeat_step(
     train_step: Callable[[Any, Any, jax.Array], tuple[Any, Any]],
+    *,
+    compiler_options: Mapping[str, Any] | None = None,
 ) -> Callable[[Any, Any, jax.Array], tuple[Any, Any]]:
     """Makes the function that takes several training steps in one call of the device.
 
@@ -122,7 +134,9 @@ def repeat_step(
     step is so short that calling it takes as long. Another number of steps compiles anew.
 
     Args:
-      train_step: from `make_train_step`, or any `(state, batch, key) -> (state, metrics)`.
+      train_step: from `make_train_step` without options, or any
+        `(state, batch, key) -> (state, metrics)`.
+      compiler_options: as in `make_train_step`.
 
     Returns:
       `several(state, batches, key) -> (state, metrics)`, jit-compiled. Leaves of `batches` are the
@@ -140,7 +154,7 @@ def repeat_step(
     def several(state: Any, batches: Any, key: jax.Array) -> tuple[Any, Any]:
         return jax.lax.scan(lambda state, batch: train_step(state, batch, key), state, batches)
 
-    return jax.jit(several, donate_argnums=0)
+    return jax.jit(several, donate_argnums=0, compiler_options=_as_dict(compiler_options))
 
 
 def make_eval_step(
@@ -182,12 +196,13 @@ def make_eval_step(
 def quick_compilation() -> dict[str, Any]:
     """Options with which a step compiles in less time on a CPU, and runs as fast.
 
-    LLVM optimises at its second level and not at its third: a train step of an LSTM tagger with CRF
-    and dropout compiles in 0.7 of the processor time. It may round in another way.
+    LLVM optimises at its second level and not at its third, and XLA writes fused loops by its older
+    code generator, where it still has that. A step may round in another way.
 
     Returns:
-      `compiler_options` for `make_train_step` and `make_eval_step`; none on other devices, and none
-      where `jax_disable_most_optimizations` asks for less than that already.
+      `compiler_options` for `make_train_step`, `make_eval_step`, `repeat_step` and `jax.jit`; none
+      on other devices, and none where `jax_disable_most_optimizations` asks for less than that
+      already.
 
     Example:
       >>> from birnn_jax.training import quick_compilation
@@ -198,7 +213,18 @@ def quick_compilation() -> dict[str, Any]:
     """
     if jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations"):
         return {}
-    return {"xla_backend_optimization_level": 2}
+    older = {"xla_cpu_use_fusion_emitters": False}
+    return {"xla_backend_optimization_level": 2, **(older if _is_known(*older) else {})}
+
+
+@functools.cache
+def _is_known(option: str) -> bool:
+    """Whether this XLA has an option, which newer ones may drop."""
+    try:
+        jax.jit(lambda: 0, compiler_options={option: False}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def _as_dict(options: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -1,6 +1,9 @@
 """Random keys that belong to the examples of a batch."""
 
 import jax
+import jax.numpy as jnp
+
+from ..kernels.keys import fold_in_numbers, split_each
 
 
 def row_keys(key: jax.Array, rows: jax.Array) -> jax.Array:
@@ -23,7 +26,7 @@ def row_keys(key: jax.Array, rows: jax.Array) -> jax.Array:
       >>> bool(keys[1] == row_keys(jax.random.key(0), jnp.array([3, 7]))[0])
       True
     """
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
+    return fold_in_numbers(jnp.broadcast_to(key, rows.shape), rows)
 
 
 def split_row_keys(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
@@ -43,4 +46,4 @@ def split_row_keys(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
       >>> key_input.shape
       (2,)
     """
-    return jax.vmap(lambda key: tuple(jax.random.split(key, num)))(keys)
+    return tuple(split_each(keys, num).T)

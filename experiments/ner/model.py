@@ -27,6 +27,7 @@ from experiments.ner.schemes import OUTSIDE
 from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.words.data import Sentence, Vocabulary
 from experiments.words.model import (
     WordTaggerParams,
@@ -137,7 +138,7 @@ class TrainedEntityTagger(NamedTuple):
         return [[self.vocabulary.tags[k] for k in row] for row in labels]
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _decode(model: EntityTagger, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
     return decode(model, params, batch)
 

@@ -13,6 +13,7 @@ from experiments.pos_tagging.config import TaggingConfig
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.loop import LossFn
+from experiments.runner.run.programs import quick_jit
 from experiments.words.config import WordTagger
 from experiments.words.data import Encoder, Sentence, Vocabulary
 from experiments.words.model import (
@@ -71,7 +72,7 @@ class TrainedTagger(NamedTuple):
         return [[self.vocabulary.tags[k] for k in row] for row in labels]
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _best_tags(model: WordTagger, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
     return score(model, params, batch, key=None).argmax(axis=-1)
 

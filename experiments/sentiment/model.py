@@ -14,6 +14,7 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.sentiment.config import TextClassifier, TextConfig
 from experiments.sentiment.data import Text, encode_texts
 from experiments.words.data import Vocabulary
@@ -154,13 +155,13 @@ class TrainedClassifier(NamedTuple):
         ]
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _probabilities(model: TextClassifier, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
     """`[B, 1, K]`."""
     return jax.nn.softmax(classify(model, params, batch, key=None), axis=-1)[:, None]
 
 
-_attention = jax.jit(attention, static_argnames="model")
+_attention = quick_jit(static_argnames="model")(attention)
 
 
 def make_training(

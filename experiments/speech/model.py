@@ -22,6 +22,7 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.speech.augment import mask_spectrum
 from experiments.speech.config import SpeechConfig, SpeechModel
 from experiments.speech.data import LABELS, Parts, can_choose, load_labels
@@ -204,7 +205,7 @@ class TrainedListener(NamedTuple):
         return [item.heard for item in self._replace(config=config).listen(said)]
 
 
-@jax.jit(static_argnames=("model", "width"))
+@quick_jit(static_argnames=("model", "width"))
 def _decode(model: SpeechModel, params: Any, batch: dict[str, jax.Array], width: int) -> jax.Array:
     """Labels `[B, S]`, -1 behind them."""
     logits, lengths = score(model, params, batch, None)

@@ -1,12 +1,12 @@
 """How a translation is found."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 
 from birnn_jax.heads import beam_search, greedy_search
 from birnn_jax.models import seq2seq_encode
+from experiments.runner.run.programs import quick_jit
 from experiments.translation.config import Translator
 from experiments.translation.model import make_step
 from experiments.translation.subwords import BEGIN, END
@@ -21,7 +21,7 @@ class Search(NamedTuple):
     penalty: float
 
 
-@functools.partial(jax.jit, static_argnames=("model", "search"))
+@quick_jit(static_argnames=("model", "search"))
 def find(
     model: Translator, search: Search, params: Any, source: jax.Array, lengths: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -15,6 +15,7 @@ from experiments.runner.data.parts import Part
 from experiments.runner.run import loop
 from experiments.runner.run.best import best_params
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.translation.config import TranslationConfig, Translator
 from experiments.translation.data import Pair
 from experiments.translation.encoding import (
@@ -122,7 +123,7 @@ class TrainedTranslator(NamedTuple):
         )
 
 
-@functools.partial(jax.jit, static_argnames="model")
+@quick_jit(static_argnames="model")
 def _score(model: Translator, params: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
     return score(model, params, batch, None)
 

@@ -77,7 +77,7 @@ def read_words(
     words = batch["words"]
     if key_word is not None and reader.word_dropout > 0:
         rate = reader.word_dropout / (reader.word_dropout + batch["counts"])
-        words = jnp.where(_uniform(key_word, words.shape[1]) < rate, UNKNOWN_WORD, words)
+        words = birnn_jax.word_dropout(words, rate, key_word, unknown_id=UNKNOWN_WORD)
     spelled = spell(reader.cell, params, batch["characters"])
     xs = jnp.concatenate([params.words[words], spelled], axis=-1)
     return birnn_jax.dropout(xs, reader.dropout, key_input)
@@ -88,13 +88,6 @@ def spell(cell: Cell, params: WordParams, characters: jax.Array) -> jax.Array:
     encoder = CharacterEncoderParams(params.characters, params.speller)
     lengths = (characters != NO_CHARACTER).sum(axis=-1)
     return character_encoder(cell, encoder, characters, lengths)
-
-
-def _uniform(keys: jax.Array, num_steps: int) -> jax.Array:
-    """`[B, T]` random numbers, a function of the row's key and the step only."""
-    of_step = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    of_rows = jax.vmap(of_step, in_axes=(0, None))(keys, jnp.arange(num_steps))
-    return jax.vmap(jax.vmap(jax.random.uniform))(of_rows)
 
 
 class WordTaggerParams(NamedTuple):

@@ -107,6 +107,16 @@ def test_word_dropout_replaces_at_its_rate_step_by_step():
     assert 0.4 < (unknown[0] != unknown[1]).mean() < 0.56
 
 
+def test_word_dropout_takes_a_rate_for_each_token():
+    rates = jnp.stack([jnp.linspace(0, 1, 4000), jnp.full(4000, RATE)])
+    tokens = jnp.full([2, 4000], 7)
+    unknown = word_dropout(tokens, rates, jax.random.key(0), unknown_id=1) == 1
+    np.testing.assert_allclose(
+        unknown[0].reshape(4, -1).mean(axis=1), np.arange(1, 8, 2) / 8, atol=0.06
+    )
+    assert_equal(unknown[1], word_dropout(tokens, RATE, jax.random.key(0), unknown_id=1)[1] == 1)
+
+
 @pytest.mark.parametrize("drop", [locked_dropout, functools.partial(word_dropout, unknown_id=1)])
 def test_without_a_key_or_a_rate_nothing_is_dropped(drop):
     xs = jnp.arange(6).reshape(1, 6) if drop is not locked_dropout else random_xs()
@@ -123,6 +133,10 @@ def test_without_a_key_or_a_rate_nothing_is_dropped(drop):
         (
             lambda: word_dropout(jnp.arange(4).reshape(2, 2), -1, None, unknown_id=0),
             "word dropout rate must be",
+        ),
+        (
+            lambda: word_dropout(jnp.ones([2, 3], int), jnp.zeros([2, 1]), None, unknown_id=0),
+            r"word dropout rate must be a number or \[B, T\] = \(2, 3\), got shape \(2, 1\)",
         ),
         (lambda: drop_connect({"w": jnp.arange(2.0)}, 0.1, None), "no recurrent weights"),
         (lambda: drop_connect(random_cell(LSTM, 0)[0], 1, None), "drop_connect rate must be"),

@@ -20,7 +20,7 @@ from birnn_jax.training import (
 )
 from tests.library._small_fit import BATCHES, DEV, RATE, by_hand, loss_fn, run, without_noise
 
-LEVEL_TWO = {"xla_backend_optimization_level": 2}
+LEVEL_TWO = {"xla_backend_optimization_level": 2, "xla_cpu_use_fusion_emitters": False}
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ PACKAGE = Path(birnn_jax.__file__).parent
 # imported by name inside `interop`, when a function needs one.
 ROOMS = {
     "_core": {"jax", "numpy", "typing_extensions"},
-    "data": {"jax", "numpy", "grain"},
     "text": {"jax", "numpy"},
     "cells": {"jax", "typing_extensions"},
     "kernels": {"jax", "numpy"},
+    "data": {"jax", "numpy", "grain"},
     "_recurrence": {"jax"},
     "_stacks": {"jax", "typing_extensions"},
     "selfcheck": {"jax", "numpy"},

@@ -229,6 +229,33 @@ def test_train_step_compiles_once(w):
     assert len(traces) == 1
 
 
+def test_the_update_is_compiled_once_for_all_shapes_and_part_of_the_program_of_lower():
+    updates = []
+
+    def counted(updates_, state, params=None):
+        updates.append(None)
+        return plain.update(updates_, state, params)
+
+    plain = make_optimizer(0.1, clip_norm=NORM)
+    optimizer = optax.GradientTransformation(plain.init, counted)
+    first = lambda: init_train_state({"w": random_xs(4, D, H)}, optimizer)  # noqa: E731
+
+    def loss_fn(params, batch, key):
+        noise = jax.random.uniform(key)
+        value = noise * (params["w"][None] * batch).sum()
+        return {"loss": Total(value, jnp.array(batch.shape[0], value.dtype))}
+
+    step, state = make_train_step(loss_fn, optimizer), first()
+    for number, rows in enumerate((2, 3)):
+        whole, metrics = step.lower(state, random_xs(rows, rows, D, H), KEY).compile()(
+            jax.tree.map(jnp.copy, state), random_xs(rows, rows, D, H), KEY
+        )
+        seen = len(updates)
+        state, got = step(state, random_xs(rows, rows, D, H), KEY)
+        assert len(updates) - seen == (number == 0)
+        assert_close((state, got), (whole, metrics))
+
+
 def test_parameters_of_models_have_types_that_a_step_keeps():
     layers = (Layer(LSTM, projection=D, connection="highway", norm="pre", learned_carry=True),)
     params = init_tagger(layers, KEY, input_size=D, hidden_size=H, num_classes=3)

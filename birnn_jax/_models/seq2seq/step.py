@@ -7,13 +7,13 @@ import jax.numpy as jnp
 
 from ..._core.checks import as_array, check_made_by
 from ..._core.dtypes import product, widen
-from ..._core.keys import fold_in_number, row_keys
 from ..._core.masks import Lengths, Mask, Segments, named_valid_steps
 from ..._core.meshes import over_rows
 from ..._stacks.dropout import dropout as apply_dropout
 from ..._stacks.stack import stack, stack_lengths
 from ...heads._attention import additive_attention, general_attention
 from ...heads._bridge import bridge
+from ...kernels.keys import fold_in_number, row_keys
 from ..embedding import read_inputs
 from ..readouts import final_states
 from .model import Seq2Seq, Seq2SeqParams, check_model

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from ..._core.checks import as_array
 from ..._core.describe import describe
-from ..._core.keys import fold_in_number, row_keys
 from ..._core.masks import Lengths
 from ..._core.meshes import over_rows, scan
 from ..._stacks.dropout import dropout as apply_dropout
+from ...kernels.keys import fold_in_number, row_keys, uniform
 from .model import Seq2Seq, Seq2SeqParams
 from .step import FED, READS, WORDS, look_up, read, score, seq2seq_encode
 
@@ -76,8 +76,7 @@ def seq2seq(
     reads_right = jnp.ones(right.shape, bool)
     sampled = teacher_forcing is not None and keys is not None
     if teacher_forcing is not None and keys is not None:
-        draw = jax.vmap(lambda key: jax.random.uniform(key, right.shape[1:]))
-        drawn = draw(fold_in_number(keys, READS)) < teacher_forcing
+        drawn = uniform(fold_in_number(keys, READS), right.shape[1]) < teacher_forcing
         reads_right = drawn | (jnp.arange(right.shape[1]) == 0)[None]
     kept = jnp.ones([*right.shape, params.target.shape[1]], params.target.dtype)
     kept = apply_dropout(kept, dropout, fold_in_number(keys, WORDS))

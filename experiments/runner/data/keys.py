@@ -2,7 +2,7 @@
 
 import jax
 
-from birnn_jax.data import row_keys
+from birnn_jax.data import row_keys, split_row_keys
 
 
 def keys_of_rows(
@@ -15,4 +15,4 @@ def keys_of_rows(
     if key is None:
         return (None,) * num
     assert rows is not None
-    return tuple(row_keys(new_key, rows) for new_key in jax.random.split(key, num))
+    return split_row_keys(row_keys(key, rows), num)

@@ -4,11 +4,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
-from experiments.runner.pictures.saving import save_picture
 
 _CROWDED = 25  # labels, above which the most frequent ones only are shown
 
@@ -17,6 +12,12 @@ def plot_confusion(
     path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str], *, items: str = "words"
 ) -> None:
     """Draws how often each label (row) is taken for each other (column): shares and counts."""
+    from matplotlib.colors import PowerNorm  # a second; for pictures alone
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    from experiments.runner.pictures.saving import save_picture
+
     labels, counts = _confusion(gold, predicted)
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals[:, None], 1)

@@ -1,9 +1,12 @@
 """How pictures look: colours that the colour-blind can tell apart, labels beside their lines."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito, Color Universal Design, 2008.
 VERMILION, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"
@@ -11,13 +14,13 @@ ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
 GREY = "#777777"
 
 
-def tidy(axes: Axes) -> None:
+def tidy(axes: "Axes") -> None:
     """Takes away what carries no meaning, and gives the eye faint lines to go along."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, which="major")
 
 
-def label_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+def label_lines(axes: "Axes", ends: Sequence[tuple[float, float, str, str]]) -> None:
     """Writes the names of lines that end at `(x, y, name, color)` to their right.
 
     Axes must have their limits and scales. Names keep a distance, as shares of the height.
@@ -56,7 +59,7 @@ def spread(heights: np.ndarray, gap: float = 0.06) -> np.ndarray:
 
 
 def median_line(
-    axes: Axes, xs: Sequence[float], runs: np.ndarray, color: str, style: str = "-"
+    axes: "Axes", xs: Sequence[float], runs: np.ndarray, color: str, style: str = "-"
 ) -> tuple[float, float]:
     """Draws the median of the rows of `runs`, each row as a faint line; gives the median's end."""
     middle = np.median(runs, axis=0)

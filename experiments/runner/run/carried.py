@@ -34,6 +34,7 @@ def make_carried_train_step(
     *,
     mesh: Mesh | None = None,
     accumulation_steps: int = 1,
+    compiler_options: Mapping[str, Any] | None = None,
 ) -> Callable[[CarriedState, Any, jax.Array], tuple[CarriedState, dict[str, Any]]]:
     """Makes the function that trains by one batch: `birnn_jax.make_train_step` with a carry.
 
@@ -47,7 +48,9 @@ def make_carried_train_step(
 
     step = make_train_step(with_carry, optimizer, mesh=mesh, accumulation_steps=accumulation_steps)
 
-    @functools.partial(jax.jit, donate_argnames="state")
+    @functools.partial(
+        jax.jit, donate_argnames="state", compiler_options=dict(compiler_options or {}) or None
+    )
     def train_step(state: CarriedState, batch: Any, key: jax.Array) -> tuple[CarriedState, Any]:
         without = TrainState(state.step, state.params, state.opt_state)
         new, metrics = step(without, (batch, state.carry), key)
@@ -56,13 +59,15 @@ def make_carried_train_step(
     return train_step
 
 
-def make_carried_eval_step(loss_fn: CarriedLossFn, carry: Any) -> Callable[[Any, Any], Any]:
+def make_carried_eval_step(
+    loss_fn: CarriedLossFn, carry: Any, *, compiler_options: Mapping[str, Any] | None = None
+) -> Callable[[Any, Any], Any]:
     """Makes the function that evaluates one batch of minibatches in order, leaves `[N, ...]`.
 
     `carry` stands before the first of them.
     """
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=dict(compiler_options or {}) or None)
     def eval_step(params: Any, batches: Any) -> dict[str, Total]:
         def body(carry: Any, batch: Any) -> tuple[Any, Mapping[str, Total]]:
             totals, carry = loss_fn(params, batch, None, carry)

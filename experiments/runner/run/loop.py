@@ -19,7 +19,14 @@ from rich.console import Console
 from birnn_jax import Total, init_train_state, make_eval_step, make_train_step
 from birnn_jax.checkpoint import Checkpoints
 from birnn_jax.data import prefetch
-from birnn_jax.training import evaluate, means_of, repeat_step, require_finite, should_stop
+from birnn_jax.training import (
+    evaluate,
+    means_of,
+    quick_compilation,
+    repeat_step,
+    require_finite,
+    should_stop,
+)
 from experiments.runner.data.batches import Source
 from experiments.runner.devices.machines import current_place
 from experiments.runner.devices.place import ONE_DEVICE, Place
@@ -209,14 +216,17 @@ class _Loop(NamedTuple):
 
 def _make_steps(training: Training, place: Place = ONE_DEVICE) -> tuple[Callable, Callable]:
     loss_fn, carry = training.loss_fn, training.initial_carry
+    quick = {"compiler_options": quick_compilation()}
+    is_one = training.steps_per_dispatch == 1
     options: dict[str, Any] = {"mesh": place.mesh, "accumulation_steps": place.accumulation_steps}
+    options |= quick if is_one else {}
     if carry is None:
         train_step = make_train_step(loss_fn, training.optimizer, **options)
-        eval_step = make_eval_step(loss_fn)
+        eval_step = make_eval_step(loss_fn, **quick)
     else:
         train_step = make_carried_train_step(loss_fn, training.optimizer, **options)
-        eval_step = make_carried_eval_step(loss_fn, carry)
-    return train_step if training.steps_per_dispatch == 1 else repeat_step(train_step), eval_step
+        eval_step = make_carried_eval_step(loss_fn, carry, **quick)
+    return train_step if is_one else repeat_step(train_step, **quick), eval_step
 
 
 def _keys(training: Training) -> tuple[jax.Array, jax.Array]:

@@ -16,6 +16,7 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.time_series.classify.config import SeriesConfig, SeriesModel
 from experiments.time_series.classify.data import Labelled, Problem
 from experiments.time_series.classify.ts_file import Series
@@ -118,6 +119,6 @@ def load_classifier(folder: RunFolder) -> TrainedClassifier:
     return TrainedClassifier(*load_best(folder, SeriesConfig, init_params, problem), problem)
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _probabilities(model: SeriesModel, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
     return jax.nn.softmax(score(model, params, batch, key=None), axis=-1)

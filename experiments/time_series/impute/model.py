@@ -15,6 +15,7 @@ from experiments.runner.data.files import parsed_as, read_json
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 from experiments.time_series.impute.brits import BRITS, Estimates
 from experiments.time_series.impute.config import ImputeConfig, ImputeModel
 from experiments.time_series.impute.data import HiddenBatches, Scale, TrainingBatches, Windows
@@ -163,6 +164,6 @@ def load_imputer(folder: RunFolder) -> TrainedImputer:
     return TrainedImputer(config, params, names, scale)
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _fill(model: ImputeModel, params: Any, values: jax.Array, seen: jax.Array) -> jax.Array:
     return combine(estimate(model, params, values, seen))

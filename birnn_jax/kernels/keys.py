@@ -1,0 +1,111 @@
+"""Random keys, one for each row of a batch, and what is drawn with them.
+
+All of it is, to the bit, what `jax.random` makes of the same keys. On CPUs native code makes it,
+which takes no time to compile.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._core.checks import refuse_key
+from .._core.describe import describe
+from .._core.keys import IMPL, fold_in_each
+from .cpu.draws import Draw, draw_flags
+from .cpu.keys import fold_in
+
+
+def row_keys(key: jax.Array, batch_size: int) -> jax.Array:
+    """`[B]` keys of threefry2x32: those given, or one for each row number.
+
+    Under `vmap` keys of "rbg" and "unsafe_rbg" draw numbers that depend on the rest of the batch. A
+    key of theirs, or of any other kind, is therefore taken as a seed.
+    """
+    if not isinstance(key, jax.Array):
+        refuse_key(key)
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise TypeError(
+            f"key must come from jax.random.key, got {describe(key)}. "
+            "A key of the old style becomes one by jax.random.wrap_key_data."
+        )
+    if key.ndim == 0:
+        keys = jnp.broadcast_to(_as_threefry(key), (batch_size,))
+        return fold_in(keys, jnp.arange(batch_size))
+    if key.shape != (batch_size,):
+        raise ValueError(
+            f"key must be one key or [B] keys with B = {batch_size}, got shape {key.shape}."
+        )
+    return _as_threefry(key)
+
+
+def fold_in_number(keys: jax.Array | None, number: int) -> jax.Array | None:
+    """Another key for each of the `[B]` keys, by a number; None stays None."""
+    return None if keys is None else fold_in(keys, jnp.full(keys.shape, int(number)))
+
+
+def fold_in_numbers(keys: jax.Array, numbers: jax.Array) -> jax.Array:
+    """`jax.random.fold_in` of keys and numbers of one shape, which may be `[]`, of any kind."""
+    if jax.random.key_impl(keys) != IMPL:
+        return fold_in_each(keys.ravel(), numbers.ravel()).reshape(keys.shape)
+    return fold_in(keys.ravel(), numbers.ravel()).reshape(keys.shape)
+
+
+def split_each(keys: jax.Array, num: int) -> jax.Array:
+    """`jax.random.split` of each of `[B]` keys: `[B, num]`."""
+    if not _knows_bits(keys):
+        return jax.vmap(lambda key: jax.random.split(key, num))(keys)
+    return _fold_in_range(keys, num)
+
+
+def uniform(keys: jax.Array, size: int) -> jax.Array:
+    """`jax.random.uniform(key, [size])` of each of `[B]` keys: `[B, size]`."""
+    if not _knows_bits(keys) or jnp.result_type(float) != jnp.float32:
+        return jax.vmap(lambda key: jax.random.uniform(key, (size,)))(keys)
+    words = jax.random.key_data(_fold_in_range(keys, size))
+    bits = words[..., 0] ^ words[..., 1]  # 23 of them behind the point
+    return (bits >> 9).astype(jnp.float32) * 2.0**-23
+
+
+def flags_by_step(
+    keys: jax.Array, probability: float | jax.Array, num_steps: int, size: int
+) -> jax.Array:
+    """`[B, T, size]` bool: `jax.random.bernoulli` of `fold_in(key, t)` of each row and step."""
+    if isinstance(probability, float):
+        static = Draw(float(probability), size, num_steps, None, jnp.result_type(float))
+        first = jnp.full(keys.shape, -1, jnp.int32)
+        return draw_flags(static, jax.random.key_data(keys), first, None, None)
+
+    def draw_step(key: jax.Array, step: jax.Array) -> jax.Array:
+        return jax.random.bernoulli(jax.random.fold_in(key, step), probability, (size,))
+
+    draw_row = jax.vmap(draw_step, in_axes=(None, 0))
+    return jax.vmap(draw_row, in_axes=(0, None))(keys, jnp.arange(num_steps))
+
+
+def _fold_in_range(keys: jax.Array, size: int) -> jax.Array:
+    """`[B, size]`, each key with the numbers from 0."""
+    shape = (*keys.shape, size)
+    return fold_in_numbers(
+        jnp.broadcast_to(keys[:, None], shape), jnp.broadcast_to(jnp.arange(size), shape)
+    )
+
+
+def _knows_bits(keys: jax.Array) -> bool:
+    """Whether the bits drawn at place i are those of `fold_in(key, i)`."""
+    config: Any = jax.config
+    return bool(config.jax_threefry_partitionable) and jax.random.key_impl(keys) == IMPL
+
+
+def _as_threefry(key: jax.Array) -> jax.Array:
+    """A key of another kind as a seed: all words of its data, one after the other."""
+    if jax.random.key_impl(key) == IMPL:
+        return key
+
+    def of_words(words: jax.Array) -> jax.Array:
+        first, *rest = words.ravel()
+        return functools.reduce(jax.random.fold_in, rest, jax.random.key(first, impl=IMPL))
+
+    of_keys = of_words if key.ndim == 0 else jax.vmap(of_words)
+    return of_keys(jax.random.key_data(key))
