@@ -18,15 +18,16 @@ from experiments.pos_tagging.data import read_data, read_sentences, tags_of
 from experiments.pos_tagging.export import export, exported
 from experiments.pos_tagging.model import load_tagger, make_training
 from experiments.pos_tagging.report import finish, print_summary, tag_all
+from experiments.pos_tagging.throughput import measure
 from experiments.runner.data.measures import require_labels
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.pictures.curves import plot_comparison
 from experiments.runner.run.command_line import run_command
 from experiments.runner.run.commands import FileEncoding, NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
-from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.folder import RunFolder, environment
 from experiments.runner.run.options import Options
-from experiments.runner.run.predicting import PredictTexts
+from experiments.runner.run.predicting import PredictTexts, json_line
 from experiments.runner.run.results import read_result
 from experiments.words.data import build_vocabulary, split_words
 from experiments.words.model import GROWING, VOCABULARY, extended
@@ -165,11 +166,43 @@ class Export(ExportCommand):
         print(f"{self.onnx}: {size / 1e6:.2f} MB, {len(tagger.vocabulary.tags)} tags.")
 
 
+class Throughput(RunCommand):
+    """Measure how many sentences a second are tagged, beside other programs that are installed.
+
+    They are onnxruntime with the exported model, and spaCy with a tagger of the sizes of its small
+    English pipeline. The sentences are the test data of the run, repeated.
+    """
+
+    experiment = EXPERIMENT
+    run_folder: OldRun = RUN
+    sentences: int = 2000
+    """Sentences to tag."""
+    rounds: int = 5
+    """Measurements of each program, in turns; the fastest counts."""
+    to: pathlib.Path | None = None
+    """File to add a JSON line to for each program."""
+
+    def run(self) -> None:
+        """Measures and prints."""
+        tagger = load_tagger(self.folder)
+        config, reading = tagger.config, tagger.config.reading()
+        test = read_data(**config.files, tags=config.tags, reading=reading)["test"]
+        chosen = [test[i % len(test)].words for i in range(self.sentences)]
+        words = sum(map(len, chosen))
+        for name, found in measure(tagger, chosen, self.rounds).items():
+            print(f"{name}: {found:,.0f} sentences a second, {found * words / len(chosen):,.0f} words")
+            if self.to:
+                record = {"tagger": name, "sentences_per_second": round(found), "words": words}
+                record |= {"sentences": len(chosen), "rounds": self.rounds, **environment()}
+                with self.to.open("a", encoding="utf-8") as file:
+                    file.write(json_line(record) + "\n")
+
+
 def main() -> None:
     """The command line."""
     run_command(
         NAME,
-        Train | Evaluate | Predict | Directions | Export,
+        Train | Evaluate | Predict | Directions | Export | Throughput,
         "Part-of-speech tagging with a bidirectional recurrent network.",
     )
 

@@ -43,7 +43,7 @@ DRAWS = {
     "rows": (
         lambda keys: jax.random.key_data(row_keys(keys[0], jnp.array([7, 0, -1]))),
         lambda keys: jax.random.key_data(
-            jnp.stack([jax.random.fold_in(keys[0], row) for row in (7, 0, -1)])
+            jnp.stack([jax.random.fold_in(keys[0], jnp.int32(row)) for row in (7, 0, -1)])
         ),
     ),
 }
