@@ -46,4 +46,4 @@ def split_row_keys(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
       >>> key_input.shape
       (2,)
     """
-    return tuple(split_each(keys, num).T)
+    return split_each(keys, num)

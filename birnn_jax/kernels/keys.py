@@ -52,11 +52,12 @@ def fold_in_numbers(keys: jax.Array, numbers: jax.Array) -> jax.Array:
     return fold_in(keys.ravel(), numbers.ravel()).reshape(keys.shape)
 
 
-def split_each(keys: jax.Array, num: int) -> jax.Array:
-    """`jax.random.split` of each of `[B]` keys: `[B, num]`."""
+def split_each(keys: jax.Array, num: int) -> tuple[jax.Array, ...]:
+    """`jax.random.split` of each of `[B]` keys: `num` times `[B]`."""
     if not _knows_bits(keys):
-        return jax.vmap(lambda key: jax.random.split(key, num))(keys)
-    return _fold_in_range(keys, num)
+        return jax.vmap(lambda key: tuple(jax.random.split(key, num)))(keys)
+    words = jax.random.key_data(_fold_in_range(keys, num))
+    return tuple(jax.random.wrap_key_data(words[:, place], impl=IMPL) for place in range(num))
 
 
 def uniform(keys: jax.Array, size: int) -> jax.Array:

@@ -75,10 +75,10 @@ def test_a_training_step_with_dropout_has_no_loop_of_the_generator():
 
     def loss_fn(params, batch, key):
         xs, tokens, rows = batch
-        keys, of_words, of_rows = split_row_keys(row_keys(key, rows), 3)
-        xs = dropout(locked_dropout(xs, rate, keys), rate, keys)
+        of_features, of_words, of_inputs, of_rows = split_row_keys(row_keys(key, rows), 4)
+        xs = dropout(locked_dropout(xs, rate, of_features), rate, of_inputs)
         tokens = word_dropout(tokens, rate, of_words, unknown_id=0)
-        logits = tagger(layers, params, xs, dropout=rate, locked_dropout=rate, key=of_rows)
+        logits = tagger(layers, params, xs, dropout=rate, key=of_rows)
         return {"loss": Total(logits.sum() + tokens.sum(), jnp.ones([]))}
 
     batch = (jnp.zeros([2, T, 3]), jnp.zeros([2, T], int), jnp.arange(2))
