@@ -5,7 +5,7 @@ which takes no time to compile.
 """
 
 import functools
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,14 @@ def row_keys(key: jax.Array, batch_size: int) -> jax.Array:
             f"key must be one key or [B] keys with B = {batch_size}, got shape {key.shape}."
         )
     return _as_threefry(key)
+
+
+@overload
+def fold_in_number(keys: jax.Array, number: int) -> jax.Array: ...
+
+
+@overload
+def fold_in_number(keys: None, number: int) -> None: ...
 
 
 def fold_in_number(keys: jax.Array | None, number: int) -> jax.Array | None:

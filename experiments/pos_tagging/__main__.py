@@ -190,7 +190,9 @@ class Throughput(RunCommand):
         chosen = [test[i % len(test)].words for i in range(self.sentences)]
         words = sum(map(len, chosen))
         for name, found in measure(tagger, chosen, self.rounds).items():
-            print(f"{name}: {found:,.0f} sentences a second, {found * words / len(chosen):,.0f} words")
+            print(
+                f"{name}: {found:,.0f} sentences a second, {found * words / len(chosen):,.0f} words"
+            )
             if self.to:
                 record = {"tagger": name, "sentences_per_second": round(found), "words": words}
                 record |= {"sentences": len(chosen), "rounds": self.rounds, **environment()}

@@ -50,13 +50,13 @@ def _in_onnxruntime(tagger: TrainedTagger) -> TagAll:
     import onnxruntime
 
     model = to_onnx(tagger.config.tagger, tagger.params, metadata={})
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session: Any = onnxruntime.InferenceSession(model.SerializeToString())
     encoder = Encoder(tagger.vocabulary, tagger.config.word_width)
 
     def decode(batch: Mapping[str, Any]) -> np.ndarray:
         names = ("words", "characters", "lengths")
-        (logits,) = session.run(None, {name: np.asarray(batch[name], np.int64) for name in names})
-        return logits.argmax(axis=-1)
+        feeds = {name: np.asarray(batch[name], np.int64) for name in names}
+        return np.asarray(session.run(None, feeds)[0]).argmax(axis=-1)
 
     def tag(sentences: Sentences) -> list[list[str]]:
         examples = [encoder.encode_words(words) for words in sentences]

@@ -216,7 +216,7 @@ class _Loop(NamedTuple):
 
 def _make_steps(training: Training, place: Place = ONE_DEVICE) -> tuple[Callable, Callable]:
     loss_fn, carry = training.loss_fn, training.initial_carry
-    quick = {"compiler_options": quick_compilation()}
+    quick: dict[str, Any] = {"compiler_options": quick_compilation()}
     is_one = training.steps_per_dispatch == 1
     options: dict[str, Any] = {"mesh": place.mesh, "accumulation_steps": place.accumulation_steps}
     options |= quick if is_one else {}

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
 from birnn_jax.training import quick_compilation
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 
 def quick_jit(**options: Any) -> Callable[[Function], Function]:
@@ -24,10 +24,13 @@ def quick_jit(**options: Any) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         @functools.cache
-        def compiled() -> Callable[..., Any]:
+        def compiled() -> Function:
             return jax.jit(function, compiler_options=quick_compilation() or None, **options)
 
-        run: Any = functools.wraps(function)(lambda *args, **kwargs: compiled()(*args, **kwargs))
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return compiled()(*args, **kwargs)
+
         return run
 
     return decorate
