@@ -15,7 +15,7 @@ from experiments.pos_tagging import model as pos_tagging_training
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.data import read_data, read_sentences
 from experiments.pos_tagging.model import init_params, tagging_totals
-from experiments.pos_tagging.throughput import find_taggers
+from experiments.pos_tagging.throughput import find_taggers, measure
 from experiments.runner.data.batches import Batches
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.journal import read_journal
@@ -358,16 +358,11 @@ def test_export_without_onnx_says_what_to_install(trained, tell, tmp_path, monke
     assert not list(tmp_path.iterdir())
 
 
-def test_throughput_measures_taggers_that_agree(trained, tell, data, tmp_path):
+def test_throughput_measures_taggers_that_agree(trained):
     pytest.importorskip("onnxruntime")
     tagger = pos_tagging_training.load_tagger(pos_tagging.EXPERIMENT.open(trained))
     taggers = find_taggers(tagger)
     sentences = [["The", "dog", "barks"], ["dog"], ["Rex", "the", "dog", "saw", "dogs"]]
     assert taggers["onnxruntime"](sentences) == tagger.tag(sentences)
-    to = tmp_path / "taggers.jsonl"
-    options = ("--sentences", 3, "--rounds", 1, "--to", to)
-    status, out, _ = tell("throughput", "--run", trained, *options)
-    assert status == 0 and out.count("sentences a second") == len(taggers)
-    records = [json.loads(line) for line in to.read_text().splitlines()]
-    assert [record["tagger"] for record in records] == [*taggers]
-    assert all(record["sentences_per_second"] > 0 for record in records)
+    found = measure(tagger, sentences, rounds=1)
+    assert found.keys() == taggers.keys() and min(found.values()) > 0
