@@ -155,6 +155,11 @@ def test_table_shows_the_plain_cell_the_aim_and_the_peers():
     assert "| projected_lstm | 2 | 0.80 (0.90) | 0.40 | torch-loop 8.00 |" == lines[-1]
 
 
+def test_documentation_has_the_recorded_table():
+    page = report.RESULTS.parents[1] / "docs" / "results" / "benchmarks.md"
+    assert _cells_table.table(report.read(report.RESULTS / "cells.jsonl")) in page.read_text()
+
+
 @pytest.mark.slow
 def test_suite_runs_at_a_tiny_size(tmp_path):
     for framework in ("torch", "keras", "haiku", "flax", "equinox"):
