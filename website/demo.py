@@ -35,7 +35,11 @@ MODELS = {
         "sentiment",
         "--word-size 16 --character-size 16 --speller-size 16 --hidden-size 24",
     ),
-    "digits": ("speech", "--task row --hidden-size 40"),
+    "digits": (
+        "speech",
+        "--task row --hidden-size 40 --dropout 0.2 --strings 3000 --silence 0.2 --cut 0.05 "
+        "--speeds 0.8 0.9 1.0 1.1 1.2 --frequency-masks 1 4",
+    ),
 }
 SENTENCES = (
     "I know that man .",
