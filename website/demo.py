@@ -26,11 +26,11 @@ BUDGET = 3_000_000  # bytes of all models
 SPOKEN = list("31415")  # in digits.wav, by a synthetic voice
 
 _TAGGER = "--word-size 16 --character-size 16 --speller-size 24 --hidden-size 48"
-# Of each model: its experiment, and the options of its training.
+# Of each model: its experiment, and the options of its training. The page has a section for
+# "entities", too; on the bundled text a network that is small enough reaches an F1 of 0.19.
 MODELS = {
     "tagger": ("pos_tagging", _TAGGER),
     "tagger_forward": ("pos_tagging", f"{_TAGGER} --direction fwd"),
-    "entities": ("ner", "--word-size 6 --character-size 12 --speller-size 16 --hidden-size 32"),
     "sentiment": (
         "sentiment",
         "--word-size 16 --character-size 16 --speller-size 16 --hidden-size 24",
@@ -88,8 +88,8 @@ def expected() -> dict[str, Any]:
     models = {name: from_pretrained(RUNS / name) for name in MODELS}
     rows = [split_text(sentence) for sentence in SENTENCES]
     found: dict[str, Any] = {"sentences": SENTENCES, "words": rows}
-    for name in ("tagger", "tagger_forward", "entities"):
-        found[name] = models[name].tag(rows)
+    taggers = {name: model for name, model in models.items() if hasattr(model, "tag")}
+    found |= {name: model.tag(rows) for name, model in taggers.items()}
     texts = [Text(*pair, "") for pair in zip(SENTENCES, rows, strict=True)]
     judged = models["sentiment"].judge(texts)
     found["sentiment"] = [list(result[1:]) for result in judged]
