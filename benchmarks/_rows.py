@@ -43,7 +43,8 @@ def _condition(row: dict) -> str:
     # That of our own kernels; the others choose for themselves.
     unit = machine["kernels"].partition(".")[0] if "kernels" in machine else "unrecorded"
     words = [machine["cpu"], f"instruction set {unit}", f"threads {machine['num_threads']}"]
-    words += [f"{name} {machine['versions'][name]}" for name in ("jax", "torch")]
+    versions = machine["versions"]
+    words += [f"{name} {versions[name]}" for name in ("jax", "torch") if name in versions]
     when = machine["date"] if "date" in machine else f"commit {machine['commit'][:8]}"
     return ", ".join([*words, when])
 

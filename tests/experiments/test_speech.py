@@ -118,7 +118,7 @@ def test_recordings_that_cannot_be_learned_are_refused_by_name():
 
 
 TRAINED = {
-    "label": {"epochs": 30, "learning_rate": 2e-2, "noise": 0.5},
+    "label": {"epochs": 30, "learning_rate": 2e-2, "noise": 0.3, "hidden_size": 16},
     # Strings of one padded length and one direction compile sooner.
     "row": {"epochs": 2, "join": (3, 3), "direction": "fwd"},
 }
