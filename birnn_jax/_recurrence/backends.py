@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 import jax
@@ -57,6 +58,16 @@ def _status_of_cpu_kernel() -> Status:
     return Status(True, f"{cpu_library.get_isa()}. {library.note}")
 
 
+def _status_of_tpu_kernel() -> Status:
+    why = (
+        "One kernel for all steps on a TPU; elsewhere the loops of XLA. It has not been timed on a "
+        "TPU, so 'auto' never picks it."
+    )
+    if find_spec("libtpu") is None:
+        why += " JAX has no TPU support here: pip install 'jax[tpu]' on a machine with a TPU."
+    return Status(jax.default_backend() == "tpu", why)
+
+
 CPU_KERNEL = Backend(
     name="cpu_kernel",
     obstacle=find_cpu_obstacle,
@@ -72,11 +83,7 @@ TPU_KERNEL = Backend(
     obstacle=find_tpu_obstacle,
     run=tpu_layer.run_on_tpu,
     keeps_gates=lambda directions: True,
-    status=lambda: Status(
-        jax.default_backend() == "tpu",
-        "One kernel for all steps on a TPU; elsewhere the loops of XLA. It has not been timed on a "
-        "TPU, so 'auto' never picks it.",
-    ),
+    status=_status_of_tpu_kernel,
 )
 XLA = Backend(
     name="xla",

@@ -24,6 +24,7 @@ from birnn_jax import (
     stack,
 )
 from birnn_jax._core.direction import Direction
+from birnn_jax._recurrence import backends as table
 from birnn_jax._recurrence import directions
 from birnn_jax._recurrence.backends import (
     BACKENDS,
@@ -95,6 +96,15 @@ def test_names_are_those_of_the_annotation():
 def test_table_says_why_there_are_no_native_kernels(absent):
     assert backends().cpu_kernel == (False, "Not built: no luck.")
     assert "cpu_kernel  no   Not built: no luck." in str(backends())
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_table_says_how_to_install_what_a_tpu_needs(is_installed, monkeypatch):
+    found = {"libtpu": jax.__spec__} if is_installed else {}
+    monkeypatch.setattr(table, "find_spec", found.get)
+    status = backends().tpu_kernel
+    assert ("pip install 'jax[tpu]'" in status.why) == (not is_installed)
+    assert "It has not been timed" in status.why and not status.available
 
 
 @pytest.mark.parametrize("wanted", ["auto", "cpu_kernel"])
