@@ -9,6 +9,7 @@ direction, of everything at once, is compared with central differences of the lo
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import math
@@ -314,20 +315,25 @@ def _float64(leaf: Any) -> np.ndarray:
     return np.asarray(leaf, np.float64)
 
 
+def _name(program: str, kind: Any, error: BaseException | None, traceback: Any) -> None:
+    """Adds the program to an error, which goes on."""
+    del kind, traceback
+    if error is not None:
+        error.add_note(program)
+
+
 def fuzz(seed: int, cases: int, *, first: int = 0, report: Any = None) -> None:
     """Checks so many cases; a failure names the program that is to be run again."""
     for number in range(first, first - (-cases // _CASES)):
         rng = np.random.default_rng([seed, number])
         with jax.enable_x64(True):
             program = draw_program(rng)
-        with jax.enable_x64(program.dtype == "float64"):
+        with contextlib.ExitStack() as exits:
+            exits.push(functools.partial(_name, f"Program {number} from seed {seed}: {program}"))
+            exits.enter_context(jax.enable_x64(program.dtype == "float64"))
             run = compile_program(program)
-            for case in range(_CASES):
-                try:
-                    check_case(program, run, rng)
-                except Exception as error:
-                    error.add_note(f"Case {case} of program {number} from seed {seed}: {program}")
-                    raise
+            for _ in range(_CASES):
+                check_case(program, run, rng)
         if report is not None:
             report(number)
 

@@ -10,6 +10,7 @@ import functools
 import math
 import re
 import sys
+import traceback
 
 import jax
 import jax.export
@@ -323,12 +324,13 @@ def main(wanted):
     for mode, name in cells:
         try:
             MODES[mode](name)
-        except Exception as error:  # whatever it is, the others are tried as well
+        except Exception as error:  # printed and counted; the others are tried as well
             failures += 1
             print(f"{mode}:{name}", type(error).__name__, " ".join(str(error).split())[:300])
+            traceback.print_exc()
     print(f"{failures} of {len(cells)} failed")
-    return failures or not cells
+    return 1 if failures or not cells else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) > 0)
+    sys.exit(main(sys.argv[1:]))

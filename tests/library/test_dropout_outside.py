@@ -135,7 +135,9 @@ def test_without_a_key_or_a_rate_nothing_is_dropped(drop):
             "word dropout rate must be",
         ),
         (
-            lambda: word_dropout(jnp.ones([2, 3], int), jnp.zeros([2, 1]), None, unknown_id=0),
+            lambda: word_dropout(
+                jnp.arange(6).reshape(2, 3), jnp.array([[0.1], [0.4]]), None, unknown_id=0
+            ),
             r"word dropout rate must be a number or \[B, T\] = \(2, 3\), got shape \(2, 1\)",
         ),
         (lambda: drop_connect({"w": jnp.arange(2.0)}, 0.1, None), "no recurrent weights"),

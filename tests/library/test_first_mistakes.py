@@ -305,7 +305,7 @@ tagger(LAYERS, STACKED, XS)
 # Carries and settings.
 scan_cell(LSTM, PARAMS.fwd, XS, initial_carry=tuple(CARRY.fwd))
     ValueError: initial_carry must be LSTMCarry(c=..., h=...), got a tuple of 2 (array).
-scan_cell(LSTM, PARAMS.fwd, XS, initial_carry=jnp.ones([B, H]))
+scan_cell(LSTM, PARAMS.fwd, XS, initial_carry=CARRY.fwd.h)
     ValueError: initial_carry must be LSTMCarry(c=..., h=...), got an array of shape (3, 7).
 scan_cell(LSTM, PARAMS.fwd, XS, initial_carry=CARRY)
     ValueError: initial_carry must be LSTMCarry(c=..., h=...), got Bi.

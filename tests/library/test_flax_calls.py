@@ -249,7 +249,7 @@ REFUSED = {
     ),
     "order_of_mask": (
         lambda: linen_call(
-            random_xs(), Mask(jnp.ones([B, T], bool)), reverse=True, keep_order=False
+            random_xs(), Mask(np.arange(T) < LENGTHS[:, None]), reverse=True, keep_order=False
         ),
         "begin with their valid steps, got Mask",
     ),

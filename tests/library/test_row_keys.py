@@ -79,9 +79,13 @@ def test_a_training_step_with_dropout_has_no_loop_of_the_generator():
         xs = dropout(locked_dropout(xs, rate, of_features), rate, of_inputs)
         tokens = word_dropout(tokens, rate, of_words, unknown_id=0)
         logits = tagger(layers, params, xs, dropout=rate, key=of_rows)
-        return {"loss": Total(logits.sum() + tokens.sum(), jnp.ones([]))}
+        return {"loss": Total(logits.sum() + tokens.sum(), jnp.float32(logits.size))}
 
-    batch = (jnp.zeros([2, T, 3]), jnp.zeros([2, T], int), jnp.arange(2))
+    batch = (
+        jax.random.normal(jax.random.key(2), [2, T, 3]),
+        jnp.arange(2 * T).reshape(2, T),
+        jnp.arange(2),
+    )
     step, state = make_train_step(loss_fn, optimizer), init_train_state(params, optimizer)
     text = step.lower(state, batch, jax.random.key(1)).as_text()
     assert "birnn_draw" in text and "threefry" not in text.replace("threefry2x32>", "")
