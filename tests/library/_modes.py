@@ -321,13 +321,15 @@ def main(wanted):
         and any(mode == m and re.fullmatch(names, name) for m, names in patterns or [(mode, ".*")])
     ]
     failures = 0
-    for mode, name in cells:
+    for number, (mode, name) in enumerate(cells, start=1):
         try:
             MODES[mode](name)
         except Exception as error:  # printed and counted; the others are tried as well
             failures += 1
             print(f"{mode}:{name}", type(error).__name__, " ".join(str(error).split())[:300])
             traceback.print_exc()
+        if number % 50 == 0:
+            jax.clear_caches()  # or a thousand programs stay, and slow down every further one
     print(f"{failures} of {len(cells)} failed")
     return 1 if failures or not cells else 0
 

@@ -1,22 +1,19 @@
 """The kernels for TPUs: interpreted step by step on this machine, and what stands for them here."""
 
-import contextlib
 import functools
-import io
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import tpu as pltpu
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional, init_bidirectional
 from birnn_jax.cells import SLSTM
 from birnn_jax.kernels.tpu import time_loop
 from tests.library import _races
 from tests.library._cases import assert_close
-from tests.library._races import Sizes, compare_with_definition, make_directions
+from tests.library._races import Sizes, compare_with_definition, make_directions, race_detector
 
 SIZES = Sizes(rows=3, steps=5, features=7, hidden=9)
 B, T, D, H = SIZES
@@ -58,13 +55,8 @@ def test_race_between_two_directions_is_found(monkeypatch):
     xs = random_like(jnp.zeros([2, 2, 8, 128]))
     streams = time_loop.Streams(xs, (False, False)), time_loop.Streams(xs, (False, False))
     run = functools.partial(time_loop.run_steps, step, ())
-    interpreted = pltpu.InterpretParams(detect_races=True, num_cores_or_threads=2)
-    said = io.StringIO()
-    with pltpu.force_tpu_interpret_mode(interpreted), contextlib.redirect_stdout(said):
-        try:
-            jax.block_until_ready(run(xs[:, 0], streams[:1], streams[1:]))
-        except jax.errors.JaxRuntimeError as error:  # JAX 0.12 raises what JAX 0.10 prints
-            said.write(str(error))
+    with race_detector(cores=2) as said:
+        jax.block_until_ready(run(xs[:, 0], streams[:1], streams[1:]))
     assert "RACE DETECTED" in said.getvalue()
 
 
