@@ -1,6 +1,8 @@
 """PyTorch without `torch.nn`: a Python loop over time, after the product of all inputs."""
 
+import functools
 import os
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +11,9 @@ import torch
 from benchmarks import _cells, _measure
 from benchmarks._points import Point
 from benchmarks.peers import Program, Unsupported, _steps, require
+
+# (weights of one direction, xs [B, T, D]) -> ys [B, T, H]
+Run = Callable[[dict, torch.Tensor], torch.Tensor]
 
 OPS = SimpleNamespace(
     sigmoid=torch.sigmoid,
@@ -25,10 +30,15 @@ OPS = SimpleNamespace(
 
 
 def make_program(point: Point, inputs: dict) -> Program:
-    """Both directions one after the other; rows are turned around for the second."""
+    """The written step of any cell, with lengths and noise."""
     require(point, "a loop in torch", _steps.WRITTEN, _cells.NOISES)
+    return run_both_directions(point, inputs, functools.partial(_run, point))
+
+
+def run_both_directions(point: Point, inputs: dict, run: Run) -> Program:
+    """One direction after the other; rows are turned around for the second."""
     if point.layers > 1 or point.precision != "float32":
-        raise Unsupported("The loop in torch has one layer, in float32.")
+        raise Unsupported("A loop in torch has one layer, in float32.")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     is_training = point.work == "train"
     xs = torch.from_numpy(inputs["xs"]).requires_grad_(is_training)
@@ -45,8 +55,8 @@ def make_program(point: Point, inputs: dict) -> Program:
         for leaf in (xs, *(w for direction in weights for w in direction.values())):
             leaf.grad = None
         with torch.inference_mode(not is_training):
-            fwd = _run(point, weights[0], xs)
-            bwd = _turn(_run(point, weights[1], _turn(xs, turned)), turned)
+            fwd = run(weights[0], xs)
+            bwd = _turn(run(weights[1], _turn(xs, turned)), turned)
             ys = torch.cat([fwd, bwd], dim=-1)
         if is_training:
             (ys * d_ys).sum().backward()

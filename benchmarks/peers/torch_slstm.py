@@ -5,58 +5,19 @@ same operations, as many of them, and its arrays of all states and gates. Its pa
 that another program can call without a GPU's compiler at hand.
 """
 
-import os
-from typing import Any
-
 import torch
 from torch.nn.functional import logsigmoid
 
-from benchmarks import _measure
 from benchmarks._points import Point
-from benchmarks.peers import Program, Unsupported, require
+from benchmarks.peers import Program, Unsupported, require, torch_loop
 
 
 def make_program(point: Point, inputs: dict) -> Program:
-    """Both directions one after the other, the second over the reversed sequences."""
+    """Of full rows."""
     require(point, "the published sLSTM", ("slstm", "slstm_heads"))
-    if point.lengths or point.layers > 1 or point.precision != "float32":
+    if point.lengths:
         raise Unsupported("The published sLSTM has no lengths.")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    is_training = point.work == "train"
-    xs = torch.from_numpy(inputs["xs"]).requires_grad_(is_training)
-    d_ys = torch.from_numpy(inputs["d_ys"])
-    (pair,) = inputs["weights"]
-    weights = [
-        {name: torch.from_numpy(w).requires_grad_(is_training) for name, w in direction.items()}
-        for direction in pair
-    ]
-    last: dict = {}
-
-    def call():
-        for leaf in (xs, *(w for direction in weights for w in direction.values())):
-            leaf.grad = None
-        with torch.inference_mode(not is_training):
-            fwd, _ = run(weights[0], xs)
-            bwd, _ = run(weights[1], xs.flip(1))
-            ys = torch.cat([fwd, bwd.flip(1)], dim=-1)
-        if is_training:
-            (ys * d_ys).sum().backward()
-        last["ys"] = ys
-
-    def results():
-        call()
-        if not is_training:
-            return {"ys": last["ys"].numpy()}
-        grads = [[{k: _gradient(w) for k, w in direction.items()} for direction in weights]]
-        return {"d_xs": _gradient(xs), "d_weights": grads}
-
-    first_s, _ = _measure.timed(call)
-    return Program(call, results, {"first_call_s": first_s, "device": "cpu"})
-
-
-def _gradient(leaf: torch.Tensor) -> Any:
-    assert leaf.grad is not None
-    return leaf.grad.numpy()
+    return torch_loop.run_both_directions(point, inputs, lambda w, xs: run(w, xs)[0])
 
 
 def run(weights: dict, xs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
