@@ -9,6 +9,7 @@ the second direction give? README.md of this folder has the results.
 """
 
 import pathlib
+from importlib import metadata
 
 import tyro
 from rich.console import Console
@@ -167,7 +168,7 @@ class Export(ExportCommand):
 
 
 class Throughput(RunCommand):
-    """Measure how many sentences a second are tagged, beside other programs that are installed.
+    """Measure how many sentences per second are tagged, beside other programs if installed.
 
     They are onnxruntime with the exported model, and spaCy with a tagger of the sizes of its small
     English pipeline. The sentences are the test data of the run, repeated.
@@ -176,11 +177,17 @@ class Throughput(RunCommand):
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     sentences: int = 2000
-    """Sentences to tag."""
+    """Number of sentences to tag."""
     rounds: int = 5
     """Measurements of each program, in turns; the fastest counts."""
     to: pathlib.Path | None = None
     """File to add a JSON line to for each program."""
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that measure nothing."""
+        for name in ("sentences", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
 
     def run(self) -> None:
         """Measures and prints."""
@@ -189,13 +196,14 @@ class Throughput(RunCommand):
         test = read_data(**config.files, tags=config.tags, reading=reading)["test"]
         chosen = [test[i % len(test)].words for i in range(self.sentences)]
         words = sum(map(len, chosen))
+        conditions = {"words": words, "sentences": len(chosen), "rounds": self.rounds}
+        conditions |= environment()
         for name, found in measure(tagger, chosen, self.rounds).items():
-            print(
-                f"{name}: {found:,.0f} sentences a second, {found * words / len(chosen):,.0f} words"
-            )
+            by_word = found * words / len(chosen)
+            print(f"{name}: {found:,.0f} sentences per second, {by_word:,.0f} words per second")
             if self.to:
-                record = {"tagger": name, "sentences_per_second": round(found), "words": words}
-                record |= {"sentences": len(chosen), "rounds": self.rounds, **environment()}
+                record = {"tagger": name, "version": metadata.version(name)}
+                record |= {"sentences_per_second": round(found), **conditions}
                 with self.to.open("a", encoding="utf-8") as file:
                     file.write(json_line(record) + "\n")
 

@@ -1,4 +1,4 @@
-"""Sentences a second of a trained tagger, of its ONNX model in onnxruntime, and of spaCy.
+"""Throughput of a trained tagger, of its ONNX model in onnxruntime, and of spaCy.
 
 Each tagger is given the same sentences as words, and makes its own batches. spaCy's has random
 weights and the sizes of its small English pipeline (a convolutional encoder of width 96 and depth
@@ -23,7 +23,7 @@ TagAll = Callable[[Sentences], Any]
 
 
 def measure(tagger: TrainedTagger, sentences: Sentences, rounds: int) -> dict[str, float]:
-    """The largest of `rounds` measurements of each tagger, in turns, in sentences a second."""
+    """Sentences per second of each tagger: the largest of `rounds` measurements, in turns."""
     taggers = find_taggers(tagger)
     for tag in taggers.values():
         tag(sentences)  # compiles

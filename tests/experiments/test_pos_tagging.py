@@ -366,3 +366,39 @@ def test_throughput_measures_taggers_that_agree(trained):
     assert taggers["onnxruntime"](sentences) == tagger.tag(sentences)
     found = measure(tagger, sentences, rounds=1)
     assert found.keys() == taggers.keys() and min(found.values()) > 0
+
+
+def test_throughput_is_printed_and_recorded_for_each_program(
+    trained, data, tell, tmp_path, monkeypatch
+):
+    shutil.copytree(trained, tmp_path / "run")
+    config, calls = tmp_path / "run" / "config.json", []
+    config.write_text(config.read_text().replace(str(trained.parent / "gone.tsv"), str(data)))
+
+    def measured(tagger, sentences, rounds):
+        calls.append((sentences, rounds))
+        return {"birnn_jax": 40.0, "numpy": 20.0}
+
+    monkeypatch.setattr(pos_tagging, "measure", measured)
+    told = ("throughput", "--run", tmp_path / "run", "--sentences", 7, "--rounds", 3)
+    status, out, _ = tell(*told, "--to", tmp_path / "rows.jsonl")
+    test = [one.words for one in read_sentences(data, "upos", "test", Reading())]
+    chosen = [test[i % len(test)] for i in range(7)]
+    words = sum(map(len, chosen))
+    assert status == 0 and calls == [(chosen, 3)] and 1 < len(test) < 7
+    assert out.splitlines() == [
+        f"{name}: {number} sentences per second, {number * words / 7:,.0f} words per second"
+        for name, number in (("birnn_jax", 40), ("numpy", 20))
+    ]
+    rows = [*map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())]
+    assert [(row["tagger"], row["sentences_per_second"]) for row in rows] == [
+        *(("birnn_jax", 40), ("numpy", 20))
+    ]
+    assert rows[1]["version"] == np.__version__ and rows[1]["words"] == words
+    assert {(row["sentences"], row["rounds"], row["cores"] > 0) for row in rows} == {(7, 3, True)}
+
+
+@pytest.mark.parametrize("name", ["sentences", "rounds"])
+def test_throughput_of_nothing_is_refused(trained, tell, name):
+    status, _, err = tell("throughput", "--run", trained, f"--{name}", 0)
+    assert status == 2 and f"{name} must be positive, got 0." in err
