@@ -32,8 +32,8 @@ def group_name(row: dict) -> str:
 
 
 def conditions(rows: Iterable[dict]) -> str:
-    """Where and when rows were measured, one line a machine and day."""
-    return "".join(f"{line}\n" for line in dict.fromkeys(map(_condition, rows)) if line)
+    """Where and when rows were measured: a Markdown list, one item per machine and day."""
+    return "".join(f"- {line}\n" for line in dict.fromkeys(map(_condition, rows)) if line)
 
 
 def _condition(row: dict) -> str:

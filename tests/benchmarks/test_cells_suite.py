@@ -151,7 +151,7 @@ def test_table_shows_the_plain_cell_the_aim_and_the_peers():
         {"cell": "projected_lstm", "option": "", "candidate": "torch", "error": "out of memory"},
     ]
     lines = _cells_table.table(rows).splitlines()
-    assert "Z80, instruction set avx2, threads 2, jax 0.10, torch 2.13, 2026-11-29" == lines[0]
+    assert "- Z80, instruction set avx2, threads 2, jax 0.10, torch 2.13, 2026-11-29" == lines[0]
     assert "| projected_lstm | 2 | 0.80 (0.90) | 0.40 | torch-loop 8.00 |" == lines[-1]
 
 
