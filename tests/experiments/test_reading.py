@@ -3,6 +3,7 @@
 import codecs
 import dataclasses
 import gzip
+import importlib
 import pathlib
 
 import jax
@@ -12,6 +13,7 @@ import pytest
 from experiments.runner.data.parts import fill_parts, part_of_name, read_parts
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.sweep import train_all
+from tests.experiments._trainings import started_training
 
 TEXT = "né 你好\r\nяю\n"
 
@@ -160,17 +162,50 @@ def test_parts_are_those_of_the_file_or_split_off():
     assert sorted(item for part in parts.values() for item in part) == sorted(files["whole"][None])
     assert len({*parts["train"]} | {*parts["dev"]} | {*parts["test"]}) == 100
     sizes = f"{len(parts['dev'])} for dev and {len(parts['test'])} for test"
-    assert told == [f"whole: of its 150 items {sizes} were split off, always the same ones."]
+    assert told == [
+        f"whole: of its 150 items {sizes} were split off, the same ones with every seed."
+    ]
     assert parts_of(files, "whole")[0] == parts
     again = {None: files["whole"][None][::-1]}
     assert {*parts_of({"w": again}, "w")[0]["test"]} == {*parts["test"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "row"),
+    [
+        ("pos_tagging", "--train", "w{i}\tNOUN\nsings\tVERB\n\n"),
+        ("compare_cells", "--data", "w{i}\tNOUN\nsings\tVERB\n\n"),
+        ("ner", "--train", "w{i} B-PER\nsings O\n\n"),
+        ("sentiment", "--train", "good\tfine {i}\nbad\tdull {i}\n"),
+        ("translation", "--data", "one {i}\tuno {i}\n"),
+    ],
+)
+def test_training_on_one_file_prints_what_was_split_off(
+    tmp_path, monkeypatch, capsys, name, option, row
+):
+    text = "".join(row.format(i=i) for i in range(40))
+    path, module = (
+        write(tmp_path, text.encode()),
+        importlib.import_module(f"experiments.{name}.__main__"),
+    )
+    seeds = []
+    for seed in (0, 1):
+        words = ("train", option, path, "--seed", seed, "--run", tmp_path / f"run{seed}")
+        started_training(monkeypatch, module, *words)
+        seeds.append(" ".join(capsys.readouterr().err.split()))
+    items = 80 if name == "sentiment" else 40
+    tenth = items // 10
+    told = f"of its {items} items {tenth} for dev and {tenth} for test were split off, the same"
+    assert told in seeds[0] and seeds[0] == seeds[1]
 
 
 def test_parts_that_are_given_are_taken_and_only_the_others_split_off():
     files = {"whole": {None: [*range(30)]}, "split": {"train": [1], "dev": [3], "test": [4]}}
     parts, told = parts_of(files, "whole", test="split")
     assert [len(part) for part in parts.values()] == [27, 3, 1] and parts["test"] == [4]
-    assert told == ["whole: of its 30 items 3 for dev were split off, always the same ones."]
+    assert told == [
+        "whole: of its 30 items 3 for dev were split off, the same ones with every seed."
+    ]
     assert parts_of(files, "split", dev="whole")[0] == {
         **{"train": [1], "dev": [*range(30)], "test": [4]}
     }

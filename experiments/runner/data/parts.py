@@ -133,7 +133,7 @@ def split_off(
         parts[place[text]].append(item)
     shares = " and ".join(f"{len(parts[name]):,} for {name}" for name in names)
     reading.remark(
-        path, f"of its {len(items):,} items {shares} were split off, always the same ones"
+        path, f"of its {len(items):,} items {shares} were split off, the same ones with every seed"
     )
     return parts
 
