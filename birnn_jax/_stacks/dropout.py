@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._core.checks import as_array, as_xs, check_key, check_rate, is_off
 from .._core.meshes import over_rows
 from .._core.types import Params
-from ..kernels.keys import flags_by_step, fold_in_numbers, row_keys, uniform
+from ..kernels.keys import flags_by_step, row_keys, uniform
 
 
 @over_rows("xs")
@@ -127,10 +127,8 @@ def word_dropout(
         )
     if key is None or (not jnp.ndim(rate) and is_off(rate)):
         return tokens
-    keys = row_keys(key, tokens.shape[0])
-    steps = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    keys = fold_in_numbers(jnp.broadcast_to(keys[:, None], tokens.shape), steps)
-    keep = uniform(keys.ravel(), 1).reshape(tokens.shape) < 1 - rate
+    rate = jnp.asarray(rate)[..., None] if jnp.ndim(rate) else rate
+    keep = _keep_by_step(tokens[..., None], rate, key)[..., 0]
     return jnp.where(keep, tokens, unknown_id)
 
 

@@ -80,17 +80,16 @@ def uniform(keys: jax.Array, size: int) -> jax.Array:
 def flags_by_step(
     keys: jax.Array, probability: float | jax.Array, num_steps: int, size: int
 ) -> jax.Array:
-    """`[B, T, size]` bool: `jax.random.bernoulli` of `fold_in(key, t)` of each row and step."""
+    """`[B, T, size]` bool: `jax.random.bernoulli` of `fold_in(key, t)` of each row and step.
+
+    A probability that is an array may have any shape that broadcasts to that of the result.
+    """
     if isinstance(probability, float):
         static = Draw(float(probability), size, num_steps, None, jnp.result_type(float))
         first = jnp.full(keys.shape, -1, jnp.int32)
         return draw_flags(static, jax.random.key_data(keys), first, None, None)
-
-    def draw_step(key: jax.Array, step: jax.Array) -> jax.Array:
-        return jax.random.bernoulli(jax.random.fold_in(key, step), probability, (size,))
-
-    draw_row = jax.vmap(draw_step, in_axes=(None, 0))
-    return jax.vmap(draw_row, in_axes=(0, None))(keys, jnp.arange(num_steps))
+    drawn = uniform(_fold_in_range(keys, num_steps).ravel(), size)
+    return drawn.reshape(*keys.shape, num_steps, size) < probability
 
 
 def _fold_in_range(keys: jax.Array, size: int) -> jax.Array:

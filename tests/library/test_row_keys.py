@@ -40,6 +40,10 @@ DRAWS = {
         jax.vmap(lambda key: jax.random.uniform(key, (D,))),
     ),
     "flags": (lambda keys: drawing.flags_by_step(keys, 0.3, T, D), _flags),
+    "flags of an array": (
+        lambda keys: drawing.flags_by_step(keys, jnp.array(0.3), T, D),
+        _flags,
+    ),
     "rows": (
         lambda keys: jax.random.key_data(row_keys(keys[0], jnp.array([7, 0, -1]))),
         lambda keys: jax.random.key_data(
