@@ -4,9 +4,9 @@
     q[k]         = round(x[k] / size)                size = max over k of |x[k]| / 4095
     x @ w        = (sum over k of q[k] values[k, n]) * size * scale[n]
 
-Every row x has a size of its own, so that no row depends on another. A row or column without a
-number of 1e-30 is zero. Sums of whole numbers are exact in the kernels; here they are those of
-float32, with the rounding of float32.
+Every row x has a size of its own, so that no row depends on another. A row or column whose numbers
+are all below 1e-30 counts as zero. The native kernels add up whole numbers exactly; here the sums
+are of float32, and are rounded.
 """
 
 from typing import Any, NamedTuple
@@ -18,29 +18,29 @@ WEIGHT_LEVELS, ROW_LEVELS = 127, 4095
 
 
 class QuantizedMatrix(NamedTuple):
-    """What stands in the place of a weight matrix `[K, N]` after `serving.quantize`."""
+    """A weight matrix `[K, N]` rounded to 8 bits, as `serving.quantize` returns it."""
 
     values: jax.Array  # [K, N] int8, from -127 to 127
     scale: jax.Array  # [N] float32
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the matrix."""
+        """Of the matrix, `[K, N]`."""
         return self.values.shape
 
     @property
     def dtype(self) -> Any:
-        """That of its numbers once they are scaled."""
+        """Of the numbers after scaling: float32."""
         return self.scale.dtype
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """Number of axes: 2."""
         return self.values.ndim
 
 
 def is_quantized_matrix(node: Any) -> bool:
-    """For `is_leaf`."""
+    """Whether `node` is a matrix of 8 bits: the `is_leaf` of `jax.tree` functions."""
     return isinstance(node, QuantizedMatrix)
 
 
@@ -50,7 +50,7 @@ def has_quantized(params: Any) -> bool:
 
 
 def quantize_matrix(w: jax.Array) -> QuantizedMatrix:
-    """`[K, N]` with the nearest numbers of 8 bits; a column of zeros has a scale of 0."""
+    """Rounds `[K, N]` to the nearest numbers of 8 bits; a column of zeros has a scale of 0."""
     w = jnp.asarray(w, jnp.float32)
     largest = jnp.abs(w).max(axis=0, initial=0)
     values = jnp.round(w * _divide(WEIGHT_LEVELS, largest)[None])

@@ -150,8 +150,8 @@ def backends() -> Statuses:
 
     "cpu_kernel" is native code, compiled when the package was installed if there was a C++
     compiler; of "avx512", "avx2" and "baseline" it takes the best that the CPU has, or the one
-    that the environment variable `BIRNN_JAX_ISA` names. "tpu_kernel" is one launch of Pallas for
-    all steps of a layer, on a TPU, and is taken by name only. "xla" is JAX itself, on any
+    that the environment variable `BIRNN_JAX_ISA` names. "tpu_kernel" is one Pallas kernel for all
+    steps of a layer, on a TPU, and is taken by name only. "xla" is JAX itself, on any
     device: fast loops for some cells, and "reference", the definition, for the others.
     "auto", the default, is the first of the table that can compute a layer.
 

@@ -1,7 +1,7 @@
 """Random keys, one for each row of a batch, and what is drawn with them.
 
-All of it is, to the bit, what `jax.random` makes of the same keys. On CPUs native code makes it,
-which takes no time to compile.
+All results are bit-identical to those of `jax.random` with the same keys. On CPUs native code
+computes them, which takes no time to compile.
 """
 
 import functools

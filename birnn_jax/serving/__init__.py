@@ -1,8 +1,8 @@
-"""Parameters in a form that serves many requests: weights that are packed once.
+"""Parameters for many requests: weights that are packed once, weights of 8 bits.
 
-It is a function from parameters to parameters, and every forward run takes what it returns.
+`prepare` and `quantize` take parameters and return others, for any forward pass.
 
-    prepared = serving.prepare(layers, params)
+    prepared = serving.prepare(layers, params)  # or of serving.quantize(layers, params)
     answer = jax.jit(lambda xs, lengths: stack(layers, prepared, xs, lengths))
 """
 

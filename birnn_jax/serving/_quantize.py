@@ -19,15 +19,15 @@ _STEPS = {LSTM.step, GRU.step}
 def quantize(layers: Layers, params: Any) -> Any:
     """Rounds the weights of LSTMs and GRUs to 8 bits, with a scale for each output channel.
 
-    Inputs and states are rounded as they come, to 13 bits with a scale for each row (dynamic
-    quantisation), and the products are those of whole numbers. On a CPU with native kernels this
-    reads a quarter of the memory. What comes back stands in the place of `params` in every forward
-    run, on any backend; `prepare` of it packs it once for many calls. Biases, the parts around the
-    recurrence of a layer, embeddings and readouts stay as they are.
+    Each call rounds inputs and states to 13 bits, with a scale for each row (dynamic quantisation),
+    and multiplies whole numbers. On a CPU with native kernels this reads a quarter of the memory.
+    Pass the result in place of `params` to any forward pass, on any backend; `prepare` packs it
+    once for many calls. Biases, embeddings, readouts, and the norms and projections of layers stay
+    as they are.
 
     Args:
-      layers: the layers of a stack or a model, all of them `LSTM` or `GRU`, noise included; for one
-        layer its cell, or a `Bi` of cells.
+      layers: the layers of a stack or a model, all of them `LSTM` or `GRU`, with noise or without;
+        for one layer its cell, or a `Bi` of cells.
       params: those of `layers`, as `prepare` takes them.
 
     Returns:
@@ -35,7 +35,7 @@ def quantize(layers: Layers, params: Any) -> Any:
       It cannot be differentiated.
 
     Raises:
-      ValueError: if `params` are not those of `layers`, or a cell is another.
+      ValueError: if `params` are not those of `layers`, or a cell is neither LSTM nor GRU.
 
     Example:
       >>> from birnn_jax import serving

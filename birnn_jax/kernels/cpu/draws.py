@@ -1,7 +1,7 @@
-"""Random flags by native code, to the bit those that `jax.random` draws from the same keys.
+"""Random flags by native code, bit-identical to those that `jax.random` draws from the same keys.
 
-XLA takes a tenth of a second and more to compile each call of the generator, threefry2x32; a
-native call takes none.
+XLA takes a tenth of a second and more to compile each call of the generator threefry2x32. A native
+call takes no time to compile.
 """
 
 import math
@@ -32,7 +32,7 @@ class Draw(NamedTuple):
 def draw_flags(
     static: Draw, key_data: jax.Array, visited: jax.Array, valid: Any, starts: Any
 ) -> jax.Array:
-    """The flags, False at steps that are not valid.
+    """Draws flags, False at steps that are not valid.
 
     Args:
       static: what is drawn.

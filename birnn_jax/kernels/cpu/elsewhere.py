@@ -1,7 +1,7 @@
 """The native operations in a program for another platform: loops of XLA with the same residuals.
 
-A forward loop stores what the native code stores, and a backward loop reads it, so that an array
-means the same wherever a program was compiled.
+The forward loop stores the arrays that the native code stores, and the backward loop reads them. So
+the residuals of a program are the same on every platform.
 """
 
 import functools

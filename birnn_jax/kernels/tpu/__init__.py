@@ -1,1 +1,1 @@
-"""A layer in one launch for all of its steps on a TPU, by Pallas; tested in interpret mode."""
+"""A layer in one Pallas kernel for all of its steps on a TPU; tested in interpret mode."""

@@ -137,7 +137,10 @@ def _with_steps(leaf: jax.ShapeDtypeStruct, num_steps: int) -> jax.ShapeDtypeStr
 def block_steps(
     weights: Any, state: Any, inputs: tuple[Streams, ...], outputs: tuple[Streams, ...]
 ) -> int:
-    """Steps of a block: of those that fit, what leaves few over; blocks need not divide T."""
+    """Steps per block: the largest divisor of T that fits, if it is at least half of what fits.
+
+    Otherwise blocks have equal sizes but for the last one, which is shorter.
+    """
     num_steps = jax.tree.leaves(inputs[0].arrays)[0].shape[1]
     room = VMEM_BYTES - needed_bytes(weights, state, inputs, outputs, 0)
     of_a_step = needed_bytes((), (), inputs, outputs, 1)
