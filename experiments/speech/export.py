@@ -67,7 +67,7 @@ def exported(folder: RunFolder) -> Exported:
         batches = make_batches(config, read_parts(config).test, labels)
         made = [batches[at] for at in range(len(batches))]
         if made[0]["signals"].ndim == 3:
-            raise ValueError("it has features of speech and no samples")
+            raise ValueError("they are features of speech, but the graph reads samples.")
         scaled = [(batch["signals"] / FULL_SCALE, batch["lengths"]) for batch in made]
         return [
             {"samples": samples.astype(np.float32), "lengths": np.asarray(lengths, np.int32)}

@@ -26,7 +26,7 @@ class Agreement(NamedTuple):
         if self.output == "labels":
             return (
                 f"On the test data of the run, {self.value:.2%} of {self.number:,} labels of the "
-                "8-bit model equal those of the 32-bit model."
+                "8-bit model equal those of the 32-bit model. Its accuracy was not measured."
             )
         return (
             f"On the test data of the run, `{self.output}` of the 8-bit model differs by "

@@ -125,15 +125,15 @@ def _value(value: Any) -> dict[str, Any]:
 
 
 def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> Agreement:
-    """How far the graph of 8 bits says the same as the other, on the test data of the run."""
+    """How far the outputs of the 8-bit graph equal those of the other, on the test data."""
     import onnxruntime
 
     if exported.examples is None:
-        return Agreement("The run has no test data.")
+        return Agreement("This experiment exports no test data to measure it on.")
     try:
         examples = list(exported.examples())
     except (OSError, ValueError) as error:
-        return Agreement(f"The test data of the run was not found: {error}")
+        return Agreement(f"The test data of the run cannot be used: {error}")
     sessions = [onnxruntime.InferenceSession(str(path)) for path in (whole, small)]
     names = [value.name for value in sessions[0].get_outputs()]
     wanted = "labels" if "labels" in names else names[0]
@@ -141,8 +141,9 @@ def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> 
     for feeds in examples:
         first, second = (np.asarray(session.run([wanted], dict(feeds))[0]) for session in sessions)
         if wanted == "labels":
-            same += int(((first == second) & (first >= 0)).sum())
-            number += int((first >= 0).sum())
+            given = (first >= 0) | (second >= 0)
+            same += int(((first == second) & given).sum())
+            number += int(given.sum())
         else:
             number += first.size
             same += float(np.abs(first - second).sum())

@@ -36,6 +36,7 @@ from tests.experiments import (
     _small_translation,
 )
 from tests.experiments._commands import command
+from tests.experiments._small_table import write_table
 
 from ._exports import check, export, random_run
 from ._stacks import EXACT, assert_close
@@ -82,14 +83,6 @@ def write_series(path):
         shown = [",".join(f"{value:.3f}" for value in column) for column in columns]
         lines.append(":".join([*shown, "up" if number % 2 else "down"]))
     path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def write_table(path):
-    steps = np.arange(90)
-    values = np.stack([np.sin(steps / 3), 5 + 2 * np.cos(steps / 4)], axis=1).round(3)
-    rows = [[f"t{step:02}", *map(str, row)] for step, row in zip(steps, values, strict=True)]
-    path.write_text("\n".join(map(",".join, [["time", "a", "b"], *rows])) + "\n")
     return path
 
 
