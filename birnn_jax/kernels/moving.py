@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad
 
@@ -85,15 +86,24 @@ def _with_state(carry: Any, state: Any) -> Any:
     return dataclasses.replace(carry, carry=state) if isinstance(carry, NoisyCarry) else state
 
 
-def none_if_zero(tangents: Any) -> Any:
-    """The tangents of `defjvp(symbolic_zeros=True)`, with None in place of those that are zero."""
-    is_zero = lambda leaf: isinstance(leaf, SymbolicZero)  # noqa: E731
-    return jax.tree.map(lambda leaf: None if is_zero(leaf) else leaf, tangents, is_leaf=is_zero)
+def fill_zeros(moving: Any, like: Any) -> Any:
+    """A part or parts, with zeros where they stand still; None where `like` has nothing."""
+
+    def fill(leaf: Any, like: Any) -> Any:
+        return jnp.zeros_like(like) if leaf is None and like is not None else leaf
+
+    return jax.tree.map(fill, moving, like, is_leaf=_is_none)
 
 
 def split_tangents(d_directions: Sequence[Direction]) -> Operands:
     """The parts that move, by the tangents of `defjvp(symbolic_zeros=True)`."""
-    return split([none_if_zero(parts_of(direction)) for direction in d_directions])
+    is_zero = lambda leaf: isinstance(leaf, SymbolicZero)  # noqa: E731
+    none_if_zero = lambda leaf: None if is_zero(leaf) else leaf  # noqa: E731
+    moving = [
+        jax.tree.map(none_if_zero, parts_of(direction), is_leaf=is_zero)
+        for direction in d_directions
+    ]
+    return split(moving)
 
 
 def find_wanted(operands: Operands) -> tuple[Moving, ...]:
@@ -116,4 +126,8 @@ def join(shared: Sequence[Any], rows: Sequence[Moving]) -> list[Moving]:
 
 
 def _map(function: Any, marks: Sequence[Moving], parts: Sequence[Moving]) -> list[Moving]:
-    return jax.tree.map(function, list(marks), list(parts), is_leaf=lambda leaf: leaf is None)
+    return jax.tree.map(function, list(marks), list(parts), is_leaf=_is_none)
+
+
+def _is_none(leaf: Any) -> bool:
+    return leaf is None

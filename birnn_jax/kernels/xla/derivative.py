@@ -6,17 +6,16 @@ forward pass stored.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
 from ...cells._heads import multiply_heads, recurrent_product, split_heads
-from ..moving import none_if_zero
+from ..moving import Moving, fill_zeros, start_of
 from .cell_rule import CellRule
 from .plan import chunk_steps, get_plan
 from .rules import get_rule
@@ -59,32 +58,23 @@ def layer_tangent(
     directions: tuple[Direction, ...],
     ys: jax.Array,
     residuals: tuple[StepResiduals, ...],
-    d_directions: tuple[Direction, ...],
+    moving: Sequence[Moving],
     linear_loop: LinearLoop,
     in_chunks: bool,
 ) -> Any:
     """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the direction.
 
-    `ys` are the outputs of all directions, side by side.
+    `ys` are the outputs of all directions, side by side; `moving` are the tangents.
     """
+    pairs = list(zip(moving, directions, strict=True))
     d_xs = tuple(
-        None
-        if isinstance(d.xs, SymbolicZero)
-        else to_steps(d.xs, direction.valid, direction.reverse)
-        for d, direction in zip(d_directions, directions, strict=True)
+        None if d.xs is None else to_steps(d.xs, direction.valid, direction.reverse)
+        for d, direction in pairs
     )
-    d_carries = tuple(
-        jax.tree.map(_instantiate, d.carry, direction.carry)
-        for d, direction in zip(d_directions, directions, strict=True)
-    )
-    d_starts = tuple(
-        None
-        if direction.starts is None or d.starts is None
-        else jax.tree.map(_instantiate, d.starts.carry, direction.starts.carry)
-        for d, direction in zip(d_directions, directions, strict=True)
-    )
+    d_carries = tuple(fill_zeros(d.state, direction.carry) for d, direction in pairs)
+    d_starts = tuple(fill_zeros(d.start, start_of(direction)) for d, direction in pairs)
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
-    d_params = tuple(widen(none_if_zero(d.params)) for d in d_directions)
+    d_params = tuple(widen(d.params) for d in moving)
     run = functools.partial(_run_chunk, linear_loop)
     if in_chunks:
         run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
@@ -249,7 +239,3 @@ def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
 def _times_heads(hs: jax.Array, d_w: jax.Array) -> jax.Array:
     """The same for recurrent weights."""
     return _times(hs, d_w) if len(d_w) == hs.shape[-1] else recurrent_product(_rows(hs), d_w)
-
-
-def _instantiate(tangent: Any, primal: jax.Array) -> jax.Array:
-    return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent

@@ -15,17 +15,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 
 from ..._core.direction import Direction, Outputs
 from ..._core.meshes import vary
 from ..moving import (
     Moving,
+    fill_zeros,
     find_wanted,
     join,
     join_directions,
     parts_of,
-    replace_parts,
     split,
     split_directions,
     split_tangents,
@@ -172,9 +171,8 @@ def _tangent(
     linear_loop: LinearLoop,
 ) -> Results:
     """The derivative of the results."""
-    d_directions = _as_tangents(directions, moving)
     in_chunks = linear_loop is scan_linear
-    parts = layer_tangent(directions, ys, stored, d_directions, linear_loop, in_chunks)
+    parts = layer_tangent(directions, ys, stored, moving, linear_loop, in_chunks)
     d_carries, d_hs = zip(*parts, strict=True)
     d_ys = [
         to_time(d_h, direction.valid, direction.reverse)
@@ -183,34 +181,17 @@ def _tangent(
     return d_carries, jnp.concatenate(d_ys, axis=-1)
 
 
-def _as_tangents(directions: Directions, moving: list[Moving]) -> Directions:
-    """With zeros, as JAX writes them, where a part stands still."""
-
-    def fill(d: Any, leaf: Any) -> Any:  # a layer without segments has nothing to start from
-        return SymbolicZero(jax.typeof(leaf)) if d is None and leaf is not None else d
-
-    pairs = zip(moving, map(parts_of, directions), strict=True)
-    filled = [jax.tree.map(fill, d, parts, is_leaf=_is_none) for d, parts in pairs]
-    return replace_parts(directions, filled)
-
-
 def _move_alike(directions: Directions, moving: list[Moving]) -> list[Moving]:
     """The same of `turned` directions: what moves in one of them moves in all."""
-    any_moves = lambda *ds: None if all(map(_is_none, ds)) else True  # noqa: E731
-    marks = jax.tree.map(any_moves, *moving, is_leaf=_is_none)
-
-    def fill(mark: Any, d: Any, leaf: jax.Array) -> Any:
-        return None if mark is None else jnp.zeros_like(leaf) if d is None else d
-
-    def of_direction(direction: Direction, d: Moving) -> Moving:
-        d = jax.tree.map(fill, marks, d, parts_of(direction), is_leaf=_is_none)
-        return d if d.xs is None else d._replace(xs=turn(d.xs, direction.reverse))
-
-    return list(map(of_direction, directions, moving))
-
-
-def _is_none(leaf: Any) -> bool:
-    return leaf is None
+    any_moves = lambda *ds: None if all(d is None for d in ds) else True  # noqa: E731
+    marks = jax.tree.map(any_moves, *moving, is_leaf=lambda d: d is None)
+    filled = fill_zeros(moving, list(map(parts_of, directions)))
+    return [
+        d if d.xs is None else d._replace(xs=turn(d.xs, direction.reverse))
+        for d, direction in zip(
+            where_moving([marks] * len(moving), filled), directions, strict=True
+        )
+    ]
 
 
 def _swap(stored: Any) -> Any:
