@@ -15,6 +15,7 @@ from birnn_jax.training import (
     make_eval_step,
     make_train_step,
     quick_compilation,
+    repeat_step,
     should_stop,
     with_average,
 )
@@ -170,6 +171,21 @@ def test_options_reach_the_compiler(monkeypatch):
         patch.setattr(fit_module, "make_train_step", plain)
         with pytest.raises(Exception, match="xla_no_such_option"):  # of the evaluation
             run(loss_fn, optimizer=optimizer)
+
+
+def test_every_program_of_a_step_has_the_options(monkeypatch):
+    seen, jit = [], jax.jit
+
+    def recorded(*args, compiler_options=None, **options):
+        seen.append(compiler_options)
+        return jit(*args, compiler_options=compiler_options, **options)
+
+    monkeypatch.setattr(jax, "jit", recorded)
+    make_train_step(loss_fn, make_optimizer(RATE), compiler_options=LEVEL_TWO)
+    make_eval_step(loss_fn, compiler_options=LEVEL_TWO)
+    repeat_step(lambda state, batch, key: (state, batch), compiler_options=LEVEL_TWO)
+    # Of training the gradient, the update, and both as one program.
+    assert seen == [LEVEL_TWO] * 5
 
 
 @pytest.mark.parametrize(

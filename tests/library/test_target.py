@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Segments, bidirectional, init_bidirectional
-from birnn_jax._core.direction import Direction, Starts
-from birnn_jax._core.masks import segment_starts
+from birnn_jax import ELMAN, GRU, LSTM, bidirectional, init_bidirectional
 from birnn_jax.kernels.cpu import layer as cpu_layer
 from birnn_jax.kernels.cpu import library
 from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_directions
@@ -18,17 +16,17 @@ from birnn_jax.kernels.operation import Operands
 from birnn_jax.kernels.reference import loop as reference
 from birnn_jax.kernels.target import lowering_for
 from birnn_jax.kernels.xla import plan
+from tests.library import _races
 from tests.library._cases import assert_close
+from tests.library._races import Sizes, make_directions
 
-B, T, D, H = 3, 9, 4, 5
+SIZES = Sizes(rows=3, steps=9, features=4, hidden=5)
+B, T, D, H = SIZES
 RNG = np.random.default_rng(0)
+random_like = functools.partial(_races.random_like, RNG)
 IDS = jnp.array(
     [[1, 1, 2, 2, 2, 2, 3, 0, 0], [1, 2, 2, 3, 3, 3, 3, 3, 3], [0, 1, 1, 1, 0, 2, 2, 2, 2]]
 )
-
-
-def random_like(tree):
-    return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(size=leaf.shape) / 2, leaf.dtype), tree)
 
 
 def shapes_of_params(cell):
@@ -72,11 +70,8 @@ def test_program_has_the_loops_of_its_platform(cell, platform, monkeypatch):
 
 
 def test_other_platforms_multiply_bfloat16_as_it_is():
-    kinds = {}
-    for platform in ("cpu", "cuda"):
-        _, products = loops_and_products(lower(LSTM, "auto", platform, dtype="bfloat16"))
-        kinds[platform] = [re.findall(r"(bf16|f32)>", product)[:2] for product in products]
-    assert ["bf16", "bf16"] in kinds["cuda"]
+    _, products = loops_and_products(lower(LSTM, "auto", "cuda", dtype="bfloat16"))
+    assert ["bf16", "bf16"] in [re.findall(r"(bf16|f32)>", product)[:2] for product in products]
 
 
 def test_export_for_several_platforms_gives_here_what_is_computed_here():
@@ -87,38 +82,19 @@ def test_export_for_several_platforms_gives_here_what_is_computed_here():
     assert_close(exported.call(params, xs), run(params, xs))
 
 
-def make_directions(cell, lengths):
-    params = random_like(shapes_of_params(cell))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros([B, H]), cell.init_carry(params.fwd))
-    valid = starts = None
-    if lengths is not None:
-        valid = (
-            IDS != 0 if lengths == "segments" else jnp.arange(T)[None] < jnp.array(lengths)[:, None]
-        )
-    directions = []
-    for own, reverse in zip(params, (False, True), strict=True):
-        xs = random_like(jnp.zeros([B, T, D]))
-        if lengths == "segments":
-            at = segment_starts(Segments(IDS), xs, reverse=reverse)
-            assert at is not None
-            starts = Starts(at, random_like(zeros))
-        directions.append(Direction(cell, reverse, own, random_like(zeros), xs, valid, starts))
-    return tuple(directions)
-
-
 @pytest.mark.skipif(not library.is_registered(), reason="there is no native code")
 @pytest.mark.parametrize(
-    ("cell", "lengths", "keep_gates"),
+    ("cell", "given", "keep_gates"),
     [
-        (LSTM, "segments", True),
-        (LSTM, [T, 2, 0], False),
-        (GRU, [4, T, 0], True),
-        (GRU, "segments", False),
-        (ELMAN, None, True),
+        (LSTM, {"ids": IDS}, True),
+        (LSTM, {"lengths": [T, 2, 0]}, False),
+        (GRU, {"lengths": [4, T, 0]}, True),
+        (GRU, {"ids": IDS}, False),
+        (ELMAN, {}, True),
     ],
 )
-def test_residuals_mean_the_same_wherever_a_program_runs(cell, lengths, keep_gates):
-    directions = make_directions(cell, lengths)
+def test_residuals_mean_the_same_wherever_a_program_runs(cell, given, keep_gates):
+    directions = make_directions(RNG, cell, SIZES, **given)
     operands, parts = split_directions(directions), list(map(parts_of, directions))
     static = keep_gates, tuple(jax.tree.map(lambda leaf: True, parts))
 
