@@ -39,6 +39,23 @@ def split_heads(w_h: jax.Array, hidden_size: int) -> jax.Array:
     return blocks.transpose(2, 0, 1, 3).reshape(hidden_size // size, size, -1)
 
 
+def join_heads(w_h: jax.Array, hidden_size: int) -> jax.Array:
+    """`[H/K, G*H]` as the matrix of any cell, `[H, G*H]`, with zeros around the blocks."""
+    size, columns = w_h.shape
+    heads = hidden_size // size
+    blocks = w_h.reshape(size, columns // hidden_size, heads, size)
+    is_own = jnp.eye(heads, dtype=bool)[:, None, None, :, None]
+    return jnp.where(is_own, blocks[None], 0).reshape(hidden_size, columns)
+
+
+def take_blocks(w_h: jax.Array, size: int) -> jax.Array:
+    """The blocks of `size` units of a matrix `[H, G*H]`: the inverse of `join_heads`."""
+    hidden_size, columns = w_h.shape
+    heads = hidden_size // size
+    parts = w_h.reshape(heads, size, columns // hidden_size, heads, size)
+    return jnp.einsum("kpgkq->pgkq", parts).reshape(size, columns)
+
+
 def multiply_heads(h: jax.Array, w: jax.Array) -> jax.Array:
     """The product with what `split_heads` returns, its columns in the order of the gates."""
     if w.ndim == 2:

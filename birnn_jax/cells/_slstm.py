@@ -28,6 +28,7 @@ class SLSTMCarry(NamedTuple):
     n is 0 has seen nothing yet: its c, n and m do not count.
     """
 
+    # In the order in which the native kernels read them, kernels/cpu/src/lstms.h.
     c: jax.Array  # [H]
     n: jax.Array  # [H]
     m: jax.Array  # [H]
@@ -55,10 +56,16 @@ def _init_carry(params: SLSTMParams) -> SLSTMCarry:
 
 
 def _gates(params: SLSTMParams, carry: SLSTMCarry, x: jax.Array) -> SLSTMGates:
+    log_i, log_f, g, o = slstm_activations(params, carry, x)
+    i, f, m = stabilise(log_i, log_f, carry)
+    return SLSTMGates(i=i, f=f, g=g, o=o, m=m)
+
+
+def slstm_activations(params: SLSTMParams, carry: SLSTMCarry, x: jax.Array) -> list[jax.Array]:
+    """Logarithms of i and f before they are stabilised, g and o."""
     a = product(x, params.w_x) + recurrent_product(carry.h, params.w_h) + widen(params.b)
     a_i, a_f, a_g, a_o = jnp.split(a, 4)
-    i, f, m = stabilise(a_i, jax.nn.log_sigmoid(a_f), carry)
-    return SLSTMGates(i=i, f=f, g=jnp.tanh(a_g), o=jax.nn.sigmoid(a_o), m=m)
+    return [a_i, jax.nn.log_sigmoid(a_f), jnp.tanh(a_g), jax.nn.sigmoid(a_o)]
 
 
 def stabilise(

@@ -26,7 +26,7 @@ from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_direct
 from birnn_jax.kernels.operation import Operands
 from birnn_jax.kernels.reference import loop as reference
 from birnn_jax.kernels.tpu import layer, time_loop
-from tests.library._cases import assert_close
+from tests.library._cases import as_reachable, assert_close
 
 
 class Sizes(NamedTuple):
@@ -63,8 +63,9 @@ def make_directions(
         if ids is not None:
             valid, at = ids != 0, segment_starts(Segments(ids), xs, reverse=reverse)
             assert at is not None
-            starts = Starts(at, random_like(rng, carry))
-        directions.append(Direction(cell, reverse, own, random_like(rng, carry), xs, valid, starts))
+            starts = Starts(at, as_reachable(random_like(rng, carry)))
+        first = as_reachable(random_like(rng, carry))
+        directions.append(Direction(cell, reverse, own, first, xs, valid, starts))
     return tuple(directions)
 
 

@@ -15,6 +15,7 @@ from birnn_jax.cells import (
     LSTM,
     MINGRU,
     PEEPHOLE_LSTM,
+    SLSTM,
     candidate_dropout,
     parallel,
     recurrent_dropout,
@@ -209,6 +210,24 @@ def test_keys_of_rows_are_those_of_jax_and_cost_no_compilation():
     assert (jax.random.key_data(got) == jax.random.key_data(want)).all()
     text = jax.jit(loss_of(NOISY, "auto")).lower(*arguments_of(NOISY)).as_text()
     assert "birnn_fold_in" in text and "threefry" not in text.replace("threefry2x32>", "")
+
+
+@pytest.mark.parametrize("spread", [1, 10])
+def test_slstm_starts_where_units_have_seen_nothing_and_with_gates_far_apart(spread):
+    """By the normaliser, too, while the other arrays of the carry stand still."""
+    cell = SLSTM.with_init(heads=7)
+    params, xs, carry = arguments_of(cell)
+    params = jax.tree.map(lambda leaf: spread ** (leaf.ndim == 1) * leaf, params)
+    n = jax.tree.map(lambda n: jnp.where(jnp.arange(7) % 2 == 0, n, 0), Bi(*(c.n for c in carry)))
+
+    def run(backend):
+        def loss(params, xs, n):
+            start = Bi(*(own._replace(n=n) for own, n in zip(carry, n, strict=True)))
+            return loss_of(cell, backend)(params, xs, start)
+
+        return jax.jit(jax.grad(loss, (0, 1, 2)))(params, xs, n)
+
+    assert_close(run("cpu_kernel"), run("reference"))
 
 
 @pytest.mark.parametrize("transform", [gradients, rematerialised])

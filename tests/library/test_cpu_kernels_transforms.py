@@ -14,6 +14,7 @@ from jax.extend.core import jaxprs_in_params
 
 from birnn_jax import GRU, LSTM, bidirectional
 from birnn_jax._core.direction import Direction
+from birnn_jax.cells import PARA_LSTM, SLSTM
 from birnn_jax.kernels.cpu import layer
 from birnn_jax.kernels.cpu import library as cpu
 from birnn_jax.kernels.moving import split_directions
@@ -21,6 +22,7 @@ from tests.library._cases import (
     LENGTHS,
     B,
     D,
+    H,
     T,
     assert_close,
     random_inputs,
@@ -135,7 +137,11 @@ def test_gradient_outside_of_jit_is_right():
     assert_close(*grads)
 
 
-@pytest.mark.parametrize("cell", [GRU, LSTM], ids=["gru", "lstm"])
+HEADED = {"gru_heads": GRU.with_init(heads=H), "slstm_heads": SLSTM.with_init(heads=H)}
+RESIDUALS = {"gru": GRU, "lstm": LSTM, "para_lstm": PARA_LSTM, **HEADED}
+
+
+@pytest.mark.parametrize("cell", RESIDUALS.values(), ids=RESIDUALS)
 def test_residuals_are_the_same_by_xla(cell):
     """They may be stored by one and be used by the other, on a machine with several devices."""
     params, xs, _, carry = random_inputs(cell)

@@ -27,9 +27,12 @@ from tests.library._cases import (
 H, HEADS = 6, 3
 CELLS = {
     "lstm": (LSTM, _oracles.lstm_step, "auto"),
+    "lstm_xla": (LSTM, _oracles.lstm_step, "xla"),
     "lstm_reference": (LSTM, _oracles.lstm_step, "reference"),
     "gru": (GRU, _oracles.gru_step, "auto"),
+    "gru_xla": (GRU, _oracles.gru_step, "xla"),
     "slstm": (cells.SLSTM, variants.slstm_step, "auto"),
+    "slstm_xla": (cells.SLSTM, variants.slstm_step, "xla"),
     "slstm_reference": (cells.SLSTM, variants.slstm_step, "reference"),
     "peephole_lstm": (cells.PEEPHOLE_LSTM, variants.peephole_lstm_step, "auto"),
     "layer_norm_lstm_ba": (cells.LAYER_NORM_LSTM_BA, variants.layer_norm_lstm_ba_step, "auto"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from birnn_jax import ELMAN, GRU, LSTM, bidirectional, init_bidirectional
+from birnn_jax.cells import SLSTM
 from birnn_jax.kernels.cpu import layer as cpu_layer
 from birnn_jax.kernels.cpu import library
 from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_directions
@@ -91,6 +92,7 @@ def test_export_for_several_platforms_gives_here_what_is_computed_here():
         (GRU, {"lengths": [4, T, 0]}, True),
         (GRU, {"ids": IDS}, False),
         (ELMAN, {}, True),
+        (SLSTM.with_init(heads=H), {"ids": IDS}, True),
     ],
 )
 def test_residuals_mean_the_same_wherever_a_program_runs(cell, given, keep_gates):

@@ -17,6 +17,7 @@ from ..._core.quantized import has_quantized, is_quantized_matrix
 from ..._core.types import Carry, Params
 from ..moving import Moving, parts_of, start_of, state_of
 from . import library
+from .carries import cell_state_of, with_cell_state
 from .cells import native_cell, rates_of
 from .noise import draw_noise
 from .residuals import Residuals
@@ -158,12 +159,12 @@ def _of_carry(carry: Carry | None, dtype: Any) -> list[Any]:
     """`[c, h]`; a cell without c has one without elements."""
     if carry is None:
         return [_empty(2, dtype), _empty(2, dtype)]
-    return [getattr(carry, "c", _empty(2, dtype)), carry.h]
+    return [_or_empty(cell_state_of(carry), 2, dtype), carry.h]
 
 
 def _to_carry(leaves: Sequence[jax.Array], like: Carry) -> Carry:
     c, h = leaves
-    return like._replace(c=c, h=h) if hasattr(like, "c") else like._replace(h=h)
+    return with_cell_state(like, c)._replace(h=h)
 
 
 def _fill(residuals: Residuals, dtype: Any) -> list[Any]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction
-from ..._core.dtypes import product, sum_dtype, widen
+from ..._core.dtypes import sum_dtype, widen
 from ..._core.quantized import has_quantized, is_quantized_matrix
 from ..._core.types import Cell, Params
 from ...cells import (
@@ -20,13 +20,19 @@ from ...cells import (
     LAYER_NORM_LSTM_BA,
     LAYER_NORM_LSTM_TFA,
     LSTM,
+    PARA_GRU,
+    PARA_LSTM,
     PEEPHOLE_LSTM,
     PROJECTED_LSTM,
+    SLSTM,
     elman,
 )
+from ...cells._heads import recurrent_product
 from ...cells._linear import stepwise
 from ...cells._noise import NoisyStep
+from ...cells._slstm import slstm_activations
 from ..moving import state_of
+from .heads import has_heads
 
 Directions = tuple[Direction, ...]
 
@@ -36,8 +42,8 @@ class NativeCell(NamedTuple):
 
     name: str
     num_stored: int  # arrays [B, T, H] stored for the gradient; 0: all is computed again
-    # (params, h that the gates see, gates) -> those arrays of one step; see `src/cells.h`.
-    stored: Callable[[Params, jax.Array, Any], Sequence[jax.Array]]
+    # (params, carry that the gates see, x, gates) -> those arrays of one step; see `src/cells.h`.
+    stored: Callable[[Params, Any, jax.Array, Any], Sequence[jax.Array]]
     has_c: bool = False
     has_candidate: bool = True
     in_outputs: bool = False  # what is stored is the output, unless zoneout changes that
@@ -52,24 +58,33 @@ class Rates(NamedTuple):
     zoneout_h: float = 0.0
 
 
-def _all_gates(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del params, h
+def _all_gates(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del params, carry, x
     return list(gates)
 
 
-def _gates_and_h_n(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
+def _gates_and_h_n(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
     """And the part of the candidate's sum that the reset gate multiplies."""
-    w_hn = params.w_h[:, -h.shape[-1] :]
-    return [*gates, product(h, w_hn) + widen(params.b_hn)]
+    del x
+    w_hn = params.w_h[:, -carry.h.shape[-1] :]
+    return [*gates, recurrent_product(carry.h, w_hn) + widen(params.b_hn)]
 
 
-def _without_input_gate(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del params, h
-    return [gates.f, gates.g, gates.o]
+def _without_input_gate(
+    params: Params, carry: Any, x: jax.Array, gates: Any
+) -> Sequence[jax.Array]:
+    """The last of f, g and o, with a peephole, before its sigmoid."""
+    del params, carry, x
+    return [*gates][1:]
 
 
-def _nothing(params: Params, h: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del params, h, gates
+def _of_slstm(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del gates
+    return slstm_activations(params, carry, x)
+
+
+def _nothing(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
+    del params, carry, x, gates
     return []
 
 
@@ -91,6 +106,9 @@ _CELLS: dict[Any, NativeCell] = {
     LAYER_NORM_LSTM_BA.step: NativeCell("layer_norm_lstm_ba", 0, _nothing, has_c=True),
     LAYER_NORM_LSTM_TFA.step: NativeCell("layer_norm_lstm_tfa", 0, _nothing, has_c=True),
     LAYER_NORM_GRU_BA.step: NativeCell("layer_norm_gru_ba", 0, _nothing),
+    SLSTM.step: NativeCell("slstm", 4, _of_slstm, has_c=True),
+    PARA_GRU.step: NativeCell("para_gru", 3, _all_gates),
+    PARA_LSTM.step: NativeCell("para_lstm", 3, _without_input_gate, has_c=True),
 }
 
 
@@ -107,7 +125,8 @@ def native_cell(directions: Directions) -> NativeCell:
 
 def plain_step(cell: Cell) -> Any:
     """The step without its noise, one after the other."""
-    return cell.step.step if isinstance(cell.step, NoisyStep) else stepwise(cell).step
+    step = cell.step.step if isinstance(cell.step, NoisyStep) else cell.step
+    return stepwise(cell._replace(step=step)).step
 
 
 def rates_of(cell: Cell) -> Rates:
@@ -128,28 +147,23 @@ def has_native_dtypes(direction: Direction) -> bool:
     return states == {sum_dtype(*dtypes)}
 
 
-def _has_heads(direction: Direction) -> bool:
-    """Whether recurrent weights are blocks, as `heads` of `with_init` makes them."""
-    w_h = direction.params.w_h
-    return w_h.ndim == 2 and w_h.shape[0] != state_of(direction).h.shape[-1]
-
-
 def _find_native_cell(direction: Direction) -> NativeCell | None:
     cell, rates = _CELLS.get(plain_step(direction.cell)), rates_of(direction.cell)
-    if cell is None or not has_native_dtypes(direction) or _has_heads(direction):
+    if cell is None or not has_native_dtypes(direction):
         return None
     if rates.candidate and not cell.has_candidate:
         return None
-    if has_quantized(direction.params) and not _takes_bytes(cell, direction.params):
+    if has_quantized(direction.params) and not _takes_bytes(cell, direction):
         return None
     return None if rates.zoneout_c and not cell.has_c else cell
 
 
-def _takes_bytes(cell: NativeCell, params: Params) -> bool:
+def _takes_bytes(cell: NativeCell, direction: Direction) -> bool:
     """Weights of 8 bits, both matrices, of so few features that sums fit into 32 bits."""
-    matrices = (params.w_x, params.w_h)
+    matrices = (direction.params.w_x, direction.params.w_h)
     return (
         cell.name in ("lstm", "gru")
+        and not has_heads(direction)
         and all(map(is_quantized_matrix, matrices))
         and max(matrix.shape[0] for matrix in matrices) <= 4096
     )

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction, Outputs
-from ...cells import ELMAN, GRU, LSTM
+from ...cells import ELMAN, GRU, LSTM, SLSTM
 from ..moving import Moving, join_directions
 from ..operation import Operands
 from ..xla.derivative import StepResiduals
@@ -20,7 +20,9 @@ from ..xla.gates import gate_of_tanh
 from ..xla.gru import GRUActivations
 from ..xla.layer import compute_backward
 from ..xla.loop import Results, at_of, run_loops, sizes_of
+from ..xla.slstm import SLSTMActivations
 from ..xla.time_order import clear, turn
+from .carries import cell_state_of, with_cell_state
 from .residuals import Residuals, shapes_of_residuals
 
 Directions = tuple[Direction, ...]
@@ -63,6 +65,10 @@ _GATES = {
     ELMAN.step: _Gates(of=lambda activations: activations, to=lambda gates: gates),
     GRU.step: _Gates(of=_of_gru, to=_to_gru),
     LSTM.step: _Gates(of=_of_lstm, to=_to_lstm),
+    SLSTM.step: _Gates(
+        of=lambda activations: jnp.concatenate(activations, axis=-1),
+        to=lambda gates: SLSTMActivations(*jnp.split(gates, 4, axis=-1)),
+    ),
 }
 
 
@@ -75,8 +81,8 @@ def run_forward(
 
     def store(activations: Any, old: Any, new: Any) -> Residuals:
         del old
-        cs = None if shapes[0].cs is None else new.c
-        return Residuals(cs, None if shapes[0].gates is None else gates_of(activations))
+        gates = None if shapes[0].gates is None else gates_of(activations)
+        return Residuals(cell_state_of(new), gates)
 
     results, stored = run_loops(directions, store, out_dtype)
 
@@ -111,8 +117,7 @@ def _as_stored(direction: Direction, ys: jax.Array, residuals: Residuals) -> Ste
     )
     has_h = valid is None and ys.shape[1] > 0  # in the outputs, of the step before
     after = direction.carry._replace(h=None if has_h else ys)
-    if cs is not None:
-        after = after._replace(c=cs)
+    after = with_cell_state(after, cs)
     before = functools.partial(_before, valid=valid)
     first = direction.carry._replace(h=None) if has_h else direction.carry
     carry = jax.tree.map(before, after, first)

@@ -44,6 +44,7 @@ from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
 from . import elsewhere
 from .call import call_backward, call_forward
+from .heads import take_gradients, without_heads
 from .linear import are_linear, run_linear
 from .noise import advance_noise
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
@@ -97,6 +98,11 @@ def _widen(directions: Directions) -> Directions:
         direction.replace(params=widen(direction.params), xs=widen(direction.xs))
         for direction in directions
     )
+
+
+def _as_native(directions: Directions) -> Directions:
+    """Wide, and with whole recurrent matrices."""
+    return tuple(map(without_heads, _widen(directions)))
 
 
 def _run_as_it_is(keep_gates: bool, directions: Directions) -> Results:
@@ -193,7 +199,7 @@ def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
     (keep_gates, keep), directions = static, join_directions(operands.shared, operands.rows)
     (states, ys), residuals = _shapes_of_forward((keep_gates, True), operands).rows
     stored = residuals if keep else (Residuals(None, None),) * len(directions)
-    (carries, ys), stored = call_forward(_widen(directions), (states, ys), stored)
+    (carries, ys), stored = call_forward(_as_native(directions), (states, ys), stored)
     results = carries, ys.astype(_out_dtype(directions, keep))
     return Operands(rows=(results, stored if keep else None))
 
@@ -201,7 +207,8 @@ def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
 def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
     (_, wanted), (rows, ys, residuals) = static, operands.rows
     directions = join_directions(operands.shared, rows)
-    grads = call_backward(_widen(directions), ys, residuals, operands.d_rows, wanted)
+    grads = call_backward(_as_native(directions), ys, residuals, operands.d_rows, wanted)
+    grads = list(map(take_gradients, grads, directions))
     parts = where_moving(wanted, list(map(parts_of, directions)))
     return split(cast_like(where_moving(wanted, grads), parts))
 

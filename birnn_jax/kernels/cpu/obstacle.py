@@ -18,9 +18,8 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     """To be read after the name of the backend; None if there is no obstacle."""
     if find_native_cell(directions) is None and not _is_linear(directions):
         return (
-            "computes ELMAN, INDRNN, GRU, LSTM and their variants with one head, and cells that "
-            "are linear in their state, the same cell in both directions, in one dtype; this layer "
-            "is another."
+            "computes ELMAN, INDRNN, GRU, LSTM and their variants, and cells that are linear in "
+            "their state, the same cell in both directions, in one dtype; this layer is another."
         )
     inputs = [direction.xs for direction in directions]
     # As in a program that `jax.export` writes for any batch, which cannot hold native code.

@@ -16,6 +16,7 @@ from ..operation import Operands, Operation
 from . import library
 from .call import call_pack
 from .cells import native_cell
+from .heads import without_heads
 from .linear import are_linear
 
 
@@ -23,7 +24,7 @@ def pack(direction: Direction) -> jax.Array | None:
     """The packed weights of a direction that the native code computes; None of a linear cell."""
     if are_linear((direction,)):
         return None
-    direction = direction.replace(params=widen(direction.params))
+    direction = without_heads(direction.replace(params=widen(direction.params)))
     cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
     w_x = direction.params.w_x
     (inputs, columns), dtype = w_x.shape, jnp.int8 if is_quantized_matrix(w_x) else w_x.dtype

@@ -10,6 +10,7 @@ from ...cells._noise import remove_noise
 from ..moving import state_of
 from ..reference import loop as reference
 from ..xla.time_order import clear
+from .carries import cell_state_of, cell_state_size
 from .cells import native_cell, plain_step, rates_of
 from .noise import draw_noise
 
@@ -19,7 +20,7 @@ Directions = tuple[Direction, ...]
 class Residuals(NamedTuple):
     """Of a direction, beside its outputs; None is not stored. Zero where a step is not valid."""
 
-    cs: Any  # [B, T, H], of cells with a cell state
+    cs: Any  # [B, T, H], of cells with a cell state, of the sLSTM [B, T, 3H]
     gates: Any  # [B, T, S*H], see `src/cells.h`
 
 
@@ -29,10 +30,11 @@ def shapes_of_residuals(directions: Directions, keep_gates: bool) -> tuple[Resid
 
     def of_direction(direction: Direction) -> Residuals:
         batch_size, num_steps, _ = direction.xs.shape
-        size = getattr(state_of(direction), "c", state_of(direction).h).shape[-1]
+        state = state_of(direction)
+        size = getattr(state, "c", state.h).shape[-1]
         cs, gates = (
-            jax.ShapeDtypeStruct((batch_size, num_steps, columns), state_of(direction).h.dtype)
-            for columns in (size, cell.num_stored * size)
+            jax.ShapeDtypeStruct((batch_size, num_steps, columns), state.h.dtype)
+            for columns in (cell_state_size(state), cell.num_stored * size)
         )
         in_outputs = cell.in_outputs and rates_of(direction.cell).zoneout_h == 0
         stores = keep_gates and cell.num_stored > 0 and not in_outputs
@@ -62,10 +64,11 @@ def _compute_residuals(direction: Direction, shapes: Residuals) -> Residuals:
 
     def of_step(state: Any, x: jax.Array) -> jax.Array:
         gates = plain_step(cell).gates(direction.params, state, x)
-        return jnp.concatenate(native_cell((direction,)).stored(direction.params, state.h, gates))
+        stored = native_cell((direction,)).stored
+        return jnp.concatenate(stored(direction.params, state, x, gates))
 
     gates = None
     if shapes.gates is not None:
         gates = jax.vmap(jax.vmap(of_step))(before, clear(direction.xs, direction.valid))
         gates = clear(gates, direction.valid)
-    return Residuals(None if shapes.cs is None else after.c, gates)
+    return Residuals(cell_state_of(after), gates)

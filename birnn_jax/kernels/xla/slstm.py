@@ -12,7 +12,9 @@ from .gates import gate_of_tanh
 from .joint import JointWeights, add_state, add_up, pack, project
 
 
-class _Activations(NamedTuple):
+class SLSTMActivations(NamedTuple):
+    """Logarithms of i and f before they are stabilised, g and o."""
+
     log_i: jax.Array  # [..., H], as all
     log_f: jax.Array
     g: jax.Array
@@ -41,28 +43,28 @@ def _pack(params: SLSTMParams) -> JointWeights:
     return pack(params, "ttts")
 
 
-def _finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> _Activations:
+def _finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> SLSTMActivations:
     return _of_sums(add_state(weights, a_x, h))
 
 
-def _activate(weights: JointWeights, x: jax.Array, h: jax.Array) -> _Activations:
+def _activate(weights: JointWeights, x: jax.Array, h: jax.Array) -> SLSTMActivations:
     return _of_sums(add_up(weights, x, h))
 
 
-def _of_sums(a: jax.Array) -> _Activations:
+def _of_sums(a: jax.Array) -> SLSTMActivations:
     a_i, a_f, a_g, a_o = jnp.split(a, 4, axis=-1)
     log_f = jnp.minimum(a_f, 0) - jnp.log1p(jnp.exp(-jnp.abs(a_f)))
-    return _Activations(log_i=a_i, log_f=log_f, g=jnp.tanh(a_g), o=gate_of_tanh(jnp.tanh(a_o)))
+    return SLSTMActivations(log_i=a_i, log_f=log_f, g=jnp.tanh(a_g), o=gate_of_tanh(jnp.tanh(a_o)))
 
 
-def _update(activations: _Activations, carry: SLSTMCarry) -> SLSTMCarry:
+def _update(activations: SLSTMActivations, carry: SLSTMCarry) -> SLSTMCarry:
     i, f, m = stabilise(activations.log_i, activations.log_f, carry)
     c = f * carry.c + i * activations.g
     n = f * carry.n + i
     return SLSTMCarry(c=c, n=n, m=m, h=activations.o * (c / n))
 
 
-def _coefficients(activations: _Activations, carry: SLSTMCarry) -> _Coefficients:
+def _coefficients(activations: SLSTMActivations, carry: SLSTMCarry) -> _Coefficients:
     log_i, log_f, g, o = activations
     i, f, m = stabilise(log_i, log_f, carry)
     new = _update(activations, carry)

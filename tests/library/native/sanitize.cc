@@ -24,24 +24,27 @@ constexpr XLA_FFI_Handler* kBackward[] = {birnn_backward_1, birnn_backward_2};
 struct Cell {
   const char* name;
   std::int64_t gates, stored;
-  bool has_c;
-  enum { kNothing, kBHn, kWC, kWP, kOfLstmNorms, kOfGruNorms } extra;
+  std::int64_t parts;  // of the cell state
+  enum { kNothing, kBHn, kWC, kWP, kOfLstmNorms, kOfGruNorms, kOfParaLstm } extra;
   bool has_vector_w_h;
 };
 
 constexpr Cell kCells[] = {
-    {"elman", 1, 1, false, Cell::kNothing, false},
-    {"relu_elman", 1, 1, false, Cell::kNothing, false},
-    {"indrnn", 1, 1, false, Cell::kNothing, true},
-    {"gru", 3, 4, false, Cell::kBHn, false},
-    {"gru_reset_before", 3, 3, false, Cell::kNothing, false},
-    {"lstm", 4, 4, true, Cell::kNothing, false},
-    {"peephole_lstm", 4, 4, true, Cell::kWC, false},
-    {"coupled_lstm", 3, 3, true, Cell::kNothing, false},
-    {"projected_lstm", 4, 4, true, Cell::kWP, false},
-    {"layer_norm_lstm_ba", 4, 0, true, Cell::kOfLstmNorms, false},
-    {"layer_norm_lstm_tfa", 4, 0, true, Cell::kOfLstmNorms, false},
-    {"layer_norm_gru_ba", 3, 0, false, Cell::kOfGruNorms, false},
+    {"elman", 1, 1, 0, Cell::kNothing, false},
+    {"relu_elman", 1, 1, 0, Cell::kNothing, false},
+    {"indrnn", 1, 1, 0, Cell::kNothing, true},
+    {"gru", 3, 4, 0, Cell::kBHn, false},
+    {"gru_reset_before", 3, 3, 0, Cell::kNothing, false},
+    {"lstm", 4, 4, 1, Cell::kNothing, false},
+    {"peephole_lstm", 4, 4, 1, Cell::kWC, false},
+    {"coupled_lstm", 3, 3, 1, Cell::kNothing, false},
+    {"projected_lstm", 4, 4, 1, Cell::kWP, false},
+    {"slstm", 4, 4, 3, Cell::kNothing, false},
+    {"para_gru", 3, 3, 0, Cell::kNothing, true},
+    {"para_lstm", 3, 3, 1, Cell::kOfParaLstm, true},
+    {"layer_norm_lstm_ba", 4, 0, 1, Cell::kOfLstmNorms, false},
+    {"layer_norm_lstm_tfa", 4, 0, 1, Cell::kOfLstmNorms, false},
+    {"layer_norm_gru_ba", 3, 0, 0, Cell::kOfGruNorms, false},
 };
 
 using Arrays = std::vector<Array>;
@@ -124,7 +127,7 @@ static Arrays run(const Cell& cell, unsigned seed) {
   const std::int64_t states = cell.extra == Cell::kWP ? (hidden + 1) / 2 : hidden;
   const std::int64_t columns = cell.gates * hidden;
   const std::int64_t extra[] = {0, hidden, 3 * hidden, hidden * states, 10 * hidden,
-                                7 * hidden};
+                                7 * hidden, 2 * hidden};
   // The outputs of all directions stand side by side, in one array before all others.
   const std::vector side_by_side{rows, steps, shape.directions * states};
   Arrays layers, outputs, gradients, d_carries;
@@ -139,35 +142,35 @@ static Arrays run(const Cell& cell, unsigned seed) {
       layers.push_back(Array::random_flags(are_there, std::move(dims), rng));
     };
     const std::vector w_h{cell.has_vector_w_h ? 1 : states, columns};
-    const std::vector of_c{rows, hidden}, of_h{rows, states};
+    const std::vector of_c{rows, cell.parts * hidden}, of_h{rows, states};
     add(true, {inputs, columns}), add(true, w_h), add(true, {columns});
     add(true, {extra[cell.extra]});
-    add(cell.has_c, of_c), add(true, of_h);
+    add(cell.parts, of_c), add(true, of_h);
     add(true, {rows, steps, inputs});
     layers.push_back(mask);
     add_flags(shape.has_starts, {rows, steps});
-    add(cell.has_c && shape.has_starts, of_c), add(shape.has_starts, of_h);
+    add(cell.parts && shape.has_starts, of_c), add(shape.has_starts, of_h);
     add(shape.has_noise[0], of_h);
     add_flags(shape.has_noise[1], {rows, steps, hidden});
-    add_flags(shape.has_noise[2] && cell.has_c, {rows, steps, hidden});
+    add_flags(shape.has_noise[2] && cell.parts, {rows, steps, hidden});
     add_flags(shape.has_noise[3], {rows, steps, states});
 
     const auto add_result = [](Arrays& to, bool is_wanted, std::vector<std::int64_t> dims) {
       to.push_back(Array::if_there(is_wanted, std::move(dims)));
     };
     // Zoneout changes what is stored in the outputs: then the gates are.
-    add_result(outputs, cell.has_c, of_c), add_result(outputs, true, of_h);
-    add_result(outputs, cell.has_c, {rows, steps, hidden});
+    add_result(outputs, cell.parts, of_c), add_result(outputs, true, of_h);
+    add_result(outputs, cell.parts, {rows, steps, cell.parts * hidden});
     add_result(outputs, shape.keep == 2 && cell.stored, {rows, steps, cell.stored * hidden});
     add_result(gradients, shape.wants_params, {inputs, columns});
     add_result(gradients, shape.wants_params, w_h);
     add_result(gradients, shape.wants_params, {columns});
     add_result(gradients, shape.wants_params, {extra[cell.extra]});
-    add_result(gradients, cell.has_c, of_c), add_result(gradients, true, of_h);
+    add_result(gradients, cell.parts, of_c), add_result(gradients, true, of_h);
     add_result(gradients, shape.wants_xs, {rows, steps, inputs});
-    add_result(gradients, cell.has_c && shape.has_starts, of_c);
+    add_result(gradients, cell.parts && shape.has_starts, of_c);
     add_result(gradients, shape.has_starts, of_h);
-    d_carries.push_back(Array::random(cell.has_c ? of_c : std::vector<std::int64_t>{0, 0}, rng));
+    d_carries.push_back(Array::random(cell.parts ? of_c : std::vector<std::int64_t>{0, 0}, rng));
     d_carries.push_back(Array::random(of_h, rng));
   }
   Attributes attributes = attributes_of(cell, shape.directions);
@@ -223,13 +226,13 @@ static Arrays run_bytes(const Cell& cell, unsigned seed) {
   };
   Array no_flags = Array::random_flags(false, {rows, steps, hidden}, rng);
   Arrays args{matrices[0], matrices[1], random(true, {columns}),
-              random(cell.extra == Cell::kBHn, {hidden}), random(cell.has_c, of_h),
+              random(cell.extra == Cell::kBHn, {hidden}), random(cell.parts, of_h),
               random(true, of_h), random(true, {rows, steps, inputs}), random_mask(shape, rng),
               Array::random_flags(shape.has_starts, {rows, steps}, rng),
-              random(cell.has_c && shape.has_starts, of_h), random(shape.has_starts, of_h),
+              random(cell.parts && shape.has_starts, of_h), random(shape.has_starts, of_h),
               random(shape.has_noise[0], of_h), no_flags, no_flags, no_flags, packed, matrices[2],
               matrices[3]};
-  Arrays rets{Array({rows, steps, hidden}), Array::if_there(cell.has_c, of_h), Array(of_h),
+  Arrays rets{Array({rows, steps, hidden}), Array::if_there(cell.parts, of_h), Array(of_h),
               Array({0, 0, 0}), Array({0, 0, 0})};
   Attributes attributes = attributes_of(cell, 1);
   call(birnn_forward_bytes_1, args, rets, attributes);

@@ -1,5 +1,5 @@
-// tanh and sigmoid, within 4 ulp of the exact value everywhere; NaN stays NaN, results too small
-// for normal floats are denormal floats.
+// tanh, sigmoid and their like, within 4 ulp of the exact value everywhere; NaN stays NaN, results too
+// small for normal floats are denormal floats.
 #pragma once
 
 #include "vector.h"
@@ -37,20 +37,42 @@ struct Reduced {
   }
 };
 
-BIRNN_INLINE Vec sigmoid(Vec x) {
+// Above the range of the results about the largest of them.
+BIRNN_INLINE Vec exp(Vec x) {
   // The exponential of the one rounds to zero, and that of the other is finite still.
   constexpr Scalar low = kIsDouble ? -746 : -104, high = kIsDouble ? 709 : 88;
   const Reduced r(at_least(broadcast(low), at_most(broadcast(high), x)));
-  const Vec e = scale((r.tail() * r.rest + 1) * r.rest + 1, r.n);
+  return scale((r.tail() * r.rest + 1) * r.rest + 1, r.n);
+}
+
+BIRNN_INLINE Vec sigmoid(Vec x) {
+  const Vec e = exp(x);
   return e / (1 + e);
 }
 
-BIRNN_INLINE Vec tanh(Vec x) {
-  // By exp(2x) - 1, which keeps its digits near zero. The tanh of the limit rounds to one.
-  constexpr Scalar limit = kIsDouble ? 20 : 10;
-  const Reduced r(2 * at_least(broadcast(-limit), at_most(broadcast(limit), x)));
+BIRNN_INLINE Vec log_sigmoid(Vec x) {
+  const Vec e = exp(x > 0 ? -x : x), s = e / (2 + e), square = s * s;
+  // log(1 + e) = 2 artanh(s), the series of the odd powers of s, which is at most 1/3.
+  constexpr int kTerms = kIsDouble ? 16 : 8;
+  Vec series{};
+#pragma GCC unroll 16
+  for (int n = kTerms; n >= 0; n--) series = series * square + Scalar(2.0 / (2 * n + 1));
+  return (x > 0 ? Vec{} : x) - s * series;
+}
+
+// exp(x) - 1, with all its digits near zero.
+BIRNN_INLINE Vec expm1(const Reduced& r) {
   const Vec power = scale(broadcast(1), r.n);
-  const Vec e = power * ((r.tail() * r.rest) * r.rest + r.rest) + (power - 1);
+  return power * ((r.tail() * r.rest) * r.rest + r.rest) + (power - 1);
+}
+
+// Of x that is not positive.
+BIRNN_INLINE Vec expm1(Vec x) { return expm1(Reduced(at_least(broadcast(-50), x))); }
+
+BIRNN_INLINE Vec tanh(Vec x) {
+  // By exp(2x) - 1. The tanh of the limit rounds to one.
+  constexpr Scalar limit = kIsDouble ? 20 : 10;
+  const Vec e = expm1(Reduced(2 * at_least(broadcast(-limit), at_most(broadcast(limit), x))));
   return e / (e + 2);
 }
 

@@ -33,7 +33,7 @@ class Backward {
         steps_(layer, out, rows, group_),
         products_(layer, grads, steps_, group_),
         d_h_(size_ * padded_),
-        d_c_(size_ * padded_),
+        d_c_(Cell::kHasC ? size_ * kParts<Cell> * padded_ : 0),
         d_seen_(layer.seen ? size_ * padded_ : 0),
         d_values_(Cell::kIsTwo ? size_ * padded_ : 0),
         d_sums_(group_ * panels_ * kPanel),
@@ -62,16 +62,16 @@ class Backward {
  private:
   void begin() {
     std::memset(d_h_, 0, size_ * padded_ * sizeof(Scalar));
-    std::memset(d_c_, 0, size_ * padded_ * sizeof(Scalar));
+    if (Cell::kHasC) std::memset(d_c_, 0, size_ * kParts<Cell> * padded_ * sizeof(Scalar));
     std::memset(d_w_, 0, Cell::kDiagonals * padded_ * sizeof(Scalar));
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       std::memcpy(d_h_ + i * padded_, d_out_.h + row * layer_.states, size_of_h());
-      if (Cell::kHasC)
-        std::memcpy(d_c_ + i * padded_, d_out_.c + row * layer_.hidden, size_of_c());
-      if (layer_.starts == nullptr) continue;
-      std::memset(grads_.start_h + row * layer_.states, 0, size_of_h());
-      if (Cell::kHasC) std::memset(grads_.start_c + row * layer_.hidden, 0, size_of_c());
+      for_parts_of_c(row, [&](long part, long at) {
+        std::memcpy(d_c(i, part), d_out_.c + at, size_of_part());
+        if (layer_.starts) std::memset(grads_.start_c + at, 0, size_of_part());
+      });
+      if (layer_.starts) std::memset(grads_.start_h + row * layer_.states, 0, size_of_h());
     }
     products_.begin();
   }
@@ -80,7 +80,9 @@ class Backward {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       std::memcpy(grads_.h + row * layer_.states, d_h_ + i * padded_, size_of_h());
-      if (Cell::kHasC) std::memcpy(grads_.c + row * layer_.hidden, d_c_ + i * padded_, size_of_c());
+      for_parts_of_c(row, [&](long part, long at) {
+        std::memcpy(grads_.c + at, d_c(i, part), size_of_part());
+      });
     }
     if (grads_.b == nullptr) return;
     products_.end();
@@ -88,7 +90,7 @@ class Backward {
       d_norms_.write(steps_.norms(), Cell::norm_weights(grads_.extra, layer_.hidden));
     if constexpr (Cell::kDiagonals > 0)
       for (int n = 0; n < Cell::kDiagonals; n++)
-        std::memcpy(Cell::diagonals(grads_) + n * layer_.hidden, d_w_ + n * padded_, size_of_c());
+        std::memcpy(Cell::diagonal(grads_, layer_.hidden, n), d_w_ + n * padded_, size_of_part());
   }
 
   long collect(long step, long count) {
@@ -145,13 +147,13 @@ class Backward {
           }
           Vec stored[kSums] = {};
           if (Cell::kSecondStores) steps_.load_stored(k, from.unit, from.size, stored);
-          const Unit before{Vec{}, load(steps_.h_before(k) + from.unit, from.size)};
+          const Unit before{Vec{}, load(steps_.h_before(k) + from.unit, from.size), {}};
           const Beside beside = load_beside<Cell>(layer_, steps_.at(k), from.unit, from.size,
                                                   before.h);
-          Unit d_unit{Vec{}, d_new_h(k, from.unit, from.size)}, kept{};
+          Unit d_unit{Vec{}, d_new_h(k, from.unit, from.size), {}}, kept{};
           kept.h = take_kept(layer_.zone_h, layer_.states, k, from.unit, from.size, d_unit.h);
           if (Cell::kSecondHasC) {
-            d_unit.c = load(d_c(k) + from.unit);
+            d_unit.c = load(d_c(steps_.row(k)) + from.unit);
             kept.c = take_kept(layer_.zone_c, layer_.hidden, k, from.unit, from.size, d_unit.c);
           }
           Vec sum{};
@@ -162,7 +164,7 @@ class Backward {
           store(d_sum, d);
           if (Cell::kSecondNorms) d_norms_.add_shift(panel, n, d);
           store(d_h(k) + from.unit, d_unit.h + kept.h);
-          if (Cell::kSecondHasC) store(d_c(k) + from.unit, d_unit.c + kept.c);
+          if (Cell::kSecondHasC) store(d_c(steps_.row(k)) + from.unit, d_unit.c + kept.c);
           // Units stand alone in the panels of the first product.
           for (int other = 0; other < kSums; other++)
             if (Cell::kIsOfSecond[other])
@@ -205,12 +207,12 @@ class Backward {
       before.h = load(steps_.h_before(k) + unit, size);
       seen = layer_.seen ? load(steps_.h_seen(k) + unit, size) : before.h;
     }
-    if (Cell::kHasC) before.c = load(steps_.c_before(k) + unit, size);
+    if (Cell::kHasC) load_c<Cell>(steps_.c_before(k) + unit, layer_.hidden, size, before);
     const Beside beside = load_beside<Cell>(layer_, steps_.at(k), unit, size, seen);
     Unit d_unit{}, kept{};
     Back back{};
     if (Cell::kHasC) {
-      d_unit.c = load(d_c(k) + unit);
+      load_c<Cell>(d_c(steps_.row(k)) + unit, padded_, kWidth, d_unit);
       if (Cell::kSecondHasC)  // what is there is of the old c, and was kept
         kept.c = d_unit.c, d_unit.c = Vec{};
       else
@@ -225,7 +227,10 @@ class Backward {
       kept.h = take_kept(layer_.zone_h, layer_.states, k, unit, size, d_unit.h);
     }
     Cell::step_back(stored, before, beside, d_unit, back);
-    if (Cell::kHasC) store(d_c(k) + unit, d_unit.c + kept.c);
+    if (Cell::kHasC) {
+      d_unit.c += kept.c;
+      store_c<Cell>(d_c(steps_.row(k)) + unit, padded_, kWidth, d_unit);
+    }
     if (kHasH) {
       Vec d_old = Cell::kIsTwo ? load(d_h(k) + unit) : d_unit.h + kept.h;
       if (layer_.seen)
@@ -268,8 +273,18 @@ class Backward {
       }
       if (!is_start(layer_, row, steps_.step(k))) continue;
       move(d_h(k), layer_.states, grads_.start_h + row * layer_.states);
-      if (Cell::kHasC) move(d_c(k), layer_.hidden, grads_.start_c + row * layer_.hidden);
+      for_parts_of_c(row, [&](long part, long at) {
+        move(d_c(steps_.row(k), part), layer_.hidden, grads_.start_c + at);
+      });
     }
+  }
+
+  // Calls function(part, where it stands in an array [B, parts, H]), if there is a cell state.
+  template <class F>
+  void for_parts_of_c(long row, F function) const {
+    if (!Cell::kHasC) return;
+    for (long part = 0; part < kParts<Cell>; part++)
+      function(part, (row * kParts<Cell> + part) * layer_.hidden);
   }
 
   static void move(Scalar* from, long size, Scalar* to) {
@@ -278,9 +293,9 @@ class Backward {
 
   long columns() const { return Cell::kGates * layer_.hidden; }
   long size_of_h() const { return layer_.states * sizeof(Scalar); }
-  long size_of_c() const { return layer_.hidden * sizeof(Scalar); }
+  long size_of_part() const { return layer_.hidden * sizeof(Scalar); }
   Scalar* d_h(long k) const { return d_h_ + steps_.row(k) * padded_; }
-  Scalar* d_c(long k) const { return d_c_ + steps_.row(k) * padded_; }
+  Scalar* d_c(long row, long part = 0) const { return d_c_ + (row * kParts<Cell> + part) * padded_; }
   const Scalar* d_of_x() const { return Cell::kIsNormed ? steps_.of_x(0) : d_sums_; }
   const Scalar* d_of_h() const { return Cell::kIsNormed ? steps_.of_h(0) : d_sums_; }
   Scalar* d_sums(long panel, long k) const { return d_sums_ + (panel * group_ + k) * kPanel; }
@@ -295,7 +310,7 @@ class Backward {
   const Transposed<0, kSums> second_t_;
   Steps<Cell> steps_;
   GroupProducts<Cell> products_;
-  const Array<Scalar> d_h_, d_c_;          // [size, padded]
+  const Array<Scalar> d_h_, d_c_;          // [size, padded]; [size, parts, padded]
   const Array<Scalar> d_seen_, d_values_;  // [size, padded]: by the factors of the two products
   const Array<Scalar> d_sums_, d_sums_2_;  // [panels, group, kPanel]
   const Array<Scalar> d_w_;                // [diagonals, padded]

@@ -5,7 +5,7 @@
 //
 // A cell of two products multiplies, where `step` leaves it, unit.h with a second matrix; `second`
 // goes on with a sum of that product, and `second_back` comes first on the way back. In layer_norms.h
-// rows are normalised in between.
+// rows are normalised in between. lstms.h and diagonal.h have more cells.
 #pragma once
 
 #include "activations.h"
@@ -18,18 +18,22 @@ namespace birnn::BIRNN_ISA {
 // Of kWidth units and one row.
 struct Unit {
   Vec c, h;
+  Vec more[2];  // of the cell state, kMore of them
 };
+
+// Weights of a unit itself, at most.
+constexpr int kMostDiagonals = 5;
 
 // What a unit sees beside its sums and its state.
 struct Beside {
-  Vec h;          // the state as the gates see it
-  Vec candidate;  // what the candidate is multiplied by
-  Vec w[3];       // weights of the unit itself, kDiagonals of them
+  Vec h;                  // the state as the gates see it
+  Vec candidate;          // what the candidate is multiplied by
+  Vec w[kMostDiagonals];  // weights of the unit itself, kDiagonals of them
 };
 
 // Derivatives by what a unit saw.
 struct Back {
-  Vec d_sums[kSums], d_w[3];
+  Vec d_sums[kSums], d_w[kMostDiagonals];
   Vec d_seen;  // by Beside::h, where it is not a product's
   Vec value;   // no derivative: what the second matrix was multiplied with
 };
@@ -37,6 +41,7 @@ struct Back {
 // What most cells have not.
 struct PlainCell {
   static constexpr int kDiagonals = 0;
+  static constexpr int kMore = 0;  // arrays [H] of the cell state beside c
   static constexpr bool kStoresH = false, kHasBHn = false;
   // A second stage: whether it is a norm in place of a product, reads and writes what is stored, and
   // makes the new c, and which sums of the first product get their derivatives there.
@@ -47,6 +52,22 @@ struct PlainCell {
   using NormsOfX = OneNorm;
   using NormsOfH = OneNorm;
 };
+
+// Arrays [H] of the cell state of a cell that has one, which stand beside one another in a row.
+template <class Cell>
+constexpr long kParts = 1 + Cell::kMore;
+
+template <class Cell>
+BIRNN_INLINE void load_c(const Scalar* c, long stride, long size, Unit& unit) {
+  unit.c = load(c, size);
+  for (int n = 0; n < Cell::kMore; n++) unit.more[n] = load(c + (n + 1) * stride, size);
+}
+
+template <class Cell>
+BIRNN_INLINE void store_c(Scalar* c, long stride, long size, const Unit& unit) {
+  store(c, unit.c, size);
+  for (int n = 0; n < Cell::kMore; n++) store(c + (n + 1) * stride, unit.more[n], size);
+}
 
 // Each unit has one product, of all sums, and the gates are in the order of the weights. So many
 // gates are in the weights, and so many arrays [B, T, H] are stored for the backward pass.
@@ -87,25 +108,6 @@ struct Elman : OneSum {
   BIRNN_INLINE static void step_back(const Vec* stored, const Unit&, const Beside&, Unit& d_unit,
                                      Back& back) {
     back.d_sums[0] = d_unit.h * Activation::slope(stored[0]);
-    d_unit.h = Vec{};
-  }
-};
-
-// IndRNN: the state adds to the sums its product with w[0].
-struct IndRnn : OneSum {
-  static constexpr int kH = 0, kDiagonals = 1;
-  static const Scalar* diagonals(const Layer& layer) { return layer.w_h; }
-  static Scalar* diagonals(const Gradients& grads) { return grads.w_h; }
-
-  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
-    stored[0] = unit.h = Relu::of(sums[0] + beside.w[0] * beside.h);
-  }
-
-  BIRNN_INLINE static void step_back(const Vec* stored, const Unit&, const Beside& beside,
-                                     Unit& d_unit, Back& back) {
-    back.d_sums[0] = d_unit.h * Relu::slope(stored[0]);
-    back.d_w[0] = back.d_sums[0] * beside.h;
-    back.d_seen = back.d_sums[0] * beside.w[0];
     d_unit.h = Vec{};
   }
 };

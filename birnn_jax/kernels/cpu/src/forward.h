@@ -29,7 +29,7 @@ class Forward {
         has_ahead_(steps_ > 1 || Cell::kIsNormed),
         padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
         h_(2 * size_ * padded_),
-        c_(size_ * padded_),
+        c_(Cell::kHasC ? size_ * kParts<Cell> * padded_ : 0),
         seen_(layer.seen ? size_ * padded_ : 0),
         values_(Cell::kIsTwo ? size_ * padded_ : 0),
         scratch_(Cell::kIsTwo ? size_ * Cell::kStored * layer.hidden : 0),
@@ -66,7 +66,7 @@ class Forward {
  private:
   void begin() {
     std::memset(h_, 0, 2 * size_ * padded_ * sizeof(Scalar));
-    std::memset(c_, 0, size_ * padded_ * sizeof(Scalar));
+    if (Cell::kHasC) std::memset(c_, 0, size_ * kParts<Cell> * padded_ * sizeof(Scalar));
     if (layer_.seen) std::memset(seen_, 0, size_ * padded_ * sizeof(Scalar));
     for (long i = 0; i < size_; i++) {
       turn_[i] = 0;
@@ -77,15 +77,18 @@ class Forward {
   void set_state(long i, const Scalar* cs, const Scalar* hs) {
     const long row = rows_.begin + i;
     std::memcpy(h(i, turn_[i]), hs + row * layer_.states, layer_.states * sizeof(Scalar));
-    if (Cell::kHasC) std::memcpy(c(i), cs + row * layer_.hidden, layer_.hidden * sizeof(Scalar));
+    for (long part = 0; Cell::kHasC && part < kParts<Cell>; part++)
+      std::memcpy(c(i) + part * padded_, cs + (row * kParts<Cell> + part) * layer_.hidden,
+                  layer_.hidden * sizeof(Scalar));
   }
 
   void end() {
     for (long i = 0; i < size_; i++) {
       const long row = rows_.begin + i;
       std::memcpy(out_.h + row * layer_.states, h(i, turn_[i]), layer_.states * sizeof(Scalar));
-      if (Cell::kHasC)
-        std::memcpy(out_.c + row * layer_.hidden, c(i), layer_.hidden * sizeof(Scalar));
+      for (long part = 0; Cell::kHasC && part < kParts<Cell>; part++)
+        std::memcpy(out_.c + (row * kParts<Cell> + part) * layer_.hidden, c(i) + part * padded_,
+                    layer_.hidden * sizeof(Scalar));
     }
   }
 
@@ -105,7 +108,7 @@ class Forward {
   void skip(long at) {
     const long size = layer_.hidden * sizeof(Scalar);
     std::memset(out_.ys + at * out_.y_stride, 0, layer_.states * sizeof(Scalar));
-    if (out_.cs) std::memset(out_.cs + at * layer_.hidden, 0, size);
+    if (out_.cs) std::memset(out_.cs + at * kParts<Cell> * layer_.hidden, 0, kParts<Cell> * size);
     if (out_.gates)
       std::memset(out_.gates + at * Cell::kStored * layer_.hidden, 0, Cell::kStored * size);
   }
@@ -183,14 +186,14 @@ class Forward {
     const long i = row_steps_[k].row, at = step_number(k);
     for (int n = 0; n < Cell::kLayout.units; n++) {
       const Columns to(Cell::kLayout, layer_.hidden, panel, n);
-      const Unit before{Cell::kHasC ? load(c(i) + to.unit) : Vec{},
-                        load(h(i, turn_[i]) + to.unit)};
+      Unit before{Vec{}, load(h(i, turn_[i]) + to.unit), {}};
+      if (Cell::kHasC) load_c<Cell>(c(i) + to.unit, padded_, kWidth, before);
       const Beside beside =
           load_beside<Cell>(layer_, at, to.unit, to.size, load(hs_[k] + to.unit));
       Unit unit = before;
       Vec stored[kSums];
       Cell::step(sums + n, beside, stored, unit);
-      if (Cell::kHasC && !Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit.c);
+      if (Cell::kHasC && !Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit);
       if (Cell::kIsTwo || out_.gates)
         for (int gate = 0; gate < Cell::kStored; gate++)
           store(gates(k) + gate * layer_.hidden + to.unit, stored[gate], to.size);
@@ -208,7 +211,7 @@ class Forward {
       const Columns to(kPlain, layer_.states, panel, n);
       if (to.size <= 0) continue;
       const Unit before{Cell::kSecondHasC ? load(c(i) + to.unit) : Vec{},
-                        load(h(i, turn_[i]) + to.unit)};
+                        load(h(i, turn_[i]) + to.unit), {}};
       const Beside beside = load_beside<Cell>(layer_, step_number(k), to.unit, to.size, before.h);
       Unit unit = before;
       if constexpr (Cell::kSecondStores) {
@@ -222,16 +225,16 @@ class Forward {
       } else {
         Cell::second(sums[n], beside, nullptr, unit);
       }
-      if (Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit.c);
+      if (Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit);
       put(k, to.unit, to.size, before.h, unit.h);
     }
   }
 
-  BIRNN_INLINE void put_c(long k, long unit, long size, Vec before, Vec after) {
-    const long at = step_number(k) * layer_.hidden + unit;
-    after = zoned(layer_.zone_c, at, size, before, after);
-    store(c(row_steps_[k].row) + unit, after);
-    if (out_.cs) store(out_.cs + at, after, size);
+  BIRNN_INLINE void put_c(long k, long unit, long size, Vec before, Unit after) {
+    const long at = step_number(k) * layer_.hidden;
+    after.c = zoned(layer_.zone_c, at + unit, size, before, after.c);
+    store_c<Cell>(c(row_steps_[k].row) + unit, padded_, kWidth, after);
+    if (out_.cs) store_c<Cell>(out_.cs + at * kParts<Cell> + unit, layer_.hidden, size, after);
   }
 
   BIRNN_INLINE void put(long k, long unit, long size, Vec before, Vec after) {
@@ -249,7 +252,7 @@ class Forward {
                        : scratch_ + row_steps_[k].row * Cell::kStored * layer_.hidden);
   }
   Scalar* h(long i, int turn) const { return h_ + (turn * size_ + i) * padded_; }
-  Scalar* c(long i) const { return c_ + i * padded_; }
+  Scalar* c(long i) const { return c_ + i * kParts<Cell> * padded_; }
   long stride() const { return size_ * steps_ * kPanel; }  // from one panel to the next
 
   const Layer& layer_;
@@ -262,7 +265,7 @@ class Forward {
   const Norms<Cell> norms_;
   const bool has_ahead_;
   const long padded_;
-  const Array<Scalar> h_, c_;  // [2, size, padded]: before and after a step; [size, padded]
+  const Array<Scalar> h_, c_;  // [2, size, padded]: before and after a step; [size, parts, padded]
   const Array<Scalar> seen_, values_;  // [size, padded]: factors of the two products
   const Array<Scalar> scratch_;        // [size, stored, H]: of one step, if not stored
   const Array<unsigned char> turn_;   // which h of a row is the one before

@@ -1,5 +1,6 @@
 // Compiled once for every instruction set, each time into a namespace of its own.
 #include "backward.h"
+#include "diagonal.h"
 #include "draw.h"
 #include "forward.h"
 #include "linear.h"
@@ -24,12 +25,15 @@ constexpr CellKernels kCells[] = {
     table<Elman<Tanh>>("elman"),
     table<Elman<Relu>>("relu_elman"),
     table<IndRnn>("indrnn"),
+    table<ParaGru>("para_gru"),
+    table<ParaLstm>("para_lstm"),
     table<Gru>("gru"),
     table<GruResetBefore>("gru_reset_before"),
     table<Lstm>("lstm"),
     table<PeepholeLstm>("peephole_lstm"),
     table<CoupledLstm>("coupled_lstm"),
     table<ProjectedLstm>("projected_lstm"),
+    table<SLstm>("slstm"),
     table<LayerNormLstm<false>>("layer_norm_lstm_ba"),
     table<LayerNormLstm<true>>("layer_norm_lstm_tfa"),
     table<LayerNormGru>("layer_norm_gru_ba"),

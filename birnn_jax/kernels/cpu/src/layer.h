@@ -26,13 +26,13 @@ template <class Scalar>
 struct Layer {
   long rows, steps, inputs, hidden, states;
   bool reverse;                         // from the last valid step to the first
-  const Scalar *w_x, *w_h, *b;           // [D, G*H]; [P, G*H], or [H] of IndRNN; [G*H]
-  // GRU b_hn [H], peephole w_c [3H], projection w_p [H, P]; of layer normalisation see layer_norms.h
+  const Scalar *w_x, *w_h, *b;           // [D, G*H]; [P, G*H], or [G*H] of cells in diagonal.h; [G*H]
+  // GRU b_hn [H], peephole w_c [3H], of ParaLSTM [2H], projection w_p [H, P]; of layer normalisation see layer_norms.h
   const Scalar* extra;
   long w_h_size, extra_size;
   const Scalar* packed;                  // these weights as `pack` made them, see packed.h
   ByteLayer bytes;
-  const Scalar *c, *h;                   // [B, H], [B, P], before the first valid step
+  const Scalar *c, *h;                   // [B, H], of sLSTM [B, 3, H]; [B, P], before the first valid step
   const Scalar* xs;                      // [B, T, D]
   const bool* valid;                    // [B, T], null if every step is valid
   const bool* starts;                   // [B, T], where a segment begins, from start_c and start_h
@@ -46,10 +46,10 @@ struct Layer {
 // What the forward pass returns and what it stores for the backward pass, null if not wanted.
 template <class Scalar>
 struct Outputs {
-  Scalar *c, *h;  // [B, H], [B, P], after the last valid step
+  Scalar *c, *h;  // as in the layer, after the last valid step
   Scalar* ys;     // [B, T, P] with y_stride between steps: the directions stand side by side
   long y_stride;
-  Scalar* cs;     // [B, T, H]
+  Scalar* cs;     // [B, T, H], of sLSTM [B, T, 3, H]
   Scalar* gates;  // [B, T, S, H], see cells.h
 };
 

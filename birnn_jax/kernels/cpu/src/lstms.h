@@ -50,8 +50,10 @@ struct ProjectedLstm : Lstm {
 // Stored i, f, g and the sum of o, whose gate sees the new cell state. w: of i, f, o.
 struct PeepholeLstm : OneProduct<4, 4, true> {
   static constexpr int kDiagonals = 3;
-  static const Scalar* diagonals(const Layer& layer) { return layer.extra; }
-  static Scalar* diagonals(const Gradients& grads) { return grads.extra; }
+  template <class T>  // Layer or Gradients
+  static auto diagonal(const T& from, long hidden, int n) {
+    return from.extra + n * hidden;
+  }
 
   BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
     const Vec i = sigmoid(sums[0] + beside.w[0] * unit.c);
@@ -99,6 +101,54 @@ struct CoupledLstm : OneProduct<3, 3, true> {
     back.d_sums[2] = d_unit.h * tanh_c * o * (1 - o);
     d_unit.c = d_c * f;
     d_unit.h = Vec{};
+  }
+};
+
+// The sLSTM: sums of i, f, g, o; the cell state is c, the normaliser n and the stabiliser m. Stored: the
+// sum of i, the logarithm of the sigmoid of that of f, g, o.
+struct SLstm : OneProduct<4, 4, true> {
+  static constexpr int kMore = 2;
+
+  // Both gates over exp(m), so that the larger one is 1, and the new m.
+  struct Stabilised {
+    Vec i, f, m;
+    Ints has_more_i, has_more_f;  // the larger logarithm
+    BIRNN_INLINE Stabilised(Vec log_i, Vec log_f, const Unit& before) {
+      // Where n is 0 nothing is kept.
+      const Vec kept = log_f + before.more[1];
+      const Vec gap = before.more[0] == 0 ? broadcast(1000) : log_i - kept;
+      has_more_i = gap > 0, has_more_f = gap < 0;
+      const Vec smaller = exp(has_more_i ? -gap : gap), one = broadcast(1);
+      i = has_more_i ? one : smaller, f = has_more_i ? smaller : one, m = has_more_i ? log_i : kept;
+    }
+  };
+
+  BIRNN_INLINE static void step(const Vec* sums, const Beside& beside, Vec* stored, Unit& unit) {
+    const Vec log_f = log_sigmoid(sums[1]), g = tanh(sums[2]), o = sigmoid(sums[3]);
+    const Stabilised gates(sums[0], log_f, unit);
+    unit.c = gates.f * unit.c + gates.i * (beside.candidate * g);
+    unit.more[0] = gates.f * unit.more[0] + gates.i;
+    unit.more[1] = gates.m;
+    unit.h = o * (unit.c / unit.more[0]);
+    stored[0] = sums[0], stored[1] = log_f, stored[2] = g, stored[3] = o;
+  }
+
+  BIRNN_INLINE static void step_back(const Vec* stored, const Unit& before, const Beside& beside,
+                                     Unit& d_unit, Back& back) {
+    const Vec g = stored[2], o = stored[3], part = beside.candidate * g;
+    const Stabilised gates(stored[0], stored[1], before);
+    const Vec n = gates.f * before.more[0] + gates.i;
+    const Vec ratio = (gates.f * before.c + gates.i * part) / n, d_ratio = d_unit.h * o / n;
+    const Vec d_c = d_unit.c + d_ratio, d_n = d_unit.more[0] - d_ratio * ratio, d_m = d_unit.more[1];
+    // By the logarithms of both gates; m is the larger of them, and that gate stays 1.
+    const Vec d_i = (d_c * part + d_n) * gates.i, d_f = (d_c * before.c + d_n * before.more[0]) * gates.f;
+    const Vec half = Scalar(0.5) * (d_m + d_i - d_f);
+    const Vec d_kept = gates.has_more_i ? d_f : gates.has_more_f ? d_m - d_i : d_m - half;
+    back.d_sums[0] = gates.has_more_i ? d_m - d_f : gates.has_more_f ? d_i : half;
+    back.d_sums[1] = -d_kept * expm1(stored[1]);
+    back.d_sums[2] = d_c * gates.i * beside.candidate * (1 - g * g);
+    back.d_sums[3] = d_unit.h * ratio * o * (1 - o);
+    d_unit = {d_c * gates.f, Vec{}, {d_n * gates.f, d_kept}};
   }
 };
 

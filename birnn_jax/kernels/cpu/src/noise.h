@@ -31,7 +31,7 @@ BIRNN_INLINE Beside load_beside(const Layer& layer, long at, long unit, long siz
                               broadcast(layer.candidate_scale), Vec{});
   if constexpr (Cell::kDiagonals > 0)
     for (int n = 0; n < Cell::kDiagonals; n++)
-      beside.w[n] = load(Cell::diagonals(layer) + n * layer.hidden + unit, size);
+      beside.w[n] = load(Cell::diagonal(layer, layer.hidden, n) + unit, size);
   return beside;
 }
 

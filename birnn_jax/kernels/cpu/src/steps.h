@@ -86,7 +86,8 @@ class Steps {
     return before(k, layer_.states, layer_.h, layer_.start_h, out_.ys, out_.y_stride);
   }
   const Scalar* c_before(long k) const {
-    return before(k, layer_.hidden, layer_.c, layer_.start_c, out_.cs, layer_.hidden);
+    const long width = kParts<Cell> * layer_.hidden;
+    return before(k, width, layer_.c, layer_.start_c, out_.cs, width);
   }
 
   BIRNN_INLINE void load_stored(long k, long unit, long size, Vec* stored) const {
@@ -166,7 +167,7 @@ class Steps {
       const Columns to(Cell::kLayout, layer_.hidden, panel, n);
       Unit unit{};
       Vec seen{};
-      if (Cell::kHasC) unit.c = load(c_before(k) + to.unit, to.size);
+      if (Cell::kHasC) load_c<Cell>(c_before(k) + to.unit, layer_.hidden, to.size, unit);
       if (!Cell::kIsTwo || Cell::kSecondStores) seen = load(h_seen(k) + to.unit, to.size);
       Vec stored[kSums] = {};
       Cell::step(sums + n, load_beside<Cell>(layer_, at(k), to.unit, to.size, seen), stored, unit);
