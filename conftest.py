@@ -4,6 +4,11 @@ import os
 import subprocess
 import sys
 
+# Before NumPy is imported: threads that wait for each other over tiny matrices take half of the
+# processor time of the tests, and more where several processes of tests share the processors.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import jax
 import jax.numpy as jnp
 import pytest
