@@ -16,10 +16,10 @@ train: $(VENV)/.experiments  ## Train a tagger on the bundled text and tag a sen
 	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
 
 test: $(VENV)/.test  ## Run the tests and the examples of the documentation
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 parity: $(VENV)/.peers  ## Compare with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
-	$(BIN)/python -m pytest -n auto tests/library/parity
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/library/parity
 
 pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Compare pretrained networks with their own runtimes (installs 1 GB of packages)
 	$(BIN)/python -m pytest -q -n 0 tests/examples/test_pretrained.py
