@@ -79,10 +79,11 @@ class Evaluate(RunCommand):
 
 
 class Generate(characters.Generate):
-    """Continue one or more beginnings with a trained model; each character is printed at once.
+    """Continue one or more beginnings with a trained model, 64 together.
 
     Beginnings are arguments, or lines of a file or of standard input. The same seed gives the same
-    text. A JSON record has prefix, and text, which begins with it.
+    text, alone and together; the first of them is printed character by character. A JSON record has
+    prefix, and text, which begins with it.
     """
 
     experiment = EXPERIMENT

@@ -1,13 +1,17 @@
 """Commands that experiments on characters share."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import tyro
 
 from experiments.characters.generate import Drawing
 from experiments.characters.training import load_model
 from experiments.runner.run.predicting import Predictor, PredictTexts
+
+_AT_ONCE = 64  # beginnings
 
 
 class Generate(PredictTexts):
@@ -26,25 +30,27 @@ class Generate(PredictTexts):
         lines = self.lines(trained.config.reading)
         prefixes = [_Prefix(number, text) for number, (text, _) in enumerate(lines)]
 
-        def go_on(prefix: _Prefix) -> str:
-            key = jax.random.fold_in(jax.random.key(self.seed), prefix.number)
-            options = {"length": self.length, "drawing": self.drawing, "key": key}
-            made = prefix.text
+        def go_on(some: Sequence[_Prefix]) -> list[str]:
+            """Continues some together; the first of them is printed as it is made."""
+            fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+            keys = fold_in(jax.random.key(self.seed), np.array([prefix.number for prefix in some]))
+            made = [prefix.text for prefix in some]
             if not self.json:
-                print(made, end="", flush=True)
-            for character in trained.continue_text(prefix.text, **options):
-                made += character
-                if not self.json:
+                print(made[0], end="", flush=True)
+            options = {"length": self.length, "drawing": self.drawing, "keys": keys}
+            for row, character in trained.continue_texts(made.copy(), **options):
+                made[row] += character
+                if not self.json and row == 0:
                     print(character, end="", flush=True)
             return made
 
         for prefix in prefixes:  # what cannot be read is refused before anything is made
             trained.vocabulary.encode(prefix.text, f"The prefix {prefix.text!r}")
         predictor = Predictor(
-            predict=lambda some: [go_on(prefix) for prefix in some],
-            text=lambda prefix, text: "",  # the end of its line
+            predict=go_on,
+            text=lambda prefix, text: text if prefix.number % _AT_ONCE else "",  # printed already
             record=lambda prefix, text: {"prefix": prefix.text, "text": text},
-            at_once=1,
+            at_once=_AT_ONCE,
         )
         self.write(prefixes, predictor)
 

@@ -1,7 +1,7 @@
 """Text made character by character, each drawn from what the model expects next."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -82,14 +82,39 @@ def generate(
     Token n is drawn with `fold_in(key, n)`. A model of both directions gets what there is, the
     text so far.
     """
+    options = {"length": length, "drawing": drawing, "keys": key[None]}
+    for _, token in generate_rows(model, params, [prefix], **options):
+        yield token
+
+
+def generate_rows(
+    model: CharModel,
+    params: CharParams,
+    prefixes: Sequence[np.ndarray],
+    *,
+    length: int,
+    drawing: Drawing,
+    keys: jax.Array,
+) -> Iterator[tuple[int, int]]:
+    """Reads several prefixes together, and yields (row, token) as soon as a token is drawn.
+
+    Every row gets `length` tokens, the same as alone with its key of `keys` `[B]`. All rows read
+    one token a step; a row whose prefix ends earlier begins to write earlier.
+    """
+    ends = np.array([len(prefix) - 1 for prefix in prefixes])
+    given = np.zeros((len(prefixes), ends.max() + 1), np.int32)
+    for row, prefix in zip(given, prefixes, strict=True):
+        row[: len(prefix)] = prefix
     hidden_size = params.w.shape[0] // (2 if model.direction == "both" else 1)
-    carry = initial_carry(model, hidden_size, 1)
-    for token in prefix[:-1]:
-        carry, _ = _step(model, drawing, params, carry, token, key, 0)
-    token = prefix[-1]
-    for number in range(length):
-        carry, token = _step(model, drawing, params, carry, token, key, number)
-        yield int(token)
+    carry, tokens = initial_carry(model, hidden_size, len(prefixes)), given[:, 0]
+    for step in range(ends.max() + length):
+        numbers = step - ends  # of the tokens that are drawn after this step, below 0 in a prefix
+        carry, drawn = _step(model, drawing, params, carry, tokens, keys, np.maximum(numbers, 0))
+        tokens = np.asarray(drawn)
+        for row in np.flatnonzero((numbers >= 0) & (numbers < length)):
+            yield int(row), int(tokens[row])
+        if (numbers < 0).any():
+            tokens = np.where(numbers < 0, given[:, min(step + 1, ends.max())], tokens)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "drawing"))
@@ -98,13 +123,14 @@ def _step(
     drawing: Drawing,
     params: CharParams,
     carry: Any,
-    token: jax.Array,
-    key: jax.Array,
-    number: jax.Array,
+    tokens: jax.Array,
+    keys: jax.Array,
+    numbers: jax.Array,
 ) -> tuple[Any, jax.Array]:
-    """Reads one token, and draws what may follow it."""
-    carry, logits = score(model, params, jnp.asarray(token)[None, None], carry)
-    return carry, draw(logits[0, 0], drawing, jax.random.fold_in(key, number))
+    """Reads a token of each row, and draws what may follow it."""
+    carry, logits = score(model, params, tokens[:, None], carry)
+    keys = jax.vmap(jax.random.fold_in)(keys, numbers)
+    return carry, jax.vmap(lambda row, key: draw(row, drawing, key))(logits[:, 0], keys)
 
 
 def _ranks(logits: jax.Array) -> jax.Array:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from birnn_jax import Total, accuracy, cross_entropy
 from birnn_jax.training import average_of, evaluate
 from experiments.characters.config import CharModel, LanguageConfig
 from experiments.characters.data import Corpus, Vocabulary
-from experiments.characters.generate import Drawing, generate
+from experiments.characters.generate import Drawing, generate_rows
 from experiments.characters.model import CharParams, init_params, initial_carry, score
 from experiments.characters.windows import Whole, Windows
 from experiments.runner.run.best import best_params
@@ -117,12 +117,23 @@ class TrainedModel(NamedTuple):
         self, prefix: str, *, length: int, drawing: Drawing, key: jax.Array
     ) -> Iterator[str]:
         """Yields the characters after a prefix, each as soon as it is made."""
-        if not prefix:
+        options = {"length": length, "drawing": drawing, "keys": key[None]}
+        for _, character in self.continue_texts([prefix], **options):
+            yield character
+
+    def continue_texts(
+        self, prefixes: Sequence[str], *, length: int, drawing: Drawing, keys: jax.Array
+    ) -> Iterator[tuple[int, str]]:
+        """Continues several prefixes together, and yields (row, character) as it is made.
+
+        Each text is the same as alone, with its key of `keys` `[B]`.
+        """
+        if not all(prefixes):
             raise ValueError("A prefix is empty: give at least one character to begin with.")
-        tokens = self.vocabulary.encode(prefix, f"The prefix {prefix!r}")
-        options = {"length": length, "drawing": drawing, "key": key}
-        for token in generate(self.model, self.params, tokens, **options):
-            yield self.vocabulary.characters[token]
+        rows = [self.vocabulary.encode(text, f"The prefix {text!r}") for text in prefixes]
+        options = {"length": length, "drawing": drawing, "keys": keys}
+        for row, token in generate_rows(self.model, self.params, rows, **options):
+            yield row, self.vocabulary.characters[token]
 
 
 def measures(nats: float) -> dict[str, float]:

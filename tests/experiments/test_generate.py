@@ -8,7 +8,14 @@ import pytest
 
 from experiments.bilm_leakage.model import score_fresh
 from experiments.characters.config import CharModel, cell_with_init
-from experiments.characters.generate import Drawing, draw, generate, keep_nucleus, keep_top_k
+from experiments.characters.generate import (
+    Drawing,
+    draw,
+    generate,
+    generate_rows,
+    keep_nucleus,
+    keep_top_k,
+)
 from experiments.characters.model import init_params
 
 V = 7
@@ -113,9 +120,23 @@ def test_longer_text_begins_with_the_shorter_and_comes_one_by_one(model):
     assert list(itertools.islice(stream, 5)) == written(model, [3], 0, length=5)
 
 
-def test_greedy_text_is_what_the_whole_text_so_far_makes_likeliest(model):
-    text = [1, 4]
-    for token in written(model, [1, 4], 0, length=4, temperature=0.0):
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_token_n_is_drawn_with_key_n_from_the_whole_text_so_far(model, temperature):
+    text, drawing = [1, 4], Drawing(temperature=temperature)
+    for n, token in enumerate(written(model, [1, 4], 0, length=4, temperature=temperature)):
         logits = score_fresh(*model, np.array([text], np.int32))
-        assert token == int(logits[0, -1].argmax())
+        assert token == draw(logits[0, -1], drawing, jax.random.fold_in(jax.random.key(0), n))
         text.append(token)
+
+
+def test_rows_written_together_are_those_written_alone(model):
+    prefixes = [[1, 2], [3], [4, 1, 0, 2], [5, 6, 1]]
+    options = {"length": 9, "drawing": Drawing(temperature=0.7, top_k=5, top_p=0.98)}
+    keys = jax.random.split(jax.random.key(7), len(prefixes))
+    rows = [np.array(prefix, np.int32) for prefix in prefixes]
+    together = [[] for _ in prefixes]
+    for row, token in generate_rows(*model, rows, keys=keys, **options):
+        together[row].append(token)
+    pairs = zip(rows, keys, strict=True)
+    assert together == [[*generate(*model, row, key=key, **options)] for row, key in pairs]
+    assert len({*map(tuple, together)}) == len(prefixes)
