@@ -176,7 +176,8 @@ def build_library(tools, target):
 def compile_kernels(tools, scratch, flags, others=()):
     """All units at a time; returns the object files."""
     rest = [path for path in sources() if path.suffix == ".cc" and path.name not in tools.units]
-    units = [(source, "") for source in [*rest, *others]]
+    # Those that are compiled once only hand buffers on.
+    units = [(source, "-O1") for source in rest] + [(source, "") for source in others]
     for name, isas in tools.units.items():
         units += [(SOURCES / name, f"-DBIRNN_ISA={isa} {more}") for isa, more in isas.items()]
     objects = [str(Path(scratch, f"{number}.o")) for number in range(len(units))]

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import GRU, LSTM, Bi, Layer, Segments, bidirectional, cells
+from birnn_jax import GRU, LSTM, Bi, Layer, Segments, bidirectional, cells, scan_cell, serving
 from birnn_jax.cells import candidate_dropout, recurrent_dropout, zoneout
 from birnn_jax.cells._heads import split_heads
 from birnn_jax.interop.torch import from_torch, to_torch
+from birnn_jax.kernels.cpu import library as cpu
 from birnn_jax.stacks import LayerParams
 from tests.library import _oracles
 from tests.library import _variant_oracles as variants
@@ -78,6 +79,51 @@ def test_values_match_loops_and_gradients_those_of_the_full_matrix(cell, oracle,
         want = np.asarray(theirs.w_h)[blocks != 0]
         assert_close(variants.dense(np.asarray(ours.w_h), H)[blocks != 0], want)
         assert_close(ours._replace(w_h=0), theirs._replace(w_h=0))
+
+
+BLOCKS = [
+    (LSTM, 160, 2, "gates"),
+    (GRU, 48, 3, "states"),
+    (cells.SLSTM, 64, 2, "states"),
+    (cells.LAYER_NORM_LSTM_BA, 32, 2, "auto"),
+]
+
+
+@pytest.mark.skipif(not cpu.is_registered(), reason=cpu.load().note)
+@pytest.mark.parametrize(("cell", "hidden_size", "heads", "residuals"), BLOCKS)
+def test_native_blocks_of_whole_vectors_give_what_the_full_matrix_gives(
+    cell, hidden_size, heads, residuals
+):
+    """Which the native code multiplies as they are, with zeros around blocks of other sizes."""
+    blocks, carry = random_cell(cell.with_init(heads=heads), 1, hidden_size=hidden_size)
+    blocks = jax.tree.map(lambda leaf: leaf / 8, blocks)
+    full = blocks._replace(w_h=jnp.asarray(variants.dense(blocks.w_h, hidden_size)))
+    xs = random_xs()
+
+    @jax.jit
+    def run(params):
+        def loss(params, xs, carry):
+            out = scan_cell(
+                cell, params, xs, LENGTHS, initial_carry=carry, residuals=residuals,
+                backend="cpu_kernel",
+            )  # fmt: skip
+            return weigh(out), out
+
+        return jax.grad(loss, (0, 1, 2), has_aux=True)(params, xs, carry)
+
+    own = variants.dense(np.ones_like(blocks.w_h), hidden_size) != 0
+    for isa in cpu.find_isas():
+        with cpu.forced_isa(isa):
+            (d_blocks, *d_rest), out = jax.block_until_ready(run(blocks))
+            (d_full, *d_others), want = jax.block_until_ready(run(full))
+        assert_close((d_rest, out), (d_others, want))
+        got = variants.dense(np.asarray(d_blocks.w_h), hidden_size)
+        assert_close(got, np.where(own, d_full.w_h, np.float32(0)).astype(got.dtype))
+        assert_close(d_blocks._replace(w_h=0), d_full._replace(w_h=0))
+        with cpu.forced_isa(isa):
+            prepared = serving.prepare(cell.with_init(heads=heads), blocks)
+            again = scan_cell(cell, prepared, xs, LENGTHS, initial_carry=carry)
+            assert_close(again, out)
 
 
 NOISY = {

@@ -44,7 +44,7 @@ from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
 from . import elsewhere
 from .call import call_backward, call_forward
-from .heads import take_gradients, without_heads
+from .heads import take_gradients, with_whole_vectors
 from .linear import are_linear, run_linear
 from .noise import advance_noise
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
@@ -101,8 +101,8 @@ def _widen(directions: Directions) -> Directions:
 
 
 def _as_native(directions: Directions) -> Directions:
-    """Wide, and with whole recurrent matrices."""
-    return tuple(map(without_heads, _widen(directions)))
+    """Wide, and with recurrent weights as the native code reads them."""
+    return tuple(map(with_whole_vectors, _widen(directions)))
 
 
 def _run_as_it_is(keep_gates: bool, directions: Directions) -> Results:

@@ -73,7 +73,7 @@ def load() -> Library:
     handle.birnn_force_isa.argtypes = [ctypes.c_char_p]
     for name in _SIZES.values():
         function = getattr(handle, name)
-        function.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 3]
+        function.argtypes = [ctypes.c_char_p, *[ctypes.c_long] * 4]
         function.restype = ctypes.c_long
     _take_from_environment(handle)
     return Library(handle, note)
@@ -125,10 +125,10 @@ def forced_isa(isa: str) -> Iterator[bool]:
         handle.birnn_force_isa(before.encode())
 
 
-def packed_size(cell: str, inputs: int, columns: int, states: int, dtype: Any) -> int:
+def packed_size(cell: str, inputs: int, columns: int, states: int, head: int, dtype: Any) -> int:
     """Numbers that the packed weights of a cell take, with the instruction set of now."""
     function = getattr(_get_handle(), _SIZES[jnp.dtype(dtype).name])
-    return function(cell.encode(), inputs, columns, states)
+    return function(cell.encode(), inputs, columns, states, head)
 
 
 def find_isas() -> list[str]:

@@ -16,7 +16,7 @@ from ..operation import Operands, Operation
 from . import library
 from .call import call_pack
 from .cells import native_cell
-from .heads import without_heads
+from .heads import with_whole_vectors
 from .linear import are_linear
 
 
@@ -24,11 +24,12 @@ def pack(direction: Direction) -> jax.Array | None:
     """The packed weights of a direction that the native code computes; None of a linear cell."""
     if are_linear((direction,)):
         return None
-    direction = without_heads(direction.replace(params=widen(direction.params)))
+    direction = with_whole_vectors(direction.replace(params=widen(direction.params)))
     cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
     w_x = direction.params.w_x
     (inputs, columns), dtype = w_x.shape, jnp.int8 if is_quantized_matrix(w_x) else w_x.dtype
-    size = library.packed_size(cell.name, inputs, columns, states, dtype)
+    head = direction.params.w_h.shape[0]
+    size = library.packed_size(cell.name, inputs, columns, states, head, dtype)
     packed = jax.ShapeDtypeStruct((size,), dtype)
     return _pack.bind(packed, Operands(shared=direction)).shared
 

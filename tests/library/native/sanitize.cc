@@ -12,8 +12,8 @@ XLA_FFI_Handler birnn_forward_1, birnn_forward_2, birnn_backward_1, birnn_backwa
     birnn_pack_bytes, birnn_draw,
     birnn_fold_in, birnn_linear_forward, birnn_linear_backward;
 int birnn_force_isa(const char*);
-long birnn_packed_size(const char*, long, long, long);
-long birnn_packed_bytes(const char*, long, long, long);
+long birnn_packed_size(const char*, long, long, long, long);
+long birnn_packed_bytes(const char*, long, long, long, long);
 void birnn_tanh(const float*, float*, long);
 void birnn_sigmoid(const float*, float*, long);
 }
@@ -26,24 +26,24 @@ struct Cell {
   std::int64_t gates, stored;
   std::int64_t parts;  // of the cell state
   enum { kNothing, kBHn, kWC, kWP, kOfLstmNorms, kOfGruNorms, kOfParaLstm } extra;
-  bool has_vector_w_h;
+  bool has_vector_w_h, takes_heads = false;
 };
 
 constexpr Cell kCells[] = {
     {"elman", 1, 1, 0, Cell::kNothing, false},
     {"relu_elman", 1, 1, 0, Cell::kNothing, false},
     {"indrnn", 1, 1, 0, Cell::kNothing, true},
-    {"gru", 3, 4, 0, Cell::kBHn, false},
+    {"gru", 3, 4, 0, Cell::kBHn, false, true},
     {"gru_reset_before", 3, 3, 0, Cell::kNothing, false},
-    {"lstm", 4, 4, 1, Cell::kNothing, false},
-    {"peephole_lstm", 4, 4, 1, Cell::kWC, false},
+    {"lstm", 4, 4, 1, Cell::kNothing, false, true},
+    {"peephole_lstm", 4, 4, 1, Cell::kWC, false, true},
     {"coupled_lstm", 3, 3, 1, Cell::kNothing, false},
     {"projected_lstm", 4, 4, 1, Cell::kWP, false},
-    {"slstm", 4, 4, 3, Cell::kNothing, false},
+    {"slstm", 4, 4, 3, Cell::kNothing, false, true},
     {"para_gru", 3, 3, 0, Cell::kNothing, true},
     {"para_lstm", 3, 3, 1, Cell::kOfParaLstm, true},
-    {"layer_norm_lstm_ba", 4, 0, 1, Cell::kOfLstmNorms, false},
-    {"layer_norm_lstm_tfa", 4, 0, 1, Cell::kOfLstmNorms, false},
+    {"layer_norm_lstm_ba", 4, 0, 1, Cell::kOfLstmNorms, false, true},
+    {"layer_norm_lstm_tfa", 4, 0, 1, Cell::kOfLstmNorms, false, true},
     {"layer_norm_gru_ba", 3, 0, 0, Cell::kOfGruNorms, false},
 };
 
@@ -108,7 +108,7 @@ static Attributes attributes_of(const Cell& cell, std::int64_t directions) {
 static Array pack(const Cell& cell, const Array* layer, std::int64_t states) {
   const auto& [inputs, columns] = std::pair(layer[0].shape[0], layer[0].shape[1]);
   Arrays args{layer[0], layer[1], layer[3]};
-  Arrays rets{Array({birnn_packed_size(cell.name, inputs, columns, states)})};
+  Arrays rets{Array({birnn_packed_size(cell.name, inputs, columns, states, layer[1].shape[0])})};
   XLA_FFI_ByteSpan name{cell.name, std::strlen(cell.name)};
   XLA_FFI_Scalar size{XLA_FFI_DataType_S64, &states};
   Attributes attributes;
@@ -141,7 +141,9 @@ static Arrays run(const Cell& cell, unsigned seed) {
     const auto add_flags = [&](bool are_there, std::vector<std::int64_t> dims) {
       layers.push_back(Array::random_flags(are_there, std::move(dims), rng));
     };
-    const std::vector w_h{cell.has_vector_w_h ? 1 : states, columns};
+    // Some cells may have heads, of whole vectors.
+    const std::int64_t head = cell.takes_heads && hidden == 64 && seed % 3 ? 16 * (seed % 3) : states;
+    const std::vector w_h{cell.has_vector_w_h ? 1 : head, columns};
     const std::vector of_c{rows, cell.parts * hidden}, of_h{rows, states};
     add(true, {inputs, columns}), add(true, w_h), add(true, {columns});
     add(true, {extra[cell.extra]});
@@ -212,7 +214,7 @@ static Arrays run_bytes(const Cell& cell, unsigned seed) {
                   Array::random_bytes({hidden, columns}, rng), scales(), scales()};
   Array packed = Array::bytes({0});
   if (seed % 2) {
-    Arrays rets{Array::bytes({birnn_packed_bytes(cell.name, inputs, columns, hidden)})};
+    Arrays rets{Array::bytes({birnn_packed_bytes(cell.name, inputs, columns, hidden, hidden)})};
     XLA_FFI_ByteSpan name{cell.name, std::strlen(cell.name)};
     XLA_FFI_Scalar size{XLA_FFI_DataType_S64, const_cast<std::int64_t*>(&of_h[1])};
     Attributes attributes;

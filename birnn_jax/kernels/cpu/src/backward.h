@@ -28,7 +28,7 @@ class Backward {
         panels_(Cell::kLayout.count_panels(layer.hidden)),
         panels_2_(Cell::kIsTwo ? kPlain.count_panels(layer.states) : 0),
         padded_(round_up(larger(layer.hidden, layer.states), kPanel)),
-        w_h_t_(Cell::kLayout, {layer.w_h, Cell::kH ? layer.states : 0, layer.hidden, columns()}),
+        w_h_t_(Cell::kLayout, matrix_of_h<Cell>(layer)),
         second_t_(kPlain, second_matrix<Cell>(layer)),
         steps_(layer, out, rows, group_),
         products_(layer, grads, steps_, group_),

@@ -61,7 +61,7 @@ ffi::Error pack_bytes(std::string_view name, std::int64_t states, Whole<2> w_x, 
   const ByteCell* cell = find_byte_cell(name);
   if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
   const auto shape = w_x.dimensions();
-  Layer<float> layer = read_weights(cell->kernels, shape[0], shape[1], states);
+  Layer<float> layer = read_weights(cell->kernels, shape[0], shape[1], states, states);
   layer.bytes = {get<std::int8_t>(view(w_x)), get<std::int8_t>(view(w_h)),
                  get<float>(view(scales_x)), get<float>(view(scales_h)), nullptr};
   if (static_cast<long>(packed->element_count()) != cell->kernels.packed_size(layer))
@@ -89,7 +89,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_forward_bytes_2, birnn::kForward<2>, birnn::
 XLA_FFI_DEFINE_HANDLER_SYMBOL(birnn_pack_bytes, birnn::pack_bytes, birnn::bind_pack_bytes());
 
 // By way of ctypes: bytes that birnn_pack_bytes returns, as birnn_packed_size.
-extern "C" long birnn_packed_bytes(const char* name, long inputs, long columns, long states) {
+extern "C" long birnn_packed_bytes(const char* name, long inputs, long columns, long states, long head) {
   const birnn::CellKernels<float>* cell = birnn::find_kernels(name);
-  return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states));
+  return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states, head));
 }

@@ -8,10 +8,17 @@
 
 namespace birnn::BIRNN_ISA {
 
-// A weight matrix of so many rows, of which each gate has `hidden` columns.
+// A weight matrix of so many rows, of which each gate has `hidden` columns. With heads it has the blocks of a diagonal
+// side by side: the columns of as many units as there are rows are multiplied with those units only.
 struct Matrix {
   const Scalar* w;
   long rows, hidden, stride;  // stride from one row to the next
+  bool has_heads = false;
+
+  // Which of all units is the first that is multiplied with the columns of this one.
+  long first_unit(long unit) const { return has_heads ? unit / rows * rows : 0; }
+  // How many units there are to multiply with.
+  long units() const { return has_heads ? hidden : rows; }
 };
 
 // Which gate each sum of a panel is of, and how many of kWidth units beside one another are in it.

@@ -5,7 +5,7 @@
 
 namespace birnn::BIRNN_ISA {
 
-// A by rows, wherever they are: element k of row r.
+// A by rows, wherever they are: element k of row r, of the part that begins `from` there.
 template <int R>
 struct ByRows {
   const Scalar* rows[R];
@@ -13,9 +13,9 @@ struct ByRows {
 };
 
 template <int R>
-BIRNN_INLINE ByRows<R> by_rows(const Scalar* const* rows) {
+BIRNN_INLINE ByRows<R> by_rows(const Scalar* const* rows, long from) {
   ByRows<R> a;
-  for (int r = 0; r < R; r++) a.rows[r] = rows[r];
+  for (int r = 0; r < R; r++) a.rows[r] = rows[r] + from;
   return a;
 }
 
@@ -134,7 +134,7 @@ BIRNN_INLINE void multiply_inline(Sums sums, As as, Bs bs, long size, long block
 }
 
 template <int R, int First, int N, class Sums, class As, class Bs>
-__attribute__((noinline)) void multiply_alone(Sums sums, As as, Bs bs, long size, long blocks) {
+BIRNN_ALONE void multiply_alone(Sums sums, As as, Bs bs, long size, long blocks) {
   multiply_inline<R, First, N>(sums, as, bs, size, blocks);
 }
 
@@ -160,6 +160,9 @@ BIRNN_INLINE void for_parts(bool are_few, F function) {
   }
   function(Part<0, N>());
 }
+
+// The number of a single row, as a constant.
+using One = std::integral_constant<long, 1>;
 
 // How many tiles so many rows make.
 BIRNN_INLINE long count_tiles(long rows) { return (rows + kTileRows - 1) / kTileRows; }

@@ -18,7 +18,7 @@ class GroupProducts {
         panels_(Cell::kLayout.count_panels(layer.hidden)),
         w_x_t_(Cell::kLayout, {layer.w_x, grads.xs ? layer.inputs : 0, layer.hidden, columns()}),
         d_w_x_(Cell::kLayout, grads.b ? layer.inputs : 0, layer.hidden),
-        d_w_h_(Cell::kLayout, grads.b && Cell::kH ? layer.states : 0, layer.hidden),
+        d_w_h_(Cell::kLayout, grads.b ? matrix_of_h<Cell>(layer).rows : 0, layer.hidden),
         d_second_(kPlain, grads.b && kMultipliesTwice<Cell> ? layer.hidden : 0, layer.states),
         d_b_(panels_ * kPanel),
         d_xs_(group * kPanel),
@@ -62,7 +62,9 @@ class GroupProducts {
       const long at = panel * group_ * kPanel;
       const Scalar* d_sums = all_sums + at;
       d_w_x_.add(panel, count, steps_.x(0), steps_.stride(), d_of_x + at);
-      d_w_h_.add(panel, count, steps_.h_seen(0), steps_.stride(), d_of_h + at);
+      const long unit = panel * Cell::kLayout.units * kWidth;
+      const Scalar* seen = steps_.h_seen(0) + matrix_of_h<Cell>(layer_).first_unit(unit);
+      d_w_h_.add(panel, count, seen, steps_.stride(), d_of_h + at);
       Vec sums[kSums];
       for (int n = 0; n < kSums; n++) sums[n] = load(d_b_ + panel * kPanel + n * kWidth);
       for (long k = 0; k < count; k++)

@@ -25,8 +25,9 @@ struct ByteLayer {
 template <class Scalar>
 struct Layer {
   long rows, steps, inputs, hidden, states;
+  long head;                            // rows of w_h: P, or with several heads the units of one, a multiple of 16
   bool reverse;                         // from the last valid step to the first
-  const Scalar *w_x, *w_h, *b;           // [D, G*H]; [P, G*H], or [G*H] of cells in diagonal.h; [G*H]
+  const Scalar *w_x, *w_h, *b;           // [D, G*H]; [P, G*H] or [head, G*H], [G*H] of cells in diagonal.h; [G*H]
   // GRU b_hn [H], peephole w_c [3H], of ParaLSTM [2H], projection w_p [H, P]; of layer normalisation see layer_norms.h
   const Scalar* extra;
   long w_h_size, extra_size;

@@ -77,9 +77,9 @@ constexpr auto kBackward =
     handle<Scalar, find_cell<Scalar>, backward<Scalar>, backward_types, directions>;
 
 template <class Scalar>
-long packed_size(const char* name, long inputs, long columns, long states) {
+long packed_size(const char* name, long inputs, long columns, long states, long head) {
   const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
-  return cell->packed_size(read_weights(*cell, inputs, columns, states));
+  return cell->packed_size(read_weights(*cell, inputs, columns, states, head));
 }
 
 template <class Scalar>
@@ -88,7 +88,7 @@ ffi::Error pack(std::string_view name, std::int64_t states, Numbers<Scalar, 2> w
   const CellKernels<Scalar>* cell = find_cell<Scalar>(name);
   if (cell == nullptr) return ffi::Error::InvalidArgument("there is no cell of this name");
   const auto shape = w_x.dimensions();
-  Layer<Scalar> layer = read_weights(*cell, shape[0], shape[1], states);
+  Layer<Scalar> layer = read_weights(*cell, shape[0], shape[1], states, w_h.dimensions()[0]);
   layer.w_x = get<Scalar>(view(w_x)), layer.w_h = get<Scalar>(view(w_h));
   layer.extra = get<Scalar>(view(extra));
   if (static_cast<long>(packed->element_count()) != cell->packed_size(layer))
@@ -129,12 +129,13 @@ BIRNN_LAYER_HANDLERS(double, _f64);
 // By way of ctypes.
 extern "C" {
 
-// Numbers that birnn_pack returns for a cell that is there, [D, columns] being the shape of w_x.
-long birnn_packed_size(const char* name, long inputs, long columns, long states) {
-  return birnn::packed_size<float>(name, inputs, columns, states);
+// Numbers that birnn_pack returns for a cell that is there, [D, columns] and [head, columns] being the shapes of w_x and
+// w_h.
+long birnn_packed_size(const char* name, long inputs, long columns, long states, long head) {
+  return birnn::packed_size<float>(name, inputs, columns, states, head);
 }
 
-long birnn_packed_size_f64(const char* name, long inputs, long columns, long states) {
-  return birnn::packed_size<double>(name, inputs, columns, states);
+long birnn_packed_size_f64(const char* name, long inputs, long columns, long states, long head) {
+  return birnn::packed_size<double>(name, inputs, columns, states, head);
 }
 }

@@ -33,7 +33,7 @@ Layer<Scalar> read_layer(const Settings<Scalar>& settings, long direction, Views
   const View& w_h = views.next();
   const View& b = views.next();
   const View& extra = views.next();
-  layer.w_h = get<Scalar>(w_h), layer.w_h_size = w_h.size;
+  layer.w_h = get<Scalar>(w_h), layer.w_h_size = w_h.size, layer.head = w_h.shape[0];
   layer.b = get<Scalar>(b);
   layer.extra = get<Scalar>(extra), layer.extra_size = extra.size;
   layer.c = views.numbers<Scalar>();
@@ -119,9 +119,9 @@ inline auto bind_layers() {
 
 // What `pack` reads beside the weights.
 template <class Scalar>
-Layer<Scalar> read_weights(const CellKernels<Scalar>& cell, long inputs, long columns, long states) {
+Layer<Scalar> read_weights(const CellKernels<Scalar>& cell, long inputs, long columns, long states, long head) {
   Layer<Scalar> layer{};
-  layer.inputs = inputs, layer.hidden = columns / cell.gates, layer.states = states;
+  layer.inputs = inputs, layer.hidden = columns / cell.gates, layer.states = states, layer.head = head;
   return layer;
 }
 

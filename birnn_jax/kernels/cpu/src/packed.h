@@ -16,7 +16,7 @@ Matrix matrix_of_x(const Layer& layer) {
 template <class Cell>
 Matrix matrix_of_h(const Layer& layer) {
   if constexpr (Cell::kH > 0)
-    return {layer.w_h, layer.states, layer.hidden, Cell::kGates * layer.hidden};
+    return {layer.w_h, layer.head, layer.hidden, Cell::kGates * layer.hidden, layer.head != layer.states};
   else
     return {};
 }
@@ -70,7 +70,7 @@ class PackedLayer {
     explicit Header(const Layer& layer)
         : words{1, kWidth, Cell::kGates, Cell::kXFirst, Cell::kX, Cell::kHFirst, Cell::kH,
                 kMultipliesTwice<Cell>, Scalar(Cell::kLayout.units), Scalar(Cell::kLayout.gates[0]),
-                Scalar(layer.inputs), Scalar(layer.hidden), Scalar(layer.states)} {}
+                Scalar(layer.inputs), Scalar(layer.hidden), Scalar(layer.states), Scalar(layer.head)} {}
   };
 
   // Where the panels of each matrix end, in whole lines of the cache.

@@ -22,7 +22,7 @@ class WeightGradient {
 
   // Of `count` steps: what the rows were multiplied with, from one step to the next `stride`, and derivatives of
   // the sums of one panel, [count, kPanel].
-  void add(long panel, long count, const Scalar* arguments, long stride, const Scalar* d_sums) const {
+  BIRNN_ALONE void add(long panel, long count, const Scalar* arguments, long stride, const Scalar* d_sums) const {
     for_tiles(0, rows_, [&](auto tile, long first) {
       for_parts<N>(tile.kRows <= kFewRows, [&](auto part) {
         multiply_add(tile, part, SumsByStride<kSize>{packed_ + (panel * rows_ + first) * kSize},
@@ -33,7 +33,7 @@ class WeightGradient {
   }
 
   // Into the matrix, `columns` from one row to the next.
-  void write(Scalar* d_w, long columns) const {
+  BIRNN_ALONE void write(Scalar* d_w, long columns) const {
     for (long panel = 0; panel < layout_.count_panels(hidden_); panel++)
       for (long row = 0; row < rows_; row++)
         for (int n = 0; n < N; n++) {

@@ -1,8 +1,6 @@
 // The sums before the nonlinearities.
 #pragma once
 
-#include <type_traits>
-
 #include "cells.h"
 #include "layer.h"
 #include "packed.h"
@@ -24,7 +22,7 @@ BIRNN_INLINE void for_rows(long begin, long end, Product product, Finish finish)
   };
   alignas(64) Scalar acc[kMost * kPanel];
   // The sums of a single row stay in registers.
-  if (end - begin == 1) return run(begin, std::integral_constant<long, 1>(), acc);
+  if (end - begin == 1) return run(begin, One(), acc);
   for (long chunks = (end - begin + kMost - 1) / kMost, first = begin; chunks > 0; chunks--) {
     const long count = (end - first + chunks - 1) / chunks;
     run(first, count, acc);

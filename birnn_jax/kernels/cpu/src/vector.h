@@ -32,6 +32,8 @@
 #endif
 
 #define BIRNN_INLINE __attribute__((always_inline)) inline
+// A function of its own: compiled once for all cells, and out of larger ones, where GCC spills registers.
+#define BIRNN_ALONE __attribute__((noinline))
 
 namespace birnn::BIRNN_ISA {
 

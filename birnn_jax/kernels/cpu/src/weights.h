@@ -14,7 +14,7 @@ class Weights {
  public:
   // `reads` is how often each weight is going to be read, 0 for never; `packed` is what `pack` made
   // of the matrix, or null.
-  Weights(Layout layout, Matrix matrix, long reads, const Scalar* packed)
+  BIRNN_ALONE Weights(Layout layout, Matrix matrix, long reads, const Scalar* packed)
       : layout_(layout),
         matrix_(matrix),
         is_packed_(packed || reads > most_in_place()),
@@ -29,7 +29,7 @@ class Weights {
   }
 
   // A few rows of w at a time, so that neighbours in a row are read soon after one another.
-  static void pack(Layout layout, Matrix matrix, Scalar* packed) {
+  BIRNN_ALONE static void pack(Layout layout, Matrix matrix, Scalar* packed) {
     const long panels = layout.count_panels(matrix.hidden);
     for (long begin = 0; begin < matrix.rows; begin += kRowsOfPack) {
       const long end = smaller(begin + kRowsOfPack, matrix.rows);
@@ -44,24 +44,35 @@ class Weights {
     }
   }
 
-  // For so many rows, a number or a constant: sums[row, First + n] += their product with the columns of one panel.
-  template <class Count>
-  BIRNN_INLINE void multiply(long panel, Count count, const Scalar* const* rows, Scalar* sums) const {
-    if (is_packed_)
-      multiply(count, rows, of_panel(packed_, matrix_.rows, panel), sums + First * kWidth);
-    else
-      multiply(count, rows, in_place(panel), sums + First * kWidth);
+  // For so many rows: sums[row, First + n] += their product with the columns of one panel. A function of its own, which
+  // is compiled once for all cells.
+  BIRNN_ALONE void multiply(long panel, long count, const Scalar* const* rows, Scalar* sums) const {
+    multiply_inline(panel, count, rows, sums);
+  }
+
+  // For a single row, whose sums stay in registers.
+  BIRNN_INLINE void multiply(long panel, One count, const Scalar* const* rows, Scalar* sums) const {
+    multiply_inline(panel, count, rows, sums);
   }
 
  private:
+  template <class Count>
+  BIRNN_INLINE void multiply_inline(long panel, Count count, const Scalar* const* rows, Scalar* sums) const {
+    const long from = matrix_.first_unit(panel * layout_.units * kWidth);
+    if (is_packed_)
+      multiply(count, rows, from, of_panel(packed_, matrix_.rows, panel), sums + First * kWidth);
+    else
+      multiply(count, rows, from, in_place(panel), sums + First * kWidth);
+  }
+
   // All rows with a part of the vectors: it is in the nearest cache for them.
   template <class Count, class B>
-  BIRNN_INLINE void multiply(Count count, const Scalar* const* rows, const B& b, Scalar* sums) const {
+  BIRNN_INLINE void multiply(Count count, const Scalar* const* rows, long from, const B& b, Scalar* sums) const {
     for_parts<N>(count <= kFewRows, [&](auto part) {
       for_tiles<part.kSize>(0, count, [&](auto tile, long first) {
         using A = ByRows<tile.kRows>;
         multiply_add(tile, part, SumsByStride<kPanel>{sums + first * kPanel},
-                     Once<A>{by_rows<tile.kRows>(rows + first)}, Once<B>{b}, matrix_.rows, 1);
+                     Once<A>{by_rows<tile.kRows>(rows + first, from)}, Once<B>{b}, matrix_.rows, 1);
       });
     });
   }
