@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from benchmarks.compilers import _compiled, _programs, _targets
 from benchmarks.compilers._programs import Program
+from birnn_jax.kernels.target import lowering_for
 
 _THUNKS = "*thunk_sequence_after_thunk_passes.txt"  # written for GPUs
 
@@ -40,7 +41,9 @@ def compile_program(target: str, program: Program, dump: Path) -> dict[str, Any]
     """What the compiler of a target makes of a program, and writes to the folder `dump`."""
     function, arguments = _programs.make(program)
     arguments = _place(arguments, _targets.find_devices(target, program.devices))
-    lowered = jax.jit(function).lower(*arguments)
+    # As on a machine that has the device: what is decided while a function is traced, too.
+    with lowering_for(_targets.TARGETS[target].platform):
+        lowered = jax.jit(function).lower(*arguments)
     for path in dump.glob(_THUNKS):
         path.unlink()
     start = _cpu_seconds()

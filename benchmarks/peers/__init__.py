@@ -80,11 +80,11 @@ CANDIDATES = {
     "birnn-two-chains": _ours(stacked=False),
     "birnn-stacked": _ours(stacked=True),
     "birnn-in-step": _ours(hoisted=False),
-    "birnn-hoisted": _ours(hoisted=True),
-    "birnn-at-once": _ours(chunked=False),
-    "birnn-unroll-1": _ours(unroll=1),
-    "birnn-unroll-4": _ours(unroll=4),
-    "birnn-unroll-32": _ours(unroll=32),
+    "birnn-hoisted": _ours(block=2**20, hoisted=True),
+    "birnn-at-once": _ours(chunk=None),
+    "birnn-unroll-1": _ours(block=1, unroll=1),
+    "birnn-unroll-4": _ours(block=4, unroll=4),
+    "birnn-unroll-32": _ours(block=32, unroll=32),
     "birnn-no-graphs": _ours()._replace(
         environment={"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
     ),

@@ -151,17 +151,18 @@ def _lower(target: str | None, native: Any, definition: Any) -> Any:
 
     def by(function: Any) -> Any:
         def run(*leaves: Any, static: Any, tree: Any) -> list[Any]:
-            with lowering_for(target):
-                return jax.tree.leaves(function(static, tree.unflatten(leaves)))
+            return jax.tree.leaves(function(static, tree.unflatten(leaves)))
 
         return mlir.lower_fun(run, multiple_results=True)
 
     by_kernel, by_xla = native and by(native), by(definition)
 
     def lower(ctx: mlir.LoweringRuleContext, *args: Any, **static: Any) -> Any:
-        if by_kernel is not None and _takes_kernels(ctx, target):
-            return by_kernel(ctx, *args, **static)
-        return by_xla(ctx, *args, **static)
+        for_export = ctx.module_context.lowering_parameters.for_export
+        with lowering_for(target, takes_layouts=not for_export):
+            if by_kernel is not None and _takes_kernels(ctx, target):
+                return by_kernel(ctx, *args, **static)
+            return by_xla(ctx, *args, **static)
 
     return lower
 

@@ -9,6 +9,7 @@ import jax
 # "cpu", "cuda", "rocm" and "tpu" are the names of lowerings; "gpu" is one of default backends.
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 _target: ContextVar[str | None] = ContextVar("target", default=None)
+_takes_layouts: ContextVar[bool] = ContextVar("takes_layouts", default=False)
 
 
 def get_target() -> str:
@@ -16,11 +17,17 @@ def get_target() -> str:
     return _target.get() or jax.default_backend()
 
 
+def takes_layouts() -> bool:
+    """True while a program is lowered that may name layouts, which `jax.export` refuses."""
+    return _takes_layouts.get()
+
+
 @contextmanager
-def lowering_for(platform: str | None) -> Iterator[None]:
+def lowering_for(platform: str | None, takes_layouts: bool = False) -> Iterator[None]:
     """What is traced inside is for this platform; None is one that is not known."""
-    token = _target.set(platform)
+    tokens = _target.set(platform), _takes_layouts.set(takes_layouts)
     try:
         yield
     finally:
-        _target.reset(token)
+        _target.reset(tokens[0])
+        _takes_layouts.reset(tokens[1])

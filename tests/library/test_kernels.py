@@ -121,11 +121,17 @@ def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, lengths, m
 
 
 @CELLS
-@LENGTHS_OR_NONE
-def test_plan_of_another_platform_changes_no_result(cell, lengths, monkeypatch, x64):
+@pytest.mark.parametrize(
+    ("platform", "block", "lengths"),
+    [("gpu", 16, None), ("gpu", 3, LENGTHS), ("tpu", 3, None)],
+)
+def test_plan_of_another_platform_changes_no_result(
+    cell, platform, block, lengths, monkeypatch, x64
+):
     inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
     want = jit_outputs_and_grads(cell, inputs)
-    monkeypatch.setitem(plan.PLANS, "cpu", plan.PLANS["gpu"])
+    chosen = plan.PLANS[platform]._replace(block=block, chunk=lambda *sizes: block)
+    monkeypatch.setitem(plan.PLANS, "cpu", chosen)
     elsewhere = jax.jit(lambda inputs: outputs_and_grads(cell, inputs))
     assert_close(elsewhere(inputs), want, "float64")
 

@@ -37,7 +37,8 @@ def shapes_of_params(cell):
 
 def train(cell, backend, lengths=None):
     def loss(params, xs):
-        ys = bidirectional(cell, params, xs, lengths, backend=backend)[1]
+        # What is stored is decided here, where the function is traced.
+        ys = bidirectional(cell, params, xs, lengths, backend=backend, residuals="gates")[1]
         return jnp.square(ys.astype(jnp.float32)).sum()
 
     return jax.jit(jax.grad(loss, (0, 1)))
@@ -45,7 +46,7 @@ def train(cell, backend, lengths=None):
 
 def lower(cell, backend, platform, lengths=None, dtype="float32"):
     """The program of a gradient, in StableHLO, written in this process for a platform."""
-    xs = jax.ShapeDtypeStruct((B, T, D), dtype)
+    xs = jax.ShapeDtypeStruct((B, 40, D), dtype)  # steps of more than one block
     params = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes_of_params(cell)
     )
@@ -67,7 +68,7 @@ def test_program_has_the_loops_of_its_platform(cell, platform, monkeypatch):
     monkeypatch.setitem(plan.PLANS, "cpu", plan.PLANS["tpu" if platform == "tpu" else "gpu"])
     want = loops_and_products(lower(cell, "xla", "cpu"))
     assert got == [want, want] and want != here
-    assert want[0] == 2  # forward once, backward once
+    assert want[0] == {"cuda": 2, "tpu": 3}[platform]  # forward once, backward once
 
 
 def test_other_platforms_multiply_bfloat16_as_it_is():

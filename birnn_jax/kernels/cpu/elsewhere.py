@@ -19,9 +19,9 @@ from ..xla.derivative import StepResiduals
 from ..xla.gates import gate_of_tanh
 from ..xla.gru import GRUActivations
 from ..xla.layer import compute_backward
-from ..xla.loop import Results, at_of, run_loops, sizes_of
+from ..xla.loop import Results, run_loops, sizes_of
 from ..xla.slstm import SLSTMActivations
-from ..xla.time_order import clear, turn
+from ..xla.time_order import at_of, clear, turn
 from .carries import cell_state_of, with_cell_state
 from .residuals import Residuals, shapes_of_residuals
 

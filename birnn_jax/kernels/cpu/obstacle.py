@@ -1,10 +1,10 @@
 """Why the native CPU kernels cannot compute a layer."""
 
-import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import sum_dtype
+from ..target import get_target
 from . import library
 from .cells import find_native_cell, has_native_dtypes
 from .linear import are_linear
@@ -25,8 +25,8 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     # As in a program that `jax.export` writes for any batch, which cannot hold native code.
     if not all(isinstance(size, int) for xs in inputs for size in xs.shape):
         return f"needs sizes that are numbers, got {inputs[0].shape}."
-    if jax.default_backend() != "cpu":
-        return f"computes on CPUs, but the default backend is {jax.default_backend()!r}."
+    if get_target() != "cpu":
+        return f"computes on CPUs, but the default backend is {get_target()!r}."
     if not library.is_registered():
         return f"is not there. {library.load().note}"
     if sum_dtype(inputs[0].dtype) == jnp.float64 and not library.has_float64():

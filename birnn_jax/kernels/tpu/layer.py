@@ -14,6 +14,7 @@ from ..moving import Moving
 from ..operation import Operands
 from ..xla.cell_rule import CellRule
 from ..xla.derivative import scan_linear
+from ..xla.lanes import Lanes
 from ..xla.layer import LayerOperations, compute_backward, compute_forward
 
 
@@ -40,7 +41,8 @@ def _in_one_launch(rule: CellRule, w_h: Any, d_carries: Any, d_starts: Any, step
 def _linear(rule: CellRule, fixed: Any, linear: Any) -> Any:
     (w_h, steps), (d_carries, d_starts, d_ins) = fixed, linear
     steps = tuple(step._replace(d_in=d_in) for step, d_in in zip(steps, d_ins, strict=True))
-    return scan_linear(rule, w_h, d_carries, d_starts, steps)
+    lanes = Lanes(len(w_h), stacked=False)
+    return scan_linear(lanes, rule, w_h, d_carries, d_starts, steps)
 
 
 def _linear_forward(rule: CellRule, fixed: Any, linear: Any) -> Any:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from ..._core.direction import Direction
 from ..xla.cell_rule import CellRule
 from ..xla.derivative import LinearSteps
-from ..xla.loop import at_of, stack, unstack
+from ..xla.lanes import stack, unstack
 from ..xla.rules import get_rule
-from ..xla.time_order import clear
+from ..xla.time_order import at_of, clear
 from .time_loop import Streams, run_steps
 
 Directions = tuple[Direction, ...]

@@ -6,6 +6,7 @@ forward pass stored.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,15 +16,16 @@ import jax.numpy as jnp
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
 from ...cells._heads import multiply_heads, recurrent_product, split_heads
-from ..moving import Moving, fill_zeros, start_of
+from ..moving import Moving, fill_zeros, parts_of, start_of, where_moving
 from .cell_rule import CellRule
-from .plan import chunk_steps, get_plan
+from .lanes import Lanes, arrange
+from .plan import chunk_steps, get_plan, unrolled_steps
 from .rules import get_rule
-from .time_order import cut, to_steps
+from .time_order import Inputs, cut, cut_inputs, over_chunks, select, to_steps
 
 
 class LinearSteps(NamedTuple):
-    """All steps of one direction of the linear recurrence, over time."""
+    """All steps of one lane of the linear recurrence, over time."""
 
     coefficients: Any
     d_in: Any
@@ -45,11 +47,9 @@ class StepResiduals(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """Some steps of one direction, in the order of the direction."""
+    """Some steps of one lane, in the order of its directions."""
 
-    xs: jax.Array  # [T, B, D], zero in padding
-    mask: jax.Array | None  # [T, B, 1], True at valid steps
-    is_start: jax.Array | None  # [T, B, 1], True where a segment begins
+    inputs: Inputs
     residuals: StepResiduals
     d_xs: jax.Array | None  # [T, B, D]; None is zero
 
@@ -59,158 +59,161 @@ def layer_tangent(
     ys: jax.Array,
     residuals: tuple[StepResiduals, ...],
     moving: Sequence[Moving],
-    linear_loop: LinearLoop,
-    in_chunks: bool,
+    linear_loop: LinearLoop | None,
 ) -> Any:
     """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the direction.
 
-    `ys` are the outputs of all directions, side by side; `moving` are the tangents.
+    `ys` are the outputs of all directions, side by side; `moving` are the tangents. Without a loop
+    that is given it is arranged, and cut into chunks, as the plan says.
     """
+    lanes = arrange(directions) if linear_loop is None else Lanes(len(directions), stacked=False)
+    if lanes.stacked:
+        moving = _move_alike(directions, moving)
     pairs = list(zip(moving, directions, strict=True))
-    d_xs = tuple(
+    d_xs = [
         None if d.xs is None else to_steps(d.xs, direction.valid, direction.reverse)
         for d, direction in pairs
-    )
-    d_carries = tuple(fill_zeros(d.state, direction.carry) for d, direction in pairs)
-    d_starts = tuple(fill_zeros(d.start, start_of(direction)) for d, direction in pairs)
+    ]
+    d_carries = lanes.join(fill_zeros(d.state, direction.carry) for d, direction in pairs)
+    d_starts = lanes.join(fill_zeros(d.start, start_of(direction)) for d, direction in pairs)
     # Wide before the loop, so that it adds up their gradient in the wide dtype.
-    d_params = tuple(widen(d.params) for d in moving)
-    run = functools.partial(_run_chunk, linear_loop)
-    if in_chunks:
+    params = lanes.join((direction.params, widen(d.params)) for d, direction in pairs)
+    recurrent = lanes.join(
+        split_heads(widen(direction.params.w_h), direction.carry.h.shape[-1])
+        for direction in directions
+    )
+    rule, num_steps, h = get_rule(directions), directions[0].xs.shape[1], directions[0].carry.h
+    size = max(num_steps, 1)
+    if linear_loop is None:
+        size = chunk_steps(num_steps, h, residuals[0].activations is not None)
+
+    def run(
+        size: int, begin: Any, directions: Any, ys: Any, params: Any, d_starts: Any, *state: Any
+    ) -> Any:
+        d_carries, steps = state
+        chunks = _cut_steps(lanes, directions, ys, begin, size, steps)
+        make = lanes.over_time(functools.partial(_linear_steps, rule))
+        linear = linear_loop or functools.partial(scan_linear, lanes)
+        return linear(rule, recurrent, d_carries, d_starts, tuple(map(make, params, chunks)))
+
+    if linear_loop is None:
         run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
-    num_steps, h = directions[0].xs.shape[1], directions[0].carry.h
-    keep_gates = residuals[0].activations is not None
-    d_carries, d_hs = _over_chunks(
+    d_carries, d_hs = over_chunks(
         lambda size, begin, d_carries, steps: run(
-            size, begin, directions, ys, d_params, d_starts, d_carries, steps
+            size, begin, directions, ys, params, d_starts, d_carries, steps
         ),
         d_carries,
-        tuple(zip(residuals, d_xs, strict=True)),
+        lanes.join(zip(residuals, d_xs, strict=True), axis=1),
         num_steps,
-        chunk_steps(num_steps, h, keep_gates) if in_chunks else max(num_steps, 1),
+        size,
     )
     return tuple(
         (d_carry, d_h.astype(direction.xs.dtype))
-        for direction, d_carry, d_h in zip(directions, d_carries, d_hs, strict=True)
+        for direction, d_carry, d_h in zip(
+            directions, lanes.split(d_carries), lanes.split(d_hs, axis=1), strict=True
+        )
     )
 
 
-def _over_chunks(run: Any, carry: Any, steps: Any, num_steps: int, size: int) -> Any:
-    """`run(size, begin, carry, steps) -> (carry, ys)`, and once for the steps that remain."""
-    count, rest = divmod(num_steps, size)
-    if count * size in (0, size) and rest == 0:
-        return run(num_steps, 0, carry, steps)
-    whole = jax.tree.map(
-        lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]), steps
-    )
-    begins = size * jnp.arange(count)
-    carry, ys = jax.lax.scan(
-        lambda carry, chunk: run(size, chunk[0], carry, chunk[1]), carry, (begins, whole)
-    )
-    ys = jax.tree.map(lambda leaf: leaf.reshape(count * size, *leaf.shape[2:]), ys)
-    if rest:
-        last = jax.tree.map(lambda leaf: leaf[count * size :], steps)
-        carry, more = run(rest, count * size, carry, last)
-        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, more)
-    return carry, ys
+def _move_alike(directions: Sequence[Direction], moving: Sequence[Moving]) -> list[Moving]:
+    """What moves in one of the directions moves in all, by zero."""
+    any_moves = lambda *ds: None if all(d is None for d in ds) else True  # noqa: E731
+    marks = jax.tree.map(any_moves, *moving, is_leaf=lambda d: d is None)
+    filled = fill_zeros(list(moving), list(map(parts_of, directions)))
+    return where_moving([marks] * len(moving), filled)
 
 
 def _cut_steps(
-    direction: Direction,
-    ys: jax.Array,
-    first_column: int,
-    begin: Any,
-    size: int,
-    residuals: StepResiduals,
-    d_xs: Any,
-) -> _Steps:
-    """The steps of a direction from `begin` on, whose outputs begin at that column of `ys`."""
-    reverse = direction.reverse
-    xs, mask = cut(direction.xs, begin, size, reverse), None
-    if direction.valid is not None:
-        mask = cut(direction.valid[..., None], begin, size, reverse)
-        xs = jnp.where(mask, xs, 0)
-    if residuals.carry.h is None:
-        columns = (first_column, direction.carry.h.shape[-1])
-        before = cut(ys, jnp.maximum(begin - 1, 0), 1, reverse, *columns)
-        first = jnp.where(begin == 0, direction.carry.h, before)
-        h = jnp.concatenate([first, cut(ys, begin, size, reverse, *columns)[:-1]])
-        residuals = residuals._replace(carry=residuals.carry._replace(h=h))
-    is_start = None
-    if direction.starts is not None:
-        is_start = cut(direction.starts.at[..., None], begin, size, reverse)
-    return _Steps(xs, mask, is_start, residuals, d_xs)
-
-
-def _run_chunk(
-    linear_loop: LinearLoop,
-    size: int,
-    begin: Any,
+    lanes: Lanes,
     directions: tuple[Direction, ...],
     ys: jax.Array,
-    d_params: Any,
-    d_starts: Any,
-    d_carries: Any,
-    steps: Any,
-) -> Any:
-    rule = get_rule(directions)
-    inputs, recurrent, offset = [], [], 0
-    for direction, tangent, stored in zip(directions, d_params, steps, strict=True):
-        chunk = _cut_steps(direction, ys, offset, begin, size, *stored)
-        offset += direction.carry.h.shape[-1]
-        activations, carry = chunk.residuals.activations, chunk.residuals.carry
-        if activations is None:
-            activations = rule.activate(rule.pack(direction.params), chunk.xs, carry.h)
-        coefficients = rule.coefficients(activations, carry)
-        d_in = rule.inject(coefficients, *_d_sums(widen(direction.params), tangent, widen(chunk)))
-        # `[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop.
-        flags = (
-            None if flag is None else jnp.broadcast_to(flag, carry.h.shape)
-            for flag in (chunk.mask, chunk.is_start)
+    begin: Any,
+    size: int,
+    steps: tuple[Any, ...],
+) -> tuple[_Steps, ...]:
+    """The steps of each lane from `begin` on; `steps` are their residuals and d_xs."""
+    inputs = lanes.join((cut_inputs(d, begin, size) for d in directions), axis=1)
+    residuals, d_xs = zip(*steps, strict=True)
+    if residuals[0].carry.h is None:
+        offsets = itertools.accumulate((d.carry.h.shape[-1] for d in directions), initial=0)
+        hs = lanes.join(
+            (
+                _cut_states(direction, ys, offset, begin, size)
+                for direction, offset in zip(directions, offsets, strict=False)
+            ),
+            axis=1,
         )
-        inputs.append(LinearSteps(coefficients, d_in, *flags))
-        recurrent.append(split_heads(widen(direction.params.w_h), carry.h.shape[-1]))
-    return linear_loop(rule, tuple(recurrent), d_carries, d_starts, tuple(inputs))
+        residuals = tuple(
+            stored._replace(carry=stored.carry._replace(h=h))
+            for stored, h in zip(residuals, hs, strict=True)
+        )
+    return tuple(map(_Steps, inputs, residuals, d_xs))
+
+
+def _cut_states(
+    direction: Direction, ys: jax.Array, first_column: int, begin: Any, size: int
+) -> jax.Array:
+    """The h before each step from `begin` on, where outputs begin at that column of `ys`."""
+    columns = (first_column, direction.carry.h.shape[-1])
+    before = cut(ys, jnp.maximum(begin - 1, 0), 1, direction.reverse, *columns)
+    first = jnp.where(begin == 0, direction.carry.h, before)
+    return jnp.concatenate([first, cut(ys, begin, size, direction.reverse, *columns)[:-1]])
+
+
+def _linear_steps(rule: CellRule, params: tuple[Any, Any], steps: _Steps) -> LinearSteps:
+    """The linear recurrence of some steps, from parameters and their tangents."""
+    own, d_params = params
+    activations, carry = steps.residuals.activations, steps.residuals.carry
+    if activations is None:
+        activations = rule.activate(rule.pack(own), steps.inputs.xs, carry.h)
+    coefficients = rule.coefficients(activations, carry)
+    d_in = rule.inject(coefficients, *_d_sums(widen(own), d_params, widen(steps)))
+    # `[T, B, H]`: what needs no carry, a broadcast too, JAX would take out as a second loop.
+    flags = (
+        None if flag is None else jnp.broadcast_to(flag, carry.h.shape)
+        for flag in (steps.inputs.valid, steps.inputs.is_start)
+    )
+    return LinearSteps(coefficients, d_in, *flags)
 
 
 def scan_linear(
-    rule: CellRule, w_h: tuple[jax.Array, ...], d_carries: Any, d_starts: Any, steps: Any
+    lanes: Lanes,
+    rule: CellRule,
+    w_h: tuple[jax.Array, ...],
+    d_carries: Any,
+    d_starts: Any,
+    steps: tuple[LinearSteps, ...],
 ) -> Any:
-    """A `LinearLoop` that JAX transposes by itself."""
+    """A `LinearLoop` of lanes that JAX transposes by itself."""
     # Turned once, here: so the transpose finds its matrix in the order that is fast on CPU.
     turned = [jax.lax.optimization_barrier(w.swapaxes(-1, -2)) for w in w_h]
+    advance = lanes.at_step(functools.partial(_advance, rule))
 
-    def body(d_carries, steps):
-        new = tuple(
-            _advance(rule, w_t, d_start, d_carry, step)
-            for w_t, d_start, d_carry, step in zip(turned, d_starts, d_carries, steps, strict=True)
-        )
+    def body(d_carries, now):
+        new = tuple(map(advance, turned, d_starts, d_carries, now))
         return new, tuple(d_carry.h for d_carry in new)
 
-    return jax.lax.scan(body, d_carries, steps, unroll=get_plan().unroll)
+    num_steps = len(jax.tree.leaves(steps)[0])
+    return jax.lax.scan(body, d_carries, steps, unroll=unrolled_steps(num_steps))
 
 
 def _advance(rule: CellRule, w_t: jax.Array, d_start: Any, d_carry: Any, step: LinearSteps) -> Any:
     if step.is_start is not None:
-        d_carry = _select(step.is_start, d_start, d_carry)
+        d_carry = select(step.is_start, d_start, d_carry)
     d_u = multiply_heads(d_carry.h, w_t.swapaxes(-1, -2))
     new = rule.advance(step.coefficients, d_carry, d_u, step.d_in)
-    return new if step.valid is None else _select(step.valid, new, d_carry)
-
-
-def _select(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
+    return new if step.valid is None else select(step.valid, new, d_carry)
 
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
     """Derivatives of x w_x + b and of h w_h + b_hn at constant h, `[T, B, G*H]` each."""
-    num_steps, batch_size, _ = steps.xs.shape
+    num_steps, batch_size, _ = steps.inputs.xs.shape
     hidden_size, size = steps.residuals.carry.h.shape[-1], params.b.shape[0]
-    d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.xs.dtype)
+    d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.inputs.xs.dtype)
     if steps.d_xs is not None:
         d_a_x += _rows(steps.d_xs) @ params.w_x
     if d_params.w_x is not None:
-        d_a_x += _times(steps.xs, d_params.w_x)
+        d_a_x += _times(steps.inputs.xs, d_params.w_x)
     if d_params.b is not None:
         d_a_x += d_params.b[None]
     if d_params.w_h is not None:
@@ -232,6 +235,8 @@ def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
     XLA on CPU is twice as fast at that product when its left side is stored turned, but folds a
     mere transpose back into the product (docs/development/kernels.md).
     """
+    if not get_plan().turned:
+        return _rows(xs) @ d_w
     turned = jax.lax.optimization_barrier(_rows(xs).T)
     return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))
 

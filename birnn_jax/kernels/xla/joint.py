@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..._core.dtypes import product, widen
 from ...cells._heads import multiply_heads, split_heads
 from .gates import halve_sigmoids
+from .plan import get_plan
 
 
 class JointWeights(NamedTuple):
@@ -22,7 +23,7 @@ def pack(params: Any, gates: str) -> JointWeights:
     """The weights `w_x`, `w_h` and `b`, halved for each gate that is an "s"."""
     w_x, w_h, b = (halve_sigmoids(w, gates) for w in (params.w_x, params.w_h, params.b))
     hidden_size = b.shape[0] // len(gates)
-    if w_h.shape[0] == hidden_size:
+    if w_h.shape[0] == hidden_size and not get_plan().hoisted:
         return JointWeights(jnp.concatenate([w_x, w_h]), b, None)
     return JointWeights(w_x, b, split_heads(w_h, hidden_size))
 

@@ -20,7 +20,6 @@ from ..._core.direction import Direction, Outputs
 from ..._core.meshes import vary
 from ..moving import (
     Moving,
-    fill_zeros,
     find_wanted,
     join,
     join_directions,
@@ -31,21 +30,10 @@ from ..moving import (
     where_moving,
 )
 from ..operation import Operands, Operation
-from .derivative import LinearLoop, layer_tangent, scan_linear
-from .loop import (
-    Results,
-    is_stacked,
-    join_turned,
-    make_store,
-    run_loops,
-    sizes_of,
-    stack,
-    store_nothing,
-    turned,
-    unstack,
-)
+from .derivative import LinearLoop, layer_tangent
+from .loop import Results, make_store, run_loops, sizes_of, store_nothing
 from .rules import get_rule
-from .time_order import to_time, turn
+from .time_order import to_time
 
 Directions = tuple[Direction, ...]
 Launch = Callable[[Any, Operands], Operands]
@@ -124,7 +112,7 @@ def compute_forward(
 
 
 def compute_backward(
-    wanted: tuple[Moving, ...], operands: Operands, linear_loop: LinearLoop = scan_linear
+    wanted: tuple[Moving, ...], operands: Operands, linear_loop: LinearLoop | None = None
 ) -> Operands:
     """The cotangents of the parts that are wanted, from those of the results."""
     directions = join_directions(operands.shared, operands.rows[0])
@@ -135,7 +123,7 @@ def compute_backward(
         tangents = operands._replace(d_shared=d.shared, d_rows=d.rows)
         return _compute_tangent(None, tangents, linear_loop).rows
 
-    if linear_loop is scan_linear:
+    if linear_loop is None:
         (grads,) = jax.linear_transpose(run, parts)(operands.d_rows)
     else:  # at zero, as good as anywhere; what only the value needs, XLA leaves out
         (grads,) = jax.vjp(run, jax.tree.map(jnp.zeros_like, parts))[1](operands.d_rows)
@@ -143,55 +131,18 @@ def compute_backward(
 
 
 def _compute_tangent(
-    static: None, operands: Operands, linear_loop: LinearLoop = scan_linear
+    static: None, operands: Operands, linear_loop: LinearLoop | None = None
 ) -> Operands:
     rows, ys, stored = operands.rows
-    directions, stored = join_directions(operands.shared, rows), _swap(stored)
+    directions = join_directions(operands.shared, rows)
     moving = join(operands.d_shared, operands.d_rows)
-    if linear_loop is not scan_linear or not is_stacked(directions):
-        return Operands(rows=_tangent(directions, ys, stored, moving, linear_loop))
-
-    def alone(direction: Direction, ys: jax.Array, stored: Any, moving: Moving) -> Results:
-        return _tangent((direction,), ys, (stored,), [moving], linear_loop)
-
-    # Side by side, every direction from its first step to its last.
-    ys = jnp.split(ys, len(directions), axis=-1)
-    ys = [turn(y, direction.reverse) for y, direction in zip(ys, directions, strict=True)]
-    moving = _move_alike(directions, moving)
-    operands_of_all = (list(map(turned, directions)), ys, stored, moving)
-    (d_carries,), d_ys = jax.vmap(alone)(*map(stack, operands_of_all))
-    return Operands(rows=(unstack(d_carries, len(directions)), join_turned(directions, d_ys)))
-
-
-def _tangent(
-    directions: Directions,
-    ys: jax.Array,
-    stored: Any,
-    moving: list[Moving],
-    linear_loop: LinearLoop,
-) -> Results:
-    """The derivative of the results."""
-    in_chunks = linear_loop is scan_linear
-    parts = layer_tangent(directions, ys, stored, moving, linear_loop, in_chunks)
+    parts = layer_tangent(directions, ys, _swap(stored), moving, linear_loop)
     d_carries, d_hs = zip(*parts, strict=True)
     d_ys = [
         to_time(d_h, direction.valid, direction.reverse)
         for d_h, direction in zip(d_hs, directions, strict=True)
     ]
-    return d_carries, jnp.concatenate(d_ys, axis=-1)
-
-
-def _move_alike(directions: Directions, moving: list[Moving]) -> list[Moving]:
-    """The same of `turned` directions: what moves in one of them moves in all."""
-    any_moves = lambda *ds: None if all(d is None for d in ds) else True  # noqa: E731
-    marks = jax.tree.map(any_moves, *moving, is_leaf=lambda d: d is None)
-    filled = fill_zeros(moving, list(map(parts_of, directions)))
-    return [
-        d if d.xs is None else d._replace(xs=turn(d.xs, direction.reverse))
-        for d, direction in zip(
-            where_moving([marks] * len(moving), filled), directions, strict=True
-        )
-    ]
+    return Operands(rows=(d_carries, jnp.concatenate(d_ys, axis=-1)))
 
 
 def _swap(stored: Any) -> Any:

@@ -1,19 +1,21 @@
-"""The loop of a layer over time, of one direction or two, and how the plan arranges directions."""
+"""The loop of a layer over time, of one direction or two."""
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from ..._core.direction import Direction
 from ..._core.meshes import vary
+from ..target import takes_layouts
 from .derivative import StepResiduals
-from .plan import are_apart, get_plan
+from .lanes import arrange
+from .plan import are_apart, block_steps, get_plan, unrolled_steps
 from .rules import get_rule
-from .time_order import clear, turn
+from .time_order import Inputs, cut_inputs, over_chunks, over_steps, put, select
 
 Directions = tuple[Direction, ...]
 Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
@@ -22,62 +24,14 @@ Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions
 def run_loops(
     directions: Directions, store: Callable[[Any, Any, Any], Any], out_dtype: Any = None
 ) -> tuple[Results, tuple[Any, ...]]:
-    """As `loop`, arranged as the plan says: in one batch of products, in one loop, or apart."""
+    """As `loop`, which may have one for each direction."""
     directions = vary(directions)
-    if is_stacked(directions):
-        alone = lambda direction: loop((direction,), store, out_dtype)  # noqa: E731
-        ((carries,), ys), (stored,) = jax.vmap(alone)(stack(list(map(turned, directions))))
-        count = len(directions)
-        results = unstack(carries, count), join_turned(directions, ys)
-        return results, unstack(stored, count)
     if store is not store_nothing or not are_apart(directions[0].carry):
         return loop(directions, store, out_dtype)
     alone = [loop((direction,), store, out_dtype)[0] for direction in directions]
     carries, ys = zip(*alone, strict=True)
     nothing = (None,) * len(directions)
     return (tuple(carry for (carry,) in carries), jnp.concatenate(ys, axis=-1)), nothing
-
-
-def is_stacked(directions: Directions) -> bool:
-    """Whether the plan makes one batch of products of the directions."""
-    shapes = [jax.tree.map(jnp.shape, turned(direction)) for direction in directions]
-    return get_plan().stacked and len(directions) > 1 and shapes[1:] == shapes[:-1]
-
-
-def turned(direction: Direction) -> Direction:
-    """The same work from the first step to the last; directions of one rule then look alike."""
-    cell = direction.cell._replace(init=direction.cell.step)  # whatever they begin from
-    in_order = over_time(direction, lambda leaf: turn(leaf, direction.reverse))
-    return in_order.replace(cell=cell, reverse=False)
-
-
-def over_time(direction: Direction, change: Callable[[jax.Array], jax.Array]) -> Direction:
-    """The direction with all that has an axis of time changed, `[B, T, ...]`."""
-    xs, valid, starts = jax.tree.map(change, (direction.xs, direction.valid, at_of(direction)))
-    if direction.starts is None:
-        return direction.replace(xs=xs, valid=valid)
-    return direction.replace(xs=xs, valid=valid, starts=direction.starts._replace(at=starts))
-
-
-def at_of(direction: Direction) -> jax.Array | None:
-    """Where segments begin, `[B, T]`."""
-    return None if direction.starts is None else direction.starts.at
-
-
-def join_turned(directions: Directions, ys: jax.Array) -> jax.Array:
-    """Outputs `[K, B, T, H]` of `turned` directions, as those of a layer."""
-    pairs = zip(ys, directions, strict=True)
-    return jnp.concatenate([turn(y, direction.reverse) for y, direction in pairs], axis=-1)
-
-
-def stack(trees: Any) -> Any:
-    """Trees that are alike as one, with a first axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def unstack(tree: Any, count: int) -> tuple[Any, ...]:
-    """The inverse of `stack`."""
-    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(count))
 
 
 def store_nothing(activations: Any, old: Any, new: Any) -> None:
@@ -109,69 +63,61 @@ def loop(
     """Results, and what `store(activations, old carry, new carry)` stores of every step.
 
     It is `[T, B, ...]`, in the order of the direction. All directions advance in one loop:
-    their chains are independent work inside a step. Each reads and writes where its step stands,
+    their chains are independent work inside a step. Each reads and writes where its steps stand,
     so that nothing is turned or put side by side in memory.
     """
-    rule = get_rule(directions)
-    if directions[0].xs.shape[1] == 0:  # a loop that never runs is traced, and slices, all the same
-        (_, ys), stored = loop(tuple(map(_with_a_step, directions)), store, out_dtype)
-        carries = tuple(direction.carry for direction in directions)
-        return (carries, ys[:, :0]), jax.tree.map(lambda leaf: leaf[:0], stored)
-    sizes = sizes_of(directions)
+    rule, lanes, plan = get_rule(directions), arrange(directions), get_plan()
+    sizes, dtype = sizes_of(directions), out_dtype or directions[0].params.w_h.dtype
     batch_size, num_steps, _ = directions[0].xs.shape
-    dtype = directions[0].params.w_h.dtype if out_dtype is None else out_dtype
     ys = jnp.zeros([batch_size, num_steps, sum(sizes)], dtype)
     ys, _ = vary((ys, directions))
-    plan = get_plan()
-    weights = [rule.pack(direction.params) for direction in directions]
-    if plan.hoisted:
-        directions = tuple(
-            direction.replace(xs=rule.project(w, clear(direction.xs, direction.valid)))
-            for w, direction in zip(weights, directions, strict=True)
-        )
+    weights = lanes.join(rule.pack(direction.params) for direction in directions)
+    starts = lanes.join(d.starts and d.starts.carry for d in directions)
     activate = rule.finish if plan.hoisted else rule.activate
-    offsets = tuple(itertools.accumulate(sizes, initial=0))[:-1]
 
-    def body(state, index):
+    @lanes.at_step
+    def step(weights: Any, start: Any, old: Any, now: Inputs) -> tuple[Any, tuple[Any, Any]]:
+        if now.is_start is not None:
+            old = select(now.is_start, start, old)
+        activations = activate(weights, now.xs, old.h)
+        new = rule.update(activations, old)
+        if now.valid is not None:
+            new = select(now.valid, new, old)
+        y = new.h if now.valid is None else jnp.where(now.valid, new.h, 0)
+        return new, (y.astype(dtype), store(activations, old, new))
+
+    def step_all(carries: Any, now: tuple[Inputs, ...]) -> tuple[Any, Any]:
+        carries, outputs = zip(*map(step, weights, starts, carries, now), strict=True)
+        return carries, outputs
+
+    project = lanes.over_time(rule.project)
+
+    def run(size: int, begin: Any, state: Any, _: None) -> tuple[Any, Any]:
         carries, ys = state
-        new_carries, stored = [], []
-        for w, old, direction, offset in zip(weights, carries, directions, offsets, strict=True):
-            time = num_steps - 1 - index if direction.reverse else index
-            now = over_time(direction, functools.partial(_at, time=time))
-            x, valid = clear(now.xs, now.valid), now.valid
-            if now.starts is not None:
-                old = select(now.starts.at, now.starts.carry, old)
-            activations = activate(w, x, old.h)
-            new = rule.update(activations, old)
-            if valid is not None:
-                new = select(valid, new, old)
-            y = clear(new.h, valid).astype(ys.dtype)[:, None]
-            ys = jax.lax.dynamic_update_slice(
-                ys, y, (0, time, offset), allow_negative_indices=False
-            )
-            new_carries.append(new)
-            stored.append(store(activations, old, new))
-        return (tuple(new_carries), ys), tuple(stored)
+        now = (direction.replace(xs=_in_order(direction.xs, size)) for direction in directions)
+        inputs = lanes.join((cut_inputs(direction, begin, size) for direction in now), axis=1)
+        if plan.hoisted:
+            sums = tuple(map(project, weights, (lane.xs for lane in inputs)))
+            sums = jax.lax.optimization_barrier(sums)  # else XLA for GPUs has a kernel more a step
+            inputs = tuple(lane._replace(xs=a) for lane, a in zip(inputs, sums, strict=True))
+        carries, outputs = over_steps(step_all, carries, inputs, size, unrolled_steps(size))
+        hs, stored = zip(*outputs, strict=True)
+        offsets = itertools.accumulate(sizes, initial=0)
+        for direction, h, offset in zip(directions, lanes.split(hs, axis=1), offsets, strict=False):
+            ys = put(ys, h, begin, direction.reverse, offset)
+        return (carries, _in_order(ys, size)), stored
 
-    carries = tuple(direction.carry for direction in directions)
-    steps = jnp.arange(num_steps)
-    return jax.lax.scan(body, (carries, ys), steps, unroll=plan.unroll)
+    carries = lanes.join(direction.carry for direction in directions)
+    size = block_steps(num_steps)
+    (carries, ys), stored = over_chunks(run, (carries, ys), None, num_steps, size)
+    return (lanes.split(carries), ys), lanes.split(stored, axis=1)
+
+
+def _in_order(leaf: jax.Array, size: int) -> jax.Array:
+    """`[B, T, .]` as it is: XLA for GPUs would copy it, T first, to cut out several steps."""
+    return with_layout_constraint(leaf, Layout((0, 1, 2))) if size > 1 and takes_layouts() else leaf
 
 
 def sizes_of(directions: Directions) -> tuple[int, ...]:
     """The columns of each direction in the outputs of a layer."""
     return tuple(direction.carry.h.shape[-1] for direction in directions)
-
-
-def _at(leaf: jax.Array, time: jax.Array) -> jax.Array:
-    """One step of `[B, T, ...]`."""
-    return jax.lax.dynamic_index_in_dim(leaf, time, 1, False, allow_negative_indices=False)
-
-
-def _with_a_step(direction: Direction) -> Direction:
-    return over_time(direction, lambda leaf: jnp.zeros([len(leaf), 1, *leaf.shape[2:]], leaf.dtype))
-
-
-def select(condition: jax.Array, new: Any, old: Any) -> Any:
-    """Rows of carries, leaves `[B, .]`, of `new` where the condition `[B]` is true."""
-    return jax.tree.map(lambda new, old: jnp.where(condition[:, None], new, old), new, old)

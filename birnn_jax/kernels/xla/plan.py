@@ -6,6 +6,7 @@ forward pass stores, and a `vmap` over parameters or a derivative in forward mod
 a function is traced, by the default backend.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -27,12 +28,44 @@ class Plan(NamedTuple):
     """How a layer runs on one platform. No setting changes what it computes."""
 
     stacked: bool  # both directions in one batch of products, or two chains in one loop
-    hoisted: bool  # x w_x of all steps before the loop, or [x, h] [w_x; w_h] in the step
-    unroll: int  # steps in one iteration of the loop
-    chunked: bool  # the derivative in chunks of time, or all of time at once
+    block: int  # steps in one iteration of the loop
+    hoisted: bool  # x w_x of a block in one product before its steps, or [x, h] [w_x; w_h] in each
+    unroll: int  # steps in a row, without a loop: of a block, and of the derivative
+    # Steps of the derivative at once, `(num_steps, h, keep_gates) -> steps`; None is all of them.
+    chunk: Callable[[int, jax.Array, bool], int] | None
+    turned: bool  # one side of a product that gives gradients of weights is stored turned
     apart: int  # rows up to which each direction has a loop of its own, if nothing is stored
     parallel: bool  # cells of `parallel` over all of time at once, or step by step
     recompute: Recompute | None  # None is nowhere
+
+
+# With gates stored: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
+# at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
+# 7.9, 6.0 (milliseconds of CPU, train).
+_BYTES, _MIN_ROWS = 2**21, 512
+# With states stored the arrays of a chunk count in the peak memory: an eighth of all rows.
+_PARTS, _MIN_ROWS_OF_PART = 8, 128
+
+
+def _chunk_in_cache(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
+    batch_size, hidden_size = h.shape
+    if keep_gates:
+        rows = max(_MIN_ROWS, _BYTES // (4 * hidden_size * h.dtype.itemsize))
+    else:
+        rows = max(_MIN_ROWS_OF_PART, num_steps * batch_size // _PARTS)
+    return rows // batch_size
+
+
+def _chunk_of_a_quarter(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
+    """A chunk starts kernels of its own, beside those of its steps."""
+    del h, keep_gates
+    return max(16, num_steps // 4)
+
+
+def _chunk_of_few_rows(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
+    """The compiler for TPUs takes longer for larger products."""
+    del num_steps, keep_gates
+    return 256 // len(h)
 
 
 PLANS = {
@@ -49,9 +82,11 @@ PLANS = {
     # at 64,100,256,256; GRU 62 against 52 at 24,128,128,256 (30 MiB), 29 against 37 (20 MiB).
     "cpu": Plan(
         stacked=False,
+        block=1,
         hoisted=False,
         unroll=1,
-        chunked=True,
+        chunk=_chunk_in_cache,
+        turned=True,
         apart=1,
         parallel=False,
         recompute=Recompute(bytes=18 * 2**20, features=400),
@@ -60,31 +95,28 @@ PLANS = {
     # body of five kernels or more becomes a CUDA graph.
     "gpu": Plan(
         stacked=True,
+        block=16,
         hoisted=True,
-        unroll=8,
-        chunked=False,
+        unroll=16,
+        chunk=_chunk_of_a_quarter,
+        turned=False,
         apart=0,
         parallel=True,
-        recompute=None,
+        recompute=Recompute(bytes=0, features=2048),
     ),
     # Unmeasured.
     "tpu": Plan(
         stacked=True,
+        block=16,
         hoisted=True,
         unroll=1,
-        chunked=False,
+        chunk=_chunk_of_few_rows,
+        turned=False,
         apart=0,
         parallel=True,
         recompute=None,
     ),
 }
-
-# With gates stored: the gates of one chunk and direction, in bytes, and at least so many rows. LSTM
-# at 32,128,128,256 for 256, 512, 1024 rows: 188, 172, 183; at 16,100,64,64 for 512 and 1600 rows:
-# 7.9, 6.0 (milliseconds of CPU, train).
-_BYTES, _MIN_ROWS = 2**21, 512
-# With states stored the arrays of a chunk count in the peak memory: an eighth of all rows.
-_PARTS, _MIN_ROWS_OF_PART = 8, 128
 
 
 def get_plan() -> Plan:
@@ -119,13 +151,21 @@ def are_apart(carry: Any) -> bool:
     return len(carry) == 1 and known and rows <= get_plan().apart
 
 
+def block_steps(num_steps: int) -> int:
+    """Steps in one iteration of the loop."""
+    if not isinstance(num_steps, int):  # a symbol, as in an export for any number of steps
+        return 1
+    return near_divisor(num_steps, get_plan().block)
+
+
+def unrolled_steps(num_steps: int) -> int:
+    """Of so many steps in a loop, those in one iteration."""
+    return near_divisor(num_steps, get_plan().unroll)
+
+
 def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
     """Steps of time that the derivative works on at once, for states `h` `[B, H]`."""
-    if not get_plan().chunked or num_steps == 0 or h.size == 0:
+    chunk = get_plan().chunk
+    if chunk is None or num_steps == 0 or h.size == 0:
         return max(num_steps, 1)
-    batch_size, hidden_size = h.shape
-    if keep_gates:
-        rows = max(_MIN_ROWS, _BYTES // (4 * hidden_size * h.dtype.itemsize))
-    else:
-        rows = max(_MIN_ROWS_OF_PART, num_steps * batch_size // _PARTS)
-    return near_divisor(num_steps, max(1, rows // batch_size))
+    return near_divisor(num_steps, max(1, chunk(num_steps, h, keep_gates)))
