@@ -36,11 +36,18 @@ from experiments.speech.data import (
 from experiments.speech.export import exported
 from experiments.speech.features import SHIFT_SECONDS
 from experiments.speech.latency import latency_of, sentence_of
-from experiments.speech.model import load_listener, make_training
+from experiments.speech.model import TrainedListener, load_listener, make_training
 from experiments.speech.recipes import seconds_of, told
-from experiments.speech.report import finish, hearing, plot_posteriors, print_summary, summarise
+from experiments.speech.report import (
+    error_rate_of,
+    finish,
+    hearing,
+    plot_posteriors,
+    print_summary,
+    summarise,
+)
 from experiments.speech.sounds import read_alone, wav_files
-from experiments.speech.stream import LiveListener
+from experiments.speech.stream import LiveListener, stream_recordings
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
@@ -148,19 +155,20 @@ class Export(ExportCommand):
 
 
 class Stream(RunCommand):
-    """Transcribe a wav file piece by piece, as if it arrived now, with a network trained with
-    --task row.
+    """Transcribe a wav file, or the test of the run, piece by piece, as if it arrived now, with a
+    network trained with --task row.
 
-    Prints the words so far after each chunk that brings one, then the latency: how long a sound
-    waits for what follows it, and how long a chunk is computed. A JSON record has seconds and
-    words. The file is read whole first. README.md of this folder says where the words may differ
-    from those of predict.
+    Of a file it prints the words so far after each chunk that brings one; of the test, the label
+    error rate beside that of the best path through whole sounds. Then it prints the latency: how
+    long a sound waits for what follows it, and how long a chunk is computed. A JSON record has
+    seconds and words, the last one the measures. A file is read whole first. README.md of this
+    folder says where the words may differ from those of predict.
     """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
-    sound: tyro.conf.Positional[pathlib.Path]
-    """Wav file, of any sampling rate; - is standard input."""
+    sound: tyro.conf.Positional[pathlib.Path | None] = None
+    """Wav file, of any sampling rate; - is standard input. The test of the run if not given."""
     chunk: float = 0.32
     """Seconds of sound in a chunk, which is computed at once."""
     lookahead: float = 0.32
@@ -175,20 +183,39 @@ class Stream(RunCommand):
         frames = [
             max(1, round(s / SHIFT_SECONDS)) if s else 0 for s in (self.chunk, self.lookahead)
         ]
-        live = LiveListener(load_listener(self.folder), chunk=frames[0], lookahead=frames[1])
-        (path,) = wav_files([self.sound])
-        signal = read_alone(path, live.model.features.rate).signal
-        size = live.chunk * live.model.features.shift
-        spent, before = [], ()
-        for heard in live.listen(signal[i : i + size] for i in range(0, len(signal), size)):
+        listener = load_listener(self.folder)
+        live = LiveListener(listener, chunk=frames[0], lookahead=frames[1])
+        told = self._transcribe(live, self.sound) if self.sound else self._measure(live, listener)
+        print(json_line(told) if self.json else sentence_of(told))
+
+    def _transcribe(self, live: LiveListener, path: pathlib.Path) -> dict[str, float]:
+        """Prints what is heard in a file; returns the latency."""
+        (path,) = wav_files([path])
+        sound, spent, before = read_alone(path, live.model.features.rate), [], ()
+        for heard in live.listen_to(sound.signal):
             spent.append(heard.compute_seconds)
             if self.json:
                 print(json_line({"seconds": heard.seconds, "words": [*heard.words]}), flush=True)
             elif heard.words != before:
                 print(f"{heard.seconds:.2f} s\t{' '.join(heard.words)}", flush=True)
             before = heard.words
-        told = latency_of(live.delay, spent, len(signal) / live.model.features.rate)
-        print(json_line(told) if self.json else sentence_of(told))
+        return latency_of(live.delay, spent, len(sound.signal) / live.model.features.rate)
+
+    def _measure(self, live: LiveListener, listener: TrainedListener) -> dict[str, float]:
+        """Prints how well the test is heard; returns that and the latency."""
+        recordings = read_parts(listener.config).test
+        streamed = stream_recordings(live, listener, recordings)
+        rates = {
+            "label_error_rate": error_rate_of(streamed.heard),
+            "whole_label_error_rate": error_rate_of(listener.listen(recordings, greedy=True)),
+        }
+        if not self.json:
+            print(
+                f"{len(streamed.heard):,} sounds, {streamed.seconds:.0f} s: label error rate "
+                f"{rates['label_error_rate']:.2%}, and {rates['whole_label_error_rate']:.2%} "
+                "where each is heard as a whole."
+            )
+        return rates | latency_of(live.delay, streamed.spent, streamed.seconds)
 
 
 class Directions(Options):

@@ -45,9 +45,11 @@ class FeatureStream:
         """Takes samples `[N]` on the scale of 16 bits; gives the frames known now, `[T, F]`.
 
         Args:
-          samples: what has arrived, of any number.
+          samples: what has arrived, of any number; or cepstra `[N, 13]` in place of samples.
           is_last: whether nothing comes after it.
         """
+        if samples.ndim == 2:
+            return self._finish(samples.astype(np.float32), is_last)
         self._arrived += len(samples)
         self._samples = np.concatenate([self._samples, samples.astype(np.float32)])
         static = np.concatenate([self._none, *self._static(is_last)])

@@ -173,9 +173,7 @@ class TrainedListener(NamedTuple):
           recordings: in any order.
           greedy: takes the best path of CTC in place of a beam search.
         """
-        config = self.config
-        unknown = sorted({word for item in recordings for word in item.words} - set(self.labels))
-        known = [*self.labels, *unknown]
+        config, known = self.config, self.known_with(recordings)
         batches = make_batches(config, recordings, known)
         width = 0 if greedy else config.beam_width
         strings = joined(config, recordings)[1] > 1
@@ -195,6 +193,11 @@ class TrainedListener(NamedTuple):
             )
             for number, (wanted, count, labels) in enumerate(rows, start=1)
         ]
+
+    def known_with(self, recordings: Sequence[Recording]) -> list[str]:
+        """The words that the network knows, and behind them others of the recordings."""
+        words = {word for item in recordings for word in item.words}
+        return [*self.labels, *sorted(words - set(self.labels))]
 
     def transcribe(self, recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
         """The words in each recording as it is, in order; what is said in it is not looked at."""

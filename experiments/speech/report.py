@@ -142,13 +142,14 @@ def summarise(
     """Shares, of 1."""
     metrics = {"accuracy": sum(result.is_right for result in heard) / len(heard)}
     if listener.config.task == "row":
-        metrics["label_error_rate"] = _label_error_rate(heard)
+        metrics["label_error_rate"] = error_rate_of(heard)
         greedy = listener.listen(recordings, greedy=True)
-        metrics["greedy_label_error_rate"] = _label_error_rate(greedy)
+        metrics["greedy_label_error_rate"] = error_rate_of(greedy)
     return metrics
 
 
-def _label_error_rate(heard: Sequence[Heard]) -> float:
+def error_rate_of(heard: Sequence[Heard]) -> float:
+    """The label error rate, of 1."""
     return label_error_rate([item.said for item in heard], [item.heard for item in heard])
 
 

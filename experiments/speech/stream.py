@@ -8,7 +8,7 @@ its backward direction, the chunk and the look-ahead (`birnn_jax.streaming.laten
 
 import functools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +19,9 @@ from birnn_jax import streaming
 from experiments.speech.feature_stream import FeatureStream
 from experiments.speech.features import DELTA_REACH, FRAME_SECONDS, SHIFT_SECONDS
 from experiments.speech.latency import Delay
-from experiments.speech.model import SpeechModel, TrainedListener
+from experiments.speech.model import Heard, SpeechModel, TrainedListener
+from experiments.speech.sounds import Recording
+from experiments.speech.utterances import make_draw
 
 
 class Partial(NamedTuple):
@@ -70,7 +72,7 @@ class LiveListener:
         return Delay(chunk, lookahead, FRAME_SECONDS + ahead)
 
     def listen(self, pieces: Iterable[np.ndarray]) -> Iterator[Partial]:
-        """The words after each piece of a sound `[N]`, and after its end."""
+        """The words after each piece of a sound, `[N]` or cepstra `[N, 13]`, and after its end."""
         features, words = FeatureStream(self.model.features), _Words(self.labels)
         carry = streaming.initial_carry(self.model.layers, self.params.rnn, 1)
         waiting = np.zeros([0, self.model.features.size], np.float32)
@@ -79,7 +81,7 @@ class LiveListener:
             start = time.perf_counter()
             is_last = piece is None
             piece = np.zeros(0, np.float32) if piece is None else piece
-            arrived += len(piece)
+            arrived += len(piece) * (self.model.features.shift if piece.ndim == 2 else 1)
             waiting = np.concatenate([waiting, features.push(piece, is_last=is_last)])
             while len(waiting) >= self.chunk + self.lookahead or (is_last and len(waiting)):
                 carry, best = self._step(carry, waiting)
@@ -87,6 +89,11 @@ class LiveListener:
                 waiting = waiting[self.chunk :]
             spent = time.perf_counter() - start
             yield Partial(arrived / self.model.features.rate, words.heard, spent)
+
+    def listen_to(self, signal: np.ndarray) -> Iterator[Partial]:
+        """The words after each chunk of a sound that is there, and after its end."""
+        size = self.chunk * (1 if signal.ndim == 2 else self.model.features.shift)
+        return self.listen(signal[i : i + size] for i in range(0, len(signal), size))
 
     def _step(self, carry: Any, waiting: np.ndarray) -> tuple[Any, np.ndarray]:
         """The likeliest class of each step of the first chunk of what waits."""
@@ -106,6 +113,30 @@ class LiveListener:
         carry = streaming.initial_carry(self.model.layers, self.params.rnn, 1)
         self._step(carry, np.zeros([1, features.size], np.float32))
         FeatureStream(features).push(np.zeros(features.frame), is_last=True)
+
+
+class Streamed(NamedTuple):
+    """What was heard in several sounds, each as a stream."""
+
+    heard: list[Heard]
+    spent: list[float]  # seconds that each chunk was computed
+    seconds: float  # of sound
+
+
+def stream_recordings(
+    live: LiveListener, listener: TrainedListener, recordings: Sequence[Recording]
+) -> Streamed:
+    """Hears as a stream what `listener.listen(recordings)` hears as a whole."""
+    known = listener.known_with(recordings)
+    heard, spent, seconds = [], [], 0.0
+    for number, take in enumerate(make_draw(listener.config, recordings, known, None)(0), start=1):
+        sound = take.render()
+        steps = [*live.listen_to(sound.signal)]
+        said = tuple(known[k] for k in sound.labels)
+        heard.append(Heard(said, steps[-1].words, f"sound {number}"))
+        spent += [step.compute_seconds for step in steps]
+        seconds += steps[-1].seconds
+    return Streamed(heard, spent, seconds)
 
 
 class _Words:

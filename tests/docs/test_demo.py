@@ -96,8 +96,6 @@ def test_words_behind_change_tags_of_the_bidirectional_tagger_only(page):
 
 @pytest.mark.parametrize(("number", "sentence"), SENTENCES)
 def test_entities_are_those_of_python(page, number, sentence):
-    if "entities" not in EXPECTED:
-        pytest.skip("No network of entities is shipped: website/demo.py says why")
     words, expected = EXPECTED["words"][number], []
     for word, tag in zip(words, EXPECTED["entities"][number], strict=True):
         if tag.startswith("B-") or (tag != "O" and not expected):

@@ -3,11 +3,17 @@
 import importlib
 import json
 import subprocess
+from itertools import groupby
 
 import jax
 import pytest
 
 import experiments
+from birnn_jax.text import read_conll
+from experiments.ner.config import EntityConfig
+from experiments.ner.data import with_all_tags
+from experiments.ner.model import TrainedEntityTagger
+from experiments.ner.model import init_params as init_entity_tagger
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.model import TrainedTagger
 from experiments.pos_tagging.model import init_params as init_tagger
@@ -37,11 +43,13 @@ def made(monkeypatch, tmp_path):
                 (words[-1] / name).write_text(f"{name} of {words[2]}")
 
     def make(found, **changes):
-        for name, value in {"DEMO": tmp_path, "RUNS": tmp_path / "runs", **changes}.items():
+        runs = tmp_path / "runs"
+        for name, value in (
+            {"DEMO": tmp_path, "RUNS": runs, "NAMES": runs / "names.tsv"} | changes
+        ).items():
             monkeypatch.setattr(demo, name, value)
         monkeypatch.setattr(subprocess, "run", run)
         monkeypatch.setattr(demo, "expected", lambda: found)
-        (tmp_path / "runs").mkdir(exist_ok=True)
         demo.make_models()
         return commands, tmp_path / "models"
 
@@ -64,6 +72,23 @@ def test_every_network_is_trained_exported_and_shipped(made, capsys):
     assert "Zoë" in (models / "expected.json").read_text(encoding="utf-8")
     assert "0.00 MB" in capsys.readouterr().out
     made(found)  # once more, over what is there
+
+
+def test_names_are_the_proper_nouns_that_stand_together(tmp_path):
+    demo.write_names(tmp_path / "names.tsv")
+    for part, size in {"train": 2000, "dev": 400, "test": 400}.items():
+        treebank, names = (
+            read_conll(path, part=part) for path in (demo.TREEBANK, tmp_path / "names.tsv")
+        )
+        assert len(names) == size and [row for row, _ in names] == [row for row, _ in treebank]
+        for (_, tags), (_, marks) in zip(treebank, names, strict=True):
+            runs = [(key, len([*run])) for key, run in groupby(tags, lambda tag: tag == "PROPN")]
+            wanted = [
+                mark
+                for is_name, count in runs
+                for mark in (["B-NAME", *["I-NAME"] * (count - 1)] if is_name else ["O"] * count)
+            ]
+            assert [*marks] == wanted
 
 
 def test_network_that_does_not_know_its_recording_is_not_shown(made):
@@ -99,9 +124,15 @@ def test_files_of_the_page_are_within_the_budget():
     assert len(sizes) == len(demo.MODELS) * len(demo.SHIPPED) and sum(sizes) <= demo.BUDGET
 
 
-def test_expected_outputs_are_those_of_every_network(monkeypatch):
+def test_page_says_how_well_names_are_found():
+    expected = json.loads((demo.DEMO / "models" / "expected.json").read_text(encoding="utf-8"))
+    page = (demo.DEMO / "index.html").read_text(encoding="utf-8")
+    assert f"an F1 of {100 * expected['f1_of_entities']:.0f} %" in page
+
+
+def test_expected_outputs_are_those_of_every_network(monkeypatch, tmp_path):
     """Of networks with random weights."""
-    first, second, third = jax.random.split(jax.random.key(0), 3)
+    first, second, third, fourth = jax.random.split(jax.random.key(0), 4)
     tagging = TaggingConfig(hidden_size=4, word_size=3)
     tags = build_vocabulary([Sentence(("I", "know"), ("PRON", "VERB"), ())])
     texts = build_text_vocabulary([Text("I know", ("I", "know"), label) for label in "01"])
@@ -111,13 +142,25 @@ def test_expected_outputs_are_those_of_every_network(monkeypatch):
         "sentiment": TrainedClassifier(judging, init_classifier(judging, texts, second), texts),
         "digits": TrainedListener(hearing, params_maker(hearing, 10)(third), [*"0123456789"]),
     }
+    naming = EntityConfig(hidden_size=4, word_size=3)
+    names = with_all_tags(build_vocabulary([Sentence(("I", "Zoë"), ("O", "B-NAME"), ())]), "BIO")
+    models["entities"] = TrainedEntityTagger(
+        naming, init_entity_tagger(naming, names, fourth), names
+    )
     models["tagger_forward"] = models["tagger"]
+    monkeypatch.setattr(demo, "RUNS", tmp_path)
+    (tmp_path / "entities").mkdir()
+    (tmp_path / "entities" / "result.json").write_text('{"metrics": {"f1": 0.25, "recall": 0.5}}')
     monkeypatch.setattr(experiments, "from_pretrained", lambda path: models[path.name])
-    found = json.loads(json.dumps(demo.expected()))
+    found = demo.expected()
+    monkeypatch.setattr(demo, "SPOKEN", [*found["digits"]])
+    assert demo.choose_shown(demo.MODELS, found) == [*demo.MODELS]
+    found = json.loads(json.dumps(found))
     shipped = json.loads((demo.DEMO / "models" / "expected.json").read_text(encoding="utf-8"))
     assert found.keys() == shipped.keys()
     assert (found["sentences"], found["words"]) == (shipped["sentences"], shipped["words"])
-    for name in ("tagger", "tagger_forward"):
+    assert found["f1_of_entities"] == 0.25
+    for name in ("tagger", "tagger_forward", "entities"):
         assert [len(row) for row in found[name]] == [len(row) for row in shipped[name]]
     for (label, probability, weights), (_, _, others) in zip(
         found["sentiment"], shipped["sentiment"], strict=True

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import birnn_jax
+from birnn_jax.metrics import label_error_rate
 from experiments.speech import __main__ as speech
+from experiments.speech.data import read_parts
 from experiments.speech.feature_stream import FeatureStream
 from experiments.speech.features import Features, extract
 from experiments.speech.model import TrainedListener, params_maker
@@ -149,6 +151,33 @@ def test_forward_network_hears_what_the_whole_recording_says(stream, path):
     *lines, told = out.splitlines()
     assert status == 0 and told.startswith("A sound is transcribed after at most ")
     assert lines[-1].partition("\t")[2].split() == [*whole.heard]
+
+
+def test_stream_of_cepstra_hears_what_the_whole_says():
+    listener = listener_of("fwd")
+    cepstra = np.asarray(features_of(listener.config.model, SOUND))[0, :, :13]
+    (whole,) = listener.listen([Recording("x", cepstra, (), "", None)], greedy=True)
+    *_, last = LiveListener(listener, chunk=8, lookahead=0).listen_to(cepstra)
+    assert (last.words, last.seconds) == (whole.heard, pytest.approx(len(cepstra) / 100))
+    assert len({*last.words}) > 1
+
+
+@pytest.mark.parametrize(("chunk", "is_whole"), [(4.0, True), (0.08, False)])
+def test_stream_of_the_test_is_measured_beside_the_whole(stream, tmp_path, chunk, is_whole):
+    listener = listener_of("both", join=(2, 3), strings=5)
+    folder = _small_speech.write_folder(tmp_path / "data")
+    listener = listener._replace(config=dataclasses.replace(listener.config, data=folder))
+    words = ("--chunk", chunk, "--lookahead", 0)
+    status, out, _ = stream(listener, *words, "--json")
+    told = json.loads(out)
+    assert status == 0 and told["chunk_ms"] == 1000 * chunk and told["real_time_factor"] > 0
+    heard = listener.listen(read_parts(listener.config).test, greedy=True)
+    pairs = [[row.said for row in heard], [row.heard for row in heard]]
+    assert told["whole_label_error_rate"] == label_error_rate(*pairs)
+    assert (told["label_error_rate"] == told["whole_label_error_rate"]) == is_whole
+    sentence = stream(listener, *words)[1].splitlines()[0]
+    assert f"label error rate {told['label_error_rate']:.2%}, and " in sentence
+    assert sentence.startswith(f"{len(heard):,} sounds, ")
 
 
 @pytest.mark.parametrize(
