@@ -4,9 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-
 from experiments.sentiment.data import Text
 
 _STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse of the penalty on the weights; dev decides
@@ -14,6 +11,9 @@ _STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # inverse of the penalty on the weights
 
 def bag_of_words(train: Sequence[Text], dev: Sequence[Text], test: Sequence[Text]) -> list[str]:
     """The labels that it gives `test`."""
+    from sklearn.feature_extraction.text import CountVectorizer  # seconds; for tests alone
+    from sklearn.linear_model import LogisticRegression
+
     counter = CountVectorizer(analyzer=cast(Any, _terms), binary=True)
     features = counter.fit_transform(train)
 

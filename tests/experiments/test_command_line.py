@@ -1,5 +1,6 @@
 """What a command shows: help, refusals, the progress bar."""
 
+import ast
 import io
 import itertools
 import pathlib
@@ -19,6 +20,17 @@ from experiments.time_series import __main__ as time_series
 from tests.experiments._commands import command
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_libraries_that_take_seconds_to_import_wait_for_those_who_use_them():
+    slow = {"sklearn", "onnx", "onnxruntime", "spacy", "torch"}
+    found = []
+    for path in sorted((ROOT / "experiments").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{path}: {name}" for name in names if name.split(".")[0] in slow]
+    assert not found
 
 
 def shown(monkeypatch, capsys, module, *words):

@@ -77,7 +77,7 @@ def test_table_has_what_pandas_writes_for_missing_values(tmp_path):
     ("text", "told"),
     [
         ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
-        ("time;é;b\n9;1,5;null\n10;2,0;3e1\n", "by semicolons. numbers have decimal commas"),
+        ("time;é;b\n9;1,5;null\n10;2,0;3,0e1\n", "by semicolons. numbers have decimal commas"),
         ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "separated by tabs"),
         ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
     ],
@@ -119,6 +119,7 @@ def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
         ("t,a\n1,2\n,3\n", "line 3: the first column, the time, is empty."),
         ("time,a\nt1,1\rt2,2\n", "line 2: new-line character seen in unquoted field"),
         ("time,a\nt2,1\nt1,2\n", "line 3: 't1' does not come after 't2'"),
+        ("time,a\nt1,1\nt1,2\n", "line 3: 't1' does not come after 't1'"),
         ("a,b\n3.5,2\n1.5,3\n", "line 3: '1.5' does not come after '3.5'. The first column must"),
         ("time,a,b\nt1,1,\nt2,2,nan\n", "b has no observed value"),
     ],

@@ -9,6 +9,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rich.console import Console
 
@@ -86,6 +87,16 @@ def test_frozen_parameters_do_not_move_and_the_others_do(training, tmp_path, pat
         after = named_leaves(params)
         same = {name for name in before if before[name].tobytes() == after[name].tobytes()}
         assert same == names
+
+
+def test_frozen_parameters_stay_with_an_optimizer_that_moves_without_a_gradient(training):
+    decaying = dataclasses.replace(training, optimizer=optax.adamw(0.1, weight_decay=0.5))
+    optimizer = frozen(decaying, ["net"])[0].optimizer
+    params = training.init_params(jax.random.key(0))
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    moved = {name for name, leaf in named_leaves(updates).items() if leaf.any()}
+    assert moved == {"out"}
 
 
 def test_gradient_is_clipped_by_the_norm_of_what_is_learned(training):
