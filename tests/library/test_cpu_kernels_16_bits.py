@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from birnn_jax import ELMAN, GRU, LSTM, bidirectional
+from birnn_jax.cells import SLSTM
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library import _oracles
+from tests.library import _variant_oracles as variants
 from tests.library._cases import H, random_inputs
 
 pytestmark = pytest.mark.skipif(not cpu.is_registered(), reason=cpu.load().note)
@@ -18,8 +20,9 @@ CELLS = pytest.mark.parametrize(
         (ELMAN, _oracles.elman_step),
         (GRU, _oracles.gru_step),
         (LSTM, _oracles.lstm_step),
+        (SLSTM.with_init(heads=H), variants.slstm_step),
     ],
-    ids=["elman", "gru", "lstm"],
+    ids=["elman", "gru", "lstm", "slstm_heads"],
 )
 DTYPES = pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 

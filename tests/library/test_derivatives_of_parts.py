@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from birnn_jax import ELMAN, GRU, LSTM, Bi, bidirectional, scan_cell
-from birnn_jax.cells import GRU_RESET_BEFORE, PEEPHOLE_LSTM
+from birnn_jax.cells import GRU_RESET_BEFORE, PARA_LSTM, PEEPHOLE_LSTM, SLSTM
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library import _oracles
 from tests.library._cases import assert_close, random_cell, random_like, random_xs
@@ -124,10 +124,17 @@ def test_gradients_by_any_parts_are_those_by_all_parts(cell, sizes):
 
 @pytest.mark.parametrize(
     ("cell", "backend"),
-    [(LSTM, "xla"), (GRU, "xla"), (PEEPHOLE_LSTM, "reference"), (GRU_RESET_BEFORE, "reference")],
-    ids=["lstm", "gru", "peephole", "reset_before"],
+    [
+        (LSTM, "xla"),
+        (GRU, "xla"),
+        (PEEPHOLE_LSTM, "reference"),
+        (GRU_RESET_BEFORE, "reference"),
+        (SLSTM, "auto"),
+        (PARA_LSTM, "auto"),
+    ],
+    ids=["lstm", "gru", "peephole", "reset_before", "slstm", "para_lstm"],
 )
-def test_gradients_by_some_parts_in_jax_are_those_by_all_parts(cell, backend):
+def test_gradients_by_some_parts_are_those_by_all_parts(cell, backend):
     _, bwd, _, _, mixed, *_, drawn = subsets(cell, 1, seed=5)
     for moving in (bwd, mixed, drawn):
         check(cell, (4, 4, 4, 4), backend, moving)
