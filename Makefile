@@ -66,8 +66,9 @@ fuzz: $(VENV)/.test  ## Compare 10,000 random stacks with float64 and read 1,000
 modes: $(VENV)/.test  ## Run every function in every mode of JAX, on eight devices (half an hour)
 	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m tests.library._modes
 
-races: $(VENV)/.test  ## Try the TPU kernel on random layers in interpret mode, with race detection (10 minutes)
-	$(BIN)/python -m tests.library._races
+races: $(VENV)/.test  ## Try the kernels for TPUs and GPUs on random layers in interpret mode, with race detection (10 minutes)
+	$(BIN)/python -m tests.library._races --kernel tpu --minutes 5
+	$(BIN)/python -m tests.library._races --kernel gpu --minutes 5
 
 kills: $(VENV)/.test  ## Kill a training at 50 random moments and compare its final parameters bit for bit (8 minutes)
 	$(BIN)/python -m tests.experiments._kills

@@ -50,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compile(python: Path, target: str, suites: Sequence[str]) -> Iterator[dict]:
     """The rows of a target, each as soon as it is there."""
     with tempfile.TemporaryDirectory() as dump:
+        mosaic = {"MOSAIC_GPU_DUMP_PTXAS": "1", "MOSAIC_GPU_DUMP_TO": dump}
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump}"
-        environment = os.environ | _targets.ENVIRONMENT | {"XLA_FLAGS": flags}
+        environment = os.environ | _targets.ENVIRONMENT | mosaic | {"XLA_FLAGS": flags}
         worker = subprocess.Popen(
             [python, "-m", "benchmarks.compilers._worker", dump, target, *suites],
             cwd=ROOT,

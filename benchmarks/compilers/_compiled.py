@@ -8,6 +8,7 @@ writes beside the loop.
 import itertools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 # What moves no number: names, tuples and views of memory, and the second half of what is started.
@@ -116,6 +117,29 @@ def _opcode(line: str) -> str:
 def _end_of_tuple(line: str) -> int:
     depths = itertools.accumulate((letter == "(") - (letter == ")") for letter in line)
     return 1 + next(place for place, depth in enumerate(depths) if depth == 0)
+
+
+class MosaicKernel(NamedTuple):
+    """A kernel of Pallas for a GPU, as the assembler and the compiler describe it."""
+
+    registers: int  # of each thread
+    spilled_bytes: int  # stored to memory for want of registers
+    shared_bytes: int  # of a block
+
+
+_REGISTERS = re.compile(r"Used (\d+) registers")
+_SPILLED = re.compile(r"(\d+) bytes spill stores, \d+ bytes spill loads$", re.MULTILINE)
+_SHARED = re.compile(r"dynamic_shared_memory_size %c(\d+)_i32")
+
+
+def read_mosaic_kernels(folder: Path) -> list[MosaicKernel]:
+    """Those that Mosaic wrote to the folder of `MOSAIC_GPU_DUMP_TO`."""
+    kernels = []
+    for path in sorted(folder.glob("*.ptxas")):
+        said, passes = path.read_text(), path.with_suffix(".mlir-passes.log").read_text()
+        found = (_REGISTERS.findall(said), _SPILLED.findall(said), _SHARED.findall(passes))
+        kernels.append(MosaicKernel(*(int(numbers[0]) for numbers in found)))
+    return kernels
 
 
 class Loop(NamedTuple):

@@ -41,8 +41,13 @@ def describe(row: Mapping) -> str:
         return f"{name}: {row['error']}"
     copies = f", {row['copies_in_loops']} copies in loops" * bool(row["copies_in_loops"])
     shared = f", {row['collectives']} collectives" * bool(row["collectives"])
+    kernels = "".join(
+        f", a kernel of {kernel['registers']} registers, {kernel['spilled_bytes']} bytes spilled, "
+        f"{kernel['shared_bytes']:,} bytes of shared memory"
+        for kernel in row.get("mosaic_kernels", ())
+    )
     return (
         f"{name}: {row['launches_per_step']:.1f} kernels a step, "
         f"{row['temporary_bytes'] / 2**20:.1f} MiB, compiled in "
-        f"{row['compile_cpu_s']:.1f} CPU s{copies}{shared}"
+        f"{row['compile_cpu_s']:.1f} CPU s{copies}{shared}{kernels}"
     )

@@ -21,7 +21,7 @@ class Program:
     dtype: Literal["float32", "bfloat16"] = "float32"
     lengths: bool = False
     residuals: Literal["auto", "gates", "states", "chunked"] = "auto"
-    backend: Literal["auto", "tpu_kernel"] = "auto"
+    backend: Literal["auto", "tpu_kernel", "gpu_kernel"] = "auto"
     layers: int = 1
     devices: int = 1
 
@@ -103,8 +103,25 @@ def tpu_kernel() -> Iterator[Program]:
         yield Program(backend="tpu_kernel", shape=shape, dtype="bfloat16")
 
 
+def gpu_kernel() -> Iterator[Program]:
+    """One launch for all steps, which is for Hopper GPUs: for a TPU it is the loops of XLA."""
+    for dtype in ("float32", "bfloat16"):
+        for cell in ("ELMAN", "GRU", "LSTM"):
+            for work in ("forward", "train"):
+                yield Program(backend="gpu_kernel", cell=cell, work=work, dtype=dtype)
+    yield Program(backend="gpu_kernel", dtype="bfloat16", lengths=True)
+    yield Program(backend="gpu_kernel", shape=(32, 128, 128, 128), dtype="bfloat16")
+    for cell in ("ELMAN", "GRU", "LSTM"):
+        shape = (64, 100, 300, 512)
+        yield Program(backend="gpu_kernel", cell=cell, shape=shape, dtype="bfloat16")
+
+
 SUITES: dict[str, Callable[[], Iterator[Program]]] = {
-    suite.__name__: suite for suite in (quick, cells, options, shapes, parallel, tpu_kernel)
+    suite.__name__: suite
+    for suite in (
+        *(quick, cells, options, shapes, parallel),
+        *(tpu_kernel, gpu_kernel),
+    )
 }
 
 
@@ -158,7 +175,9 @@ def _ours(program: Program) -> tuple[Callable, Callable]:
     layers = (Layer(cell, residuals=program.residuals, backend=program.backend),) * program.layers
 
     def init():
-        params = init_stack(layers, jax.random.key(0), input_size, hidden_size)
+        # In float32, which a backend may refuse: the parameters are the same with every backend.
+        plain = [dataclasses.replace(layer, backend="auto") for layer in layers]
+        params = init_stack(plain, jax.random.key(0), input_size, hidden_size)
         return jax.tree.map(lambda leaf: leaf.astype(program.dtype), params)
 
     def apply(params, xs, lengths):

@@ -41,11 +41,11 @@ def compile_program(target: str, program: Program, dump: Path) -> dict[str, Any]
     """What the compiler of a target makes of a program, and writes to the folder `dump`."""
     function, arguments = _programs.make(program)
     arguments = _place(arguments, _targets.find_devices(target, program.devices))
+    for path in (*dump.glob(_THUNKS), *dump.glob("kernel_*")):
+        path.unlink()
     # As on a machine that has the device: what is decided while a function is traced, too.
     with lowering_for(_targets.TARGETS[target].platform):
         lowered = jax.jit(function).lower(*arguments)
-    for path in dump.glob(_THUNKS):
-        path.unlink()
     start = _cpu_seconds()
     compiled = lowered.compile()
     seconds = _cpu_seconds() - start
@@ -65,6 +65,7 @@ def compile_program(target: str, program: Program, dump: Path) -> dict[str, Any]
         "copies_in_loops": sum(k.opcode.startswith("copy") for k in kernels if k.in_loop),
         "collectives": _compiled.count_launches(shared),
         "collectives_in_loops": _compiled.count_launches([k for k in shared if k.in_loop]),
+        "mosaic_kernels": [k._asdict() for k in _compiled.read_mosaic_kernels(dump)],
         "temporary_bytes": memory.temp_size_in_bytes,
         "argument_bytes": memory.argument_size_in_bytes,
         "output_bytes": memory.output_size_in_bytes,

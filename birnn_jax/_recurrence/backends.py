@@ -14,6 +14,9 @@ from ..kernels.cpu import layer as cpu_layer
 from ..kernels.cpu import library as cpu_library
 from ..kernels.cpu.obstacle import find_obstacle as find_cpu_obstacle
 from ..kernels.cpu.packing import pack as cpu_pack
+from ..kernels.gpu import layer as gpu_layer
+from ..kernels.gpu.obstacle import find_obstacle as find_gpu_obstacle
+from ..kernels.gpu.obstacle import find_other_device
 from ..kernels.reference import loop as reference
 from ..kernels.tpu import layer as tpu_layer
 from ..kernels.tpu.obstacle import find_obstacle as find_tpu_obstacle
@@ -21,7 +24,7 @@ from ..kernels.xla.layer import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
 from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
 
-BackendName = Literal["auto", "cpu_kernel", "tpu_kernel", "xla", "reference"]
+BackendName = Literal["auto", "cpu_kernel", "tpu_kernel", "gpu_kernel", "xla", "reference"]
 Directions = tuple[Direction, ...]
 
 
@@ -68,6 +71,16 @@ def _status_of_tpu_kernel() -> Status:
     return Status(jax.default_backend() == "tpu", why)
 
 
+def _status_of_gpu_kernel() -> Status:
+    why = (
+        "One kernel for all steps on a Hopper GPU (H100, H200); elsewhere the loops of XLA. It has "
+        "not run on a GPU, so 'auto' never picks it."
+    )
+    if not any(map(find_spec, ("jax_cuda12_plugin", "jax_cuda13_plugin"))):
+        why += " JAX has no CUDA support here: pip install 'jax[cuda13]' on a machine with a GPU."
+    return Status(jax.default_backend() == "gpu" and find_other_device() is None, why)
+
+
 CPU_KERNEL = Backend(
     name="cpu_kernel",
     obstacle=find_cpu_obstacle,
@@ -81,9 +94,17 @@ TPU_KERNEL = Backend(
     name="tpu_kernel",
     automatic=False,  # until a recorded run on a device says that it is faster
     obstacle=find_tpu_obstacle,
-    run=tpu_layer.run_on_tpu,
+    run=tpu_layer.LAUNCHES.run,
     keeps_gates=lambda directions: True,
     status=_status_of_tpu_kernel,
+)
+GPU_KERNEL = Backend(
+    name="gpu_kernel",
+    automatic=False,  # until a recorded run on a device says that it is faster
+    obstacle=find_gpu_obstacle,
+    run=gpu_layer.LAUNCHES.run,
+    keeps_gates=lambda directions: True,
+    status=_status_of_gpu_kernel,
 )
 XLA = Backend(
     name="xla",
@@ -102,7 +123,7 @@ REFERENCE = Backend(
 )
 
 # "auto" is the first of those that it may take without an obstacle.
-BACKENDS = (CPU_KERNEL, TPU_KERNEL, XLA, REFERENCE)
+BACKENDS = (CPU_KERNEL, TPU_KERNEL, GPU_KERNEL, XLA, REFERENCE)
 NAMES = ("auto", *(backend.name for backend in BACKENDS))
 
 
@@ -150,10 +171,11 @@ def backends() -> Statuses:
 
     "cpu_kernel" is native code, compiled when the package was installed if there was a C++
     compiler; of "avx512", "avx2" and "baseline" it takes the best that the CPU has, or the one
-    that the environment variable `BIRNN_JAX_ISA` names. "tpu_kernel" is one Pallas kernel for all
-    steps of a layer, on a TPU, and is taken by name only. "xla" is JAX itself, on any
-    device: fast loops for some cells, and "reference", the definition, for the others.
-    "auto", the default, is the first of the table that can compute a layer.
+    that the environment variable `BIRNN_JAX_ISA` names. "tpu_kernel" and "gpu_kernel" are one
+    Pallas kernel for all steps of a layer, on a TPU and on a Hopper GPU; they are taken by name
+    only. "xla" is JAX itself, on any device: fast loops for some cells, and "reference", the
+    definition, for the others. "auto", the default, is the first of the table that can compute a
+    layer.
 
     Returns:
       An object with a field for each backend, `available` and `why`; it prints as a table.
@@ -162,6 +184,7 @@ def backends() -> Statuses:
       >>> print(backends())
       cpu_kernel  ...
       tpu_kernel  ...
+      gpu_kernel  ...
       xla         yes  ...
       reference   yes  ...
       >>> backends().xla.available

@@ -78,6 +78,7 @@ _BY_NEWTON = ("parallel_para_gru", "parallel_para_lstm")
 FAST = {
     "xla": ("elman", "gru", "lstm", *HEADS),
     "tpu_kernel": ("elman", "gru", "lstm"),
+    "gpu_kernel": ("elman", "gru", "lstm"),
     "cpu_kernel": [name for name in CELLS if name not in _BY_NEWTON],
     "reference": list(CELLS),
 }

@@ -107,6 +107,15 @@ def test_table_says_how_to_install_what_a_tpu_needs(is_installed, monkeypatch):
     assert "It has not been timed" in status.why and not status.available
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_table_says_how_to_install_what_a_gpu_needs(is_installed, monkeypatch):
+    found = {"jax_cuda13_plugin": jax.__spec__} if is_installed else {}
+    monkeypatch.setattr(table, "find_spec", found.get)
+    status = backends().gpu_kernel
+    assert ("pip install 'jax[cuda13]'" in status.why) == (not is_installed)
+    assert "It has not run on a GPU" in status.why and not status.available
+
+
 @pytest.mark.parametrize("wanted", ["auto", "cpu_kernel"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_kernel_is_chosen_where_it_can_compute(wanted, dtype, present):

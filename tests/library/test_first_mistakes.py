@@ -320,7 +320,7 @@ both(XS, merge=jnp.add)
 both(XS, merge=["sum"])
     ValueError: merge must be one of 'concat', 'sum', 'mul', 'mean', 'none', got ['sum'].
 both(XS, backend="gpu")
-    ValueError: backend must be one of 'auto', 'cpu_kernel', 'tpu_kernel', 'xla', 'reference', got 'gpu'.
+    ValueError: backend must be one of 'auto', 'cpu_kernel', 'tpu_kernel', 'gpu_kernel', 'xla', 'reference', got 'gpu'.
 scan_cell(LSTM, PARAMS.fwd, XS, reverse="bwd")
     TypeError: reverse must be True or False, got the string 'bwd'.
 init_classifier(LAYERS, key(), D, H, num_classes=4, readout=None)

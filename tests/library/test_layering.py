@@ -16,7 +16,7 @@ ROOMS = {
     "_core": {"jax", "numpy", "typing_extensions"},
     "text": {"jax", "numpy"},
     "cells": {"jax", "typing_extensions"},
-    "kernels": {"jax", "numpy"},
+    "kernels": {"jax", "jaxlib", "numpy"},
     "data": {"jax", "numpy", "grain"},
     "_recurrence": {"jax"},
     "_stacks": {"jax", "typing_extensions"},

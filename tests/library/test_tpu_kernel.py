@@ -13,7 +13,7 @@ from birnn_jax.cells import SLSTM
 from birnn_jax.kernels.tpu import time_loop
 from tests.library import _races
 from tests.library._cases import assert_close
-from tests.library._races import Sizes, compare_with_definition, make_directions, race_detector
+from tests.library._races import Sizes, compare_with_definition, make_directions, tpu_race_detector
 
 SIZES = Sizes(rows=3, steps=5, features=7, hidden=9)
 B, T, D, H = SIZES
@@ -55,7 +55,7 @@ def test_race_between_two_directions_is_found(monkeypatch):
     xs = random_like(jnp.zeros([2, 2, 8, 128]))
     streams = time_loop.Streams(xs, (False, False)), time_loop.Streams(xs, (False, False))
     run = functools.partial(time_loop.run_steps, step, ())
-    with race_detector(cores=2) as said:
+    with tpu_race_detector(cores=2) as said:
         jax.block_until_ready(run(xs[:, 0], streams[:1], streams[1:]))
     assert "RACE DETECTED" in said.getvalue()
 

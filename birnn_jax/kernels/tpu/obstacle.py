@@ -42,9 +42,9 @@ def _find_lack_of_memory(directions: tuple[Direction, ...]) -> str | None:
 
     def run(directions: tuple[Direction, ...]) -> Operands:
         shared, rows, *_ = split_directions(directions)
-        results, stored = layer.launch_forward(True, Operands(shared, rows)).rows
+        results, stored = layer.LAUNCHES.forward(True, Operands(shared, rows)).rows
         operands = Operands(shared, (rows, results[1], stored), d_rows=results)
-        return layer.launch_backward(wanted, operands)
+        return layer.LAUNCHES.backward(wanted, operands)
 
     try:
         jax.eval_shape(run, directions)

@@ -5,7 +5,8 @@ With u = h[t-1] w_h, the only product that must wait for the step before, a cell
     activations = activate(x, h)          two projections and the nonlinearities
     carry       = update(activations, carry)
 
-where the projection of the input may be done before, activate(x, h) = finish(project(x), h),
+where the projection of the input may be done before, activate(x, h) = finish(project(x), h), and
+the product with the state by others, finish(a_x, h) = combine(a_x, h w_h + b_h),
 
 and its derivative is a linear recurrence in the tangents of the carry, whose coefficients are
 functions of the activations alone, known for all steps at once:
@@ -30,6 +31,9 @@ class CellRule(NamedTuple):
     project: Callable[[Any, jax.Array], jax.Array]  # (weights, x) -> a_x
     finish: Callable[[Any, jax.Array, jax.Array], Any]  # (weights, a_x, h) -> activations
     activate: Callable[[Any, jax.Array, jax.Array], Any]  # (weights, x, h) -> activations
+    # (weights of one head, H) -> w_h `[H, G*H]` and the bias of h w_h, `[G*H]` or None
+    recurrent: Callable[[Any, int], tuple[jax.Array, jax.Array | None]]
+    combine: Callable[[jax.Array, jax.Array], Any]  # (a_x, a_h) -> activations
     update: Callable[[Any, Any], Any]  # (activations, carry) -> carry
     coefficients: Callable[[Any, Any], Any]  # (activations, carry before) -> coefficients
     inject: Callable[[Any, jax.Array, jax.Array], Any]  # (coefficients, d_a_x, d_a_h) -> d_in

@@ -4,7 +4,7 @@ import jax
 
 from ...cells import ElmanCarry, ElmanParams
 from .cell_rule import CellRule
-from .joint import JointWeights, activate, finish, pack, project
+from .joint import JointWeights, activate, combine, finish, pack, project, recurrent
 
 
 def _pack(params: ElmanParams) -> JointWeights:
@@ -32,4 +32,15 @@ def _advance(
     return ElmanCarry(h=coefficients * d_u + d_in.h)
 
 
-ELMAN_RULE = CellRule(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)
+ELMAN_RULE = CellRule(
+    pack=_pack,
+    project=project,
+    finish=finish,
+    activate=activate,
+    recurrent=recurrent,
+    combine=combine,
+    update=_update,
+    coefficients=_coefficients,
+    inject=_inject,
+    advance=_advance,
+)

@@ -44,10 +44,24 @@ def _project(weights: GRUParams, x: jax.Array) -> jax.Array:
 def _finish(weights: GRUParams, a_x: jax.Array, h: jax.Array) -> GRUActivations:
     size = h.shape[-1]
     a_h = multiply_heads(h, weights.w_h)
-    tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_h[..., : 2 * size])
     h_n = a_h[..., 2 * size :] + jnp.expand_dims(widen(weights.b_hn), range(h.ndim - 1))
+    return _of_sums(a_x, a_h[..., : 2 * size], h_n)
+
+
+def _combine(a_x: jax.Array, a_h: jax.Array) -> GRUActivations:
+    size = a_h.shape[-1] // 3
+    return _of_sums(a_x, a_h[..., : 2 * size], a_h[..., 2 * size :])
+
+
+def _of_sums(a_x: jax.Array, a_rz: jax.Array, h_n: jax.Array) -> GRUActivations:
+    size = h_n.shape[-1]
+    tanh_rz = jnp.tanh(a_x[..., : 2 * size] + a_rz)
     n = jnp.tanh(a_x[..., 2 * size :] + gate_of_tanh(tanh_rz[..., :size]) * h_n)
     return GRUActivations(tanh_rz=tanh_rz, n=n, h_n=h_n)
+
+
+def _recurrent(weights: GRUParams, hidden_size: int) -> tuple[jax.Array, jax.Array]:
+    return weights.w_h, jnp.pad(widen(weights.b_hn), (2 * hidden_size, 0))
 
 
 def _activate(weights: GRUParams, x: jax.Array, h: jax.Array) -> GRUActivations:
@@ -90,4 +104,15 @@ def _sum_gates(coefficients: _Coefficients, of_n: jax.Array, d_sums: jax.Array) 
     return coefficients.r * r + coefficients.z * z + of_n * n
 
 
-GRU_RULE = CellRule(_pack, _project, _finish, _activate, _update, _coefficients, _inject, _advance)
+GRU_RULE = CellRule(
+    pack=_pack,
+    project=_project,
+    finish=_finish,
+    activate=_activate,
+    recurrent=_recurrent,
+    combine=_combine,
+    update=_update,
+    coefficients=_coefficients,
+    inject=_inject,
+    advance=_advance,
+)

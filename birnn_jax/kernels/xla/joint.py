@@ -52,6 +52,16 @@ def finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> jax.Array:
     return jnp.tanh(add_state(weights, a_x, h))
 
 
+def recurrent(weights: JointWeights, hidden_size: int) -> tuple[jax.Array, None]:
+    """The weights of the state, with one head; its product has no bias."""
+    return weights.w[-hidden_size:], None
+
+
+def combine(a_x: jax.Array, a_h: jax.Array) -> jax.Array:
+    """As `finish`, with the product done by others."""
+    return jnp.tanh(a_x + a_h)
+
+
 def activate(weights: JointWeights, x: jax.Array, h: jax.Array) -> jax.Array:
     """As `finish(project)`, in one product and one pass."""
     return jnp.tanh(add_up(weights, x, h))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ...cells import LSTMCarry, LSTMParams
 from .cell_rule import CellRule
 from .gates import gate_of_tanh
-from .joint import JointWeights, activate, finish, pack, project
+from .joint import JointWeights, activate, combine, finish, pack, project, recurrent
 
 
 class _Coefficients(NamedTuple):
@@ -64,4 +64,15 @@ def _gates(activations: jax.Array) -> tuple[jax.Array, ...]:
     return gate_of_tanh(i), gate_of_tanh(f), g, gate_of_tanh(o)
 
 
-LSTM_RULE = CellRule(_pack, project, finish, activate, _update, _coefficients, _inject, _advance)
+LSTM_RULE = CellRule(
+    pack=_pack,
+    project=project,
+    finish=finish,
+    activate=activate,
+    recurrent=recurrent,
+    combine=combine,
+    update=_update,
+    coefficients=_coefficients,
+    inject=_inject,
+    advance=_advance,
+)

@@ -9,7 +9,7 @@ from ...cells import SLSTMCarry, SLSTMParams
 from ...cells._slstm import stabilise
 from .cell_rule import CellRule
 from .gates import gate_of_tanh
-from .joint import JointWeights, add_state, add_up, pack, project
+from .joint import JointWeights, add_state, add_up, pack, project, recurrent
 
 
 class SLSTMActivations(NamedTuple):
@@ -49,6 +49,10 @@ def _finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> SLSTMActivat
 
 def _activate(weights: JointWeights, x: jax.Array, h: jax.Array) -> SLSTMActivations:
     return _of_sums(add_up(weights, x, h))
+
+
+def _combine(a_x: jax.Array, a_h: jax.Array) -> SLSTMActivations:
+    return _of_sums(a_x + a_h)
 
 
 def _of_sums(a: jax.Array) -> SLSTMActivations:
@@ -103,4 +107,15 @@ def _advance(
     return SLSTMCarry(c=c, n=n, m=kept + coefficients.m * gap, h=h)
 
 
-SLSTM_RULE = CellRule(_pack, project, _finish, _activate, _update, _coefficients, _inject, _advance)
+SLSTM_RULE = CellRule(
+    pack=_pack,
+    project=project,
+    finish=_finish,
+    activate=_activate,
+    recurrent=recurrent,
+    combine=_combine,
+    update=_update,
+    coefficients=_coefficients,
+    inject=_inject,
+    advance=_advance,
+)
