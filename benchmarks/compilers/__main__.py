@@ -8,6 +8,8 @@ seconds of compiling. None of it is a time of execution, which only a device can
 import argparse
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from benchmarks.compilers import _environments, _limits, _programs, _targets
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "benchmarks/results/compilers.jsonl"
+_NOISE = re.compile(r"InitializeLog|cudart_stub|Could not find cuda drivers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +70,15 @@ def _compile(python: Path, target: str, suites: Sequence[str]) -> Iterator[dict]
                 yield json.loads(line)
         _, said = worker.communicate()
         if worker.returncode:
-            yield {"target": target, "program": "all", "error": said.strip()[-2000:]}
+            yield {"target": target, "program": "all", "error": _how_it_ended(worker, said)}
+
+
+def _how_it_ended(worker: subprocess.Popen, said: str) -> str:
+    """One line, without what XLA says of devices that are not there."""
+    status = worker.returncode
+    how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    lines = [line for line in said.splitlines() if line.strip() and not _NOISE.search(line)]
+    return " ".join([f"The process that compiles ended with {how}.", *lines[-20:]])[-2000:]
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

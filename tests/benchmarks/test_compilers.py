@@ -167,6 +167,52 @@ def test_a_platform_without_packages_is_left_out(tmp_path, monkeypatch, capsys):
     assert "pip install no-such-package==0.10.2" in said.err and "0 programs" in said.out
 
 
+@pytest.fixture
+def run_with(tmp_path):
+    """Runs the command with what an interpreter says and does in place of a compiler."""
+    home = tmp_path / ".venv-aot-tpu"
+    python, recorded = home / "bin/python", tmp_path / "recorded.jsonl"
+    python.parent.mkdir(parents=True)
+    packages = [package.format(jax="0.10.2") for package in _targets.PACKAGES["tpu"]]
+    (home / _environments.READY).write_text("\n".join(packages))
+    recorded.write_text(json.dumps(ROW) + "\n")
+
+    def run(row, then="true"):
+        python.write_text(f"#!/bin/sh\necho '{json.dumps(row)}'\n{then}\n")
+        python.chmod(0o755)
+        words = ["--targets", "v5e", "--environments", str(tmp_path), "--against", str(recorded)]
+        return compilers.main(words)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({}, 0),
+        ({"launches_per_step": 5.6}, 1),
+        ({"temporary_bytes": 1101}, 1),
+        ({"compile_relative": 2.3}, 1),
+        ({"collectives_in_loops": 1}, 1),
+        ({"error": "too large"}, 1),
+    ],
+)
+def test_the_command_fails_where_a_limit_is_passed(change, status, run_with):
+    shown = {"copies_in_loops": 0, "collectives": 0, "compile_cpu_s": 1.0}
+    assert run_with(ROW | shown | change) == status
+
+
+def test_the_command_fails_where_a_compiler_dies(run_with, capsys):
+    shown = {"copies_in_loops": 0, "collectives": 0, "compile_cpu_s": 1.0}
+    noise = "echo 'Could not find cuda drivers' >&2"
+    assert run_with(ROW | shown, f"{noise}; echo 'out of room' >&2; kill -SEGV $$") == 1
+    said = capsys.readouterr().err
+    assert "The process that compiles ended with signal SIGSEGV. out of room" in said
+    assert "drivers" not in said
+    assert run_with(ROW | shown, "exit 3") == 1
+    assert "ended with exit status 3." in capsys.readouterr().err
+
+
 def test_programs_of_a_suite_are_different():
     for suite in _programs.SUITES.values():
         names = [str(program) for program in suite()]
