@@ -20,6 +20,7 @@ class Program:
     work: Literal["forward", "train", "step"] = "train"  # "step" with clipping and Adam
     dtype: Literal["float32", "bfloat16"] = "float32"
     lengths: bool = False
+    segments: bool = False
     residuals: Literal["auto", "gates", "states", "chunked"] = "auto"
     backend: Literal["auto", "tpu_kernel", "gpu_kernel"] = "auto"
     layers: int = 1
@@ -29,6 +30,7 @@ class Program:
         marks = {
             self.dtype: self.dtype != "float32",
             "lengths": self.lengths,
+            "segments": self.segments,
             self.residuals: self.residuals != "auto",
             self.backend: self.backend != "auto",
             f"{self.layers} layers": self.layers > 1,
@@ -97,6 +99,7 @@ def tpu_kernel() -> Iterator[Program]:
         yield Program(backend="tpu_kernel", cell=cell, work="forward", dtype="bfloat16")
     for cell in ("ELMAN", "GRU", "LSTM", "SLSTM"):
         yield Program(backend="tpu_kernel", cell=cell, lengths=True)
+    yield Program(backend="tpu_kernel", segments=True)
     yield Program(backend="tpu_kernel", shape=(32, 127, 128, 256))  # steps that no block divides
     yield Program(backend="tpu_kernel")
     for shape in ((64, 100, 300, 512), (64, 1024, 512, 512), (16, 1024, 768, 768)):
@@ -138,6 +141,8 @@ def make(program: Program) -> tuple[Callable, tuple[Any, Any, Any]]:
     dtype = jnp.dtype(program.dtype)
     xs = jax.ShapeDtypeStruct((batch_size, num_steps, input_size), dtype)
     lengths = jax.ShapeDtypeStruct((batch_size,), jnp.int32) if program.lengths else None
+    if program.segments:  # the number of the segment of each step
+        lengths = jax.ShapeDtypeStruct((batch_size, num_steps), jnp.int32)
     init, apply = _ours(program) if program.library == "birnn" else _flax(program)
     params = jax.eval_shape(init)
 
@@ -166,7 +171,7 @@ def make(program: Program) -> tuple[Callable, tuple[Any, Any, Any]]:
 def _ours(program: Program) -> tuple[Callable, Callable]:
     import jax
 
-    from birnn_jax import Layer, cells, init_stack, stack
+    from birnn_jax import Layer, Segments, cells, init_stack, stack
 
     _, _, input_size, hidden_size = program.shape
     cell = getattr(cells, program.cell)
@@ -181,7 +186,7 @@ def _ours(program: Program) -> tuple[Callable, Callable]:
         return jax.tree.map(lambda leaf: leaf.astype(program.dtype), params)
 
     def apply(params, xs, lengths):
-        return stack(layers, params, xs, lengths)[1]
+        return stack(layers, params, xs, Segments(lengths) if program.segments else lengths)[1]
 
     return init, apply
 

@@ -159,7 +159,7 @@ def _lower(target: str | None, native: Any, definition: Any) -> Any:
 
     def lower(ctx: mlir.LoweringRuleContext, *args: Any, **static: Any) -> Any:
         for_export = ctx.module_context.lowering_parameters.for_export
-        with lowering_for(target, takes_layouts=not for_export):
+        with lowering_for(target, takes_layouts=_is_whole(ctx) and not for_export):
             if by_kernel is not None and _takes_kernels(ctx, target):
                 return by_kernel(ctx, *args, **static)
             return by_xla(ctx, *args, **static)
@@ -200,9 +200,14 @@ def _takes_kernels(ctx: mlir.LoweringRuleContext, platform: str | None) -> bool:
 
     Nor if XLA is to cut it for several devices: it cannot look into native code.
     """
-    context: Any = ctx.module_context.axis_context
     if platform == "cpu" and ctx.module_context.lowering_parameters.for_export:
         return False
+    return _is_whole(ctx)
+
+
+def _is_whole(ctx: mlir.LoweringRuleContext) -> bool:
+    """Whether a program is for each device as it is: XLA does not cut it for several of them."""
+    context: Any = ctx.module_context.axis_context
     if hasattr(context, "manual_axes"):
         return set(context.manual_axes) == set(context.mesh.axis_names)
     return getattr(context, "num_devices", 1) == 1

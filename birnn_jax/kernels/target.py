@@ -18,7 +18,10 @@ def get_target() -> str:
 
 
 def takes_layouts() -> bool:
-    """True while a program is lowered that may name layouts, which `jax.export` refuses."""
+    """True while a program is lowered that may name layouts.
+
+    `jax.export` refuses them, and XLA gathers an array that has one from all devices.
+    """
     return _takes_layouts.get()
 
 

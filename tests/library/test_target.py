@@ -71,6 +71,20 @@ def test_program_has_the_loops_of_its_platform(cell, platform, monkeypatch):
     assert want[0] == {"cuda": 2, "tpu": 3}[platform]  # forward once, backward once
 
 
+def test_layouts_are_named_for_one_device_alone():
+    """XLA gathers an array of a named layout from all devices."""
+    mesh = jax.sharding.AbstractMesh((2,), ("data",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    params = shapes_of_params(LSTM)
+    run = lambda params, xs: bidirectional(LSTM, params, xs, backend="xla")[1]  # noqa: E731
+    named = []
+    for sharding in (None, rows):
+        xs = jax.ShapeDtypeStruct((4, 40, D), "float32", sharding=sharding)
+        text = jax.jit(run).trace(params, xs).lower(lowering_platforms=("cuda",)).as_text()
+        named.append("LayoutConstraint" in text)
+    assert named == [True, False]
+
+
 def test_other_platforms_multiply_bfloat16_as_it_is():
     _, products = loops_and_products(lower(LSTM, "auto", "cuda", dtype="bfloat16"))
     assert ["bf16", "bf16"] in [re.findall(r"(bf16|f32)>", product)[:2] for product in products]

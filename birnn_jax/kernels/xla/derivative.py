@@ -194,7 +194,13 @@ def scan_linear(
         return new, tuple(d_carry.h for d_carry in new)
 
     num_steps = len(jax.tree.leaves(steps)[0])
-    return jax.lax.scan(body, d_carries, steps, unroll=unrolled_steps(num_steps))
+    unroll = unrolled_steps(num_steps)
+    if unroll == num_steps > 1:  # as a loop would: else XLA for GPUs computes them step by step
+        held = jax.lax.optimization_barrier([step._replace(d_in=None) for step in steps])
+        d_ins = jax.lax.optimization_barrier([step.d_in for step in steps])
+        pairs = zip(held, d_ins, strict=True)
+        steps = tuple(step._replace(d_in=d_in) for step, d_in in pairs)
+    return jax.lax.scan(body, d_carries, steps, unroll=unroll)
 
 
 def _advance(rule: CellRule, w_t: jax.Array, d_start: Any, d_carry: Any, step: LinearSteps) -> Any:
