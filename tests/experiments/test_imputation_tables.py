@@ -115,6 +115,7 @@ def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
         ("", "holds no table"),
         ("time\n1\n2", "holds no table"),
         ("t,a\n1,2,3\n", "line 2: 3 field(s) where the first line names 2."),
+        ("t,a,b\n1,2\n", "line 2: 2 field(s) where the first line names 3."),
         ("t,a\n1,2\n2,low\n", "line 3: a is 'low', which is no number."),
         ("t,a\n1,2\n,3\n", "line 3: the first column, the time, is empty."),
         ("time,a\nt1,1\rt2,2\n", "line 2: new-line character seen in unquoted field"),

@@ -307,6 +307,28 @@ def test_generate_writes_a_piece_from_a_chord(trained, tmp_path, monkeypatch, ca
     assert "The chord is empty" in capsys.readouterr().err
 
 
+def test_chords_of_a_file_are_continued_together_as_each_alone(
+    trained, tmp_path, monkeypatch, capsys
+):
+    chords = ["D3 A3 F#4", "60", "C4 E4 G4 C5"]
+    path, folder = tmp_path / "chords.txt", tmp_path / "pieces"
+    path.write_text("\n".join(chords))
+    words = ("compose", "generate", "--run", trained / "compose", "--frames", "6", "--json")
+    assert run(monkeypatch, *words, folder, "--file", path) == 0
+    together = [*map(json.loads, capsys.readouterr().out.splitlines())]
+    for number, (chord, record) in enumerate(zip(chords, together, strict=True), start=1):
+        assert run(monkeypatch, *words, tmp_path / f"{number}.mid", "--chord", chord) == 0
+        alone = json.loads(capsys.readouterr().out)
+        assert record == alone | {"file": str(folder / f"{number}.mid")}
+        roll = read_midi(folder / f"{number}.mid")
+        assert record["frames"] == [(np.flatnonzero(frame) + LOWEST).tolist() for frame in roll]
+    path.write_text("C4\nH9\n")
+    assert run(monkeypatch, *words, tmp_path / "other", "--file", path) == 1
+    assert f"{path}, line 2: " in capsys.readouterr().err
+    assert run(monkeypatch, *words, tmp_path / "o", "--file", path, "--beginning", folder) == 1
+    assert "without --beginning, --picture" in capsys.readouterr().err
+
+
 def test_fill_hides_a_bar_of_a_midi_file(trained, data, tmp_path, monkeypatch, capsys):
     piece, midi, picture = (tmp_path / name for name in ("piece.mid", "new.mid", "new.png"))
     roll = read_rolls(data, "test")[0]

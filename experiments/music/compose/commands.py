@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from experiments.music.config import NAME
 from experiments.music.data import notes_of, read_parts, read_test
 from experiments.music.midi import read_midi, write_midi
 from experiments.runner.data.files import require_new
+from experiments.runner.data.lines import Line, read_lines
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.run.commands import NewRun, OldRun, RunCommand, TrainCommand
 from experiments.runner.run.experiment import Experiment, Prepared
@@ -69,17 +71,20 @@ class Evaluate(RunCommand):
 
 
 class Generate(RunCommand):
-    """Continue a chord with a trained model, and write the piece as a MIDI file.
+    """Continue a chord with a trained model, and write the piece as a MIDI file; or each chord of a
+    text file, all together, and write a folder of MIDI files.
 
-    The same seed gives the same piece.
+    The same seed gives the same piece, alone and beside others.
     """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     midi: tyro.conf.Positional[pathlib.Path]
-    """File to write; it must not exist yet."""
+    """File to write, with --file the folder of 1.mid, 2.mid and so on; it must not exist yet."""
     chord: str = "C4 C5 G5 E6"
     """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
+    file: pathlib.Path | None = None
+    """File of first chords, one per line, in place of one chord; - is standard input."""
     beginning: pathlib.Path | None = None
     """A MIDI file to continue, in place of a chord."""
     frames: int = 64
@@ -93,35 +98,57 @@ class Generate(RunCommand):
     seed: int = 0
     """Seed of the random draws."""
     picture: pathlib.Path | None = None
-    """Where to draw the piano roll."""
+    """Where to draw the piano roll of one piece."""
     json: AsJson = False
-    """Print a JSON record: the file, how many frames were given, and the MIDI numbers of each."""
+    """Print a JSON record for each piece: the file, how many frames were given, and the MIDI
+    numbers of each."""
 
     def run(self) -> None:
         """Composes and writes."""
+        if self.file is not None and (self.beginning or self.picture):
+            raise ValueError("--file makes several pieces: give it without --beginning, --picture.")
         require_new(self.midi)
         composer = load_composer(self.folder)
-        if self.beginning is not None:
-            reading = composer.config.reading()
-            beginning = read_midi(self.beginning, reading, composer.config.frames_per_beat)
-            reading.tell()
-        else:
-            beginning = chord_of(self.chord)
-        roll = compose(
-            *(composer.config.model, composer.params, beginning),
+        beginnings = self._beginnings(composer.config)
+        rolls = compose(
+            *(composer.config.model, composer.params, beginnings),
             frames=self.frames,
             voices=self.voices,
             temperature=self.temperature,
             seed=self.seed,
         )
-        write_midi(self.midi, roll, beats_per_minute=self.beats_per_minute)
+        given = beginnings.shape[1]
+        if self.file is not None:
+            self.midi.mkdir(parents=True)
+        for number, roll in enumerate(rolls, start=1):
+            path = self.midi if self.file is None else self.midi / f"{number}.mid"
+            write_midi(path, roll, beats_per_minute=self.beats_per_minute)
+            if self.json:
+                print(json_line({"file": str(path), "given": given, "frames": notes_of(roll)}))
+            else:
+                print(f"{path}: {len(roll)} frames, {self.frames} of them generated.")
         if self.picture:
-            draw(self.picture, roll, len(beginning))
-        if self.json:
-            frames = notes_of(roll)
-            print(json_line({"file": str(self.midi), "given": len(beginning), "frames": frames}))
-        else:
-            print(f"{self.midi}: {len(roll)} frames, {self.frames} of them generated.")
+            draw(self.picture, rolls[0], given)
+
+    def _beginnings(self, config: MusicConfig) -> np.ndarray:
+        """What each piece begins with, `[B, T, 88]`."""
+        reading = config.reading()
+        if self.file is not None:
+            lines = read_lines((), self.file, reading, what="chord")
+            reading.tell()
+            return np.stack([_chord_at(line) for line in lines])
+        if self.beginning is not None:
+            roll = read_midi(self.beginning, reading, config.frames_per_beat)
+            reading.tell()
+            return roll[None]
+        return chord_of(self.chord)[None]
+
+
+def _chord_at(line: Line) -> np.ndarray:
+    try:
+        return chord_of(line.text)
+    except ValueError as error:
+        raise ValueError(f"{line.place}: {error}") from None
 
 
 class Export(ExportCommand):

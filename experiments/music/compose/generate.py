@@ -61,37 +61,38 @@ def draw_chord(logits: jax.Array, most: int, key: jax.Array) -> jax.Array:
 def go_on(
     model: MusicModel,
     params: TaggerParams,
-    beginning: jax.Array,
+    beginnings: jax.Array,
     key: jax.Array,
     *,
     frames: int,
     voices: int,
     temperature: float,
 ) -> jax.Array:
-    """The frames after a beginning.
+    """The frames after each of several beginnings.
 
     Args:
       model: static.
       params: of the model.
-      beginning: `[T, 88]`, one chord or more.
-      key: consumed; frame n is drawn with `fold_in(key, n)`.
+      beginnings: `[B, T, 88]`, one chord or more each.
+      key: consumed; frame n of every piece is drawn with `fold_in(key, n)`.
       frames: how many to make.
       voices: keys of a chord, at most.
       temperature: divides the logits; below 1 safer, above 1 bolder.
 
     Returns:
-      `[frames, 88]` of 0 and 1.
+      `[B, frames, 88]` of 0 and 1; a piece is the same alone and beside others.
     """
-    carry, logits = score(model, params, beginning[None])
+    carry, logits = score(model, params, beginnings)
+    draw_chords = jax.vmap(draw_chord, in_axes=(0, None, None))
 
     def step(state: tuple[Any, jax.Array], number: jax.Array) -> tuple[Any, jax.Array]:
         carry, logits = state
-        chord = draw_chord(logits / temperature, voices, jax.random.fold_in(key, number))
-        carry, logits = score(model, params, chord[None, None], carry=carry)
-        return (carry, logits[0, -1]), chord
+        chords = draw_chords(logits / temperature, voices, jax.random.fold_in(key, number))
+        carry, logits = score(model, params, chords[:, None], carry=carry)
+        return (carry, logits[:, -1]), chords
 
-    _, chords = jax.lax.scan(step, (carry, logits[0, -1]), jnp.arange(frames))
-    return chords
+    _, chords = jax.lax.scan(step, (carry, logits[:, -1]), jnp.arange(frames))
+    return jnp.swapaxes(chords, 0, 1)
 
 
 def compose(
@@ -104,7 +105,19 @@ def compose(
     temperature: float,
     seed: int,
 ) -> np.ndarray:
-    """A whole piece, `[T + frames, 88]`: the beginning, and how the model goes on.
+    """A whole piece, or several: the beginning, and how the model goes on.
+
+    Args:
+      model: static.
+      params: of the model.
+      beginning: `[T, 88]`, or `[B, T, 88]` of several pieces, which are made together.
+      frames: how many to make.
+      voices: keys of a chord, at most.
+      temperature: divides the logits; below 1 safer, above 1 bolder.
+      seed: of the random draws; each piece is the one that its beginning gets alone.
+
+    Returns:
+      `[T + frames, 88]`, or `[B, T + frames, 88]`.
 
     Raises:
       ValueError: for a number that makes no piece.
@@ -113,5 +126,7 @@ def compose(
         if not number > 0:
             raise ValueError(f"{name} must be positive, got {number}.")
     options = {"frames": frames, "voices": voices, "temperature": temperature}
-    made = go_on(model, params, jnp.asarray(beginning), jax.random.key(seed), **options)
-    return np.concatenate([beginning, np.asarray(made)])
+    beginnings = beginning.reshape(-1, *beginning.shape[-2:])
+    made = go_on(model, params, jnp.asarray(beginnings), jax.random.key(seed), **options)
+    pieces = np.concatenate([beginnings, np.asarray(made)], axis=1)
+    return pieces.reshape(*beginning.shape[:-2], *pieces.shape[1:])
