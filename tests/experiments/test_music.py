@@ -173,6 +173,9 @@ def test_composed_piece_begins_as_given_and_keeps_its_voices(composer):
     assert len(piece) == 11 and set(piece[2:].sum(axis=1)) <= {1, 2, 3}
     np.testing.assert_array_equal(compose(model, params, beginning, **wishes, seed=1), piece)
     assert (compose(model, params, beginning, **wishes, seed=2) != piece).any()
+    several = np.stack([roll[:2] for roll in read_rolls(BUNDLED, "test")[:3]])
+    alone = [compose(model, params, each, **wishes, seed=1) for each in several]
+    np.testing.assert_array_equal(compose(model, params, several, **wishes, seed=1), alone)
     # The likeliest chords follow from all that stands before them, wherever the beginning ends.
     likeliest = wishes | {"temperature": 1e-4}
     whole = compose(model, params, beginning, **likeliest, seed=1)
