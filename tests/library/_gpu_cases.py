@@ -22,6 +22,7 @@ from birnn_jax import ELMAN, GRU, LSTM
 from birnn_jax.kernels.gpu import exchange, layer, plan
 from birnn_jax.kernels.moving import split_directions
 from birnn_jax.kernels.operation import Operands
+from birnn_jax.kernels.target import lowering_for
 from tests.library._races import (
     INTERPRETS_CLUSTERS,
     Sizes,
@@ -70,11 +71,12 @@ CASES_OF_CLUSTERS = {
 def find_fault(case: Case | LeftOut) -> str:
     """What is wrong: a difference, a race, or nothing."""
     rng = np.random.default_rng(0)
-    with mock.patch.multiple(plan, UNITS=(16,), CLUSTERS=(case.blocks,)):
+    sizes = mock.patch.multiple(plan, UNITS=(16,), CLUSTERS=(case.blocks,))
+    with sizes, lowering_for("cuda"):  # with weights packed as for a GPU
         if isinstance(case, LeftOut):
             return _run_without(rng, case.number)
-        sizes = _SIZES._replace(hidden=case.hidden)
-        directions = make_directions(rng, case.cell, sizes, **case.given, dtype=case.dtype)
+        shape = _SIZES._replace(hidden=case.hidden)
+        directions = make_directions(rng, case.cell, shape, **case.given, dtype=case.dtype)
         try:
             return compare_with_definition(
                 rng, directions, case.keep_gates, layer.LAUNCHES, gpu_race_detector

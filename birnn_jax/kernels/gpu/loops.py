@@ -83,7 +83,7 @@ def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple
     carries, (ys, stored) = run_steps(
         Steps(before, after),
         exchange,
-        w_h.reshape(-1, hidden_size, 1, num_gates, hidden_size).swapaxes(-1, -2),
+        w_h.reshape(len(w_h), hidden_size, 1, num_gates, hidden_size).swapaxes(-1, -2),
         carry,
         (starts, bias),
         (Streams(sums, in_time),),
@@ -169,7 +169,9 @@ def transposed_loop(
     (ct_carries, ct_starts), (ct_ins,) = run_steps(
         Steps(before, after),
         exchange,
-        weights.reshape(-1, hidden_size, num_gates, hidden_size).transpose(0, 3, 2, 1)[..., None],
+        weights.reshape(len(weights), hidden_size, num_gates, hidden_size).transpose(0, 3, 2, 1)[
+            ..., None
+        ],
         (stack(ct_carries), stack(jax.tree.map(jnp.zeros_like, d_starts))),
         (),
         tuple(

@@ -54,7 +54,7 @@ def finish(weights: JointWeights, a_x: jax.Array, h: jax.Array) -> jax.Array:
 
 def recurrent(weights: JointWeights, hidden_size: int) -> tuple[jax.Array, None]:
     """The weights of the state, with one head; its product has no bias."""
-    return weights.w[-hidden_size:], None
+    return (weights.w[-hidden_size:] if weights.w_h is None else weights.w_h), None
 
 
 def combine(a_x: jax.Array, a_h: jax.Array) -> jax.Array:
