@@ -92,7 +92,8 @@ PLANS = {
         recompute=Recompute(bytes=18 * 2**20, features=400),
     ),
     # Unmeasured. A kernel launch costs more than its work: stacking halves their number, and a
-    # body of five kernels or more becomes a CUDA graph.
+    # body of five kernels or more becomes a CUDA graph. To store gates takes kernels, too: 0.4 more
+    # a step than to compute them again in one product. docs/development/kernels.md has the counts.
     "gpu": Plan(
         stacked=True,
         block=16,
