@@ -41,7 +41,7 @@ def exported(folder: RunFolder) -> Exported:
 
     def examples() -> list[dict[str, np.ndarray]]:
         parts, _ = read_data(config, config.reading())
-        return [encoder.encode_words(sentence.words) for sentence in parts["test"]]
+        return encoder.encode_all(parts["test"])
 
     return Exported(
         parts={
@@ -56,7 +56,7 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary=vocabulary_of(encoder) | {"scheme": model.scheme},
         card=CARD,
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch),
+        examples=examples_of(examples, config.tokens_per_batch, "labels"),
     )
 
 

@@ -49,7 +49,7 @@ def exported(folder: RunFolder) -> Exported:
     def examples() -> list[dict[str, np.ndarray]]:
         reading = config.reading()
         parts = read_data(**config.files, tags=config.tags, reading=reading)
-        return [encoder.encode_words(sentence.words) for sentence in parts["test"]]
+        return encoder.encode_all(parts["test"])
 
     return Exported(
         parts={
@@ -64,7 +64,7 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary=vocabulary_of(encoder),
         card=CARD,
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch),
+        examples=examples_of(examples, config.tokens_per_batch, "labels"),
     )
 
 

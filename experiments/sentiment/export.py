@@ -58,7 +58,7 @@ def exported(folder: RunFolder) -> Exported:
         card=CARD,
         preprocessing={"segmentation": config.segmentation},
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch),
+        examples=examples_of(examples, config.tokens_per_batch, "label"),
     )
 
 

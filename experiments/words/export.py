@@ -15,7 +15,7 @@ from birnn_jax.interop.onnx import Graph, add_character_encoder, add_embedding
 from birnn_jax.interop.stablehlo import Input
 from birnn_jax.models import CharacterEncoderParams
 from experiments.runner.data.batches import Batches
-from experiments.runner.export.exported import Arrays, Part, add_inputs
+from experiments.runner.export.exported import TRUE_LABELS, Arrays, Part, add_inputs
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Encoder
 from experiments.words.model import WordParams
 
@@ -80,14 +80,16 @@ def vocabulary_of(encoder: Encoder) -> dict[str, Any]:
 
 
 def examples_of(
-    encode: Callable[[], Sequence[Mapping[str, np.ndarray]]], tokens_per_batch: int
+    encode: Callable[[], Sequence[Mapping[str, np.ndarray]]], tokens_per_batch: int, truth: str
 ) -> Callable[[], Iterable[Arrays]]:
-    """Inputs of a graph made of encoded sentences."""
+    """Inputs of a graph made of encoded sentences, and what is right: what they call `truth`."""
 
     def make() -> Iterable[Arrays]:
         batches = Batches(encode(), buckets=(8, 32, 128), tokens_per_batch=tokens_per_batch)
         for at in range(len(batches)):
             batch = batches[at]
-            yield {name: np.asarray(batch[name], np.int32) for name in INPUTS}
+            is_row = batch["rows"] >= 0  # others fill up the batch
+            inputs = {name: np.asarray(batch[name], np.int32)[is_row] for name in INPUTS}
+            yield inputs | {TRUE_LABELS: batch[truth][is_row]}
 
     return make

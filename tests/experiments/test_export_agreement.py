@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from experiments.runner.export.exported import TRUE_LABELS
 from experiments.runner.export.folder import _agreement
+from experiments.words.export import examples_of
 
 onnxruntime = pytest.importorskip("onnxruntime")
 WHOLE = {
@@ -49,6 +51,33 @@ def test_labels_that_either_model_gives_are_counted(agreement):
         "On the test data of the run, 71.43% of 7 labels of the 8-bit model equal those of the "
         "32-bit model. Its accuracy was not measured."
     )
+
+
+def test_labels_of_both_models_are_compared_with_true_ones(agreement):
+    """In padding nothing is right, and a label that training does not have is never right."""
+    true = np.array([[2, 1, 0, 0], [1, -1, 0, 0]]), np.array([[0, -1, 0, 0]])
+    made = lambda: [{"number": i, TRUE_LABELS: rows} for i, rows in enumerate(true)]  # noqa: E731
+    assert agreement(["labels"], made).endswith(
+        "of the 32-bit model. 66.67% of them are right, and 50.00% of the 32-bit model's."
+    )
+
+
+def test_rows_that_fill_up_a_batch_are_no_examples():
+    rng, numbers = np.random.default_rng(0), np.arange(7)
+    texts = [
+        {
+            "words": rng.integers(1, 9, length),
+            "characters": rng.integers(1, 9, [length, 4]),
+            "label": np.array(number),
+        }
+        for number, length in zip(numbers, (3, 5, 2, 9, 8, 1, 30), strict=True)
+    ]
+    batches = [*examples_of(lambda: texts, 64, "label")()]
+    assert len(batches) > 1
+    for batch in batches:
+        for row, number in enumerate(batch[TRUE_LABELS]):
+            assert batch["lengths"][row] == len(texts[number]["words"])
+    assert sorted(np.concatenate([batch[TRUE_LABELS] for batch in batches])) == numbers.tolist()
 
 
 def test_numbers_are_compared_by_their_mean_distance(agreement):

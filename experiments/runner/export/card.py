@@ -18,16 +18,21 @@ class Agreement(NamedTuple):
     output: str = ""
     value: float = 0.0
     number: int = 0
+    accuracy: tuple[float, ...] | None = None  # of 32 bits and of 8, where true labels are known
 
     def sentence(self) -> str:
         """In words."""
         if self.missing:
             return f"The effect of 8 bits was not measured. {self.missing}"
         if self.output == "labels":
-            return (
+            same = (
                 f"On the test data of the run, {self.value:.2%} of {self.number:,} labels of the "
-                "8-bit model equal those of the 32-bit model. Its accuracy was not measured."
+                "8-bit model equal those of the 32-bit model."
             )
+            if self.accuracy is None:
+                return f"{same} Its accuracy was not measured."
+            whole, small = self.accuracy
+            return f"{same} {small:.2%} of them are right, and {whole:.2%} of the 32-bit model's."
         return (
             f"On the test data of the run, `{self.output}` of the 8-bit model differs by "
             f"{self.value:.4f} on average from the 32-bit model, over {self.number:,} values."

@@ -41,6 +41,9 @@ class Card(NamedTuple):
     language: str | None = None
 
 
+TRUE_LABELS = "true_labels"
+
+
 class Exported(NamedTuple):
     """A trained model."""
 
@@ -55,7 +58,8 @@ class Exported(NamedTuple):
     files: Sequence[str] = ()
     """Files of the run folder from which the model is loaded again."""
     examples: Callable[[], Iterable[Arrays]] | None = None
-    """Inputs of the first part made of the test data of the run."""
+    """Inputs of the first part made of the test data of the run; and where they are known,
+    `TRUE_LABELS` of the shape of its output `labels`, -1 for one that training does not have."""
 
 
 def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from birnn_jax.interop import safetensors, stablehlo
 from birnn_jax.interop.onnx import Graph, quantized, with_sizes
 from experiments.runner.export.card import Agreement, card_of
-from experiments.runner.export.exported import Exported, Part
+from experiments.runner.export.exported import TRUE_LABELS, Exported, Part
 from experiments.runner.export.weights import WEIGHTS
 from experiments.runner.run.folder import (
     RUN_OF_EXPORT,
@@ -137,9 +137,11 @@ def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> 
     sessions = [onnxruntime.InferenceSession(str(path)) for path in (whole, small)]
     names = [value.name for value in sessions[0].get_outputs()]
     wanted = "labels" if "labels" in names else names[0]
-    same = number = 0
-    for feeds in examples:
-        first, second = (np.asarray(session.run([wanted], dict(feeds))[0]) for session in sessions)
+    same = number = compared = 0
+    right = np.zeros(2)  # labels of either model
+    for example in examples:
+        feeds = {name: value for name, value in example.items() if name != TRUE_LABELS}
+        first, second = (np.asarray(session.run([wanted], feeds)[0]) for session in sessions)
         if wanted == "labels":
             given = (first >= 0) | (second >= 0)
             same += int(((first == second) & given).sum())
@@ -147,4 +149,9 @@ def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> 
         else:
             number += first.size
             same += float(np.abs(first - second).sum())
-    return Agreement(None, wanted, same / max(number, 1), number)
+        if TRUE_LABELS in example:
+            valid = first >= 0  # -1 in padding
+            right += [((found == example[TRUE_LABELS]) & valid).sum() for found in (first, second)]
+            compared += int(valid.sum())
+    accuracy = tuple(right / compared) if compared else None
+    return Agreement(None, wanted, same / max(number, 1), number, accuracy)

@@ -11,7 +11,15 @@ import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_classifier
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs, add_label
+from experiments.runner.export.exported import (
+    TRUE_LABELS,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    add_inputs,
+    add_label,
+)
 from experiments.runner.run.folder import RunFolder
 from experiments.time_series.classify.data import read_data
 from experiments.time_series.classify.model import (
@@ -48,6 +56,7 @@ def exported(folder: RunFolder) -> Exported:
             {
                 "values": series.values[None].astype(np.float32),
                 "lengths": np.array([len(series.values)], np.int32),
+                TRUE_LABELS: problem.indices([series]),
             }
             for series in test
         ]

@@ -266,7 +266,11 @@ def test_other_forms_card_and_commands(data, tmp_path, rng, monkeypatch, capsys)
 
     card = (model / "README.md").read_text()
     assert card.startswith('---\nlibrary_name: "birnn_jax"\npipeline_tag: "token-classification"')
-    assert "75 labels of the 8-bit model" in card and 'license: "other"' in card
+    assert (
+        "of them are right" in card
+        and "75 labels of the 8-bit model" in card
+        and 'license: "other"' in card
+    )
     assert "small.tsv" in card and "The run has not been tested yet." in card
     capsys.readouterr()
     assert command(monkeypatch, pos_tagging, "predict", "--run", model, "I know .") == 0
