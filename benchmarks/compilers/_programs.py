@@ -14,7 +14,7 @@ _PEERS = {"ELMAN": "SimpleCell", "GRU": "GRUCell", "LSTM": "OptimizedLSTMCell"}
 class Program:
     """One program to compile."""
 
-    library: Literal["birnn", "flax-linen"] = "birnn"
+    framework: Literal["birnn", "flax-linen"] = "birnn"
     cell: str = "LSTM"
     shape: tuple[int, int, int, int] = SMALL  # B, T, D, H; B on each device
     work: Literal["forward", "train", "step"] = "train"  # "step" with clipping and Adam
@@ -36,16 +36,16 @@ class Program:
             f"{self.layers} layers": self.layers > 1,
             f"{self.devices} devices": self.devices > 1,
         }
-        words = [self.library, self.cell, ",".join(map(str, self.shape)), self.work]
+        words = [self.framework, self.cell, ",".join(map(str, self.shape)), self.work]
         return " ".join([*words, *(mark for mark, is_so in marks.items() if is_so)])
 
 
 def quick() -> Iterator[Program]:
     """In minutes: both works at a small shape, beside Flax."""
     shape = (8, 16, 16, 32)
-    for library in ("birnn", "flax-linen"):
+    for framework in ("birnn", "flax-linen"):
         for work in ("forward", "train"):
-            yield Program(library=library, work=work, shape=shape)
+            yield Program(framework=framework, work=work, shape=shape)
     yield Program(shape=shape, lengths=True)
     yield Program(shape=shape, devices=16, work="step")
 
@@ -58,7 +58,7 @@ def cells() -> Iterator[Program]:
         for cell in names.split():
             yield Program(cell=cell, work=work)
         for cell in _PEERS:
-            yield Program(library="flax-linen", cell=cell, work=work)
+            yield Program(framework="flax-linen", cell=cell, work=work)
 
 
 def options() -> Iterator[Program]:
@@ -79,8 +79,8 @@ def shapes() -> Iterator[Program]:
     """The standard shapes and those for GPUs, beside Flax."""
     for shape in (*STANDARD, *GPU_SHAPES):
         for work in ("forward", "train"):
-            for library in ("birnn", "flax-linen"):
-                yield Program(library=library, shape=shape, work=work)
+            for framework in ("birnn", "flax-linen"):
+                yield Program(framework=framework, shape=shape, work=work)
 
 
 def parallel() -> Iterator[Program]:
@@ -143,7 +143,7 @@ def make(program: Program) -> tuple[Callable, tuple[Any, Any, Any]]:
     lengths = jax.ShapeDtypeStruct((batch_size,), jnp.int32) if program.lengths else None
     if program.segments:  # the number of the segment of each step
         lengths = jax.ShapeDtypeStruct((batch_size, num_steps), jnp.int32)
-    init, apply = _ours(program) if program.library == "birnn" else _flax(program)
+    init, apply = _ours(program) if program.framework == "birnn" else _flax(program)
     params = jax.eval_shape(init)
 
     def loss(params, xs, lengths):

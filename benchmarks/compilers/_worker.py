@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
     programs = [program for suite in options.suites for program in _programs.SUITES[suite]()]
     # One program that nobody changes: its time says how busy and how fast this machine is.
-    yardstick = Program(library="flax-linen", work="train", shape=(8, 16, 16, 32))
+    yardstick = Program(framework="flax-linen", work="train", shape=(8, 16, 16, 32))
     before = compile_program(options.target, yardstick, options.dump)["compile_cpu_s"]
     for program in dict.fromkeys(programs):
         row = {"target": options.target, "program": str(program)}

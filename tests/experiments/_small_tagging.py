@@ -5,6 +5,7 @@ import pathlib
 from experiments.pos_tagging.config import BUNDLED, TaggingConfig
 from experiments.pos_tagging.data import read_sentences
 from experiments.runner.data.reading import Reading
+from experiments.words.data import Sentence
 from tests.experiments._commands import options
 
 SIZES = {"train": 12, "dev": 4, "test": 5}
@@ -19,6 +20,10 @@ OPTIONS = {
     "tokens_per_batch": 100,
     "buckets": 1,
 }
+SENTENCES = [
+    Sentence(("The", "dog", "barks"), ("DET", "NOUN", "VERB"), ()),
+    Sentence(("the", "dog", "and", "the", "uncharacteristically"), ("DET",) * 4 + ("X",), ()),
+]
 
 
 def write_data(folder: pathlib.Path) -> pathlib.Path:

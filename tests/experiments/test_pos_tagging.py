@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import sys
-import unicodedata
 
 import jax
 import numpy as np
@@ -20,12 +19,13 @@ from experiments.runner.data.batches import Batches
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.journal import read_journal
 from experiments.words.config import WordTagger
-from experiments.words.data import Encoder, Sentence, Vocabulary, build_vocabulary
+from experiments.words.data import Encoder, build_vocabulary
 from experiments.words.model import score
 from tests import _figures
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command, standard_input
 from tests.experiments._computed import computed
+from tests.experiments._small_tagging import SENTENCES
 
 CHANGES = {
     "cell": "gru",
@@ -49,11 +49,6 @@ CHANGES = {
     "seed": 1,
 }
 scores = jax.jit(score, static_argnames="model")
-
-SENTENCES = [
-    Sentence(("The", "dog", "barks"), ("DET", "NOUN", "VERB"), ()),
-    Sentence(("the", "dog", "and", "the", "uncharacteristically"), ("DET",) * 4 + ("X",), ()),
-]
 
 
 @pytest.fixture(scope="module")
@@ -108,63 +103,6 @@ def test_impossible_settings_are_refused_by_name(name, value):
         TaggingConfig(**{name: value})
 
 
-def test_vocabulary_knows_words_in_lower_case_and_usual_tags_in_their_own():
-    vocabulary = build_vocabulary([*SENTENCES, SENTENCES[0]])
-    assert vocabulary.counts["the"] == 4 and "The" not in vocabulary.counts
-    assert [vocabulary.guess(word) for word in ("dog", "and", "cat")] == ["NOUN", "DET", "DET"]
-
-
-def test_words_are_looked_up_in_any_normalisation_form():
-    text = "Äpfel côté ガギ 각"
-    forms = [unicodedata.normalize(form, text).split() for form in ("NFC", "NFD")]
-    assert forms[0] != forms[1]
-    for seen in forms:
-        tags = ("N", "A", "N", "A")
-        vocabulary = build_vocabulary([Sentence(tuple(seen), tags, ())])
-        encoder = Encoder(vocabulary, word_width=9)
-        for words in forms:
-            encoded = encoder.encode_words(words)
-            assert (
-                encoded["words"].tolist() == [1, 2, 3, 4] and encoded["counts"].tolist() == [1] * 4
-            )
-            spelled = [
-                [vocabulary.characters[i - 2] for i in row if i] for row in encoded["characters"]
-            ]
-            assert ["".join(word) for word in spelled] == forms[0]
-            assert [vocabulary.guess(word) for word in words] == [*tags]
-            assert all(map(vocabulary.knows, words)) and not vocabulary.knows("cote")
-    assert vocabulary.longest_word == 5
-
-
-def test_vocabulary_of_before_keeps_the_form_of_its_file():
-    words = unicodedata.normalize("NFD", "Äpfel côté").split()
-    characters = sorted({*"".join(words)})
-    counts = {word.lower(): 1 for word in words}
-    vocabulary = Vocabulary(counts, characters, ["N"], dict.fromkeys(words, "N"), "X")
-    encoded = Encoder(vocabulary, word_width=9).encode_words(words)
-    assert encoded["words"].tolist() == [1, 2] and (encoded["characters"] != 1).all()
-    assert (encoded["characters"] > 1).sum(axis=1).tolist() == [6, 6]
-    assert vocabulary.knows(words[0]) and vocabulary.guess(words[1]) == "N"
-
-
-def test_long_word_keeps_both_ends():
-    vocabulary = build_vocabulary(SENTENCES)
-    encode = Encoder(vocabulary, word_width=6).encode_words
-    spelled = "".join(
-        vocabulary.characters[i - 2] for i in encode(["uncharacteristically"])["characters"][0]
-    )
-    assert spelled == "unclly"
-
-
-def test_unknown_words_characters_and_tags_have_their_own_indices():
-    encoder = Encoder(build_vocabulary(SENTENCES), word_width=4)
-    (example,) = encoder.encode_all([Sentence(("THE", "z"), ("VERB", "INTJ"), ())])
-    assert example["words"].tolist() == [1, 0]
-    assert example["counts"].tolist() == [3, 0]
-    assert example["characters"][1].tolist() == [1, 0, 0, 0]
-    assert example["labels"][0] >= 0 > example["labels"][1]
-
-
 def test_word_with_an_unknown_tag_has_no_loss_and_counts_as_wrong():
     logits = jax.random.normal(jax.random.key(0), [1, 4, 5])
     batch = {"labels": np.array([[2, -1, 3, 0]]), "lengths": np.array([3])}
@@ -179,7 +117,11 @@ def test_word_with_an_unknown_tag_has_no_loss_and_counts_as_wrong():
 def model():
     """A model with parameters and a batch of three rows."""
     config = TaggingConfig(**{**_small_tagging.OPTIONS, "word_size": 8, "layers": 2})
-    sentences = [SENTENCES[0], SENTENCES[1], SENTENCES[0]._replace(words=("A", "dog", "the"))]
+    sentences = [
+        SENTENCES[0],
+        SENTENCES[1],
+        SENTENCES[0]._replace(words=("A", "dog", "the")),
+    ]
     vocabulary = build_vocabulary(sentences)
     params = init_params(config, vocabulary, jax.random.key(0))
     examples = Encoder(vocabulary, config.word_width).encode_all(sentences)

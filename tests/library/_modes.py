@@ -10,7 +10,7 @@ import functools
 import math
 import re
 import sys
-import traceback
+import unittest
 
 import jax
 import jax.export
@@ -310,6 +310,13 @@ def applies(mode, name):
     return mode != "jet" or (name.startswith(recurrent) and name != "ctc_greedy")
 
 
+def case_of(mode, name):
+    def run():
+        MODES[mode](name)
+
+    return unittest.FunctionTestCase(run, description=f"{mode}:{name}")
+
+
 def main(wanted):
     jax.config.update("jax_disable_most_optimizations", True)
     patterns = [(*pattern.split(":"), ".*")[:2] for pattern in wanted]
@@ -321,15 +328,11 @@ def main(wanted):
         and any(mode == m and re.fullmatch(names, name) for m, names in patterns or [(mode, ".*")])
     ]
     failures = 0
-    for number, (mode, name) in enumerate(cells, start=1):
-        try:
-            MODES[mode](name)
-        except Exception as error:  # printed and counted; the others are tried as well
-            failures += 1
-            print(f"{mode}:{name}", type(error).__name__, " ".join(str(error).split())[:300])
-            traceback.print_exc()
-        if number % 50 == 0:
-            jax.clear_caches()  # or a thousand programs stay, and slow down every further one
+    for start in range(0, len(cells), 50):
+        suite = unittest.TestSuite(case_of(*cell) for cell in cells[start : start + 50])
+        result = unittest.TextTestRunner(verbosity=0).run(suite)
+        failures += len(result.failures) + len(result.errors)
+        jax.clear_caches()  # or a thousand programs stay, and slow down every further one
     print(f"{failures} of {len(cells)} failed")
     return 1 if failures or not cells else 0
 

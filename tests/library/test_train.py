@@ -47,7 +47,9 @@ def linear_loss(params, batch, key):
 
 
 def noisy_loss(params, batch, key):
-    return linear_loss(params, batch, key) | {"noise": Total(jax.random.normal(key), jnp.ones([]))}
+    return linear_loss(params, batch, key) | {
+        "noise": Total(jax.random.normal(key), jnp.array(1.0))
+    }
 
 
 def first_step(optimizer, *, loss=linear_loss, grads=GRADS):
@@ -117,9 +119,8 @@ def test_groups_of_parameters_are_clipped_each_by_its_own_norm():
     state = init_train_state(params, optimizer)
 
     def loss(params, batch, key):
-        return {
-            "loss": Total(sum(map(jnp.vdot, *map(jax.tree.leaves, (params, batch)))), jnp.ones([]))
-        }
+        products = map(jnp.vdot, jax.tree.leaves(params), jax.tree.leaves(batch))
+        return {"loss": Total(sum(products), jnp.array(1.0))}
 
     before = jax.tree.map(np.asarray, params)
     state, metrics = make_train_step(loss, optimizer)(state, grads, KEY)
@@ -293,12 +294,13 @@ def test_eval_step_gives_no_key_and_returns_all_totals():
 
     def loss(params, batch, key):
         keys.append(key)
-        return linear_loss(params, batch, key) | {"extra": Total(params["w"].sum(), jnp.ones([]))}
+        return linear_loss(params, batch, key) | {"extra": Total(params["w"].sum(), jnp.array(3.0))}
 
     totals = make_eval_step(loss)(GRADS, GRADS)
     assert keys == [None]
     assert_close(totals["loss"].mean, np.float64(NORM**2))
     assert_close(totals["extra"].sum, GRADS["w"].sum())
+    assert totals["extra"].count == 3
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
