@@ -2,30 +2,20 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ..._core.direction import Direction
+from ..launch_inputs import Directions, Flags, over_time, stack_flags, stack_sums
 from ..xla.cell_rule import CellRule
 from ..xla.derivative import LinearSteps
 from ..xla.lanes import stack, unstack
 from ..xla.rules import get_rule
-from ..xla.time_order import at_of, clear
 from .columns import Columns, map_columns, run_in_columns
 from .exchange import Exchange
 from .plan import plan_backward, plan_forward
 from .time_loop import Steps, Streams, run_steps
-
-Directions = tuple[Direction, ...]
-
-
-class _Flags(NamedTuple):
-    """`[T, B]` int32; None is nowhere, or everywhere for `valid`."""
-
-    valid: jax.Array | None
-    is_start: jax.Array | None
 
 
 def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple[Any, Any]:
@@ -34,13 +24,7 @@ def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple
     reverse = tuple(direction.reverse for direction in directions)
     in_time, in_order = reverse, (False,) * len(directions)
     packed = [rule.pack(direction.params) for direction in directions]
-    sums = stack(
-        [
-            rule.project(w, clear(direction.xs, direction.valid)).swapaxes(0, 1)
-            for w, direction in zip(packed, directions, strict=True)
-        ]
-    )
-    flags = stack([_flags_of(direction) for direction in directions])
+    sums, flags = stack_sums(rule, packed, directions), stack_flags(directions)
     starts = stack([direction.starts and direction.starts.carry for direction in directions])
     carry = stack([direction.carry for direction in directions])
     hidden_size, dtype = carry.h.shape[-1], directions[0].params.w_h.dtype
@@ -75,7 +59,7 @@ def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple
         return carry.h, store(activations, carry, rule.update(activations, carry))
 
     like = jax.eval_shape(shapes, sums[0, 0], jax.tree.map(lambda leaf: leaf[0], carry))
-    y, stored = _over_time(like, *sums.shape[:2])
+    y, stored = over_time(like, *sums.shape[:2])
     outputs = (
         Streams(jax.ShapeDtypeStruct(y.shape, dtype), in_time),
         Streams(stored, in_order),
@@ -123,7 +107,7 @@ def transposed_loop(
     ct_carries, ct_hs = cts
     last_first = (True,) * len(w_h)
     flags = [
-        jax.tree.map(lambda flag: flag[..., 0].astype(jnp.int32), _Flags(s.valid, s.is_start))
+        jax.tree.map(lambda flag: flag[..., 0].astype(jnp.int32), Flags(s.valid, s.is_start))
         for s in steps
     ]
     weights = stack(w_h)
@@ -178,15 +162,10 @@ def transposed_loop(
             Streams(s, last_first) for s in (stack([s.coefficients for s in steps]), stack(ct_hs))
         ),
         Streams(stack(flags), last_first),
-        (Streams(_over_time(d_in, len(w_h), num_steps), last_first),),
+        (Streams(over_time(d_in, len(w_h), num_steps), last_first),),
     )
     count = len(w_h)
     return unstack(ct_carries, count), unstack(ct_starts, count), unstack(ct_ins, count)
-
-
-def _flags_of(direction: Direction) -> _Flags:
-    flags = _Flags(direction.valid, at_of(direction))
-    return jax.tree.map(lambda flag: flag.T.astype(jnp.int32), flags)
 
 
 def _select(condition: jax.Array, new: Any, old: Any) -> Any:
@@ -203,10 +182,3 @@ def _choose(condition: jax.Array, new: Columns | None, old: Columns | None) -> C
     if old is None:
         return map_columns(lambda new: jnp.where(condition, new, jnp.zeros_like(new)), new)
     return map_columns(lambda new, old: jnp.where(condition, new, old), new, old)
-
-
-def _over_time(tree: Any, num_directions: int, num_steps: int) -> Any:
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num_directions, num_steps, *leaf.shape), leaf.dtype),
-        tree,
-    )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ...cells import ELMAN, GRU, LSTM
+from ..launch_inputs import find_obstacle_of_sizes
 from ..xla.rules import find_rule
 from .plan import DoesNotFitError, plan_backward, plan_forward
 
@@ -19,25 +20,15 @@ def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
             "computes ELMAN, GRU and LSTM, the same cell in both directions, in one dtype; this "
             "layer is another."
         )
-    xs = directions[0].xs
-    if not all(isinstance(size, int) for size in xs.shape):
-        return f"needs sizes that are numbers, got {xs.shape}."
-    if 0 in xs.shape:
-        return f"needs at least one row, one step and one feature, got xs of shape {xs.shape}."
-    if xs.dtype not in (jnp.float32, jnp.bfloat16):
-        return f"takes float32 and bfloat16, got {xs.dtype}."
-    shapes = {
-        tuple(leaf.shape for leaf in jax.tree.leaves((direction.params, direction.carry)))
-        for direction in directions
-    }
-    if len(shapes) > 1:
-        return "computes two directions of one size, got two sizes."
+    dtype = directions[0].xs.dtype
+    if dtype not in (jnp.float32, jnp.bfloat16):
+        return f"takes float32 and bfloat16, got {dtype}."
+    if (obstacle := find_obstacle_of_sizes(directions)) is not None:
+        return obstacle
     hidden_size, columns = directions[0].carry.h.shape[-1], directions[0].params.b.shape[-1]
-    if directions[0].params.w_h.shape[0] != hidden_size:
-        return "computes cells of one head, got several."
     try:
         for make_plan in (plan_forward, plan_backward):
-            make_plan(hidden_size, columns // hidden_size, xs.dtype)
+            make_plan(hidden_size, columns // hidden_size, dtype)
     except DoesNotFitError as error:
         return str(error)
     return find_other_device()

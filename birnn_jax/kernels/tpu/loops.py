@@ -1,20 +1,18 @@
 """The two loops of a layer, forward and of its gradient, by `run_steps`: any cell with a rule."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction
+from ..launch_inputs import Directions, Flags, over_time, stack_flags, stack_sums
 from ..xla.cell_rule import CellRule
 from ..xla.derivative import LinearSteps
 from ..xla.lanes import stack, unstack
 from ..xla.rules import get_rule
-from ..xla.time_order import at_of, clear
 from .time_loop import Streams, run_steps
-
-Directions = tuple[Direction, ...]
 
 
 def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple[Any, Any]:
@@ -22,14 +20,9 @@ def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple
     rule = get_rule(directions)
     reverse = tuple(direction.reverse for direction in directions)
     in_time, in_order = reverse, (False,) * len(directions)
-    weights = [rule.pack(direction.params) for direction in directions]
-    sums = stack(
-        [
-            rule.project(w, clear(direction.xs, direction.valid)).swapaxes(0, 1)
-            for w, direction in zip(weights, directions, strict=True)
-        ]
-    )
-    flags = stack([_flags(direction) for direction in directions])
+    packed = [rule.pack(direction.params) for direction in directions]
+    sums = stack_sums(rule, packed, directions)
+    flags = jax.tree.map(lambda flag: flag[..., None], stack_flags(directions))
     starts = [direction.starts and direction.starts.carry for direction in directions]
     recurrent = stack([_without_inputs(rule, direction) for direction in directions])
     carry = stack([direction.carry for direction in directions])
@@ -52,7 +45,7 @@ def loop(directions: Directions, store: Callable[[Any, Any, Any], Any]) -> tuple
     first = jax.tree.map(lambda leaf: leaf[0], (weights, carry))
     now = jax.tree.map(lambda leaf: leaf[0, 0], (sums, flags))
     like = jax.eval_shape(step, *first, now)
-    y, stored = _over_time(like[1], *sums.shape[:2])
+    y, stored = over_time(like[1], *sums.shape[:2])
     outputs = Streams(jax.ShapeDtypeStruct(y.shape, out_dtype), in_time), Streams(stored, in_order)
     carries, (ys, stored) = run_steps(step, weights, carry, inputs, outputs)
     ys = jnp.concatenate([leaf.swapaxes(0, 1) for leaf in ys], axis=-1)
@@ -91,7 +84,7 @@ def transposed_loop(
     ct_carries, ct_hs = cts
     last_first = (True,) * len(w_h)
     columns = [
-        jax.tree.map(lambda flag: flag[..., :1].astype(jnp.int32), _Flags(s.valid, s.is_start))
+        jax.tree.map(lambda flag: flag[..., :1].astype(jnp.int32), Flags(s.valid, s.is_start))
         for s in steps
     ]
     coefficients = stack([step.coefficients for step in steps])
@@ -122,7 +115,7 @@ def transposed_loop(
         return (old, ct_start), (ct_in,)
 
     num_steps = jax.tree.leaves(ct_hs)[0].shape[0]
-    shapes = _over_time(d_in, len(w_h), num_steps)
+    shapes = over_time(d_in, len(w_h), num_steps)
     (ct_carries, ct_starts), (ct_ins,) = run_steps(
         step,
         stack(w_h),
@@ -134,24 +127,5 @@ def transposed_loop(
     return unstack(ct_carries, count), unstack(ct_starts, count), unstack(ct_ins, count)
 
 
-class _Flags(NamedTuple):
-    """`[T, B, 1]` int32; None is nowhere, or everywhere for `valid`."""
-
-    valid: jax.Array | None
-    is_start: jax.Array | None
-
-
-def _flags(direction: Direction) -> _Flags:
-    flags = _Flags(direction.valid, at_of(direction))
-    return jax.tree.map(lambda flag: flag.T[..., None].astype(jnp.int32), flags)
-
-
 def _select(condition: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: jnp.where(condition != 0, new, old), new, old)
-
-
-def _over_time(tree: Any, num_directions: int, num_steps: int) -> Any:
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num_directions, num_steps, *leaf.shape), leaf.dtype),
-        tree,
-    )
