@@ -11,7 +11,7 @@ RUN    ?= runs/pos_tagging
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-train: $(VENV)/.experiments  ## Train a tagger on the bundled text and tag a sentence (under three minutes)
+train: $(VENV)/.experiments  ## Train a tagger on the bundled text and tag a sentence (a minute, five the first time)
 	$(BIN)/python -m experiments.pos_tagging train --run $(RUN)
 	$(BIN)/python -m experiments.pos_tagging predict --run $(RUN) "I know that man , and I know that he left ."
 
