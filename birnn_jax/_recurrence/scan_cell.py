@@ -52,7 +52,7 @@ def scan_cell(
         the two at such sizes. "chunked" uses O(sqrt(T)) memory, for very long sequences: it stores
         one carry in every sqrt(T) steps and runs each chunk a second time.
       backend: selects what computes; it changes time, not results. "cpu_kernel" is native code on
-        CPUs, in float32, float64 or 16 bits, for most built-in cells and for cells that are linear
+        CPUs, in float32, float64 or 16 bits, for all built-in cells and for cells that are linear
         in their state; noise and `Segments` included. "tpu_kernel" and "gpu_kernel" are one
         Pallas kernel for all steps on a TPU and on a Hopper GPU (elsewhere "xla"), which "auto"
         does not take yet. "xla" is JAX itself, on any device. "reference" is the definition, a
