@@ -25,7 +25,16 @@ from birnn_jax.interop.onnx import (
     add_stack_lengths,
 )
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs, add_label
+from experiments.runner.data.batches import examples_alone
+from experiments.runner.export.exported import (
+    TRUE_LABELS,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    add_inputs,
+    add_label,
+)
 from experiments.runner.run.folder import RunFolder
 from experiments.speech.config import SpeechModel
 from experiments.speech.data import LABELS, read_parts
@@ -65,13 +74,16 @@ def exported(folder: RunFolder) -> Exported:
 
     def examples() -> list[Arrays]:
         batches = make_batches(config, read_parts(config).test, labels)
-        made = [batches[at] for at in range(len(batches))]
+        made = [examples_alone(batches[at]) for at in range(len(batches))]
         if made[0]["signals"].ndim == 3:
             raise ValueError("they are features of speech, but the graph reads samples.")
-        scaled = [(batch["signals"] / FULL_SCALE, batch["lengths"]) for batch in made]
         return [
-            {"samples": samples.astype(np.float32), "lengths": np.asarray(lengths, np.int32)}
-            for samples, lengths in scaled
+            {
+                "samples": (batch["signals"] / FULL_SCALE).astype(np.float32),
+                "lengths": batch["lengths"].astype(np.int32),
+                **({TRUE_LABELS: batch["labels"][:, 0]} if model.task == "label" else {}),
+            }
+            for batch in made
         ]
 
     task = CARD.task if model.task == "row" else "audio-classification"

@@ -14,7 +14,7 @@ from birnn_jax import Cell
 from birnn_jax.interop.onnx import Graph, add_character_encoder, add_embedding
 from birnn_jax.interop.stablehlo import Input
 from birnn_jax.models import CharacterEncoderParams
-from experiments.runner.data.batches import Batches
+from experiments.runner.data.batches import Batches, examples_alone
 from experiments.runner.export.exported import TRUE_LABELS, Arrays, Part, add_inputs
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Encoder
 from experiments.words.model import WordParams
@@ -87,9 +87,8 @@ def examples_of(
     def make() -> Iterable[Arrays]:
         batches = Batches(encode(), buckets=(8, 32, 128), tokens_per_batch=tokens_per_batch)
         for at in range(len(batches)):
-            batch = batches[at]
-            is_row = batch["rows"] >= 0  # others fill up the batch
-            inputs = {name: np.asarray(batch[name], np.int32)[is_row] for name in INPUTS}
-            yield inputs | {TRUE_LABELS: batch[truth][is_row]}
+            batch = examples_alone(batches[at])
+            inputs = {name: np.asarray(batch[name], np.int32) for name in INPUTS}
+            yield inputs | {TRUE_LABELS: batch[truth]}
 
     return make
