@@ -14,7 +14,7 @@ from ..cells._gated import GatedStep
 from ..cells._linear import is_parallel
 from .loops import Draw
 
-Draws = Callable[[int, int], Draw] | None
+Draws = Callable[[np.ndarray, np.ndarray], Draw] | None
 RATES = (0.0, 0.2, 0.45)
 
 
@@ -128,12 +128,12 @@ def _make_draws(
     zoneout_c = flags(1, rates.zoneout_c, units).astype(np.float64)
     zoneout_h = flags(2, rates.zoneout_h, states).astype(np.float64)
 
-    def draw(row: int, number: int) -> Draw:
+    def draw(rows: np.ndarray, numbers: np.ndarray) -> Draw:
         def at(rate: float, values: Any) -> Any:
-            return values[row, number] if rate else None
+            return values[rows, numbers] if rate else None
 
         return Draw(
-            seen=seen[row] if rates.recurrent else None,
+            seen=seen[rows] if rates.recurrent else None,
             candidate=at(rates.candidate, candidate),
             zoneout_c=at(rates.zoneout_c, zoneout_c),
             zoneout_h=at(rates.zoneout_h, zoneout_h),

@@ -30,8 +30,8 @@ def _relu(a: np.ndarray) -> np.ndarray:
 def gru_reset_before_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     r = sigmoid(_pre(params, h, x, 0, size))
     z = sigmoid(_pre(params, h, x, 1, size))
     n = np.tanh(_pre(params, r * h, x, 2, size))
@@ -42,8 +42,8 @@ def gru_reset_before_step(
 def peephole_lstm_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     i = sigmoid(_pre(params, h, x, 0, size) + _gate(params.w_c, 0, size) * carry.c)
     f = sigmoid(_pre(params, h, x, 1, size) + _gate(params.w_c, 1, size) * carry.c)
     c = f * carry.c + i * candidate * np.tanh(_pre(params, h, x, 2, size))
@@ -55,8 +55,8 @@ def peephole_lstm_step(
 def projected_lstm_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.c.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.c.shape[-1]
     i, f, o = (sigmoid(_pre(params, h, x, number, size)) for number in (0, 1, 3))
     c = f * carry.c + i * candidate * np.tanh(_pre(params, h, x, 2, size))
     h = (o * np.tanh(c)) @ params.w_p
@@ -66,8 +66,8 @@ def projected_lstm_step(
 def coupled_lstm_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     f = sigmoid(_pre(params, h, x, 0, size))
     g = np.tanh(_pre(params, h, x, 1, size))
     o = sigmoid(_pre(params, h, x, 2, size))
@@ -79,8 +79,8 @@ def coupled_lstm_step(
 def slstm_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     w_h = dense(params.w_h, size)
     a_i, a_f, a_g, a_o = (_pre(params._replace(w_h=w_h), h, x, number, size) for number in range(4))
     log_kept = np.where(carry.n == 0, -np.inf, carry.m - np.log1p(np.exp(-a_f)))
@@ -95,8 +95,8 @@ def slstm_step(
 def para_gru_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     matrices = params._replace(w_h=_diagonals(params.w_h, size))
     r = sigmoid(_pre(matrices, h, x, 0, size))
     z = sigmoid(_pre(matrices, h, x, 1, size))
@@ -108,8 +108,8 @@ def para_gru_step(
 def para_lstm_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     matrices = params._replace(w_h=_diagonals(params.w_h, size))
     f = sigmoid(_pre(matrices, h, x, 0, size) + _gate(params.w_c, 0, size) * carry.c)
     g = np.tanh(_pre(matrices, h, x, 1, size))
@@ -126,11 +126,12 @@ def _diagonals(w_h: Any, size: int) -> Any:
 
 def dense(w_h: Any, size: int) -> Any:
     """The recurrent matrix `[H, G*H]` of weights `[H/K, G*H]` in K heads."""
+    width = len(w_h)
     full = np.zeros([size, w_h.shape[1]], w_h.dtype)
-    for unit in range(size):
-        first = unit // len(w_h) * len(w_h)
-        for column in range(unit, w_h.shape[1], size):
-            full[first : first + len(w_h), column] = w_h[:, column]
+    for first in range(0, size, width):
+        for start in range(first, w_h.shape[1], size):  # a block for each gate
+            columns = slice(start, start + width)
+            full[first : first + width, columns] = w_h[:, columns]
     return full
 
 
@@ -138,7 +139,9 @@ def headed(step: Callable[..., Any]) -> Callable[..., Any]:
     """The step of a cell with one head, for parameters of several."""
 
     def headed_step(params: Any, carry: Any, *args: Any, **noise: Any) -> tuple[Any, np.ndarray]:
-        return step(params._replace(w_h=dense(params.w_h, carry.h.size)), carry, *args, **noise)
+        return step(
+            params._replace(w_h=dense(params.w_h, carry.h.shape[-1])), carry, *args, **noise
+        )
 
     return headed_step
 
@@ -146,14 +149,14 @@ def headed(step: Callable[..., Any]) -> Callable[..., Any]:
 def relu_elman_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+    """One step: the new carry and the output."""
     h = carry.h if seen is None else seen
     h = _relu(x @ params.w_x + h @ params.w_h + params.b)
     return carry._replace(h=h), h
 
 
 def indrnn_step(params: Any, carry: Any, x: np.ndarray, seen: Any = None) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+    """One step: the new carry and the output."""
     h = carry.h if seen is None else seen
     h = _relu(x @ params.w_x + h @ np.diag(params.w_h) + params.b)
     return carry._replace(h=h), h
@@ -164,8 +167,8 @@ def _g(a: np.ndarray) -> np.ndarray:
 
 
 def mingru_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    size = carry.h.size
+    """One step: the new carry and the output."""
+    size = carry.h.shape[-1]
     a = x @ params.w_x + params.b
     z = sigmoid(_gate(a, 0, size))
     h = (1 - z) * carry.h + z * _g(_gate(a, 1, size))
@@ -173,8 +176,8 @@ def mingru_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray
 
 
 def minlstm_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    size = carry.h.size
+    """One step: the new carry and the output."""
+    size = carry.h.shape[-1]
     a = x @ params.w_x + params.b
     i, f = sigmoid(_gate(a, 0, size)), sigmoid(_gate(a, 1, size))
     h = f / (f + i) * carry.h + i / (f + i) * _g(_gate(a, 2, size))
@@ -182,14 +185,14 @@ def minlstm_step(params: Any, carry: Any, x: np.ndarray) -> tuple[Any, np.ndarra
 
 
 def _norm(a: np.ndarray, epsilon: float) -> np.ndarray:
-    centred = a - a.mean()  # not var(), which is real for complex numbers
-    return centred / np.sqrt((centred**2).mean() + epsilon)
+    centred = a - a.mean(axis=-1, keepdims=True)  # not var(), real for complex numbers, too
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
 
 
 def _layer_norm_gates(
     params: Any, carry: Any, x: Any, seen: Any, candidate: Any, epsilon: float
 ) -> tuple[Any, Any]:
-    h, size = carry.h if seen is None else seen, carry.h.size
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     a = params.scale_x * _norm(x @ params.w_x, epsilon)
     a = a + params.scale_h * _norm(h @ params.w_h, epsilon) + params.b
     i, f, o = (sigmoid(_gate(a, number, size)) for number in (0, 1, 3))
@@ -199,7 +202,7 @@ def _layer_norm_gates(
 def layer_norm_lstm_ba_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+    """One step: the new carry and the output."""
     c, o = _layer_norm_gates(params, carry, x, seen, candidate, 1e-5)
     h = o * np.tanh(params.scale_c * _norm(c, 1e-5) + params.shift_c)
     return carry._replace(c=c, h=h), h
@@ -208,7 +211,7 @@ def layer_norm_lstm_ba_step(
 def layer_norm_lstm_tfa_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
+    """One step: the new carry and the output."""
     c, o = _layer_norm_gates(params, carry, x, seen, candidate, 1e-3)
     c = params.scale_c * _norm(c, 1e-3) + params.shift_c
     h = o * np.tanh(c)
@@ -218,13 +221,13 @@ def layer_norm_lstm_tfa_step(
 def layer_norm_gru_ba_step(
     params: Any, carry: Any, x: np.ndarray, seen: Any = None, candidate: Any = 1.0
 ) -> tuple[Any, np.ndarray]:
-    """One step of one row: the new carry and the output."""
-    h, size = carry.h if seen is None else seen, carry.h.size
+    """One step: the new carry and the output."""
+    h, size = carry.h if seen is None else seen, carry.h.shape[-1]
     x_rz = params.scale_x[: 2 * size] * _norm(x @ params.w_x[:, : 2 * size], 1e-5)
     h_rz = params.scale_h[: 2 * size] * _norm(h @ params.w_h[:, : 2 * size], 1e-5)
     rz = sigmoid(x_rz + h_rz + params.b[: 2 * size])
     x_n = params.scale_x[2 * size :] * _norm(x @ params.w_x[:, 2 * size :], 1e-5)
     h_n = params.scale_h[2 * size :] * _norm(h @ params.w_h[:, 2 * size :], 1e-5)
-    n = np.tanh(x_n + params.b[2 * size :] + rz[:size] * (h_n + params.b_hn))
-    h = (1 - rz[size:]) * candidate * n + rz[size:] * carry.h
+    n = np.tanh(x_n + params.b[2 * size :] + rz[..., :size] * (h_n + params.b_hn))
+    h = (1 - rz[..., size:]) * candidate * n + rz[..., size:] * carry.h
     return carry._replace(h=h), h

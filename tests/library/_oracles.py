@@ -20,7 +20,7 @@ from birnn_jax.selfcheck.loops import slope as slope
 def clocked_step(params, carry, x):
     """The cell that a user might bring, see `_cases.CLOCKED`."""
     trace = np.tanh(x @ params["input"] + carry["trace"] @ params["state"] + params["bias"])
-    trace = trace + np.sin(carry["clock"])
+    trace = trace + np.sin(carry["clock"])[..., None]
     return {"trace": trace, "clock": carry["clock"] + 1}, trace @ params["output"]
 
 

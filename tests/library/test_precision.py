@@ -149,7 +149,7 @@ def in_float64(cell, oracle, params, xs):
 
 
 def mingru_step(params, carry, x):
-    a_z, a_h = np.split(x @ params.w_x + params.b, 2)
+    a_z, a_h = np.split(x @ params.w_x + params.b, 2, axis=-1)
     z, g = _oracles.sigmoid(a_z), np.where(a_h >= 0, a_h + 0.5, _oracles.sigmoid(a_h))
     h = (1 - z) * carry.h + z * g
     return carry._replace(h=h), h
