@@ -150,7 +150,7 @@ def cells(shape: tuple[int, int, int, int] = (32, 100, 128, 128)) -> Iterator[Ca
 
 
 GPU_OURS = ("birnn", "birnn-states", "birnn-two-chains", "birnn-in-step")
-GPU_OURS += ("birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs")
+GPU_OURS += ("birnn-unroll-1", "birnn-unroll-32", "birnn-no-graphs", "birnn-gpu-kernel")
 GPU_PEERS = ("torch", "flax-linen")
 
 

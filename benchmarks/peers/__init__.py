@@ -88,6 +88,8 @@ CANDIDATES = {
     "birnn-no-graphs": _ours()._replace(
         environment={"XLA_FLAGS": "--xla_gpu_enable_command_buffer="}
     ),
+    "birnn-gpu-kernel": _ours(backend="gpu_kernel"),
+    "birnn-tpu-kernel": _ours(backend="tpu_kernel"),
     "torch": Candidate("torch_rnn"),
     "torch-int8": Candidate("torch_rnn", {"int8": True}, is_int8=True),
     "torch-slstm": Candidate("torch_slstm"),

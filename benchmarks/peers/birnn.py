@@ -7,7 +7,7 @@ import jax
 
 from benchmarks import _cells
 from benchmarks._points import Point
-from benchmarks.peers import Layer
+from benchmarks.peers import Layer, Unsupported
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Mask, Segments, bidirectional, cells, serving
 from birnn_jax.kernels.xla import plan as _plan
 
@@ -45,7 +45,7 @@ def make_layer(
     point: Point,
     *,
     residuals: Literal["auto", "gates", "states", "chunked"] = "auto",
-    backend: Literal["auto", "xla", "reference"] = "auto",
+    backend: Literal["auto", "tpu_kernel", "gpu_kernel", "xla", "reference"] = "auto",
     plain: bool = False,
     in_parallel: bool = False,
     prepared: bool = False,
@@ -75,7 +75,12 @@ def make_layer(
     def apply(params, xs, lengths, key=None):
         steps = LENGTHS.get(point.option, _as_it_is)(lengths)
         options = {"key": key, "residuals": residuals, "backend": backend}
-        return bidirectional(cell, params, xs, steps, **options)[1]
+        try:
+            return bidirectional(cell, params, xs, steps, **options)[1]
+        except ValueError as error:
+            if backend not in ("tpu_kernel", "gpu_kernel"):
+                raise
+            raise Unsupported(str(error)) from error  # sizes that the kernel does not take
 
     return Layer(to_params, apply, holds_params=prepared)
 

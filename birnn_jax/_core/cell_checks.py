@@ -33,9 +33,23 @@ def as_inputs(cell: Cell, params: Params, xs: jax.Array) -> jax.Array:
             )
     xs = as_compute_dtype(xs, params)
     leaves, structure = jax.tree.flatten(params, is_leaf=is_quantized_matrix)
+    for leaf in filter(is_quantized_matrix, leaves):
+        if (leaf.values.dtype, leaf.scale.dtype) != (jnp.int8, jnp.float32):
+            raise TypeError(
+                "Weights of 8 bits must be int8 with a float32 scale, as serving.quantize makes "
+                f"them, got {leaf.values.dtype} and {leaf.scale.dtype}. They cannot be cast: use "
+                "the parameters that were given to serving.quantize."
+            )
     arrays = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     _check_direction(cell, structure, arrays, jax.ShapeDtypeStruct(xs.shape[2:], xs.dtype))
     return xs
+
+
+def check_kind(cell: Cell, params: Params) -> None:
+    """`params` are of the type that the init of `cell` makes, whatever their sizes."""
+    own = _shapes_of_init(cell, 1, 1)
+    if own is not None:
+        _check_kind(own, jax.eval_shape(lambda: params))
 
 
 def check_pair(name: str, value: Any) -> None:

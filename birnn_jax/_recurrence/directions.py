@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._core.cell_checks import as_carry, as_inputs
+from .._core.cell_checks import as_carry, as_inputs, check_kind
 from .._core.checks import as_xs, check_choice
 from .._core.chunks import run_in_chunks
 from .._core.direction import Direction, Outputs, Starts
@@ -105,6 +105,7 @@ def _make_direction(
 def prepare_direction(cell: Cell, params: Params) -> PreparedParams:
     """The parameters, with their weights as the backend of the cell reads them."""
     params = unprepared(params)
+    check_kind(cell, params)
     if not hasattr(params, "w_x"):  # of a cell that no kernel knows
         return PreparedParams(params, None)
     xs = jnp.zeros((1, 1, jnp.shape(params.w_x)[0]))

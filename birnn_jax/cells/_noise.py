@@ -54,7 +54,10 @@ class NoisyStep:
         for name in ("zoneout_h", "zoneout_c", "recurrent", "candidate"):
             check_rate(name, getattr(self, name), is_static=True)
         if is_parallel(self.step):
-            raise ValueError("A cell scanned in parallel has no steps to draw noise for.")
+            raise ValueError(
+                "A cell scanned in parallel has no steps to draw noise for. Give the cell without "
+                "parallel."
+            )
         if (self.recurrent or self.candidate) and not isinstance(self.step, GatedStep):
             raise ValueError(
                 "recurrent_dropout and candidate_dropout reach inside the step: they need a cell "

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._core.cell_checks import as_inputs, check_kind
 from .._core.prepared import unprepared
 from .._core.quantized import has_quantized, quantize_matrix
 from .._core.types import Cell, Params
@@ -66,9 +67,12 @@ def _quantize_direction(cell: Cell, params: Params) -> Params:
     params = unprepared(params)
     if has_quantized(params):
         return params
+    check_kind(cell, params)
+    as_inputs(cell, params, jnp.zeros((1, 1, jnp.shape(params.w_x)[0])))
     if params.w_h.shape[0] != cell.init_carry(params).h.shape[-1]:
         raise ValueError(
-            f"quantize takes recurrent weights without heads, got w_h of shape {params.w_h.shape}."
+            "quantize takes recurrent weights without heads, got w_h of shape "
+            f"{params.w_h.shape}. Leave these parameters as they are."
         )
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     return params._replace(w_x=quantize_matrix(params.w_x), w_h=quantize_matrix(params.w_h))

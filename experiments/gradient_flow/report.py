@@ -96,7 +96,8 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
     panels[0].annotate(
         "chance", (1, np.log(4)), xytext=(4, -12), textcoords="offset points", color=GREY
     )
-    panels[0].legend(frameon=False)
+    for axes in panels:
+        axes.legend(frameon=False)
     save_picture(figure, path)
 
 

@@ -24,6 +24,7 @@ from experiments.runner.pictures.style import (
     PURPLE,
     SKY,
     VERMILION,
+    literal,
     tidy,
 )
 from experiments.runner.run.folder import RunFolder, write_text
@@ -69,7 +70,7 @@ def plot_posteriors(path: pathlib.Path, hearing: Hearing) -> None:
     for end in hearing.ends[:-1]:
         for axes in rows:
             axes.axvline(end, color="white" if axes is rows[-1] else GREY, lw=1, ls=":")
-    said = " ".join(hearing.said)
+    said = literal(" ".join(hearing.said))
     figure.suptitle(
         f"Said: {said}. Grey: the blank; dotted: where recordings were joined", x=0.01, ha="left"
     )
@@ -87,7 +88,7 @@ def _plot_labels(axes: Axes, probabilities: np.ndarray, hearing: Hearing, second
         axes.plot(times, values, color=color, lw=1.8)
         for peak in _peaks(values):
             axes.annotate(
-                hearing.labels[k - 1],
+                literal(hearing.labels[k - 1]),
                 (times[peak], values[peak]),
                 xytext=(0, 2),
                 textcoords="offset points",

@@ -20,6 +20,7 @@ from experiments.runner.pictures.style import (
     GREY,
     VERMILION,
     label_lines,
+    literal,
     median_line,
     tidy,
 )
@@ -94,7 +95,7 @@ def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLe
 
 def _shown(pieces: Sequence[str]) -> list[str]:
     """Subwords as words, "_" for the space before them."""
-    return [piece.replace("▁", "_") for piece in pieces]
+    return [literal(piece.replace("▁", "_")) for piece in pieces]
 
 
 TRANSLATIONS = "translations.jsonl"

@@ -41,11 +41,17 @@ def test_compare_writes_one_row_for_each_candidate(tmp_path, capsys):
     assert "| 3,5,2,7 |" in capsys.readouterr().out
 
 
-def test_what_a_framework_lacks_is_said_in_a_sentence():
-    server = _Server("jax-cudnn")
-    point = dataclasses.asdict(POINT) | {"cell": "gru"}
-    answer = server.prepare(point, checked=point, reference="nowhere")
-    assert answer == {"unsupported": "jax.experimental.rnn has a float32 LSTM only."}
+@pytest.mark.parametrize(
+    ("candidate", "changed", "sentence"),
+    [
+        ("jax-cudnn", {"cell": "gru"}, "jax.experimental.rnn has a float32 LSTM only."),
+        ("birnn-gpu-kernel", {"shape": (1, 2, 1, 512)}, "bytes of shared memory in each block"),
+    ],
+)
+def test_what_a_candidate_lacks_is_said_in_a_sentence(candidate, changed, sentence):
+    point = dataclasses.asdict(POINT) | changed
+    answer = _Server(candidate).prepare(point, checked=point, reference="nowhere")
+    assert answer.keys() == {"unsupported"} and sentence in answer["unsupported"]
 
 
 def test_a_process_that_fails_is_an_error_and_no_row_of_times(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """What `make docs` does before and after Zensical: pages, links, names of the API."""
 
 import doctest
+import itertools
 import pathlib
 import textwrap
 
@@ -84,6 +85,14 @@ def test_dead_links_and_anchors_of_the_site_are_found(tmp_path):
         "index.html: b/ leads to a file that does not exist",
         "index.html: a/x.png leads to a file that does not exist",
     ]
+
+
+def test_no_text_follows_a_table_directly():
+    for page in page_sources().values():
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for row, after in itertools.pairwise(lines):
+            is_inside = row.startswith("|") and after and not after.startswith(("|", "<!--"))
+            assert not is_inside, f"{page}: a row of the table above would be {after!r}"
 
 
 def test_every_public_module_has_an_entry_for_each_of_its_names():

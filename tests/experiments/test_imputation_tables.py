@@ -79,9 +79,10 @@ def test_table_has_what_pandas_writes_for_missing_values(tmp_path):
         ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
         ("time;é;b\n9;1,5;null\n10;2,0;3,0e1\n", "by semicolons. numbers have decimal commas"),
         ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "separated by tabs"),
+        ("\ntime;é;b\n9;1.5;\n10;2;30\n", "by semicolons. an empty line"),
         ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
     ],
-    ids=["commas", "semicolons", "tabs", "blank"],
+    ids=["commas", "semicolons", "tabs", "blank before", "blank"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 def test_tables_are_read_as_they_are_found_and_that_is_told(tmp_path, text, told, encoding):
@@ -93,8 +94,28 @@ def test_tables_are_read_as_they_are_found_and_that_is_told(tmp_path, text, told
     sentences = " ".join(one for one in reading.sentences() if "UTF-16" not in one)
     assert all(part in sentences for part in told.split(". ")) and bool(told) == bool(sentences)
     if "empty" in told:
-        with pytest.raises(ValueError, match="line 2: an empty line; --strict refuses that"):
+        with pytest.raises(ValueError, match=r"line \d: an empty line; --strict refuses that"):
             read_table(path, Reading(encoding, strict=True))
+
+
+@pytest.mark.parametrize("row", ["9;1,5;2,25", "9;1.5;2.25", "9;1,5;2.25"])
+def test_names_with_commas_do_not_separate_columns(tmp_path, row):
+    table, _ = read(tmp_path, f"time;CO, mg/m3;T\n{row}\n")
+    assert table.names == ("CO, mg/m3", "T") and table.values.tolist() == [[1.5, 2.25]]
+
+
+@pytest.mark.parametrize(
+    ("times", "kind"),
+    [
+        (["9e-06", "1e-05", ".5", "1.5E1"], "numbers"),
+        (["8:30", "9:00", "10:15"], "times such as 8:30"),
+        (["-1 days +23:00:00", "0 days 09:00:00", "2 days 03:00:00.5", "10 days 00:00:00"],
+         "times such as -1 days +23:00:00"),
+    ],
+)  # fmt: skip
+def test_exponents_times_of_day_and_durations_are_in_their_order(tmp_path, times, kind):
+    table, _ = read(tmp_path, "\n".join(["time,a", *(f"{time},1" for time in times)]))
+    assert table.times == tuple(times) and table.order.kind == kind
 
 
 def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
@@ -119,7 +140,9 @@ def test_times_that_are_numbers_are_compared_as_numbers(tmp_path):
         ("t,a\n1,2\n2,low\n", "line 3: a is 'low', which is no number."),
         ("t,a\n1,2\n,3\n", "line 3: the first column, the time, is empty."),
         ("time,a\nt1,1\rt2,2\n", "line 2: new-line character seen in unquoted field"),
+        ('t,a\n1,2\n2,"1,5"\n', "'1,5', which is no number. Decimal commas need columns"),
         ("time,a\nt2,1\nt1,2\n", "line 3: 't1' does not come after 't2'"),
+        ("day,a\n31Dec2019,1\n01Jan2020,2\n", "compared as texts: write numbers, or dates such"),
         ("time,a\nt1,1\nt1,2\n", "line 3: 't1' does not come after 't1'"),
         ("a,b\n3.5,2\n1.5,3\n", "line 3: '1.5' does not come after '3.5'. The first column must"),
         ("time,a,b\nt1,1,\nt2,2,nan\n", "b has no observed value"),

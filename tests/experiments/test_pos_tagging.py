@@ -284,7 +284,7 @@ def test_export_refuses_what_it_cannot_write(trained, tell, tmp_path):
     status, _, err = tell("export", "--run", trained, "--onnx", tmp_path / "no" / "tagger.onnx")
     assert (status, err) == (
         1,
-        f"error: {tmp_path / 'no'} is not a folder: the file cannot be written there.\n",
+        f"error: {tmp_path / 'no'} is not a folder. Create it first, or give another name.\n",
     )
     status, _, err = tell("export", "--run", tmp_path, "--onnx", tmp_path / "tagger.onnx")
     assert status == 1 and "is not a run folder" in err

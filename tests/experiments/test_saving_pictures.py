@@ -3,9 +3,12 @@
 import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from experiments.runner.pictures import saving
+from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.style import literal
 from tests import _figures
 
 pytestmark = pytest.mark.slow  # as all pictures of experiments
@@ -55,6 +58,15 @@ def test_characters_of_no_font_are_named(tmp_path, capsys, no_fonts):
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "boxes" in said
     assert all(character in said for character in "名詞동사") and "Install" in said
+
+
+def test_dollars_are_no_formulas(tmp_path):
+    labels = ["$$", "US$1 or A$2", "PRP$", "$x^$"]
+    plot_confusion(tmp_path / "a.png", labels, labels[::-1])
+    texts = {text.get_text() for text in _figures.drawn(tmp_path / "a.png").findobj(Text)}
+    assert {literal(label) for label in labels} <= texts
+    shown = Text(text=literal(labels[1]))
+    assert shown._preprocess_math(shown.get_text()) == (labels[1], False)
 
 
 def test_ticks_of_less_than_a_decade_are_plain_numbers(tmp_path):

@@ -171,6 +171,26 @@ def test_parameters_of_something_else_are_refused():
         serving.prepare((Layer(LSTM),), params[0])
 
 
+@pytest.mark.parametrize("function", [serving.prepare, serving.quantize])
+def test_parameters_that_no_cell_has_are_refused(function):
+    params = LSTM.init(jax.random.key(0), 2, 3)
+    for other in (None, params.w_x, GRU.init(jax.random.key(0), 2, 3)):
+        with pytest.raises(ValueError, match="params must be LSTMParams, which the cell's init"):
+            function(LSTM, other)
+    with pytest.raises(TypeError, match=r"params\.w_x must be floats, .* got int32"):
+        function(LSTM, jax.tree.map(lambda leaf: leaf.astype(int), params))
+    with pytest.raises(ValueError, match="Arrays of LSTMParams must fit one another"):
+        function(LSTM, params._replace(b=params.b[1:]))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_weights_of_8_bits_that_were_cast_are_refused(backend):
+    small = serving.quantize(LSTM, LSTM.init(jax.random.key(0), 2, 3))
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), small)
+    with pytest.raises(TypeError, match=r"cannot be cast: use the parameters that were given to"):
+        scan_cell(LSTM, half, jnp.zeros([1, 4, 2]), backend=backend)
+
+
 QUANTIZED = {"lstm": LSTM, "gru": GRU}
 
 

@@ -76,4 +76,4 @@ def require_new(path: pathlib.Path) -> None:
     if path.exists():
         raise ValueError(f"{path} exists already: give another name, or remove it first.")
     if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is not a folder: the file cannot be written there.")
+        raise ValueError(f"{path.parent} is not a folder. Create it first, or give another name.")

@@ -17,10 +17,12 @@ def plot_confusion(
     from matplotlib.ticker import PercentFormatter
 
     from experiments.runner.pictures.saving import save_picture
+    from experiments.runner.pictures.style import literal
 
     labels, counts = _confusion(gold, predicted)
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals[:, None], 1)
+    labels = [literal(label) for label in labels]
     size = 2.5 + 0.45 * len(labels)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()

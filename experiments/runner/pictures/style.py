@@ -20,6 +20,16 @@ def tidy(axes: "Axes") -> None:
     axes.grid(alpha=0.25, which="major")
 
 
+def literal(text: str) -> str:
+    r"""A text of the user's that is drawn as it is: between two dollars matplotlib sees a formula.
+
+    Example:
+      >>> print(literal("PRP$"))
+      PRP\$
+    """
+    return text.replace("$", r"\$")
+
+
 def label_lines(axes: "Axes", ends: Sequence[tuple[float, float, str, str]]) -> None:
     """Writes the names of lines that end at `(x, y, name, color)` to their right.
 

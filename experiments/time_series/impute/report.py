@@ -19,6 +19,7 @@ from experiments.runner.pictures.style import (
     ORANGE,
     VERMILION,
     label_lines,
+    literal,
     tidy,
 )
 from experiments.runner.run.folder import RunFolder
@@ -109,14 +110,15 @@ def plot_filled(path: pathlib.Path, filled: Filled, title: str) -> None:
     rows = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     for number, axes in enumerate(rows):
         _plot_feature(axes, filled, number)
-        axes.set_ylabel(filled.names[number])
+        axes.set_ylabel(literal(filled.names[number]))
         tidy(axes)
     steps = np.linspace(0, len(filled.times) - 1, 5).astype(int)
-    rows[-1].set_xticks(steps, [filled.times[step] for step in steps], fontsize=8)
+    times = [literal(filled.times[step]) for step in steps.tolist()]
+    rows[-1].set_xticks(steps, times, fontsize=8)
     rows[-1].set_xlabel("time")
     handles, labels = rows[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.suptitle(literal(title), x=0.01, ha="left", fontsize=11)
     save_picture(figure, path)
 
 

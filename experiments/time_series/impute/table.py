@@ -1,7 +1,7 @@
 """A table of measurements: comma-separated text, a row a step of time, a column a feature.
 
-The first line names the columns. Where it has no comma, they are apart by semicolons or tabs, and
-numbers may have decimal commas. The first column, whose name may be empty, is the time: numbers,
+The first line names the columns. They may also be apart by semicolons or tabs, and numbers may then
+have decimal commas. The first column, whose name may be empty, is the time: numbers,
 dates of any common format, or any texts; they grow from row to row. A field that is empty, or one
 of the words that pandas takes for a missing value, such as NaN, NA, null, <NA> and #N/A, or one of
 - -- . and ?, was not observed.
@@ -25,6 +25,8 @@ _MISSING = {
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "missing", "-", "--", ".", "?"),
 }
 _OTHERS = {";": "semicolons", "\t": "tabs"}  # that columns may be apart by
+_QUOTED = re.compile(r'"[^"]*"')
+_TEXTS = " These times are compared as texts: write numbers, or dates such as 2016-12-31 23:30."
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
@@ -84,8 +86,7 @@ def _is_empty(line: _Line) -> bool:
 def _full_lines(path: pathlib.Path, reading: Reading) -> list[_Line]:
     """The lines of a table, cut at what its columns are separated by."""
     text = reading.text(path)
-    head = text.split("\n", 1)[0]
-    delimiter = next((mark for mark in (",", *_OTHERS) if mark in head), ",")
+    delimiter = _delimiter_of(text)
     if delimiter in _OTHERS:
         reading.remark(path, f"its columns are separated by {_OTHERS[delimiter]}")
     reader = csv.reader(text.split("\n"), delimiter=delimiter)
@@ -103,6 +104,19 @@ def _full_lines(path: pathlib.Path, reading: Reading) -> list[_Line]:
     if delimiter == ",":
         return full
     return [_with_points(path, line, reading) for line in full]
+
+
+def _delimiter_of(text: str) -> str:
+    """What separates columns: it divides the first two full lines into as many fields each.
+
+    A name may contain a comma, and so may a number.
+    """
+    head = [line for line in text.split("\n") if line.strip()][:2]
+    for mark in (*_OTHERS, ","):
+        counts = {len(_QUOTED.sub("", line).split(mark)) for line in head}
+        if len(counts) == 1 and counts != {1}:
+            return mark
+    return next((mark for mark in (",", *_OTHERS) if mark in "".join(head[:1])), ",")
 
 
 def _with_points(path: pathlib.Path, line: _Line, reading: Reading) -> _Line:
@@ -137,7 +151,11 @@ def _value(path: pathlib.Path, number: int, name: str, field: str) -> float:
     except ValueError:
         value = np.inf
     if np.isinf(value):
-        raise ValueError(f"{path}, line {number}: {name} is {field!r}, which is no number.")
+        advice = " Decimal commas need columns that are separated by semicolons or tabs."
+        raise ValueError(
+            f"{path}, line {number}: {name} is {field!r}, which is no number."
+            f"{advice if _DECIMAL_COMMA.fullmatch(field) else ''}"
+        )
     return value
 
 
@@ -158,6 +176,7 @@ def _require_order(
             raise ValueError(
                 f"{path}, line {number}: {time!r} does not come after {before!r}. The first column "
                 "must be the time of each row, oldest first: write the table with its index."
+                f"{_TEXTS if order.kind == 'texts' else ''}"
             )
 
 

@@ -1,4 +1,6 @@
-"""Times of the rows of a table: numbers, dates of any common format, or any texts that grow."""
+"""Times of the rows of a table: numbers, dates of any common format, durations and times of day, or
+any texts that grow.
+"""
 
 import datetime
 import itertools
@@ -6,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_DURATION = re.compile(r"(?:(-?\d+) days? \+?)?(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?")
 _DAYS = (  # where several fit and grow, the first is taken
     *("%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y"),
     *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
@@ -36,9 +39,13 @@ def find_order(times: Sequence[str]) -> Order:
       ('dates such as 30/1/2016', '2016-02-01T00:00:00')
       >>> find_order(["9", "10"]).kind, find_order(["t1", "t2"]).kind
       ('numbers', 'texts')
+      >>> find_order(["9:30", "10:00"]).kind
+      'times such as 9:30'
     """
     if all(map(_NUMBER.fullmatch, times)):
         return Order("numbers", float)
+    if _all_read(_seconds, times):
+        return Order(f"times such as {times[0]}", _seconds)
     if _all_read(_iso, times):
         return Order(f"dates such as {times[0]}", _iso)
     fitting = [form for form in _formats(times[0]) if _all_read(_reader(form), times)]
@@ -48,6 +55,15 @@ def find_order(times: Sequence[str]) -> Order:
     chosen = (growing or fitting)[0]
     doubt = f"dates are read as {_spelled(chosen)}" if len(growing) > 1 else ""
     return Order(f"dates such as {times[0]}", _either(_reader(chosen)), doubt)
+
+
+def _seconds(text: str) -> float:
+    """A time of day or a duration, such as 9:30 and, as pandas writes it, 1 days 09:30:00."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return 86400 * days + 3600 * hours + 60 * minutes + seconds
 
 
 def _iso(text: str) -> datetime.datetime:
