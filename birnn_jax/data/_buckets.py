@@ -7,10 +7,14 @@ import numpy as np
 from .._core.checks import as_size
 
 MULTIPLE = 4
+COMPILATION = 50_000  # steps: between those of a small model and of one that reads characters, too
+_MOST = 8  # padded lengths, where their number is not given
 _MOST_ENDS = 1000  # of more different lengths only so many quantiles are tried
 
 
-def choose_buckets(lengths: Sequence[int] | np.ndarray, num_buckets: int) -> tuple[int, ...]:
+def choose_buckets(
+    lengths: Sequence[int] | np.ndarray, num_buckets: int | None = None, *, epochs: int = 10
+) -> tuple[int, ...]:
     """Chooses at most `num_buckets` padded lengths that together need the least padding.
 
     The lengths are multiples of 4; a sequence is padded to the shortest that it fits in. The choice
@@ -19,7 +23,10 @@ def choose_buckets(lengths: Sequence[int] | np.ndarray, num_buckets: int) -> tup
 
     Args:
       lengths: `[N]`, the lengths of the sequences.
-      num_buckets: how many padded lengths, at most.
+      num_buckets: how many padded lengths, at most. With None up to 8, so that compiling and
+        padding cost least together: each length is compiled once, which takes as long as about
+        50,000 time steps of training, and padding is computed in every epoch.
+      epochs: epochs of the training; with `num_buckets=None` a longer one gets more lengths.
 
     Returns:
       The padded lengths, ascending.
@@ -31,8 +38,11 @@ def choose_buckets(lengths: Sequence[int] | np.ndarray, num_buckets: int) -> tup
       >>> from birnn_jax.data import choose_buckets
       >>> choose_buckets([3, 4, 5, 6, 20], 2)
       (8, 20)
+      >>> choose_buckets([3, 4, 5, 6, 20]), choose_buckets([3, 4, 5, 6, 20], epochs=2000)
+      ((20,), (8, 20))
     """
-    num_buckets = as_size("num_buckets", num_buckets)
+    limit = _MOST if num_buckets is None else as_size("num_buckets", num_buckets)
+    price = COMPILATION / as_size("epochs", epochs) * (num_buckets is None)
     if not len(lengths):
         raise ValueError("lengths must hold at least one length, got none.")
     ordered = np.sort(lengths)
@@ -44,7 +54,8 @@ def choose_buckets(lengths: Sequence[int] | np.ndarray, num_buckets: int) -> tup
     # costs[j]: the fewest padded steps for all sequences up to ends[j]; plans[j]: the buckets.
     costs = below * ends
     plans = [(int(end),) for end in ends]
-    for _ in range(num_buckets - 1):
+    best, lowest = plans[-1], costs[-1] + price
+    for number in range(2, limit + 1):
         # One bucket more: from ends[i] to ends[j], for i < j.
         more = costs[:, None] + (below[None] - below[:, None]) * ends[None]
         more[np.tril_indices(len(ends))] = np.iinfo(more.dtype).max
@@ -57,7 +68,9 @@ def choose_buckets(lengths: Sequence[int] | np.ndarray, num_buckets: int) -> tup
         if longer == plans:
             break
         costs, plans = least, longer
-    return plans[-1]
+        if costs[-1] + number * price <= lowest:
+            best, lowest = plans[-1], costs[-1] + number * price
+    return best
 
 
 def round_up(lengths: np.ndarray) -> np.ndarray:
@@ -65,7 +78,7 @@ def round_up(lengths: np.ndarray) -> np.ndarray:
     return -(-lengths // MULTIPLE) * MULTIPLE
 
 
-def choose_bounds(lengths: np.ndarray, key: np.ndarray, num_buckets: int) -> np.ndarray:
+def choose_bounds(lengths: np.ndarray, key: np.ndarray, num_buckets: int | None) -> np.ndarray:
     """Padded lengths `[K, G]` of leaves from their `lengths` `[N, G]`: a bound a leaf and bucket.
 
     The first of two sequences with the smaller `key` `[N]` is never in the longer bucket. A leaf of

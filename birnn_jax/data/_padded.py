@@ -60,7 +60,8 @@ class PaddedBatches(BatchDataset[Batch[T]], Generic[T]):
         if isinstance(buckets, Sequence):
             self._bounds = _given(layout, buckets)
         else:
-            self._bounds = choose_bounds(lengths, self._key(0), as_size("buckets", buckets))
+            number = None if buckets is None else as_size("buckets", buckets)
+            self._bounds = choose_bounds(lengths, self._key(0), number)
         super().__init__(examples, seed)
         if not self._num_batches:
             raise ValueError(
@@ -142,7 +143,7 @@ def padded_batches(
     *,
     batch_size: int | None = None,
     tokens_per_batch: int | None = None,
-    buckets: Any = 8,
+    buckets: Any = None,
     seed: int | None = None,
     drop_remainder: bool = False,
     lengths: Any = None,
@@ -164,7 +165,8 @@ def padded_batches(
       buckets: to how many different lengths batches are padded, at most: their number, or the
         padded lengths themselves, each a number or a tree of numbers like an example, such as
         `PaddedBatches.buckets` of the training data. The smallest in which all leaves fit is
-        taken; beyond the largest, a multiple of it.
+        taken; beyond the largest, a multiple of it. With None their number is chosen for a
+        training of 10 epochs; `choose_buckets` explains how, and knows other numbers of epochs.
       seed: of the order; None keeps the order of length, as for evaluation.
       drop_remainder: whether batches with empty rows are left out.
       lengths: `[N]` lengths of all examples, or a tree of them like an example, or a function from

@@ -42,7 +42,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.predicting import PredictTexts
 from experiments.runner.run.sweep import CompareCommand
 from experiments.words.data import Vocabulary, build_vocabulary
-from experiments.words.model import GROWING, VOCABULARY
+from experiments.words.model import GROWING, VOCABULARY, with_buckets
 from experiments.words.report import tags_of_words
 from experiments.words.vectors import with_vectors
 
@@ -66,6 +66,7 @@ def prepare(
     parts, scheme = read_data(config, reading, known and scheme_of(known.tags))
     reading.tell()
     require_labels(entities_of(parts["train"]), entities_of(parts["dev"]), "entity", fewest=1)
+    config = with_buckets(config, parts["train"], console)
     vocabulary = with_all_tags(build_vocabulary(parts["train"]), scheme)
     vocabulary = vocabulary if known is None else vocabulary.extending(known)
     vocabulary, vectors = with_vectors(config, vocabulary)
@@ -73,6 +74,7 @@ def prepare(
         make_training(config, vocabulary, parts, vectors),
         lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
         files={VOCABULARY: vocabulary.save},
+        learned={"buckets": config.buckets},
         grows=[*(f"words.{name}" for name in (*GROWING, "tagger.w", "tagger.b")), "crf"],
     )
 

@@ -31,7 +31,7 @@ from experiments.runner.run.options import Options
 from experiments.runner.run.predicting import PredictTexts, json_line
 from experiments.runner.run.results import read_result
 from experiments.words.data import build_vocabulary, split_words
-from experiments.words.model import GROWING, VOCABULARY, extended
+from experiments.words.model import GROWING, VOCABULARY, extended, with_buckets
 from experiments.words.report import aligned, tags_of_words
 
 NAME = "pos_tagging"
@@ -46,11 +46,13 @@ def prepare(
     parts = read_data(**config.files, tags=config.tags, reading=reading)
     reading.tell()
     require_labels(tags_of(parts["train"]), tags_of(parts["dev"]), "tag")
+    config = with_buckets(config, parts["train"], console)
     vocabulary = extended(build_vocabulary(parts["train"]), origin)
     return Prepared(
         make_training(config, vocabulary, parts["train"], parts["dev"]),
         lambda folder, console: finish(folder, load_tagger(folder), parts["test"], console),
         files={VOCABULARY: vocabulary.save},
+        learned={"buckets": config.buckets},
         grows=(*GROWING, "tagger.w", "tagger.b"),
     )
 

@@ -31,7 +31,7 @@ from experiments.sentiment.data import Text, build_text_vocabulary, read_data, r
 from experiments.sentiment.export import exported
 from experiments.sentiment.model import Judged, load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
-from experiments.words.model import GROWING, VOCABULARY, extended
+from experiments.words.model import GROWING, VOCABULARY, extended, with_buckets
 from experiments.words.segments import split_text
 from experiments.words.vectors import with_vectors
 
@@ -56,12 +56,14 @@ def prepare(
     reading.tell()
     train, dev = ([text.label for text in parts[name]] for name in ("train", "dev"))
     require_labels(train, dev, "label")
+    config = with_buckets(config, parts["train"], console)
     known = extended(build_text_vocabulary(parts["train"]), origin)
     vocabulary, vectors = with_vectors(config, known)
     return Prepared(
         make_training(config, vocabulary, parts, vectors),
         lambda folder, console: finish(folder, load_classifier(folder), parts, console),
         files={VOCABULARY: vocabulary.save},
+        learned={"buckets": config.buckets},
         grows=(*GROWING, "classifier.w", "classifier.b"),
     )
 

@@ -1,11 +1,13 @@
 """The settings that all models over words have in common."""
 
+import dataclasses
 import pathlib
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from birnn_jax import Cell, Layer
 from experiments.runner.data.reading import Reading, ReadSettings
 from experiments.runner.run.choices import CELLS, CellName, Direction
+from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings, require
 from experiments.words.data import Vocabulary
 
@@ -59,8 +61,9 @@ class WordSettings(RunSettings):
     """A word seen n times is read as unknown with probability a / (a + n); this is a."""
     tokens_per_batch: int = 512
     """Words of a batch, padding included."""
-    buckets: int = 4
-    """Different lengths of padded batches, at most; each is compiled once."""
+    buckets: int | None = None
+    """Different lengths of padded batches, at most; each is compiled once. By default, as many as
+    save more time in padding than they take to compile."""
     patience: int = 5
     """Evaluations on dev without a new best before training stops early."""
 
@@ -68,10 +71,15 @@ class WordSettings(RunSettings):
         """Refuses impossible settings."""
         super().__post_init__()
         self.require_positive("layers", "hidden_size", "word_size", "character_size")
-        self.require_positive("speller_size", "tokens_per_batch", "buckets")
+        self.require_positive("speller_size", "tokens_per_batch")
+        self.require_positive(*(["buckets"] if self.buckets is not None else []))
         self.require_rates("dropout")
         require(self.word_width > 1, "word_width must be at least 2")
         require(self.word_dropout >= 0, "word_dropout must not be negative")
+
+    def taking_up(self, run: RunFolder) -> Self:
+        """The same settings, and the number of padded lengths of the run, unless it is given."""
+        return dataclasses.replace(self, buckets=self.buckets or run.settings.get("buckets"))
 
     @property
     def tagger(self) -> WordTagger:

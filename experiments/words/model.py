@@ -8,13 +8,15 @@ A rare word is sometimes read as the unknown word in training, with probability 
 that the unknown word gets an embedding and the characters have to carry meaning.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
 
 import birnn_jax
 from birnn_jax import Bi, Cell
@@ -25,6 +27,7 @@ from experiments.runner.data.keys import keys_of_rows
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.progress import printer
 from experiments.words.config import WordReader, WordSettings, WordTagger
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Vocabulary
 
@@ -153,6 +156,28 @@ _BUCKETS = (8, 16, 32, 64, 128)
 S = TypeVar("S", bound=WordSettings)
 
 
+class OfWords(Protocol):
+    """A sentence or a text."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """Its words."""
+        ...
+
+
+def with_buckets(settings: S, train: Sequence[OfWords], console: Console) -> S:
+    """The settings with a number of padded lengths; if it is not given, it is chosen and said."""
+    if settings.buckets is not None:
+        return settings
+    buckets = choose_buckets([len(item.words) for item in train], epochs=settings.epochs)
+    *rest, last = map(str, buckets)
+    lengths = f"{', '.join(rest)} or {last}" if rest else last
+    printer(console)(
+        f"Batches are padded to {lengths} words; --buckets sets the number of these lengths."
+    )
+    return dataclasses.replace(settings, buckets=len(buckets))
+
+
 def make_word_training(
     settings: WordSettings,
     *,
@@ -172,9 +197,10 @@ def make_word_training(
       dev: examples that decide which checkpoint is best.
       metric: what decides it, of the totals of `loss_fn`; bigger is better.
     """
+    lengths = [len(example["words"]) for example in train]
     make_batches = functools.partial(
         Batches,
-        buckets=choose_buckets([len(example["words"]) for example in train], settings.buckets),
+        buckets=choose_buckets(lengths, settings.buckets, epochs=settings.epochs),
         tokens_per_batch=settings.tokens_per_batch,
     )
     batches = make_batches(train, epochs=settings.epochs, seed=settings.seed)

@@ -262,6 +262,23 @@ def test_buckets_need_the_least_padding(num_buckets):
     assert len(found) <= num_buckets
 
 
+def test_number_of_buckets_weighs_compilations_against_padding_of_all_epochs():
+    lengths, numbers = 60 * OLD_LENGTHS, set()
+    for epochs in (1, 10, 40, 100, 10_000):
+        found = choose_buckets(lengths, epochs=epochs)
+        costs = []
+        for number in range(1, 6):
+            buckets = choose_buckets(lengths, number)
+            padded = sum(min(bucket for bucket in buckets if n <= bucket) for n in lengths)
+            costs.append((50_000 * len(buckets) + epochs * padded, len(buckets), buckets))
+        assert found == min(costs)[-1]
+        numbers.add(len(found))
+    assert numbers == {1, 2, 3, 4, 5}
+    chosen = padded_batches([np.ones(n) for n in lengths], batch_size=9)
+    assert chosen.buckets == [*choose_buckets(lengths, epochs=10)]
+    assert len(choose_buckets(range(1, 1000), epochs=10**9)) == 8  # at most
+
+
 def test_buckets_of_very_many_lengths_are_nearly_as_good(monkeypatch):
     lengths = np.random.default_rng(0).gamma(2.0, 1500.0, 700).astype(int)
 

@@ -51,6 +51,8 @@ class Experiment(Generic[S]):
         console = Console()
         tell = printer(console)
         source = None if start.run is None else self.open(start.run)
+        if (path / "config.json").exists():
+            settings = settings.taking_up(self.open(path))
         prepared = self.prepare(settings, path, console, source)
         training, origin = prepared.training, None
         if source is not None:

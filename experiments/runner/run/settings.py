@@ -51,6 +51,10 @@ class Settings(Options):
                 seen.add(path)
         return cls(**given)
 
+    def taking_up(self, run: RunFolder) -> Self:
+        """The same settings; those that were chosen by the data of a run, as they were chosen."""
+        return self
+
     def require_positive(self, *names: str) -> None:
         """Refuses settings that are not above 0."""
         for name in names:
