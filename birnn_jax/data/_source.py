@@ -34,20 +34,21 @@ class Source(Protocol[T_co]):
 
 
 class Recent(Generic[V]):
-    """A function of an integer that remembers its last two values, and can be pickled."""
+    """A function of an integer that remembers the values asked for last, and can be pickled."""
 
-    def __init__(self, function: Callable[[int], V]):
-        """Takes the function."""
+    def __init__(self, function: Callable[[int], V], *, size: int = 2):
+        """Takes the function, and how many values it remembers."""
         self._function = function
+        self._size = size
         self._values: dict[int, V] = {}
 
     def __call__(self, number: int) -> V:
         """Its value."""
         values = self._values
-        if number not in values:
-            value = self._function(number)
-            self._values = values = {**dict([*values.items()][-1:]), number: value}
-        return values[number]
+        value = values[number] if number in values else self._function(number)
+        others = [(key, kept) for key, kept in values.items() if key != number]
+        self._values = dict([*others[max(0, len(others) - self._size + 1) :], (number, value)])
+        return value
 
 
 class Examples(Generic[T]):

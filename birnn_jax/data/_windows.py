@@ -10,7 +10,7 @@ from .._core.checks import as_size
 from ._batch import stack
 from ._dataset import BatchDataset
 from ._packed import common_lengths
-from ._source import Examples, Source
+from ._source import Examples, Recent, Source
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class WindowBatches(BatchDataset[Window[T]], Generic[T]):
         self._steps = as_size("steps", steps)
         self._size = as_size("batch_size", batch_size)
         self._drop_remainder = drop_remainder
+        self._streams = Recent(self._read, size=self._size)  # those that rows are in
         super().__init__(examples, seed)
         if not self._num_batches:
             raise ValueError(
@@ -134,12 +135,18 @@ class WindowBatches(BatchDataset[Window[T]], Generic[T]):
         starts[: len(streams)] = (streams >= 0) & (plan.first[place, mine] == 0)
         return Window(batch.values, jax.tree.leaves(batch.lengths)[0], starts, batch.rows)
 
+    def _read(self, number: int) -> list[Any]:
+        """The leaves of a stream; streams are numbered through all epochs."""
+        epoch, stream = divmod(number, len(self._examples))
+        (values,) = self._examples.values(epoch, [stream])
+        return values
+
     def _cut(self, epoch: int, stream: int, steps: slice) -> list[Any] | None:
         """The leaves of some steps of a stream; None where there is none."""
         if stream < 0:
             return None
-        (values,) = self._examples.values(epoch, [stream])
         leaves = self._examples.layout.leaves
+        values = self._streams(epoch * len(self._examples) + stream)
         return [
             value[steps] if leaf.is_ragged else value
             for leaf, value in zip(leaves, values, strict=True)

@@ -115,3 +115,22 @@ def test_scalars_of_a_stream_stand_in_each_of_its_windows():
     streams = [{"x": [1] * 5, "author": 7}, {"x": [2] * 2, "author": 8}]
     found = [w.values["author"].tolist() for w in windows(streams, steps=2, batch_size=2)]
     assert found == [[7, 8], [7, 0], [7, 0]]
+
+
+def test_streams_are_read_once_an_epoch():
+    read = collections.Counter()
+
+    class Files:
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            read[index] += 1
+            return list(range([9, 4, 6, 1, 0][index]))
+
+    batches = windows(Files(), steps=2, batch_size=2, seed=0, lengths=[9, 4, 6, 1, 0])
+    read.clear()
+    found = [batches[i].values.tolist() for i in range(len(batches))]
+    assert [read[number] for number in range(5)] == [1, 1, 1, 1, 0]
+    again = [batches[len(batches) + i].values.tolist() for i in range(len(batches))]
+    assert [read[number] for number in range(5)] == [2, 2, 2, 2, 0] and again != found
