@@ -46,7 +46,7 @@ def main(*files: Positional[Path], epochs: int = 10, seed: int = 0, run: Path | 
     places = [(path, None) for path in files] or [(DATA, p) for p in ("train", "dev", "test")]
     parts = [read_conll(path, part=part) for path, part in places]
     words = build_vocabulary([map(str.lower, row) for row, _ in parts[0]], min_count=2)
-    characters = build_vocabulary([word for row, _ in parts[0] for word in row])
+    characters = build_vocabulary([list(word) for row, _ in parts[0] for word in row])
     tags = build_vocabulary([labels for _, labels in parts[0]], padding=False)
 
     def encode(row, labels):

@@ -3,10 +3,10 @@
 import collections
 import dataclasses
 import functools
-import itertools
 import json
 import os
 import pathlib
+import warnings
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -172,8 +172,8 @@ def build_vocabulary(
     does not matter.
 
     Args:
-      sequences: of tokens. A string is a sequence of characters, so that words give a vocabulary of
-        characters; `map(graphemes, words)` one of characters with their marks.
+      sequences: of tokens: `[words]` of one list of words, `map(list, texts)` of the characters of
+        strings, `map(graphemes, texts)` of characters with their marks.
       min_count: how often a token must occur.
       max_size: how many tokens, at most, besides padding and the unknown token.
       padding: as in `Vocabulary`.
@@ -186,13 +186,26 @@ def build_vocabulary(
       >>> from birnn_jax.text import build_vocabulary
       >>> build_vocabulary([["a", "rose", "is", "a", "rose"], ["a", "name"]], min_count=2)
       Vocabulary(tokens=('a', 'rose'), padding=True, unknown=True)
-      >>> build_vocabulary(["rose", "is"], padding=False, max_size=2).tokens
+      >>> build_vocabulary(map(list, ["rose", "is"]), padding=False, max_size=2).tokens
       ('s', 'e')
     """
     min_count = as_size("min_count", min_count)
     if isinstance(sequences, str):
         raise TypeError("sequences must be several sequences of tokens, got one string.")
-    counts = collections.Counter(itertools.chain.from_iterable(sequences))
+    counts: collections.Counter[str] = collections.Counter()
+    several = ""  # a string whose characters were counted
+    for sequence in sequences:
+        counts.update(sequence)
+        if isinstance(sequence, str) and len(sequence) > 1:
+            several = several or sequence
+    if several:
+        warnings.warn(
+            f"sequences has the string {several[:20]!r}, whose characters become tokens. For a "
+            "vocabulary of words give [words], a list of lists; for one of characters "
+            "map(list, texts). The next release refuses strings.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     known = [token for token, count in counts.items() if count >= min_count]
     known.sort(key=lambda token: (-counts[token], token))
     limit = None if max_size is None else as_size("max_size", max_size)

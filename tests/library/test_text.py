@@ -86,7 +86,11 @@ def test_numbers_of_padding_and_of_unknown_tokens():
         (lambda: Vocabulary(("a", "b", "a")), ValueError, "The token 'a' stands there twice"),
         (lambda: Vocabulary((1,)), TypeError, "tokens must be strings, got 1 among them"),
         (lambda: build_vocabulary("ab"), TypeError, "several sequences of tokens, got one string"),
-        (lambda: build_vocabulary(["ab"], min_count=0), ValueError, "min_count must be at least 1"),
+        (
+            lambda: build_vocabulary([["ab"]], min_count=0),
+            ValueError,
+            "min_count must be at least 1",
+        ),
         (
             lambda: Vocabulary(("a",), unknown=False).encode(["a", "z", "y"]),
             ValueError,
@@ -125,6 +129,17 @@ def test_vocabulary_is_saved_as_readable_json(tmp_path):
     Vocabulary(("漢",)).save(tmp_path / "a.json")
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert "漢" in text and json.loads(text)["tokens"] == ["漢"]
+
+
+def test_words_are_not_taken_for_characters_in_silence():
+    words = ["rose", "is", "a"]
+    with pytest.warns(
+        DeprecationWarning, match=r"the string 'rose'.*words give \[words\].*refuses"
+    ):
+        silent = build_vocabulary(words)
+    assert silent == build_vocabulary(map(list, words))
+    assert build_vocabulary([words]).tokens == ("a", "is", "rose")
+    assert build_vocabulary(["O", "B", "O"]).tokens == ("O", "B")  # which has one meaning
 
 
 def test_graphemes_keep_marks_with_their_letters():
@@ -303,7 +318,7 @@ def test_scheme_is_found_by_its_letters():
 def test_text_needs_regex_for_graphemes_only():
     code = (
         "import sys; sys.modules['regex'] = None; from birnn_jax import text\n"
-        "text.build_vocabulary(['ab'])\n"
+        "text.build_vocabulary([['ab']])\n"
         "try: text.graphemes('ab')\n"
         "except ImportError as error: print(error)"
     )

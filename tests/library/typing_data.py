@@ -40,7 +40,7 @@ def batches() -> None:
 
 def texts() -> None:
     """Vocabularies and files."""
-    reveal_type(build_vocabulary(["ab"]))  # reveals Vocabulary
+    reveal_type(build_vocabulary([["ab"]]))  # reveals Vocabulary
     found = Vocabulary.load("a.json").encode("ab")
     reveal_type(found)  # reveals ndarray[tuple[Any, ...], dtype[Any]]
     reveal_type(spans_of_tags(["B"])[0].label)  # reveals str
