@@ -7,7 +7,7 @@ It is made of public pieces, which do as well in a loop of one's own: `init_trai
 import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
@@ -101,6 +101,8 @@ def fit(
       FloatingPointError: if the loss or the score is not finite; names the step.
       ValueError: for settings that do not fit, or a directory with the run of another model.
       OSError: if something cannot be written; what was saved before is kept.
+      KeyboardInterrupt: after Ctrl-C, and says so. The last checkpoint is kept; the same call goes
+        on from there.
 
     Example:
       >>> from birnn_jax.training import fit
@@ -123,6 +125,7 @@ def fit(
     best, evaluations, unread = None, [], None
     listening: list[Writer] = [Terminal()] if writers is None else [*writers]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_interruption_explained(directory))
         checkpoints = None
         if directory is not None:
             checkpoints = stack.enter_context(_open_checkpoints(Path(directory)))
@@ -161,6 +164,20 @@ def fit(
     best = evaluated_params(state) if best is None else best
     tested = None if test is None else evaluate(eval_step, best, test)
     return Fitted(state, best, evaluations, tested)
+
+
+@contextlib.contextmanager
+def _interruption_explained(directory: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Says how to go on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(
+            "Nothing of this training was kept. Give fit a directory, where the same call goes on."
+            if directory is None
+            else f"The same call goes on from the last checkpoint in {os.fspath(directory)}."
+        )
+        raise
 
 
 def _open_checkpoints(directory: Path) -> Any:

@@ -54,8 +54,15 @@ def assert_same(fitted, other):
 def test_interrupted_training_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     unbroken = noisy(tmp_path / "unbroken")
     for stop in ({"at_step": 2}, {"at_sync": 1}, {"at_step": 5}, {"at_sync": 2}, {"at_step": 8}):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             noisy(tmp_path / "broken", writers=[Stopping(**stop)])
+        (note,) = caught.value.__notes__
+        assert note == f"The same call goes on from the last checkpoint in {tmp_path / 'broken'}."
+    with pytest.raises(KeyboardInterrupt) as caught:
+        noisy(None, writers=[Stopping(at_step=1)])
+    assert caught.value.__notes__[0].startswith(
+        "Nothing of this training was kept. Give fit a directory"
+    )
     resumed = noisy(tmp_path / "broken")
     assert_same(resumed, unbroken)
     names = ("unbroken", "broken")
