@@ -47,7 +47,7 @@ from experiments.speech.report import (
     summarise,
 )
 from experiments.speech.sounds import read_alone, wav_files
-from experiments.speech.stream import LiveListener, stream_recordings
+from experiments.speech.stream import CHUNK, LOOKAHEAD, LiveListener, stream_recordings
 
 NAME = "speech"
 RUN = pathlib.Path("runs") / NAME
@@ -57,8 +57,6 @@ def prepare(
     config: SpeechConfig, path: pathlib.Path, console: Console, origin: RunFolder | None = None
 ) -> Prepared:
     """Reads the recordings of a run, and says what to train and to test."""
-    if (path / "config.json").exists():
-        config = config.taking_up(EXPERIMENT.open(path))
     parts = read_parts(config)
     config = config.settled(parts.train, parts.dev)
     known = [] if origin is None else load_labels(origin.path / LABELS)
@@ -169,9 +167,9 @@ class Stream(RunCommand):
     run_folder: OldRun = RUN
     sound: tyro.conf.Positional[pathlib.Path | None] = None
     """Wav file, of any sampling rate; - is standard input. The test of the run if not given."""
-    chunk: float = 0.32
+    chunk: float = CHUNK * SHIFT_SECONDS
     """Seconds of sound in a chunk, which is computed at once."""
-    lookahead: float = 0.32
+    lookahead: float = LOOKAHEAD * SHIFT_SECONDS
     """Seconds after a chunk that the backward direction reads; a forward network needs none."""
     json: AsJson = False
     """Print JSON lines: one object for each chunk, and a last one with the latency."""

@@ -2,20 +2,18 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from birnn_jax.metrics import count_edits, label_error_rate
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -29,10 +27,14 @@ from experiments.runner.pictures.style import (
 )
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.speech.config import SpeechModel
-from experiments.speech.features import Features, extract, spectrum_of
+from experiments.speech.features import SHIFT_SECONDS, Features, extract, spectrum_of
 from experiments.speech.model import Heard, TrainedListener, score
 from experiments.speech.sounds import Recording
+from experiments.speech.stream import CHUNK, LOOKAHEAD, LiveListener, stream_recordings
 from experiments.speech.utterances import Utterance, make_draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLORS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
 _SEEN = 0.2  # a label that never gets this probable is not drawn
@@ -52,7 +54,7 @@ class Hearing(NamedTuple):
 def plot_posteriors(path: pathlib.Path, hearing: Hearing) -> None:
     """Draws the probabilities of each network, and the spectrogram below them."""
     count = len(hearing.probabilities)
-    figure = Figure(figsize=(9, 1.6 + 1.7 * (count + 1)), layout="constrained")
+    figure = new_figure(9, 1.6 + 1.7 * (count + 1))
     rows = figure.subplots(count + 1, 1, sharex=True, height_ratios=[1] * count + [1.2])
     seconds = len(hearing.spectrogram) * hearing.shift
     for axes, (name, probabilities) in zip(rows, hearing.probabilities.items(), strict=False):
@@ -77,7 +79,7 @@ def plot_posteriors(path: pathlib.Path, hearing: Hearing) -> None:
     save_picture(figure, path)
 
 
-def _plot_labels(axes: Axes, probabilities: np.ndarray, hearing: Hearing, seconds: float) -> None:
+def _plot_labels(axes: "Axes", probabilities: np.ndarray, hearing: Hearing, seconds: float) -> None:
     """The blank in grey, and each label that is heard in a colour, named at its peaks."""
     step = seconds / len(probabilities)
     times = (np.arange(len(probabilities)) + 0.5) * step
@@ -120,6 +122,7 @@ def finish(
     """Tests the network, prints how it does, and draws; returns the metrics."""
     heard = listener.listen(test)
     metrics = summarise(heard, listener, test)
+    metrics |= streamed_metrics(listener, test)
     print_summary(heard, metrics, listener, console)
     wrong = [mistake(result) for result in heard if not result.is_right]
     write_text(folder.path / "mistakes.txt", "".join(f"{line}\n" for line in wrong))
@@ -149,6 +152,15 @@ def summarise(
     return metrics
 
 
+def streamed_metrics(listener: TrainedListener, test: Sequence[Recording]) -> dict[str, float]:
+    """The label error rate where each sound is heard as a stream, of networks that can do that."""
+    if listener.config.task != "row" or listener.config.direction == "bwd":
+        return {}
+    live = LiveListener(listener, chunk=CHUNK, lookahead=LOOKAHEAD)
+    heard = stream_recordings(live, listener, test).heard
+    return {"streamed_label_error_rate": error_rate_of(heard)}
+
+
 def error_rate_of(heard: Sequence[Heard]) -> float:
     """The label error rate, of 1."""
     return label_error_rate([item.said for item in heard], [item.heard for item in heard])
@@ -165,6 +177,8 @@ def print_summary(
         "accuracy": "sounds with every label right",
         "label_error_rate": f"label error rate, beam of {listener.config.beam_width}",
         "greedy_label_error_rate": "label error rate, best path",
+        "streamed_label_error_rate": "label error rate, best path, as a stream: chunks of "
+        f"{CHUNK * SHIFT_SECONDS:g} s, look-ahead of {LOOKAHEAD * SHIFT_SECONDS:g} s",
     }
     table = Table(
         title=f"{len(heard):,} sounds, {sum(len(result.said) for result in heard):,} labels"

@@ -23,6 +23,8 @@ from experiments.speech.model import Heard, SpeechModel, TrainedListener
 from experiments.speech.sounds import Recording
 from experiments.speech.utterances import make_draw
 
+CHUNK, LOOKAHEAD = 32, 32  # frames of 10 ms, by default
+
 
 class Partial(NamedTuple):
     """What was heard so far."""

@@ -150,6 +150,8 @@ def tell(monkeypatch, capsys):
 def test_run_leaves_results_and_pictures(trained, task, picture):
     names = {path.name for path in (trained / task).iterdir()}
     assert {"result.json", "labels.json", "mistakes.txt", "curves.png", f"{picture}.png"} <= names
+    metrics = json.loads((trained / task / "result.json").read_text())["metrics"]
+    assert ("streamed_label_error_rate" in metrics) == (task == "row")
 
 
 def test_confusion_shows_which_label_is_taken_for_which(trained):

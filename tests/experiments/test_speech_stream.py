@@ -10,6 +10,7 @@ import pytest
 import birnn_jax
 from birnn_jax.metrics import label_error_rate
 from experiments.speech import __main__ as speech
+from experiments.speech import report
 from experiments.speech.data import read_parts
 from experiments.speech.feature_stream import FeatureStream
 from experiments.speech.features import Features, extract
@@ -163,7 +164,9 @@ def test_stream_of_cepstra_hears_what_the_whole_says():
 
 
 @pytest.mark.parametrize(("chunk", "is_whole"), [(4.0, True), (0.08, False)])
-def test_stream_of_the_test_is_measured_beside_the_whole(stream, tmp_path, chunk, is_whole):
+def test_stream_of_the_test_is_measured_beside_the_whole(
+    stream, tmp_path, monkeypatch, chunk, is_whole
+):
     listener = listener_of("both", join=(2, 3), strings=5)
     folder = _small_speech.write_folder(tmp_path / "data")
     listener = listener._replace(config=dataclasses.replace(listener.config, data=folder))
@@ -171,7 +174,12 @@ def test_stream_of_the_test_is_measured_beside_the_whole(stream, tmp_path, chunk
     status, out, _ = stream(listener, *words, "--json")
     told = json.loads(out)
     assert status == 0 and told["chunk_ms"] == 1000 * chunk and told["real_time_factor"] > 0
-    heard = listener.listen(read_parts(listener.config).test, greedy=True)
+    monkeypatch.setattr(report, "CHUNK", round(100 * chunk))
+    monkeypatch.setattr(report, "LOOKAHEAD", 0)
+    test = read_parts(listener.config).test
+    streamed = report.streamed_metrics(listener, test)
+    assert streamed == {"streamed_label_error_rate": told["label_error_rate"]}
+    heard = listener.listen(test, greedy=True)
     pairs = [[row.said for row in heard], [row.heard for row in heard]]
     assert told["whole_label_error_rate"] == label_error_rate(*pairs)
     assert (told["label_error_rate"] == told["whole_label_error_rate"]) == is_whole
