@@ -3,15 +3,11 @@
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from rich.console import Console
 from rich.table import Table
 
@@ -19,9 +15,13 @@ from birnn_jax import Bi
 from experiments.bilm_leakage.model import score_both, score_fresh
 from experiments.bilm_leakage.training import TrainedSides
 from experiments.characters.report import COLORS, finish_axes
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LogNorm
 
 
 def plot_sides(
@@ -34,7 +34,10 @@ def plot_sides(
     Entries of a Jacobian that are exactly zero stay white. A frame stands around the entries of
     the character that is predicted.
     """
-    figure = Figure(figsize=(13, 7.6), layout="constrained")
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    figure = new_figure(13, 7.6)
     figure.suptitle(
         "What a prediction depends on (white: exactly not); framed is the character predicted"
     )
@@ -52,7 +55,9 @@ def plot_sides(
     save_picture(figure, path, dpi=130)
 
 
-def _plot_jacobian(axes: Axes, title: str, jacobian: np.ndarray, norm: LogNorm) -> None:
+def _plot_jacobian(axes: "Axes", title: str, jacobian: np.ndarray, norm: "LogNorm") -> None:
+    from matplotlib.patches import Rectangle
+
     size = len(jacobian)
     axes.imshow(np.ma.masked_equal(jacobian, 0), cmap="Blues", norm=norm)
     backward = "backward" in title
@@ -66,7 +71,7 @@ def _plot_jacobian(axes: Axes, title: str, jacobian: np.ndarray, norm: LogNorm) 
     axes.spines[:].set_visible(False)
 
 
-def _plot_bars(axes: Axes, perplexities: Mapping[str, Sequence[float]]) -> None:
+def _plot_bars(axes: "Axes", perplexities: Mapping[str, Sequence[float]]) -> None:
     names = list(perplexities)[::-1]
     means = [float(np.mean(perplexities[name])) for name in names]
     colors = [COLORS[2] if "leaky" in name else COLORS[0] for name in names]

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from experiments.char_lm.config import EPOCHS, ROWS, Row
 from experiments.characters.report import COLORS, finish_axes, perplexity_by_epoch
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import read_result
 
@@ -26,7 +25,7 @@ def plot_curves_and_points(
 
     The axis is logarithmic in the perplexity minus 1, so that 1.001 and 1.01 are apart.
     """
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = new_figure(10, 5)
     axes = figure.subplots()
     for color, (name, runs) in zip(COLORS, curves.items(), strict=False):
         for number, curve in enumerate(runs):

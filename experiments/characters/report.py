@@ -4,22 +4,22 @@ import itertools
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
 from experiments.characters.data import Corpus
 from experiments.characters.generate import Drawing
 from experiments.characters.training import TrainedModel, load_model, perplexity_of
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.runner.run.journal import read_journal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _PARTS = 4  # of the run, at the end of which the perplexity of training is noted
 _SAMPLE = 200
@@ -122,7 +122,7 @@ def plot_run(
     path: pathlib.Path, training: Sequence[float], dev: Sequence[Mapping[str, Any]], epochs: int
 ) -> None:
     """Draws the perplexity of training and on dev over the passes of a run."""
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    figure = new_figure(6.5, 3.8)
     axes = figure.subplots()
     axes.plot(range(1, epochs + 1), training, color=COLORS[1], label="training, as it goes on")
     steps = max(record["step"] for record in dev) / epochs
@@ -141,8 +141,10 @@ def plot_run(
     save_picture(figure, path)
 
 
-def log_axis(axes: Axes) -> None:
+def log_axis(axes: "Axes") -> None:
     """Perplexity at round numbers, in proportion to nats."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     inside = [tick for tick in _TICKS if low * 0.97 <= tick <= high * 1.03]
@@ -156,10 +158,10 @@ def log_axis(axes: Axes) -> None:
             kept.append(tick)
     axes.set_yticks(kept, minor=False)
     axes.set_yticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
 
 
-def finish_axes(axes: Axes) -> None:
+def finish_axes(axes: "Axes") -> None:
     """The look of all pictures."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

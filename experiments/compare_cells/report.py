@@ -2,17 +2,17 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
-from matplotlib.transforms import Bbox
 from rich.console import Console
 from rich.table import Table
 
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import BLUE, VERMILION, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]  # by "cell-direction", of each run
 _SIDES = ((6, 4), (6, -10), (-6, 4), (-6, -10), (6, 16))  # points from a mark to its name
@@ -38,7 +38,9 @@ def print_table(results: Results) -> None:
 
 def plot_cells(path: pathlib.Path, results: Results) -> None:
     """Draws accuracy against processor time: a point a cell and direction, bars for the spread."""
-    figure = Figure(figsize=(9, 5.4), layout="constrained")
+    from matplotlib.ticker import ScalarFormatter
+
+    figure = new_figure(9, 5.4)
     axes = figure.subplots()
     points = {name: _plot_point(axes, name, runs) for name, runs in results.items()}
     for label, color, marker in _DIRECTIONS.values():
@@ -49,7 +51,7 @@ def plot_cells(path: pathlib.Path, results: Results) -> None:
         ylabel="accuracy",
         title="Part-of-speech tags right on test, equal numbers of parameters",
     )
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    axes.yaxis.set_major_formatter("{x:.1%}")
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         which(ScalarFormatter())
     tidy(axes)
@@ -59,7 +61,9 @@ def plot_cells(path: pathlib.Path, results: Results) -> None:
     save_picture(figure, path)
 
 
-def _plot_point(axes: Axes, name: str, runs: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+def _plot_point(
+    axes: "Axes", name: str, runs: Sequence[Mapping[str, float]]
+) -> tuple[float, float]:
     """Draws the mean of runs with its spread, and gives its place."""
     _, color, marker = _DIRECTIONS[name.rpartition("-")[2]]
     accuracy, seconds = _column(runs, "accuracy"), _column(runs, "cpu_seconds")
@@ -77,8 +81,10 @@ def _plot_point(axes: Axes, name: str, runs: Sequence[Mapping[str, float]]) -> t
     return point
 
 
-def _write_names(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+def _write_names(axes: "Axes", points: Mapping[str, tuple[float, float]]) -> None:
     """Writes the cell beside each point, at the first side where nothing stands yet."""
+    from matplotlib.transforms import Bbox
+
     axes.get_figure().draw_without_rendering()  # pyright: ignore
     marks = axes.transData.transform(list(points.values()))
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in marks]

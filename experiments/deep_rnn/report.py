@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from experiments.characters.report import COLORS, finish_axes, log_axis
 from experiments.deep_rnn.config import CHANGES, Change
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 
 
 def plot_depths(
@@ -22,7 +21,7 @@ def plot_depths(
     depth: int,
 ) -> None:
     """Draws perplexity against depth, and over the passes for every change at one depth."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = new_figure(11, 4.2)
     left, right = figure.subplots(1, 2)
     for change in ("plain", "all"):
         if (change, depth) not in last:

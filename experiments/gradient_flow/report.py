@@ -2,14 +2,12 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from experiments.gradient_flow.model import read_flow
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -22,6 +20,9 @@ from experiments.runner.pictures.style import (
 )
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Runs = Mapping[str, Sequence[RunFolder]]
 Line = tuple[str, str, str, str, str]  # label, name of the runs, field of the state, colour, style
@@ -52,7 +53,7 @@ _OPTIONS = {  # panels of `plot_options`
 
 def plot_cells(path: pathlib.Path, runs: Runs) -> None:
     """Draws the norms of d h[T] / d h[t] against T - t, before training and after it."""
-    figure = Figure(figsize=(9.6, 4), layout="constrained")
+    figure = new_figure(9.6, 4)
     panels = figure.subplots(1, 2, sharey=True)
     _plot_panels([(axes, part, _CELLS) for axes, part in zip(panels, _TITLES, strict=True)], runs)
     for axes, title in zip(panels, _TITLES.values(), strict=True):
@@ -63,7 +64,7 @@ def plot_cells(path: pathlib.Path, runs: Runs) -> None:
 
 def plot_options(path: pathlib.Path, runs: Runs) -> None:
     """Draws what initialisation and clipping do to the norms, before training and after it."""
-    figure = Figure(figsize=(11.5, 6.6), layout="constrained")
+    figure = new_figure(11.5, 6.6)
     grid = figure.subplots(2, len(_OPTIONS), sharey=True)
     panels = []
     for part, row in zip(_TITLES, grid, strict=True):
@@ -77,7 +78,7 @@ def plot_options(path: pathlib.Path, runs: Runs) -> None:
 
 def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
     """Draws loss and gradient norm over the steps of training, with clipping and without."""
-    figure = Figure(figsize=(9.6, 4), layout="constrained")
+    figure = new_figure(9.6, 4)
     panels = figure.subplots(1, 2)
     titles = {"loss": "Training loss, nats", "grad_norm": "Norm of the gradient, before clipping"}
     for axes, (measure, title) in zip(panels, titles.items(), strict=True):
@@ -101,7 +102,7 @@ def plot_clipping(path: pathlib.Path, runs: Runs) -> None:
     save_picture(figure, path)
 
 
-def _plot_panels(panels: Sequence[tuple[Axes, str, Sequence[Line]]], runs: Runs) -> None:
+def _plot_panels(panels: Sequence[tuple["Axes", str, Sequence[Line]]], runs: Runs) -> None:
     """Draws the lines of a part; their labels last, when the limits are those of all panels."""
     labels = []
     for axes, part, lines in panels:
@@ -119,7 +120,9 @@ def _plot_panels(panels: Sequence[tuple[Axes, str, Sequence[Line]]], runs: Runs)
         label_lines(axes, ends)
 
 
-def _distance_axes(axes: Axes, longest: int) -> None:
+def _distance_axes(axes: "Axes", longest: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set(xlim=(0, longest), xlabel="distance T - t, in steps")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.yaxis.set_major_formatter(lambda decade, _: f"$10^{{{decade:.0f}}}$")

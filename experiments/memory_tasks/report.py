@@ -2,14 +2,11 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -22,6 +19,10 @@ from experiments.runner.pictures.style import (
 )
 from experiments.synthetic.report import scale_axis
 from experiments.synthetic.tasks import TASKS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = {
     "Elman": VERMILION,
@@ -71,7 +72,7 @@ def plot_lengths(
       path: of the picture.
       results: by task, variant and length, the measure of each run.
     """
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    figure = new_figure(11, 6.4)
     panels = figure.subplots(2, 3).ravel()
     for axes, (name, variants) in zip(panels, results.items(), strict=False):
         for variant, by_length in variants.items():
@@ -89,14 +90,14 @@ def plot_lengths(
     save_picture(figure, path)
 
 
-def _plot_variant(axes: Axes, name: str, by_length: Mapping[int, np.ndarray]) -> None:
+def _plot_variant(axes: "Axes", name: str, by_length: Mapping[int, np.ndarray]) -> None:
     lengths = sorted(by_length)
     runs = np.stack([by_length[length] for length in lengths], axis=1)  # [seeds, lengths]
     median_line(axes, lengths, runs, COLOURS[name])
     axes.plot(lengths, runs.T, _MARKERS[name], color=COLOURS[name], ms=4, lw=0)
 
 
-def _plot_known(axes: Axes, name: str, lengths: list[int]) -> None:
+def _plot_known(axes: "Axes", name: str, lengths: list[int]) -> None:
     """What can be had without a memory, and what others had, where our lengths go as far."""
     grid = np.geomspace(lengths[0], lengths[-1], 50)
     floor = [TASKS[name].memoryless(length) for length in grid]
@@ -106,7 +107,9 @@ def _plot_known(axes: Axes, name: str, lengths: list[int]) -> None:
             axes.plot(known.length, known.value, "*", color=COLOURS[known.text], mec="black", ms=11)
 
 
-def _mark_lengths(axes: Axes, variants: Mapping[str, Mapping[int, np.ndarray]]) -> None:
+def _mark_lengths(axes: "Axes", variants: Mapping[str, Mapping[int, np.ndarray]]) -> None:
+    from matplotlib.ticker import ScalarFormatter
+
     lengths = sorted({length for by_length in variants.values() for length in by_length})
     axes.set_xscale("log", base=2)
     axes.set_xticks(lengths)
@@ -114,7 +117,7 @@ def _mark_lengths(axes: Axes, variants: Mapping[str, Mapping[int, np.ndarray]]) 
     axes.minorticks_off()
 
 
-def _legend(figure: Figure, results: Mapping[str, Mapping[str, object]]) -> None:
+def _legend(figure: "Figure", results: Mapping[str, Mapping[str, object]]) -> None:
     names = dict.fromkeys(name for variants in results.values() for name in variants)
     axes = figure.axes[-1]
     for name in names:

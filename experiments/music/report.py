@@ -2,17 +2,16 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from experiments.music.midi import KEYS, LOWEST
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import BLUE, GREY, VERMILION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _OCTAVE = 12
 _MARGIN = 3  # keys above and below what sounds
@@ -30,10 +29,12 @@ class Strip(NamedTuple):
 
 def plot_rolls(path: pathlib.Path, strips: Sequence[Strip], made: str) -> None:
     """Draws piano rolls below one another; `made` says what the notes are that a model made."""
+    from matplotlib.patches import Patch
+
     lowest, highest = _range(strips)
     frames = max(len(strip.roll) for strip in strips)
     size = (min(16, 3 + 0.12 * frames), 0.5 + 2.6 * len(strips))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(*size)
     rows = figure.subplots(len(strips), 1, sharex=True, squeeze=False)[:, 0]
     for axes, strip in zip(rows, strips, strict=True):
         _plot_strip(axes, strip, lowest, highest)
@@ -53,7 +54,9 @@ def _range(strips: Sequence[Strip]) -> tuple[int, int]:
     return max(0, sounding[0] - _MARGIN), min(KEYS, sounding[-1] + _MARGIN + 1)
 
 
-def _plot_strip(axes: Axes, strip: Strip, lowest: int, highest: int) -> None:
+def _plot_strip(axes: "Axes", strip: Strip, lowest: int, highest: int) -> None:
+    from matplotlib.colors import to_rgba
+
     colors = np.zeros([highest - lowest, len(strip.roll), 4])
     for notes, color in ((strip.roll > 0, GREY), (strip.made, BLUE), (strip.wrong, VERMILION)):
         if notes is not None:

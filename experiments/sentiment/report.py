@@ -13,6 +13,7 @@ from rich.table import Table
 from experiments.runner.data.measures import share
 from experiments.runner.pictures.confusion import plot_confusion
 from experiments.runner.pictures.curves import Panel, plot_curves
+from experiments.runner.pictures.figures import save_picture
 from experiments.runner.pictures.style import BLUE
 from experiments.runner.run.folder import RunFolder, write_text
 from experiments.sentiment.baseline import bag_of_words
@@ -26,9 +27,7 @@ def plot_attention(
     path: pathlib.Path, sentences: Sequence[tuple[Sequence[str], Sequence[float], str]]
 ) -> None:
     """Draws words, weights and label of each sentence: the darker a word, the more it weighs."""
-    from matplotlib.figure import Figure  # a second; for pictures alone
-
-    from experiments.runner.pictures.saving import save_picture
+    from matplotlib.figure import Figure
 
     height = 0.3 * len(sentences) + 0.4
     figure = Figure(figsize=(8.8, height + 0.35))

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from birnn_jax.metrics import TranslationScores, score_translations
 from experiments.runner.data.files import parsed_as, read_utf8
 from experiments.runner.pictures.curves import Panel, plot_curves
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -46,7 +45,7 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> None
     """Draws attention weights: a row for each subword written, a column for each one read."""
     columns = min(2, len(alignments))
     rows = -(-len(alignments) // columns)
-    figure = Figure(figsize=(5.2 * columns, 4.2 * rows), layout="constrained")
+    figure = new_figure(5.2 * columns, 4.2 * rows)
     panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     image = None
     for axes, alignment in zip(panels, alignments, strict=False):
@@ -74,7 +73,7 @@ def plot_alignments(path: pathlib.Path, alignments: Sequence[Alignment]) -> None
 
 def plot_lengths(path: pathlib.Path, groups: Mapping[str, Sequence[Sequence[OfLength]]]) -> None:
     """Draws BLEU over the length of the source, for the runs of each kind of attention."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure(7, 4)
     axes = figure.subplots()
     ends = []
     for kind, runs in groups.items():

@@ -1,6 +1,8 @@
 """A newcomer's first commands, each at its smallest size."""
 
+import ast
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ from experiments.pos_tagging import __main__ as pos_tagging
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
 
+EXPERIMENTS = pathlib.Path(pos_tagging.__file__).parents[1]
 FILES = {
     *("config.json", "environment.json", "metrics.jsonl", "clock.jsonl", "result.json"),
     *("vocabulary.json", "predictions.tsv", "mistakes.txt", "curves.png", "confusion.png"),
@@ -32,3 +35,13 @@ def test_tagger_is_trained_evaluated_and_used(tmp_path, monkeypatch, capsys):
     assert "all words" in evaluated and evaluated.strip() in trained
     assert command(monkeypatch, pos_tagging, "predict", "--run", run, "I know .") == 0
     assert capsys.readouterr().out.split()[:3] == ["I", "know", "."]
+
+
+def test_matplotlib_waits_for_a_picture():
+    paths = [path for path in EXPERIMENTS.rglob("*.py") if path.name != "saving.py"]
+    for path in paths:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                text = ast.unparse(node)
+                assert "matplotlib" not in text and "pictures.saving" not in text, path
+    assert len(paths) > 100

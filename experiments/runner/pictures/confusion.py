@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.runner.pictures.figures import new_figure, save_picture
+from experiments.runner.pictures.style import literal
+
 _CROWDED = 25  # labels, above which the most frequent ones only are shown
 
 
@@ -12,19 +15,14 @@ def plot_confusion(
     path: pathlib.Path, gold: Sequence[str], predicted: Sequence[str], *, items: str = "words"
 ) -> None:
     """Draws how often each label (row) is taken for each other (column): shares and counts."""
-    from matplotlib.colors import PowerNorm  # a second; for pictures alone
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
-
-    from experiments.runner.pictures.saving import save_picture
-    from experiments.runner.pictures.style import literal
+    from matplotlib.colors import PowerNorm
 
     labels, counts = _confusion(gold, predicted)
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals[:, None], 1)
     labels = [literal(label) for label in labels]
     size = 2.5 + 0.45 * len(labels)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="left", rotation_mode="anchor")
@@ -44,7 +42,7 @@ def plot_confusion(
         text = f"{shares[row, column]:.0%}\n{counts[row, column]:,}"
         axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=color)
     bar = figure.colorbar(image, ax=axes, shrink=0.5, label="share of the row")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    bar.ax.yaxis.set_major_formatter("{x:.0%}")
     save_picture(figure, path)
 
 

@@ -1,8 +1,4 @@
-"""How trainings went: numbers of their journals, over their steps.
-
-Matplotlib, which takes a second to import, waits for a picture: commands that draw none begin
-sooner.
-"""
+"""How trainings went: numbers of their journals, over their steps."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -10,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import BLUE, GREY, SKY, tidy
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.journal import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SMOOTHED = 60  # points of the smoothed training curve
 Records = Sequence[Mapping[str, Any]]
@@ -35,7 +31,7 @@ class Panel(NamedTuple):
 def plot_curves(folder: RunFolder, *panels: Panel) -> None:
     """Draws curves.png of a run, a metric in each panel: of training, smoothed, and on dev."""
     records = read_journal(folder.path / "metrics.jsonl")
-    figure = _blank(4.8 * len(panels), 3.6)
+    figure = new_figure(4.8 * len(panels), 3.6)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         train, dev = (_points(records, split, panel.metric) for split in ("train", "dev"))
         if len(train):
@@ -50,7 +46,7 @@ def plot_curves(folder: RunFolder, *panels: Panel) -> None:
             axes.yaxis.set_major_formatter("{x:.0%}")
         axes.legend(frameon=False)
         tidy(axes)
-    _save(figure, folder.path / "curves.png")
+    save_picture(figure, folder.path / "curves.png")
 
 
 def plot_comparison(
@@ -61,7 +57,7 @@ def plot_comparison(
     metric: str = "accuracy",
 ) -> None:
     """Draws a metric on dev over the steps: a line for each run, a colour for each group."""
-    figure = _blank(6.5, 3.8)
+    figure = new_figure(6.5, 3.8)
     axes = figure.subplots()
     for number, (label, runs) in enumerate(groups.items()):
         journals = [read_journal(run.path / "metrics.jsonl") for run in runs]
@@ -74,18 +70,6 @@ def plot_comparison(
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False, loc="lower right")
     tidy(axes)
-    _save(figure, path)
-
-
-def _blank(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: "Figure", path: pathlib.Path) -> None:
-    from experiments.runner.pictures.saving import save_picture
-
     save_picture(figure, path)
 
 

@@ -2,16 +2,14 @@
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table as Printed
 
 from experiments.runner.pictures.curves import Panel, plot_curves
-from experiments.runner.pictures.saving import save_picture
+from experiments.runner.pictures.figures import new_figure, save_picture
 from experiments.runner.pictures.style import (
     BLUE,
     GREEN,
@@ -27,6 +25,9 @@ from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.data import Windows, hide
 from experiments.time_series.impute.model import TrainedImputer
 from experiments.time_series.impute.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # values and seen [N, T, D] to estimates
 MODEL = "model"
@@ -106,7 +107,7 @@ class Filled(NamedTuple):
 def plot_filled(path: pathlib.Path, filled: Filled, title: str) -> None:
     """Draws what was seen, the gaps as bands, and in them what was filled in and what is true."""
     count = len(filled.names)
-    figure = Figure(figsize=(10, 0.9 + _ROW * count), layout="constrained")
+    figure = new_figure(10, 0.9 + _ROW * count)
     rows = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     for number, axes in enumerate(rows):
         _plot_feature(axes, filled, number)
@@ -122,7 +123,7 @@ def plot_filled(path: pathlib.Path, filled: Filled, title: str) -> None:
     save_picture(figure, path)
 
 
-def _plot_feature(axes: Axes, filled: Filled, number: int) -> None:
+def _plot_feature(axes: "Axes", filled: Filled, number: int) -> None:
     values, seen = filled.values[:, number], filled.seen[:, number]
     steps = np.arange(len(values))
     for start, end in gaps_of(seen):
@@ -151,7 +152,7 @@ def gaps_of(seen: np.ndarray) -> list[tuple[int, int]]:
 
 def plot_gaps(path: pathlib.Path, rows: Mapping[str, Sequence[float]], gaps: Sequence[int]) -> None:
     """Draws the mean absolute error over the length of the gaps, a line for each row."""
-    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    figure = new_figure(7.5, 4)
     axes = figure.subplots()
     ends = []
     for (name, errors), color in zip(rows.items(), _COLORS, strict=False):
