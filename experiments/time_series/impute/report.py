@@ -114,7 +114,7 @@ def plot_filled(path: pathlib.Path, filled: Filled, title: str) -> None:
         axes.set_ylabel(literal(filled.names[number]))
         tidy(axes)
     steps = np.linspace(0, len(filled.times) - 1, 5).astype(int)
-    times = [literal(filled.times[step]) for step in steps.tolist()]
+    times = [literal(filled.times[int(step)]) for step in steps]
     rows[-1].set_xticks(steps, times, fontsize=8)
     rows[-1].set_xlabel("time")
     handles, labels = rows[-1].get_legend_handles_labels()
