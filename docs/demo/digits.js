@@ -64,11 +64,16 @@ async function showDigits(model, samples) {
 function draw(canvas, model, found, numSamples, names) {
   const { log_mel: spectrogram, logits } = found;
   const paper = canvas.getContext("2d");
-  const [top, bottom, left] = [24, 24, 8];
-  const [width, height] = [canvas.width - 2 * left, canvas.height - top - bottom];
   canvas.hidden = false;
+  // As many pixels as the screen shows, so that numbers are as large on a telephone as elsewhere.
+  const [wide, high] = [canvas.clientWidth, canvas.clientWidth < 600 ? 200 : 300];
+  const scale = window.devicePixelRatio;
+  [canvas.width, canvas.height] = [Math.round(scale * wide), Math.round(scale * high)];
+  paper.scale(scale, scale);
+  const [top, bottom, left] = [24, 24, 8];
+  const [width, height] = [wide - 2 * left, high - top - bottom];
   paper.fillStyle = "#101418";
-  paper.fillRect(0, 0, canvas.width, canvas.height);
+  paper.fillRect(0, 0, wide, high);
   drawSpectrogram(paper, spectrogram, left, top, width, height);
 
   const [, steps, classes] = logits.dims;
@@ -92,7 +97,7 @@ function draw(canvas, model, found, numSamples, names) {
   paper.font = "14px system-ui, sans-serif";
   const seconds = numSamples / model.config.preprocessing.sampling_rate;
   for (let tick = 0; tick <= seconds; tick += Math.max(0.5, Math.ceil(seconds / 5) / 2)) {
-    paper.fillText(`${tick} s`, left + 12 + (tick / seconds) * (width - 24), canvas.height - 6);
+    paper.fillText(`${tick} s`, left + 12 + (tick / seconds) * (width - 24), high - 6);
   }
   const heard = names.length ? names.join(" ") : "nothing";
   canvas.setAttribute(

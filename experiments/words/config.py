@@ -111,9 +111,9 @@ class FileSettings(ReadSettings, WordSettings):
     """Vectors of words to start from: a text file of GloVe, word2vec or fastText, plain or .gz.
     Their size is given to --word-size."""
     vectors_encoding: str = "utf-8"
-    """Encoding of that file."""
+    """Encoding of the file of --vectors."""
     max_vectors: int = 50_000
-    """Largest number of vectors to read, from the beginning of that file."""
+    """Largest number of vectors to read, from the beginning of the file of --vectors."""
 
     word_size: int = 50
     """Size of the embedding of a word, which is looked up in lower case."""

@@ -17,6 +17,7 @@ SENTENCES = list(enumerate(EXPECTED["sentences"]))
 WORDS = "[...document.querySelectorAll('#tags dt')].map(word => word.textContent)"
 TAGS = "[...document.querySelectorAll('#tags [data-reader={}] .tag')].map(tag => tag.textContent)"
 SENT = "[...document.querySelectorAll('#sentiment .attended')]"
+MARKS = "[...document.querySelectorAll('#entities mark')]"
 WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 pytestmark = pytest.mark.browser
@@ -164,8 +165,19 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(page):
     assert page.input_value("#tags-text") == first
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_colour_are_written_in_the_ink_of_the_page(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    fill(page, "entities-text", "Maria Rossi flew to Rome .", f"{MARKS}.length > 0", True)
+    inks = page.evaluate(f"[document.body, ...{MARKS}].map(e => getComputedStyle(e).color)")
+    page.emulate_media(color_scheme="light")
+    assert len(set(inks)) == 1
+
+
 def test_page_fits_a_telephone(page):
     page.set_viewport_size({"width": 360, "height": 740})
+    page.click("#digits-sample")
+    wait(page, "document.getElementById('digits-picture').width <= 360", True)
     content, window = page.evaluate(WIDTHS)
     heights = page.evaluate("[...document.querySelectorAll('button')].map(b => b.offsetHeight)")
     page.set_viewport_size({"width": 1100, "height": 900})
