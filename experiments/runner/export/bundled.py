@@ -14,6 +14,17 @@ class Data(NamedTuple):
     licence: str
     """As the Hub writes it."""
 
+    @property
+    def identifier(self) -> str:
+        """One word for it.
+
+        Example:
+          >>> BUNDLED["pos_ewt_tiny.tsv.gz"].identifier
+          'ud_english-ewt'
+        """
+        last = self.source.rpartition("/")[2].lower()
+        return last.replace("+", "-").replace(" ", "-")
+
 
 BUNDLED = {
     "pos_ewt_tiny.tsv.gz": Data(

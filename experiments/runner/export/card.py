@@ -84,7 +84,9 @@ def _head(card: Card, data: Data | None, metrics: Mapping[str, float]) -> str:
         main = next(iter(metrics))  # others are baselines, or parts of it
         results = {
             "task": {"type": card.task},
-            "dataset": {"name": data.name if data else "data of one's own", "type": "text"},
+            "dataset": {"name": data.name, "type": data.identifier}
+            if data
+            else {"name": "own data", "type": "own"},
             "metrics": [{"type": main, "value": round(metrics[main], 4)}],
         }
         lines["model-index"] = [{"name": card.title, "results": [results]}]
@@ -100,8 +102,8 @@ def _example(name: str, models: Sequence[str]) -> str:
         "`vocabulary.json` how inputs become numbers. With birnn_jax and its experiments:\n\n"
         "```python\nfrom experiments import from_pretrained\n\n"
         'model = from_pretrained("path/to/this/folder")\n```\n\n'
-        "The `.stablehlo` files run in JAX alone, by `jax.export`; `model.safetensors` holds the "
-        "parameters."
+        "The `.stablehlo` files run in JAX alone, by `jax.export`, on CPUs, NVIDIA GPUs and TPUs; "
+        "`model.safetensors` holds the parameters."
     )
 
 

@@ -37,8 +37,18 @@ class ExportCommand(RunCommand):
         folder = self.folder
         write_model(self.to, folder, type(self).exported(folder), variants)
         files = sorted(path for path in self.to.iterdir() if path.is_file())
-        shown = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in files)
+        shown = ", ".join(f"{path.name} {_as_text(path.stat().st_size)}" for path in files)
         print(f"{self.to}: {shown}.")
+
+
+def _as_text(size: int) -> str:
+    """A number of bytes.
+
+    Example:
+      >>> _as_text(2_340), _as_text(1_234_567)
+      ('2.3 kB', '1.2 MB')
+    """
+    return f"{size / 1e3:.1f} kB" if size < 1e5 else f"{size / 1e6:.1f} MB"
 
 
 def _size(text: str) -> tuple[str, int]:

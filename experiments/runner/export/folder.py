@@ -21,6 +21,7 @@ from experiments.runner.run.folder import (
 )
 
 FORMAT = "birnn_jax model 1"
+PLATFORMS = ("cpu", "cuda", "tpu")  # of the StableHLO files, wherever they are written
 _OF_RUN = ("config.json", "environment.json", "result.json")
 
 
@@ -65,7 +66,9 @@ def _write(path: pathlib.Path, folder: RunFolder, exported: Exported, variants: 
     for name, model in models.items():
         write_bytes(path / name, model.SerializeToString())
     for name, part in exported.parts.items():
-        compiled = stablehlo.serialize(part.function, part.inputs, constraints=part.constraints)
+        compiled = stablehlo.serialize(
+            part.function, part.inputs, constraints=part.constraints, platforms=PLATFORMS
+        )
         write_bytes(path / f"{name}.stablehlo", compiled)
     task = exported.card.task
     of_model = {"experiment": folder.config["experiment"], "settings": folder.settings}

@@ -65,7 +65,9 @@ def check(exported, path, rng, *, limit, tolerance=TOLERANCE_FLOAT32, **sizes):
             key: value.dtype for key, value in want.items()
         }
         assert_close(found, want, tolerance)
-        again = deserialize((path / f"{name}.stablehlo").read_bytes())(given)
+        written = (path / f"{name}.stablehlo").read_bytes()
+        assert {*jax.export.deserialize(written).platforms} == {"cpu", "cuda", "tpu"}
+        again = deserialize(written)(given)
         assert_close(again, want, tolerance)
         yield name, feeds, found
 
