@@ -72,7 +72,8 @@ class BuildKernels(setuptools.Command):
         except BuildError as error:
             library.unlink(missing_ok=True)
             text = f"Not built: {error}.\n{digest(sources())}\n\n"
-        note.write_text(text)
+        if text != before:  # other processes may be reading it
+            note.write_text(text)
         self.announce(f"birnn_jax, native CPU kernels: {text.splitlines()[0]}", level=3)
 
     def get_source_files(self):
@@ -111,7 +112,7 @@ class Sanitize(setuptools.Command):
                 objects = compile_kernels(tools, scratch, flags, [driver])
                 run([*tools.compiler, *flags, *objects, "-o", program])
                 env = os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}
-                subprocess.run([program], env=env, check=True, timeout=170)
+                subprocess.run([program], env=env, check=True, timeout=600)
 
 
 class NativeDistribution(setuptools.Distribution):
