@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from benchmarks.compilers import _environments, _limits, _programs, _targets
 
@@ -36,12 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{target} is left out. {why_not}", file=sys.stderr)
             missing.add(platform)
             continue
-        for row in _compile(python, target, options.suites):
+        for row in _compile(python, target, options.suites, options.against):
             rows.append(row)
             print(_limits.describe(row), flush=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            if options.json:  # after each, so that a run may be broken off
+                _write(options.json, rows)
     recorded = _limits.read(options.against) if options.against.exists() else {}
     passed = [text for row in rows for text in _limits.find_passed(row, recorded)]
     for text in passed:
@@ -50,27 +50,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(passed))
 
 
-def _compile(python: Path, target: str, suites: Sequence[str]) -> Iterator[dict]:
-    """The rows of a target, each as soon as it is there."""
-    with tempfile.TemporaryDirectory() as dump:
-        mosaic = {"MOSAIC_GPU_DUMP_PTXAS": "1", "MOSAIC_GPU_DUMP_TO": dump}
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump}"
-        environment = os.environ | _targets.ENVIRONMENT | mosaic | {"XLA_FLAGS": flags}
-        worker = subprocess.Popen(
-            [python, "-m", "benchmarks.compilers._worker", dump, target, *suites],
-            cwd=ROOT,
-            env=environment | {"PYTHONPATH": str(_environments.metadata_of(python))},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            if line.startswith("{"):
-                yield json.loads(line)
-        _, said = worker.communicate()
-        if worker.returncode:
-            yield {"target": target, "program": "all", "error": _how_it_ended(worker, said)}
+def _write(path: Path, rows: Sequence[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _compile(python: Path, target: str, suites: Sequence[str], against: Path) -> Iterator[dict]:
+    """The rows of a target, each as soon as it is there; what ends a process is left out."""
+    programs, done = _programs.of_suites(suites, _targets.TARGETS[target].platform), 0
+    while done < len(programs):
+        is_ready = False
+        # What it says goes to a file: a pipe that nobody reads would fill up, and stop it.
+        with tempfile.TemporaryDirectory() as dump, tempfile.TemporaryFile("w+") as said:
+            words = [dump, target, str(against), str(done), *suites]
+            with _start(python, words, said) as worker:
+                assert worker.stdout is not None
+                for row in map(json.loads, filter(lambda line: line[0] == "{", worker.stdout)):
+                    if not row:  # the first one is empty: the compiler is there
+                        is_ready = True
+                        continue
+                    done += 1
+                    yield row
+            if not worker.returncode:
+                return
+            said.seek(0)
+            how = _how_it_ended(worker, said.read())
+        ends_it = is_ready and done < len(programs)
+        name = str(programs[done]) if ends_it else "all"
+        yield {"target": target, "program": name, "error": how}
+        if not ends_it:
+            return
+        done += 1
+
+
+def _start(python: Path, words: Sequence[str], said: IO[str]) -> subprocess.Popen:
+    dump = words[0]
+    mosaic = {"MOSAIC_GPU_DUMP_PTXAS": "1", "MOSAIC_GPU_DUMP_TO": dump}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump}"
+    environment = os.environ | _targets.ENVIRONMENT | mosaic | {"XLA_FLAGS": flags}
+    return subprocess.Popen(
+        [python, "-m", "benchmarks.compilers._worker", *words],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(_environments.metadata_of(python))},
+        stdout=subprocess.PIPE,
+        stderr=said,
+        text=True,
+    )
 
 
 def _how_it_ended(worker: subprocess.Popen, said: str) -> str:
@@ -85,8 +110,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compilers", description=__doc__)
     add = parser.add_argument
     targets, suites = [*_targets.TARGETS], [*_programs.SUITES]
-    add("--targets", nargs="+", choices=targets, default=["v5e", "h200"], metavar="TARGET")
-    add("--suites", nargs="+", choices=suites, default=["quick"], metavar="SUITE", help=str(suites))
+    add(
+        "--targets", nargs="+", choices=targets, default=["v5e", "h200", "mi300x"], metavar="TARGET"
+    )
+    add("--suites", nargs="+", choices=suites, default=suites, metavar="SUITE", help=str(suites))
     add("--json", type=Path, help="file for the rows, replaced")
     add("--against", type=Path, default=RECORDED, help="rows that are the limits")
     add("--environments", type=Path, default=ROOT, help="folder for the environments, .venv-aot-*")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.compilers import _stand_ins
 from benchmarks.compilers._targets import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,8 @@ def find_python(folder: Path, platform: str, jax: str) -> tuple[Path | None, str
         last = error.stderr.strip().rpartition("\n")[2]
         install = f"{python} -m pip install {' '.join(packages)}"
         return None, f"Its packages cannot be installed: {last} Try: {install}"
+    if platform == "rocm" and (why_not := _stand_ins.make(home)):
+        return None, why_not
     ready.write_text(wanted)
     return python, ""
 

@@ -18,6 +18,12 @@ def read(path: Path) -> dict[tuple[str, str], dict]:
     return {(row["target"], row["program"]): row for row in rows}
 
 
+def compiles_slowly(row: Mapping, recorded: Mapping[tuple[str, str], Mapping]) -> bool:
+    """True if the time of compiling, of all limits, is passed."""
+    before = recorded.get((row["target"], row["program"]), {})
+    return row["compile_relative"] > before.get("compile_relative", float("inf")) * _SLACK
+
+
 def find_passed(row: Mapping, recorded: Mapping[tuple[str, str], Mapping]) -> Iterator[str]:
     """A sentence for each limit that a row passes."""
     name = f"{row['target']}, {row['program']}"

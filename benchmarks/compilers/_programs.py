@@ -1,7 +1,7 @@
 """The programs that are compiled: a layer, a stack or a training step, of the library or a peer."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from benchmarks._points import GPU_SHAPES, STANDARD
@@ -91,7 +91,7 @@ def parallel() -> Iterator[Program]:
 
 
 def tpu_kernel() -> Iterator[Program]:
-    """One launch for all steps, which is for TPUs: for a GPU it is the loops of XLA.
+    """One launch for all steps, which is for TPUs.
 
     What only a forward pass has is in the first three programs.
     """
@@ -107,7 +107,7 @@ def tpu_kernel() -> Iterator[Program]:
 
 
 def gpu_kernel() -> Iterator[Program]:
-    """One launch for all steps, which is for Hopper GPUs: for a TPU it is the loops of XLA."""
+    """One launch for all steps, which is for Hopper GPUs."""
     for dtype in ("float32", "bfloat16"):
         for cell in ("ELMAN", "GRU", "LSTM"):
             for work in ("forward", "train"):
@@ -126,6 +126,16 @@ SUITES: dict[str, Callable[[], Iterator[Program]]] = {
         *(tpu_kernel, gpu_kernel),
     )
 }
+
+
+# Those by a kernel for one platform: on another one they are the loops of XLA once more.
+_PLATFORMS = {"tpu_kernel": "tpu", "gpu_kernel": "cuda"}
+
+
+def of_suites(names: Iterable[str], platform: str) -> list[Program]:
+    """The programs of some suites for a platform, each once."""
+    programs = dict.fromkeys(program for name in names for program in SUITES[name]())
+    return [p for p in programs if _PLATFORMS.get(p.backend, platform) == platform]
 
 
 def make(program: Program) -> tuple[Callable, tuple[Any, Any, Any]]:

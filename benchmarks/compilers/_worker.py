@@ -1,6 +1,7 @@
 """Compiles programs for one target, in the environment of its platform: one JSON line for each."""
 
 import argparse
+import functools
 import json
 import resource
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from benchmarks.compilers import _compiled, _programs, _targets
+from benchmarks.compilers import _compiled, _limits, _programs, _targets
 from benchmarks.compilers._programs import Program
 from birnn_jax.kernels.target import lowering_for
 
+# One program that nobody changes: its time says how busy and how fast this machine is.
+_YARDSTICK = Program(framework="flax-linen", work="train", shape=(8, 16, 16, 32))
+_MORE_TRIES = 3  # where a program compiles slowly: the machine may have been busy
 _THUNKS = "*thunk_sequence_after_thunk_passes.txt"  # written for GPUs
 
 
@@ -21,17 +25,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dump", type=Path, help="the folder that XLA_FLAGS gives to XLA")
     parser.add_argument("target", choices=_targets.TARGETS)
+    parser.add_argument("against", type=Path, help="recorded rows")
+    parser.add_argument("done", type=int, help="the first programs, which are left out")
     parser.add_argument("suites", nargs="+", choices=_programs.SUITES)
     options = parser.parse_args()
-    programs = [program for suite in options.suites for program in _programs.SUITES[suite]()]
-    # One program that nobody changes: its time says how busy and how fast this machine is.
-    yardstick = Program(framework="flax-linen", work="train", shape=(8, 16, 16, 32))
-    before = compile_program(options.target, yardstick, options.dump)["compile_cpu_s"]
-    for program in dict.fromkeys(programs):
+    recorded = _limits.read(options.against) if options.against.exists() else {}
+    run = functools.partial(compile_program, options.target, dump=options.dump)
+    yardstick = min(run(_YARDSTICK)["compile_cpu_s"] for _ in range(2))
+    print("{}", flush=True)
+    platform = _targets.TARGETS[options.target].platform
+    for program in _programs.of_suites(options.suites, platform)[options.done :]:
         row = {"target": options.target, "program": str(program)}
         try:
-            row |= compile_program(options.target, program, options.dump)
-            row["compile_relative"] = row["compile_cpu_s"] / before
+            row |= run(program)
+            row["compile_relative"] = row["compile_cpu_s"] / yardstick
+            for _ in range(_MORE_TRIES):
+                if not _limits.compiles_slowly(row, recorded):
+                    break
+                yardstick = run(_YARDSTICK)["compile_cpu_s"]
+                again = run(program)["compile_cpu_s"] / yardstick
+                row["compile_relative"] = min(row["compile_relative"], again)
         except (jax.errors.JaxRuntimeError, ValueError) as error:
             row["error"] = str(error).partition("\n")[0]
         print(json.dumps(row), flush=True)
@@ -41,7 +54,7 @@ def compile_program(target: str, program: Program, dump: Path) -> dict[str, Any]
     """What the compiler of a target makes of a program, and writes to the folder `dump`."""
     function, arguments = _programs.make(program)
     arguments = _place(arguments, _targets.find_devices(target, program.devices))
-    for path in (*dump.glob(_THUNKS), *dump.glob("kernel_*")):
+    for path in filter(Path.is_file, dump.iterdir()):  # of the program before
         path.unlink()
     # As on a machine that has the device: what is decided while a function is traced, too.
     with lowering_for(_targets.TARGETS[target].platform):

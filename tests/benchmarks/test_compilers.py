@@ -1,6 +1,8 @@
 """Reading of compiled programs, limits, and a small compilation for a TPU where it is installed."""
 
+import ctypes
 import json
+import shutil
 import subprocess
 
 import jax
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks.compilers import __main__ as compilers
-from benchmarks.compilers import _environments, _limits, _programs, _targets
+from benchmarks.compilers import _environments, _limits, _programs, _stand_ins, _targets
 from benchmarks.compilers._compiled import (
     Loop,
     collectives,
@@ -167,6 +169,33 @@ def test_a_platform_without_packages_is_left_out(tmp_path, monkeypatch, capsys):
     assert "pip install no-such-package==0.10.2" in said.err and "0 programs" in said.out
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="stand-ins need a C compiler")
+def test_stand_ins_take_the_place_of_libraries_that_are_not_there(tmp_path, monkeypatch):
+    def compile_(code, path, *words):
+        run = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path, f"-Wl,-soname,{path.name}"]
+        subprocess.run([*map(str, run), *words], input=code, text=True, check=True)
+
+    plugin = tmp_path / "lib/python3/site-packages/jax_plugins/xla_rocm7/xla_rocm_plugin.so"
+    plugin.parent.mkdir(parents=True)
+    (tmp_path / "map").write_text("absent_4.2 { global: with_version; };")
+    version = f"-Wl,--version-script={tmp_path}/map"
+    libraries = [tmp_path / "libabsent.so.7", tmp_path / "libother.so.1"]
+    compile_("int with_version(void) { return 3; }", libraries[0], version)
+    compile_("int without(void) { return 4; }", libraries[1])
+    code = "int with_version(void), without(void);"
+    code += "int run(void) { return with_version() + without(); }"
+    compile_(code, plugin, "-x", "none", *map(str, libraries))
+    for path in libraries:
+        path.unlink()
+    with pytest.raises(OSError, match="cannot open shared object file"):
+        ctypes.CDLL(str(plugin))
+    assert _stand_ins.make(tmp_path) == ""
+    _stand_ins.load(tmp_path)
+    assert ctypes.CDLL(str(plugin)).run() == 200
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "apt-get install gcc" in _stand_ins.make(tmp_path)
+
+
 @pytest.fixture
 def run_with(tmp_path):
     """Runs the command with what an interpreter says and does in place of a compiler."""
@@ -177,8 +206,8 @@ def run_with(tmp_path):
     (home / _environments.READY).write_text("\n".join(packages))
     recorded.write_text(json.dumps(ROW) + "\n")
 
-    def run(row, then="true"):
-        python.write_text(f"#!/bin/sh\necho '{json.dumps(row)}'\n{then}\n")
+    def run(row, then="true", first=""):
+        python.write_text(f"#!/bin/sh\n{first}\necho '{json.dumps(row)}'\n{then}\n")
         python.chmod(0o755)
         words = ["--targets", "v5e", "--environments", str(tmp_path), "--against", str(recorded)]
         return compilers.main(words)
@@ -213,20 +242,34 @@ def test_the_command_fails_where_a_compiler_dies(run_with, capsys):
     assert "ended with exit status 3." in capsys.readouterr().err
 
 
+def test_a_program_that_kills_its_compiler_is_named_and_the_others_are_compiled(run_with, capsys):
+    shown = {"copies_in_loops": 0, "collectives": 0, "compile_cpu_s": 1.0}
+    # "$6" is how many programs are done: the first process ends after one, the next after all.
+    first = 'echo "{}"; echo "done $6" >&2'
+    assert run_with(ROW | shown, 'if [ "$6" = 0 ]; then kill -SEGV $$; fi', first) == 1
+    said = capsys.readouterr()
+    second = str(_programs.of_suites(_programs.SUITES, "tpu")[1])
+    assert f"v5e, {second}: does not compile. The process that compiles ended with" in said.err
+    assert "signal SIGSEGV. done 0" in said.err and "3 programs" in said.out
+
+
 def test_programs_of_a_suite_are_different():
     for suite in _programs.SUITES.values():
         names = [str(program) for program in suite()]
         assert len(names) == len({*names})
+    own = {platform: _programs.of_suites(["tpu_kernel"], platform) for platform in ("tpu", "cuda")}
+    assert own["tpu"] == [*_programs.tpu_kernel()] and own["cuda"] == []
 
 
-@pytest.mark.parametrize("target", ["v5e", "h200"])
+@pytest.mark.parametrize("target", ["v5e", "h200", "mi300x"])
 def test_a_layer_is_compiled_for_another_device(target, tmp_path):
     """Where `make aot` has made the environments: in CI it has, on most machines not."""
     platform = _targets.TARGETS[target].platform
     if not (_environments.ROOT / f".venv-aot-{platform}" / _environments.READY).exists():
         pytest.skip("make aot installs the compilers")
     out = tmp_path / "rows.jsonl"
-    assert compilers.main(["--targets", target, "--json", str(out)]) == 0
+    words = ["--targets", target, "--suites", "quick", "--json", str(out)]
+    assert compilers.main(words) == 0
     rows = _limits.read(out)
     ours, flax = (
         rows[target, f"{library} LSTM 8,16,16,32 train"] for library in ("birnn", "flax-linen")
