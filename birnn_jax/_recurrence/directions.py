@@ -117,8 +117,9 @@ def _run_whole(
     directions: tuple[Direction, ...], residuals: ResidualsName, backend: BackendName
 ) -> Outputs:
     chosen = choose_backend(backend, directions)
-    keep_gates = chosen.keeps_gates(directions) if residuals == "auto" else residuals == "gates"
-    return chosen.run(directions, keep_gates)
+    auto = residuals == "auto"
+    keep_gates = chosen.keeps_gates(directions) if auto else residuals == "gates"
+    return chosen.run(directions, keep_gates, auto and chosen.automatic)
 
 
 def _run_chunked(

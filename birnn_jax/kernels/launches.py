@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .moving import Moving
 from .operation import Operands
 from .xla.cell_rule import CellRule
 from .xla.derivative import scan_linear
 from .xla.lanes import Lanes
-from .xla.layer import LayerOperations, compute_backward, compute_forward
+from .xla.layer import BackwardStatic, LayerOperations, compute_backward, compute_forward
 
 
 class Loops(NamedTuple):
@@ -40,11 +39,11 @@ class Launches:
         """The forward operation on the platform."""
         return compute_forward(keep_gates, operands, self._find_loops().forward)
 
-    def backward(self, wanted: tuple[Moving, ...], operands: Operands) -> Operands:
+    def backward(self, static: BackwardStatic, operands: Operands) -> Operands:
         """The backward operation on the platform."""
         dtype = operands.shared[0][0].w_h.dtype
         transposed = functools.partial(self._find_loops().transposed, dtype=dtype)
-        return compute_backward(wanted, operands, functools.partial(_linear_loop, transposed))
+        return compute_backward(static, operands, functools.partial(_linear_loop, transposed))
 
 
 def _linear_loop(

@@ -16,7 +16,10 @@ from jax.interpreters import ad, batching, mlir
 
 from .._core.jax_modes import looks_for_nans
 from .._core.meshes import vary
+from .maps import Maps, as_function_of_leaves, drop_axis, of_one, transpose_map, with_axes
 from .target import PLATFORMS, lowering_for
+
+_STATIC = ("static", "tree", "maps")
 
 
 class Operands(NamedTuple):
@@ -36,8 +39,9 @@ class Operation:
     """A function of arrays, `definition(static, operands)`, as a primitive of JAX.
 
     `native` computes it on `platform`; `elsewhere`, or else the definition, on all others.
-    `vmap` of what stands in rows becomes more rows, if the operation `folds`; `vmap` of what is
-    shared, like every derivative but the transpose, goes to the definition.
+    `vmap` of what stands in rows becomes more rows, if the operation `folds`. Other maps are
+    `maps` of the definition, applied where a program is lowered; every derivative but the
+    transpose goes to the definition at once.
     """
 
     def __init__(
@@ -55,8 +59,8 @@ class Operation:
         self._definition, self._shapes, self._folds = definition, shapes, folds
         self._primitive = primitive = Primitive(name)
         primitive.multiple_results = True
-        self._jitted = jax.jit(primitive.bind, static_argnames=("static", "tree"))
-        self._jitted_definition = jax.jit(self._define, static_argnames=("static", "tree"))
+        self._jitted = jax.jit(primitive.bind, static_argnames=_STATIC)
+        self._jitted_definition = jax.jit(self._define, static_argnames=_STATIC)
         primitive.def_impl(self._run)
         primitive.def_abstract_eval(self._abstract_eval)
         ad.primitive_jvps[primitive] = self._jvp
@@ -72,7 +76,7 @@ class Operation:
     def bind(self, static: Hashable, operands: Operands) -> Operands:
         """The results, by whatever the platform of the program has."""
         leaves, tree = jax.tree.flatten(vary(operands))
-        results = self._primitive.bind(*leaves, static=static, tree=tree)
+        results = self._primitive.bind(*leaves, static=static, tree=tree, maps=())
         return jax.tree.unflatten(jax.tree.structure(self._shapes(static, operands)), results)
 
     def _run(self, *leaves: Any, **static: Any) -> list[Any]:
@@ -84,11 +88,12 @@ class Operation:
         with jax.disable_jit(False):
             return run(*leaves, **static)
 
-    def _define(self, *leaves: Any, static: Any, tree: Any) -> list[Any]:
-        return jax.tree.leaves(self._definition(static, tree.unflatten(leaves)))
+    def _define(self, *leaves: Any, static: Any, tree: Any, maps: Maps) -> list[Any]:
+        return as_function_of_leaves(self._definition, static, tree, maps)(*leaves)
 
-    def _abstract_eval(self, *avals: Any, static: Any, tree: Any) -> list[Any]:
-        shapes = jax.tree.leaves(self._shapes(static, tree.unflatten(avals)))
+    def _abstract_eval(self, *avals: Any, static: Any, tree: Any, maps: Maps) -> list[Any]:
+        operands = tree.unflatten(of_one(avals, maps))
+        shapes = with_axes(jax.tree.leaves(self._shapes(static, operands)), maps)
         if jax.sharding.get_abstract_mesh().empty:
             return [ShapedArray(leaf.shape, leaf.dtype) for leaf in shapes]
 
@@ -111,32 +116,41 @@ class Operation:
             tuple(tangent for m, tangent in zip(moves, tangents, strict=True) if m),
         )
 
-    def _batch(self, leaves: Any, axes: Any, *, static: Any, tree: Any) -> Any:
+    def _batch(self, leaves: Any, axes: Any, *, static: Any, tree: Any, maps: Maps) -> Any:
         size = _get_size(leaves, axes)
-        shapes = [_drop_axis(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
-        operands = tree.unflatten(shapes)
+        if maps:
+            return self._map(leaves, axes, size, static=static, tree=tree, maps=maps)
+        operands = tree.unflatten(list(map(drop_axis, leaves, axes)))
         has_rows, results_of_one = _have_rows(operands), self._shapes(static, operands)
         only_rows = all(
             axis is None or rows for axis, rows in zip(axes, has_rows, strict=True)
         ) and all(_have_rows(results_of_one))
         if not (self._folds and only_rows):
-            run = functools.partial(self._define, static=static, tree=tree)
-            results = jax.vmap(run, axes, axis_size=size)(*leaves)
-            return results, [0] * len(results)
+            return self._map(leaves, axes, size, static=static, tree=tree, maps=())
         leaves = [
             _fold(leaf, axis, size) if rows else leaf
             for leaf, axis, rows in zip(leaves, axes, has_rows, strict=True)
         ]
-        results = self._primitive.bind(*leaves, static=static, tree=tree)
+        results = self._primitive.bind(*leaves, static=static, tree=tree, maps=())
         shapes = [leaf.shape for leaf in jax.tree.leaves(results_of_one)]
         results = [r.reshape(size, *shape) for r, shape in zip(results, shapes, strict=True)]
         return results, [0] * len(results)
 
-    def _transpose(self, transpose: Any, cts: Any, *leaves: Any, static: Any, tree: Any) -> Any:
+    def _map(self, leaves: Any, axes: Any, size: int, *, maps: Maps, **static: Any) -> Any:
+        maps = ((tuple(axes), size), *maps)
+        results = self._primitive.bind(*leaves, maps=maps, **static)
+        return results, [0] * len(results)
+
+    def _transpose(
+        self, transpose: Any, cts: Any, *leaves: Any, static: Any, tree: Any, maps: Maps
+    ) -> Any:
         """`transpose(static, cotangents, operands)` gives what `d_shared` and `d_rows` are like.
 
         Of the linear operands those that JAX asks for are undefined; the others are given.
         """
+        if maps:
+            run = functools.partial(self._transpose, transpose, static=static, tree=tree)
+            return transpose_map(run, cts, leaves, maps)
         operands = tree.unflatten(leaves)
         results = jax.tree.structure(self._shapes(static, operands))
         cts = results.unflatten([ad.instantiate_zeros(ct) for ct in cts])
@@ -150,19 +164,20 @@ def _lower(target: str | None, native: Any, definition: Any) -> Any:
     """The lowering for a platform: `native`, where there is one and it may stand."""
 
     def by(function: Any) -> Any:
-        def run(*leaves: Any, static: Any, tree: Any) -> list[Any]:
-            return jax.tree.leaves(function(static, tree.unflatten(leaves)))
+        def run(*leaves: Any, static: Any, tree: Any, maps: Maps) -> list[Any]:
+            return as_function_of_leaves(function, static, tree, maps)(*leaves)
 
         return mlir.lower_fun(run, multiple_results=True)
 
     by_kernel, by_xla = native and by(native), by(definition)
 
-    def lower(ctx: mlir.LoweringRuleContext, *args: Any, **static: Any) -> Any:
+    def lower(ctx: mlir.LoweringRuleContext, *args: Any, maps: Maps, **static: Any) -> Any:
         for_export = ctx.module_context.lowering_parameters.for_export
         with lowering_for(target, takes_layouts=_is_whole(ctx) and not for_export):
-            if by_kernel is not None and _takes_kernels(ctx, target):
-                return by_kernel(ctx, *args, **static)
-            return by_xla(ctx, *args, **static)
+            run = by_xla
+            if by_kernel is not None and not maps and _takes_kernels(ctx, target):
+                run = by_kernel
+            return run(ctx, *args, maps=maps, **static)
 
     return lower
 
@@ -179,11 +194,6 @@ def _have_rows(operands: Operands) -> list[bool]:
 
 def _get_size(leaves: Any, axes: Any) -> int:
     return next(x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None)
-
-
-def _drop_axis(leaf: jax.Array, axis: int | None) -> jax.ShapeDtypeStruct:
-    shape = [size for at, size in enumerate(leaf.shape) if at != axis]
-    return jax.ShapeDtypeStruct(shape, leaf.dtype)
 
 
 def _fold(leaf: jax.Array, axis: int | None, size: int) -> jax.Array:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import jax
 
@@ -13,8 +14,16 @@ _takes_layouts: ContextVar[bool] = ContextVar("takes_layouts", default=False)
 
 
 def get_target() -> str:
-    """The platform of the program that is being lowered; else the default backend."""
-    return _target.get() or jax.default_backend()
+    """The platform of the program that is being lowered; else of the default device."""
+    return _target.get() or _default_platform()
+
+
+def _default_platform() -> str:
+    config: Any = jax.config
+    device = config.jax_default_device  # of `jax.default_device`: a device, a name or None
+    if device is None:
+        return jax.default_backend()
+    return getattr(device, "platform", device)
 
 
 def takes_layouts() -> bool:

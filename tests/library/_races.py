@@ -156,7 +156,7 @@ def compare_with_definition(
     with detector() as said:
         forward = jax.jit(lambda operands: launches.forward(keep_gates, operands))
         got, stored = jax.block_until_ready(forward(Operands(shared, rows))).rows
-        backward = jax.jit(lambda operands: launches.backward(wanted, operands))
+        backward = jax.jit(lambda operands: launches.backward((False, wanted), operands))
         operands = Operands(shared, (rows, got[1], stored), d_rows=cts)
         grads = jax.block_until_ready(backward(operands))
     if said.getvalue():

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from birnn_jax import ELMAN, GRU, LSTM, bidirectional, init_bidirectional
+from birnn_jax._recurrence.directions import ResidualsName
 from birnn_jax.cells import SLSTM
 from birnn_jax.kernels.cpu import layer as cpu_layer
 from birnn_jax.kernels.cpu import library
 from birnn_jax.kernels.moving import join, parts_of, replace_parts, split_directions
 from birnn_jax.kernels.operation import Operands
 from birnn_jax.kernels.reference import loop as reference
-from birnn_jax.kernels.target import lowering_for
+from birnn_jax.kernels.target import get_target, lowering_for
 from birnn_jax.kernels.xla import plan
 from tests.library import _races
 from tests.library._cases import assert_close
@@ -35,22 +36,35 @@ def shapes_of_params(cell):
     return jax.eval_shape(init, jax.random.key(0))
 
 
-def train(cell, backend, lengths=None):
+def train(cell, backend, lengths=None, residuals: ResidualsName = "gates"):
     def loss(params, xs):
-        # What is stored is decided here, where the function is traced.
-        ys = bidirectional(cell, params, xs, lengths, backend=backend, residuals="gates")[1]
+        ys = bidirectional(cell, params, xs, lengths, backend=backend, residuals=residuals)[1]
         return jnp.square(ys.astype(jnp.float32)).sum()
 
     return jax.jit(jax.grad(loss, (0, 1)))
 
 
-def lower(cell, backend, platform, lengths=None, dtype="float32"):
+def lower(
+    cell,
+    backend,
+    platform,
+    lengths=None,
+    dtype="float32",
+    residuals: ResidualsName = "gates",
+    many=False,
+):
     """The program of a gradient, in StableHLO, written in this process for a platform."""
     xs = jax.ShapeDtypeStruct((B, 40, D), dtype)  # steps of more than one block
     params = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes_of_params(cell)
     )
-    traced = train(cell, backend, lengths).trace(params, xs)
+    run = train(cell, backend, lengths, residuals)
+    if many:  # an ensemble
+        run = jax.jit(jax.vmap(run, (0, None)))
+        params = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), params
+        )
+    traced = run.trace(params, xs)
     return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
@@ -63,12 +77,37 @@ def loops_and_products(text):
 @pytest.mark.parametrize("cell", [ELMAN, GRU, LSTM], ids=["elman", "gru", "lstm"])
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_program_has_the_loops_of_its_platform(cell, platform, monkeypatch):
-    got = [loops_and_products(lower(cell, backend, platform)) for backend in ("auto", "xla")]
-    here = loops_and_products(lower(cell, "xla", "cpu"))
+    many = cell is ELMAN  # the maps of an ensemble are applied where a program is lowered, too
+    find = lambda *words: loops_and_products(lower(cell, *words, many=many))  # noqa: E731
+    got = [find(backend, platform) for backend in ("auto", "xla")]
+    here = find("xla", "cpu")
     monkeypatch.setitem(plan.PLANS, "cpu", plan.PLANS["tpu" if platform == "tpu" else "gpu"])
-    want = loops_and_products(lower(cell, "xla", "cpu"))
+    want = find("xla", "cpu")
     assert got == [want, want] and want != here
     assert want[0] == {"cuda": 2, "tpu": 3}[platform]  # forward once, backward once
+
+
+@pytest.mark.parametrize(
+    ("platform", "residuals", "other"), [("cuda", "states", "gates"), ("tpu", "gates", "states")]
+)
+@pytest.mark.parametrize("backend", ["auto", "xla"])
+def test_gradient_of_auto_residuals_reads_what_the_plan_of_its_platform_says(
+    backend, platform, residuals, other
+):
+    auto, same, others = (
+        loops_and_products(lower(LSTM, backend, platform, residuals=name))
+        for name in ("auto", residuals, other)
+    )
+    assert auto == same != others
+
+
+def test_default_device_decides_where_it_is_not_the_default_backend(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert get_target() == "gpu"
+    with jax.default_device(jax.devices("cpu")[0]):
+        assert get_target() == "cpu"
+    with jax.default_device("tpu"):
+        assert get_target() == "tpu"
 
 
 def test_layouts_are_named_for_one_device_alone():
@@ -113,7 +152,7 @@ def test_export_for_several_platforms_gives_here_what_is_computed_here():
 def test_residuals_mean_the_same_wherever_a_program_runs(cell, given, keep_gates):
     directions = make_directions(RNG, cell, SIZES, **given)
     operands, parts = split_directions(directions), list(map(parts_of, directions))
-    static = keep_gates, tuple(jax.tree.map(lambda leaf: True, parts))
+    static = keep_gates, False, tuple(jax.tree.map(lambda leaf: True, parts))
 
     def define(parts):
         outputs = reference.run(replace_parts(directions, parts), True)

@@ -51,6 +51,35 @@ def test_vmap_over_parameters_runs_an_ensemble():
         assert_close(ys[member], jit_bidirectional(LSTM, params, inputs.xs, LENGTHS)[1])
 
 
+@pytest.mark.parametrize("backend", ["auto", "xla"])
+def test_gradient_of_an_ensemble_is_those_of_its_members(backend):
+    """Maps over parameters, in and around the gradient; the inputs are shared by all members."""
+    params = random_inputs(LSTM).params
+    xs = random_xs()
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((2, 3, *leaf.shape), leaf.dtype), params
+    )
+    many = random_like(shapes, 99)
+
+    def loss(params, xs):
+        return weigh(bidirectional(LSTM, params, xs, LENGTHS, backend=backend))
+
+    @jax.jit
+    def derive(many, xs):
+        ensemble = lambda *given: jnp.sum(jax.vmap(loss, (0, None))(*given))  # noqa: E731
+        return jax.vmap(jax.grad(ensemble, (0, 1)), (1, None), (1, 0))(many, xs)
+
+    of_params, of_xs = derive(many, xs)
+    of_one = jax.jit(jax.grad(loss, (0, 1)))
+    for j in range(3):
+        total = 0
+        for i in range(2):
+            own, of_own_xs = of_one(jax.tree.map(lambda leaf, at=(i, j): leaf[at], many), xs)
+            assert_close(jax.tree.map(lambda leaf, at=(i, j): leaf[at], of_params), own)
+            total += of_own_xs
+        assert_close(of_xs[j], total)
+
+
 @CELLS
 def test_jvp_is_the_transpose_of_the_gradient(cell):
     inputs = random_inputs(cell)

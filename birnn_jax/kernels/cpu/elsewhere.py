@@ -13,12 +13,12 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction, Outputs
 from ...cells import ELMAN, GRU, LSTM, SLSTM
-from ..moving import Moving, join_directions
+from ..moving import join_directions
 from ..operation import Operands
 from ..xla.derivative import StepResiduals
 from ..xla.gates import gate_of_tanh
 from ..xla.gru import GRUActivations
-from ..xla.layer import compute_backward
+from ..xla.layer import BackwardStatic, compute_backward
 from ..xla.loop import Results, run_loops, sizes_of
 from ..xla.slstm import SLSTMActivations
 from ..xla.time_order import at_of, clear, turn
@@ -96,15 +96,18 @@ def run_forward(
     )
 
 
-def run_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
+def run_backward(static: BackwardStatic, operands: Operands) -> Operands:
     """The backward operation of a layer whose cell has a rule."""
+    auto, wanted = static
     rows, ys, residuals = operands.rows
     directions, (d_carries, d_ys) = join_directions(operands.shared, rows), operands.d_rows
     parts = Outputs((), (ys,), sizes_of(directions)).split()
     stored = tuple(map(_as_stored, directions, parts, residuals))
     cotangents = d_carries, d_ys.astype(directions[0].xs.dtype)
+    # The activation of the Elman cell, its output, is there in any case.
+    auto = auto and residuals[0].gates is not None
     return compute_backward(
-        wanted, Operands(operands.shared, (rows, ys, stored), d_rows=cotangents)
+        (auto, wanted), Operands(operands.shared, (rows, ys, stored), d_rows=cotangents)
     )
 
 

@@ -50,6 +50,8 @@ from .noise import advance_noise
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
 
 Directions = tuple[Direction, ...]
+# (whether gates are stored, whether residuals="auto", what is wanted)
+BackwardStatic = tuple[bool, bool, tuple[Moving, ...]]
 
 # LSTM train, gates stored against computed again, 39.5 against 34 ms at 128,50,128,128 (38 MiB),
 # 34 against 31 at 16,500,40,128, even at 32,128,128,256 (48 MiB), but 17.8 against 22 at
@@ -57,11 +59,11 @@ Directions = tuple[Direction, ...]
 RECOMPUTE = Recompute(bytes=30 * 2**20, features=400)
 
 
-def run_natively(directions: Directions, keep_gates: bool) -> Outputs:
+def run_natively(directions: Directions, keep_gates: bool, auto: bool = False) -> Outputs:
     """As `run_layer` of the loops of XLA."""
     if are_linear(directions):
         return run_linear(directions)
-    carries, ys = _run(keep_gates, directions)
+    carries, ys = _run(keep_gates, auto, directions)
     sizes = tuple(state.h.shape[-1] for state in carries)
     return Outputs(tuple(map(advance_noise, directions, carries)), (ys,), sizes)
 
@@ -73,14 +75,15 @@ def keeps_gates(directions: Directions) -> bool:
     return is_below(RECOMPUTE, directions)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _run(keep_gates: bool, directions: Directions) -> Results:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _run(keep_gates: bool, auto: bool, directions: Directions) -> Results:
+    del auto
     results, _ = _forward.bind((keep_gates, False), split_directions(directions)).rows
     return results
 
 
 @functools.partial(_run.defjvp, symbolic_zeros=True)
-def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
+def _run_jvp(keep_gates: bool, auto: bool, primals: Any, tangents: Any) -> Any:
     (directions,), (d_directions,) = primals, tangents
     (carries, ys), residuals = _forward.bind((keep_gates, True), split_directions(directions)).rows
     shared, rows, *_ = split_directions(
@@ -88,7 +91,7 @@ def _run_jvp(keep_gates: bool, primals: Any, tangents: Any) -> Any:
     )
     moving = split_tangents(d_directions)
     operands = Operands(shared, (rows, ys, residuals), d_shared=moving.shared, d_rows=moving.rows)
-    d_carries, d_ys = _tangent.bind(keep_gates, operands).rows
+    d_carries, d_ys = _tangent.bind((keep_gates, auto), operands).rows
     dtype = directions[0].xs.dtype
     return (carries, ys.astype(dtype)), (d_carries, d_ys.astype(dtype))
 
@@ -144,8 +147,9 @@ def _out_dtype(directions: Directions, keep: bool) -> Any:
     return sum_dtype(dtype) if keep else dtype
 
 
-def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
+def _define_tangent(static: tuple[bool, bool], operands: Operands) -> Operands:
     """From the arguments alone: the residuals are for the transpose."""
+    keep_gates, _ = static
     directions = join_directions(operands.shared, operands.rows[0])
     tangents = join(operands.d_shared, operands.d_rows)
     parts = where_moving(tangents, list(map(parts_of, directions)))
@@ -154,11 +158,11 @@ def _define_tangent(keep_gates: bool, operands: Operands) -> Operands:
 
 
 def _define_backward(
-    static: tuple[bool, tuple[Moving, ...]],
+    static: BackwardStatic,
     operands: Operands,
     define: Callable[..., Results] = _define,
 ) -> Operands:
-    keep_gates, wanted = static
+    keep_gates, _, wanted = static
     directions = join_directions(operands.shared, operands.rows[0])
     run = lambda parts: define(keep_gates, replace_parts(directions, parts))  # noqa: E731
     parts = where_moving(wanted, list(map(parts_of, directions)))
@@ -167,10 +171,10 @@ def _define_backward(
     return split(grads)
 
 
-def _backward_elsewhere(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
+def _backward_elsewhere(static: BackwardStatic, operands: Operands) -> Operands:
     if find_rule(join_directions(operands.shared, operands.rows[0])) is None:
         return _define_backward(static, operands, _run_as_it_is)
-    return elsewhere.run_backward(static[1], operands)
+    return elsewhere.run_backward(static[1:], operands)
 
 
 def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
@@ -184,15 +188,15 @@ def _shapes_of_forward(static: tuple[bool, bool], operands: Operands) -> Operand
     return Operands(rows=((states, ys), residuals))
 
 
-def _shapes_of_tangent(keep_gates: bool, operands: Operands) -> Operands:
-    del keep_gates
+def _shapes_of_tangent(static: tuple[bool, bool], operands: Operands) -> Operands:
+    del static
     rows, ys, _ = operands.rows
     return Operands(rows=(tuple(state_of(direction) for direction in rows), ys))
 
 
-def _shapes_of_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
+def _shapes_of_backward(static: BackwardStatic, operands: Operands) -> Operands:
     directions = join_directions(operands.shared, operands.rows[0])
-    return split(where_moving(static[1], list(map(parts_of, directions))))
+    return split(where_moving(static[-1], list(map(parts_of, directions))))
 
 
 def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
@@ -204,8 +208,8 @@ def _call_forward(static: tuple[bool, bool], operands: Operands) -> Operands:
     return Operands(rows=(results, stored if keep else None))
 
 
-def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) -> Operands:
-    (_, wanted), (rows, ys, residuals) = static, operands.rows
+def _call_backward(static: BackwardStatic, operands: Operands) -> Operands:
+    (*_, wanted), (rows, ys, residuals) = static, operands.rows
     directions = join_directions(operands.shared, rows)
     grads = call_backward(_as_native(directions), ys, residuals, operands.d_rows, wanted)
     grads = list(map(take_gradients, grads, directions))
@@ -213,9 +217,9 @@ def _call_backward(static: tuple[bool, tuple[Moving, ...]], operands: Operands) 
     return split(cast_like(where_moving(wanted, grads), parts))
 
 
-def _transpose_tangent(keep_gates: bool, cotangents: Operands, operands: Operands) -> Any:
+def _transpose_tangent(static: tuple[bool, bool], cotangents: Operands, operands: Operands) -> Any:
     backward = Operands(operands.shared, operands.rows, d_rows=cotangents.rows)
-    grads = _backward.bind((keep_gates, find_wanted(operands)), backward)
+    grads = _backward.bind((*static, find_wanted(operands)), backward)
     return grads.shared, grads.rows
 
 

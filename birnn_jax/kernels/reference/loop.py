@@ -21,8 +21,9 @@ Directions = tuple[Direction, ...]
 Results = tuple[tuple[Carry, ...], tuple[jax.Array, ...]]  # of each direction
 
 
-def run(directions: Directions, keep_gates: bool) -> Outputs:
+def run(directions: Directions, keep_gates: bool, auto: bool = False) -> Outputs:
     """Runs every direction; without `keep_gates` the gradient computes each step again."""
+    del auto  # all platforms store alike
     if not keep_gates:
         directions = tuple(map(_without_residuals, directions))
     together = [directions]

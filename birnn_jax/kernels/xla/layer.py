@@ -32,11 +32,13 @@ from ..moving import (
 from ..operation import Operands, Operation
 from .derivative import LinearLoop, layer_tangent
 from .loop import Results, make_store, run_loops, sizes_of, store_nothing
+from .plan import keeps_gates
 from .rules import get_rule
 from .time_order import to_time
 
 Directions = tuple[Direction, ...]
 Launch = Callable[[Any, Operands], Operands]
+BackwardStatic = tuple[bool, tuple[Moving, ...]]  # (whether residuals="auto", what is wanted)
 
 
 class LayerOperations:
@@ -67,25 +69,27 @@ class LayerOperations:
             native=backward,
             platform=platform,
         )
-        self._run = jax.custom_jvp(self._compute, nondiff_argnums=(0,))
+        self._run = jax.custom_jvp(self._compute, nondiff_argnums=(0, 1))
         self._run.defjvp(self._jvp, symbolic_zeros=True)
 
-    def run(self, directions: Directions, keep_gates: bool) -> Outputs:
+    def run(self, directions: Directions, keep_gates: bool, auto: bool = False) -> Outputs:
         """Runs every direction of a layer.
 
         With `keep_gates` the gradient finds the activations of every step, otherwise it computes
-        them again from the states, in one product. Carries, activations and the derivative are of
-        the `sum_dtype` of params and xs, outputs of their own dtype.
+        them again from the states, in one product. With `auto` it computes them again wherever the
+        plan of a platform says so, and XLA does not store what nobody reads. Carries, activations
+        and the derivative are of the `sum_dtype` of params and xs, outputs of their own dtype.
         """
         directions = tuple(direction.replace(packed=None) for direction in directions)
-        carries, ys = self._run(keep_gates, directions)
+        carries, ys = self._run(keep_gates, auto, directions)
         return Outputs(carries, (ys,), sizes_of(directions))
 
-    def _compute(self, keep_gates: bool, directions: Directions) -> Results:
+    def _compute(self, keep_gates: bool, auto: bool, directions: Directions) -> Results:
+        del keep_gates, auto  # of the derivative
         results, _ = self._forward.bind(None, split_directions(directions)).rows
         return results
 
-    def _jvp(self, keep_gates: bool, primals: Any, tangents: Any) -> Any:
+    def _jvp(self, keep_gates: bool, auto: bool, primals: Any, tangents: Any) -> Any:
         (directions,), (d_directions,) = primals, tangents
         shared, rows, *_ = split_directions(directions)
         results, stored = self._forward.bind(keep_gates, Operands(shared, rows)).rows
@@ -93,11 +97,11 @@ class LayerOperations:
         operands = Operands(
             shared, (rows, results[1], stored), d_shared=moving.shared, d_rows=moving.rows
         )
-        return results, self._tangent.bind(None, operands).rows
+        return results, self._tangent.bind(auto, operands).rows
 
-    def _transpose(self, static: None, cotangents: Operands, operands: Operands) -> Any:
+    def _transpose(self, auto: bool, cotangents: Operands, operands: Operands) -> Any:
         backward = Operands(operands.shared, operands.rows, d_rows=cotangents.rows)
-        grads = self._backward.bind(find_wanted(operands), backward)
+        grads = self._backward.bind((auto, find_wanted(operands)), backward)
         return grads.shared, grads.rows
 
 
@@ -112,16 +116,17 @@ def compute_forward(
 
 
 def compute_backward(
-    wanted: tuple[Moving, ...], operands: Operands, linear_loop: LinearLoop | None = None
+    static: BackwardStatic, operands: Operands, linear_loop: LinearLoop | None = None
 ) -> Operands:
     """The cotangents of the parts that are wanted, from those of the results."""
+    auto, wanted = static
     directions = join_directions(operands.shared, operands.rows[0])
     parts = where_moving(wanted, list(map(parts_of, directions)))
 
     def run(moving: Any) -> Any:
         d = split(moving)
         tangents = operands._replace(d_shared=d.shared, d_rows=d.rows)
-        return _compute_tangent(None, tangents, linear_loop).rows
+        return _compute_tangent(auto, tangents, linear_loop).rows
 
     if linear_loop is None:
         (grads,) = jax.linear_transpose(run, parts)(operands.d_rows)
@@ -131,12 +136,15 @@ def compute_backward(
 
 
 def _compute_tangent(
-    static: None, operands: Operands, linear_loop: LinearLoop | None = None
+    auto: bool, operands: Operands, linear_loop: LinearLoop | None = None
 ) -> Operands:
     rows, ys, stored = operands.rows
     directions = join_directions(operands.shared, rows)
     moving = join(operands.d_shared, operands.d_rows)
-    parts = layer_tangent(directions, ys, _swap(stored), moving, linear_loop)
+    stored = _swap(stored)
+    if auto and not keeps_gates(directions):
+        stored = tuple(of_direction._replace(activations=None) for of_direction in stored)
+    parts = layer_tangent(directions, ys, stored, moving, linear_loop)
     d_carries, d_hs = zip(*parts, strict=True)
     d_ys = [
         to_time(d_h, direction.valid, direction.reverse)
@@ -178,12 +186,14 @@ def _shapes_of_stored(directions: Directions, keep_gates: bool | None) -> Any:
     return tuple(jax.tree.map(over_time, jax.eval_shape(step, d)) for d in directions)
 
 
-def _shapes_of_tangent(static: None, operands: Operands) -> Operands:
+def _shapes_of_tangent(auto: bool, operands: Operands) -> Operands:
+    del auto
     rows, ys, _ = operands.rows
     return Operands(rows=(tuple(direction.carry for direction in rows), ys))
 
 
-def _shapes_of_backward(wanted: tuple[Moving, ...], operands: Operands) -> Operands:
+def _shapes_of_backward(static: BackwardStatic, operands: Operands) -> Operands:
+    _, wanted = static
     directions = join_directions(operands.shared, operands.rows[0])
     return split(where_moving(wanted, list(map(parts_of, directions))))
 

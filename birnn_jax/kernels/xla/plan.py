@@ -2,8 +2,8 @@
 
 docs/development/kernels.md has the measurements and how to repeat them. The plan is that of the
 platform which a program is lowered for (`target.py`), wherever the function was traced. Only what a
-forward pass stores, and a `vmap` over parameters or a derivative in forward mode, is decided while
-a function is traced, by the default backend.
+forward pass stores, and the plan of derivatives of second order, is decided while a function is
+traced, by the default device; gradients do not read what the plan of their platform computes again.
 """
 
 from collections.abc import Callable
