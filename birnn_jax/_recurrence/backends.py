@@ -22,7 +22,7 @@ from ..kernels.tpu import layer as tpu_layer
 from ..kernels.tpu.obstacle import find_obstacle as find_tpu_obstacle
 from ..kernels.xla.layer import run_layer as run_by_xla
 from ..kernels.xla.plan import keeps_gates as keeps_gates_by_xla
-from ..kernels.xla.rules import NEEDS_A_RULE, find_rule
+from ..kernels.xla.rules import find_need_of_a_rule
 
 BackendName = Literal["auto", "cpu_kernel", "tpu_kernel", "gpu_kernel", "xla", "reference"]
 Directions = tuple[Direction, ...]
@@ -43,7 +43,8 @@ class Backend:
     also: str | None = None  # another name that may take it
     automatic: bool = True  # "auto" may take it
     obstacle: Callable[[Directions], str | None]  # why it cannot compute a layer, after its name
-    run: Callable[[Directions, bool], Outputs]  # (directions, whether gates are stored)
+    # (directions, whether gates are stored, whether another platform may compute them again)
+    run: Callable[[Directions, bool, bool], Outputs]
     keeps_gates: Callable[[Directions], bool]  # with residuals="auto"
     # The weights of a direction in a layout of its own, for many calls; None if it has none.
     pack: Callable[[Direction], jax.Array | None] = lambda direction: None
@@ -108,7 +109,7 @@ GPU_KERNEL = Backend(
 )
 XLA = Backend(
     name="xla",
-    obstacle=lambda directions: NEEDS_A_RULE if find_rule(directions) is None else None,
+    obstacle=find_need_of_a_rule,
     run=run_by_xla,
     keeps_gates=keeps_gates_by_xla,
     status=lambda: Status(True, f"JAX {jax.__version__} on {jax.default_backend()}."),
@@ -141,7 +142,7 @@ def choose_backend(name: str, directions: Directions) -> Backend:
         obstacle = backend.obstacle(directions)
         if obstacle is None:
             return backend
-    raise ValueError(f"backend={name!r} {obstacle} backend='auto' takes it where it can.")
+    raise ValueError(f"backend={name!r} {obstacle} backend='auto' picks one that can compute it.")
 
 
 class Statuses:

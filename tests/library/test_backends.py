@@ -162,7 +162,7 @@ def refuse_on_gpu(monkeypatch):
         (refuse_other_cell, "ELMAN, INDRNN, GRU, LSTM and"),
         (refuse_float64, "float64 only on processors with AVX2"),
         (refuse_any_size, r"numbers, got \(b, t, 2\)"),
-        (refuse_on_gpu, "default backend is 'gpu'"),
+        (refuse_on_gpu, "default device is a 'gpu'"),
     ],
     ids=["other_cell", "float64", "any_size", "gpu"],
 )

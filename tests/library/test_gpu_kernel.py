@@ -109,9 +109,14 @@ def test_plan_is_the_smallest_cluster_that_holds_the_weights(
     ("cell", "dtype", "hidden", "sentence"),
     [
         (LSTM, "float32", 512, r"needs [\d,]+ bytes of shared memory in each block .* is 232,448"),
-        (LSTM, "float32", 4096, "computes at most 2,048 hidden units in a cluster, got 4,096"),
+        (LSTM, "float32", 4096, "computes at most 2,048 hidden units, got 4,096"),
         (GRU, "float16", 9, "takes float32 and bfloat16, got float16"),
-        (SLSTM, "float32", 9, "computes ELMAN, GRU and LSTM"),
+        (
+            SLSTM,
+            "float32",
+            9,
+            "computes ELMAN, GRU and LSTM, .* layer is SLSTM in float32 with",
+        ),
     ],
 )
 def test_layer_that_it_cannot_compute_is_refused_in_a_sentence(cell, dtype, hidden, sentence):

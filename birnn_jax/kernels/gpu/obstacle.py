@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ..._core.direction import Direction
 from ...cells import ELMAN, GRU, LSTM
 from ..launch_inputs import find_obstacle_of_sizes
-from ..xla.rules import find_rule
+from ..xla.rules import describe_needs, find_rule
 from .plan import DoesNotFitError, plan_backward, plan_forward
 
 _STEPS = (ELMAN.step, GRU.step, LSTM.step)
@@ -16,10 +16,7 @@ _CAPABILITY = "9.0"
 def find_obstacle(directions: tuple[Direction, ...]) -> str | None:
     """To be read after the name of the backend; None if there is no obstacle."""
     if find_rule(directions) is None or directions[0].cell.step not in _STEPS:
-        return (
-            "computes ELMAN, GRU and LSTM, the same cell in both directions, in one dtype; this "
-            "layer is another."
-        )
+        return describe_needs("ELMAN, GRU and LSTM", directions)
     dtype = directions[0].xs.dtype
     if dtype not in (jnp.float32, jnp.bfloat16):
         return f"takes float32 and bfloat16, got {dtype}."

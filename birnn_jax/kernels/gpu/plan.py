@@ -87,9 +87,7 @@ def _make_plan(
     limit = f"the limit is {SHARED_BYTES:,}."
     if least is None:
         most = CLUSTERS[-1] * MAX_WARPGROUPS * UNITS[0]
-        raise DoesNotFitError(
-            f"computes at most {most:,} hidden units in a cluster, got {hidden_size:,}."
-        )
+        raise DoesNotFitError(f"computes at most {most:,} hidden units, got {hidden_size:,}.")
     raise DoesNotFitError(
         f"needs {least:,} bytes of shared memory in each block for {hidden_size:,} hidden units; "
         f"{limit}"

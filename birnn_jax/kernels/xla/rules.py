@@ -1,5 +1,8 @@
 """Which layers have a cell rule."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -20,10 +23,31 @@ _RULES = {
     SLSTM.step: SLSTM_RULE,
 }
 
-NEEDS_A_RULE = (
-    "computes ELMAN, GRU, LSTM and SLSTM, the same cell in both directions, in one dtype; this "
-    "layer is another."
-)
+
+def describe_needs(cells: str, directions: tuple[Direction, ...]) -> str:
+    """Why a backend for these cells does not compute a layer, to be read after its name."""
+    own = _join(direction.cell for direction in directions)
+    dtypes = _join(map(_dtypes_of, ((d.params, d.xs) for d in directions)))
+    of_carry = _join(_dtypes_of(direction.carry) for direction in directions)
+    return (
+        f"computes {cells}, the same cell in both directions, in one dtype; this layer is {own} in "
+        f"{dtypes} with a carry in {of_carry}."
+    )
+
+
+def _join(parts: Iterable[Any]) -> str:
+    return " and ".join(dict.fromkeys(map(str, parts)))
+
+
+def _dtypes_of(tree: Any) -> str:
+    return _join(getattr(leaf, "dtype", type(leaf).__name__) for leaf in jax.tree.leaves(tree))
+
+
+def find_need_of_a_rule(directions: tuple[Direction, ...]) -> str | None:
+    """The same for what has a rule; None if the layer has one."""
+    if find_rule(directions) is not None:
+        return None
+    return describe_needs("ELMAN, GRU, LSTM and SLSTM", directions)
 
 
 def find_rule(directions: tuple[Direction, ...]) -> CellRule | None:
