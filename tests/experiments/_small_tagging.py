@@ -1,5 +1,6 @@
 """A part-of-speech experiment that takes seconds: a few bundled sentences, a tiny model."""
 
+import functools
 import pathlib
 
 from experiments.pos_tagging.config import BUNDLED, TaggingConfig
@@ -29,13 +30,19 @@ SENTENCES = [
 def write_data(folder: pathlib.Path) -> pathlib.Path:
     """Writes the first bundled sentences of each part into one file."""
     path = folder / "small.tsv"
+    path.write_text(_bundled(), encoding="utf-8")
+    return path
+
+
+@functools.cache
+def _bundled() -> str:
+    """Text of the file; to read the whole treebank takes seconds."""
     parts = []
     for split, size in SIZES.items():
         sentences = read_sentences(BUNDLED, "upos", split, Reading())[:size]
         lines = [line for one in sentences for line in [*one.lines, ""]]
         parts += [f"# split = {split}", *(line for line in lines if "# split" not in line)]
-    path.write_text("\n".join(parts), encoding="utf-8")
-    return path
+    return "\n".join(parts)
 
 
 def config(data: pathlib.Path, **changes) -> TaggingConfig:
