@@ -259,7 +259,8 @@ def test_no_run_folder_is_refused(tmp_path, tell):
     status, _, err = tell("predict", "--run", tmp_path, "I know .")
     assert (status, err) == (
         1,
-        f"error: {tmp_path} is not a run folder: it has no config.json.\n",
+        f"error: {tmp_path} is not a run folder: it has no config.json. Train a model first, or "
+        "give the folder of a trained one.\n",
     )
 
 

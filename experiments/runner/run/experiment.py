@@ -100,6 +100,6 @@ class Experiment(Generic[S]):
         if self.task and folder.settings.get("task") != self.task:
             raise ValueError(
                 f"{path} is a run of {self.name} {folder.settings.get('task')}, not of "
-                f"{self.name} {self.task}; give another --run."
+                f"{self.name} {self.task}. Give the folder of a run of {self.name} {self.task}."
             )
         return folder

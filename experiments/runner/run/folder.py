@@ -117,8 +117,8 @@ class RunFolder:
         config = _read_config(path)
         if experiment is not None and config["experiment"] != experiment:
             raise ValueError(
-                f"{path} is a run of {config['experiment']}, not of {experiment}; give another "
-                "--run."
+                f"{path} is a run of {config['experiment']}, not of {experiment}. Give the folder "
+                f"of a run of {experiment}."
             )
         return cls(path, config)
 
@@ -184,7 +184,10 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
     try:
         config = read_json(path / "config.json", what)
     except FileNotFoundError:
-        raise ValueError(f"{path} is not a run folder: it has no config.json.") from None
+        raise ValueError(
+            f"{path} is not a run folder: it has no config.json. Train a model first, or give the "
+            "folder of a trained one."
+        ) from None
     kinds = {"experiment": str, "settings": dict, "data": dict}
     whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
     whole = whole and isinstance(config.get("origin", {}), dict)
