@@ -24,6 +24,8 @@ from .residuals import Residuals
 
 Directions = tuple[Direction, ...]
 
+_NAMES = ("w_x", "w_h", "b")  # of parameters that stand alone; all others are `extra`
+
 
 def call_forward(
     directions: Directions, results: Any, residuals: tuple[Residuals, ...]
@@ -62,8 +64,8 @@ def call_backward(
         arguments += _arguments(direction) + _fill(stored, dtype) + _of_carry(d_carry, dtype)
         parts = parts_of(direction)
         has_params = bool(jax.tree.leaves(marks.params))
-        of_params = _of_params(parts.params)
-        types += [leaf if has_params else _empty(leaf.ndim, dtype) for leaf in of_params]
+        leaves = of_params(parts.params)
+        types += [leaf if has_params else _empty(leaf.ndim, dtype) for leaf in leaves]
         types += [*_of_carry(parts.state, dtype), parts.xs if marks.xs else _empty(3, dtype)]
         types += _of_carry(parts.start, dtype)
     flat = iter(_call(directions, "backward", arguments, types))
@@ -85,7 +87,7 @@ def call_backward(
 
 def call_pack(direction: Direction, packed: jax.ShapeDtypeStruct) -> jax.Array:
     """The weights of a direction, packed as an array of that size and dtype."""
-    w_x, w_h, b, extra = _of_params(direction.params)
+    w_x, w_h, b, extra = of_params(direction.params)
     has_bytes = has_quantized(direction.params)
     rest = _scales(direction.params) if has_bytes else [extra]
     target = library.target_name("birnn_pack_bytes" if has_bytes else "birnn_pack", b.dtype)
@@ -112,7 +114,7 @@ def _arguments(direction: Direction) -> list[Any]:
     flags = [_or_empty(leaf, 2, bool) for leaf in (direction.valid, at)]
     masks = [noise.candidate, noise.zoneout_c, noise.zoneout_h]
     return [
-        *_of_params(direction.params),
+        *of_params(direction.params),
         *_of_carry(state_of(direction), dtype),
         direction.xs,
         *flags,
@@ -128,13 +130,15 @@ def _rates(direction: Direction) -> tuple[float, float, float]:
     return 1 / (1 - rates.candidate), rates.zoneout_c, rates.zoneout_h
 
 
-def _of_params(params: Params) -> list[Any]:
+def of_params(params: Params) -> list[Any]:
     """`[w_x, w_h, b, extra]`, of ranks 2, 2, 1 and 1, for all cells."""
-    w_x, w_h, b, *rest = params
+    named = params._asdict()
+    w_x, w_h, b = (named.pop(name, None) for name in _NAMES)
     w_x, w_h = (w.values if is_quantized_matrix(w) else w for w in (w_x, w_h))
+    w_h = _empty(2, b.dtype) if w_h is None else w_h
     w_h = w_h if len(w_h.shape) == 2 else jnp.reshape(w_h, (1, *w_h.shape))
-    extra = jnp.concatenate([jnp.ravel(leaf) for leaf in rest]) if rest else _empty(1, b.dtype)
-    return [w_x, w_h, b, extra]
+    rest = [jnp.ravel(leaf) for leaf in named.values()]
+    return [w_x, w_h, b, jnp.concatenate(rest) if rest else _empty(1, b.dtype)]
 
 
 def _of_packed(direction: Direction) -> list[Any]:
@@ -150,9 +154,12 @@ def _scales(params: Params) -> list[jax.Array]:
 
 def _to_params(leaves: Sequence[jax.Array], like: Params) -> Params:
     *first, extra = leaves
-    ends = np.cumsum([leaf.size for leaf in like[3:]])
-    pairs = zip([*first, *jnp.split(extra, ends)[:-1]], like, strict=True)
-    return type(like)(*(leaf.reshape(own.shape) for leaf, own in pairs))
+    named = dict(zip(_NAMES, first, strict=True))
+    others = [name for name in like._fields if name not in named]
+    ends = np.cumsum([getattr(like, name).size for name in others])
+    named |= dict(zip(others, jnp.split(extra, ends)[:-1], strict=True))
+    shapes = {name: leaf.shape for name, leaf in like._asdict().items()}
+    return type(like)(**{name: named[name].reshape(shape) for name, shape in shapes.items()})
 
 
 def _of_carry(carry: Carry | None, dtype: Any) -> list[Any]:

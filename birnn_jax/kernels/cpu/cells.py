@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core.direction import Direction
-from ..._core.dtypes import sum_dtype, widen
+from ..._core.dtypes import product, sum_dtype, widen
 from ..._core.quantized import has_quantized, is_quantized_matrix
 from ..._core.types import Cell, Params
 from ...cells import (
@@ -20,6 +20,8 @@ from ...cells import (
     LAYER_NORM_LSTM_BA,
     LAYER_NORM_LSTM_TFA,
     LSTM,
+    MINGRU,
+    MINLSTM,
     PARA_GRU,
     PARA_LSTM,
     PEEPHOLE_LSTM,
@@ -42,8 +44,8 @@ class NativeCell(NamedTuple):
 
     name: str
     num_stored: int  # arrays [B, T, H] stored for the gradient; 0: all is computed again
-    # (params, carry that the gates see, x, gates) -> those arrays of one step; see `src/cells.h`.
-    stored: Callable[[Params, Any, jax.Array, Any], Sequence[jax.Array]]
+    # (step, params, carry that the gates see, x) -> those arrays of one step; see `src/cells.h`.
+    stored: Callable[[Any, Params, Any, jax.Array], Sequence[jax.Array]]
     has_c: bool = False
     has_candidate: bool = True
     in_outputs: bool = False  # what is stored is the output, unless zoneout changes that
@@ -58,33 +60,41 @@ class Rates(NamedTuple):
     zoneout_h: float = 0.0
 
 
-def _all_gates(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del params, carry, x
-    return list(gates)
+def _all_gates(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
+    return list(step.gates(params, carry, x))
 
 
-def _gates_and_h_n(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
+def _gates_and_h_n(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
     """And the part of the candidate's sum that the reset gate multiplies."""
-    del x
     w_hn = params.w_h[:, -carry.h.shape[-1] :]
-    return [*gates, recurrent_product(carry.h, w_hn) + widen(params.b_hn)]
+    h_n = recurrent_product(carry.h, w_hn) + widen(params.b_hn)
+    return [*step.gates(params, carry, x), h_n]
 
 
-def _without_input_gate(
-    params: Params, carry: Any, x: jax.Array, gates: Any
-) -> Sequence[jax.Array]:
+def _without_input_gate(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
     """The last of f, g and o, with a peephole, before its sigmoid."""
-    del params, carry, x
-    return [*gates][1:]
+    return [*step.gates(params, carry, x)][1:]
 
 
-def _of_slstm(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del gates
+def _of_slstm(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
+    del step
     return slstm_activations(params, carry, x)
 
 
-def _nothing(params: Params, carry: Any, x: jax.Array, gates: Any) -> Sequence[jax.Array]:
-    del params, carry, x, gates
+def _sums(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
+    """Of gates that see the input only, before their nonlinearities."""
+    del step
+    sums = product(x, params.w_x) + widen(params.b)
+    return jnp.split(sums, sums.size // carry.h.size)
+
+
+def _z_and_sum(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
+    a_z, a_n = _sums(step, params, carry, x)
+    return [jax.nn.sigmoid(a_z), a_n]
+
+
+def _nothing(step: Any, params: Params, carry: Any, x: jax.Array) -> Sequence[jax.Array]:
+    del step, params, carry, x
     return []
 
 
@@ -109,6 +119,8 @@ _CELLS: dict[Any, NativeCell] = {
     SLSTM.step: NativeCell("slstm", 4, _of_slstm, has_c=True),
     PARA_GRU.step: NativeCell("para_gru", 3, _all_gates),
     PARA_LSTM.step: NativeCell("para_lstm", 3, _without_input_gate, has_c=True),
+    MINGRU.step: NativeCell("mingru", 2, _z_and_sum, has_candidate=False),
+    MINLSTM.step: NativeCell("minlstm", 3, _sums, has_candidate=False),
 }
 
 
@@ -165,5 +177,5 @@ def _takes_bytes(cell: NativeCell, direction: Direction) -> bool:
         cell.name in ("lstm", "gru")
         and not has_heads(direction)
         and all(map(is_quantized_matrix, matrices))
-        and max(matrix.shape[0] for matrix in matrices) <= 4096
+        and max(matrix.shape[0] for matrix in matrices) <= 65536
     )

@@ -14,8 +14,8 @@ WIDTH = 16  # units in the vectors of every instruction set
 
 def has_heads(direction: Direction) -> bool:
     """Whether recurrent weights are blocks."""
-    w_h = direction.params.w_h
-    return w_h.ndim == 2 and w_h.shape[0] != state_of(direction).h.shape[-1]
+    w_h = getattr(direction.params, "w_h", None)
+    return w_h is not None and w_h.ndim == 2 and w_h.shape[0] != state_of(direction).h.shape[-1]
 
 
 def with_whole_vectors(direction: Direction) -> Direction:

@@ -44,8 +44,9 @@ from ..xla.plan import Recompute, is_below
 from ..xla.rules import find_rule
 from . import elsewhere
 from .call import call_backward, call_forward
+from .cells import find_native_cell
 from .heads import take_gradients, with_whole_vectors
-from .linear import are_linear, run_linear
+from .linear import run_linear
 from .noise import advance_noise
 from .residuals import Residuals, compute_residuals, shapes_of_residuals
 
@@ -61,7 +62,7 @@ RECOMPUTE = Recompute(bytes=30 * 2**20, features=400)
 
 def run_natively(directions: Directions, keep_gates: bool, auto: bool = False) -> Outputs:
     """As `run_layer` of the loops of XLA."""
-    if are_linear(directions):
+    if find_native_cell(directions) is None:
         return run_linear(directions)
     carries, ys = _run(keep_gates, auto, directions)
     sizes = tuple(state.h.shape[-1] for state in carries)
@@ -70,7 +71,7 @@ def run_natively(directions: Directions, keep_gates: bool, auto: bool = False) -
 
 def keeps_gates(directions: Directions) -> bool:
     """True if gates are stored for the gradient where nothing else is asked for."""
-    if are_linear(directions):
+    if find_native_cell(directions) is None:
         return True
     return is_below(RECOMPUTE, directions)
 

@@ -1,4 +1,4 @@
-"""Cells that are linear in their state: their coefficients by XLA, and one native scan for all.
+"""Linear cells of a user: their coefficients by XLA, and one native scan for all.
 
     h[t] = a[t] * h[t-1] + b[t]
 

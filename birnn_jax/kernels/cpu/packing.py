@@ -10,27 +10,25 @@ import jax.numpy as jnp
 
 from ..._core.direction import Direction
 from ..._core.dtypes import widen
-from ..._core.quantized import is_quantized_matrix
 from ..moving import state_of
 from ..operation import Operands, Operation
 from . import library
-from .call import call_pack
-from .cells import native_cell
+from .call import call_pack, of_params
+from .cells import find_native_cell
 from .heads import with_whole_vectors
-from .linear import are_linear
 
 
 def pack(direction: Direction) -> jax.Array | None:
-    """The packed weights of a direction that the native code computes; None of a linear cell."""
-    if are_linear((direction,)):
+    """The packed weights of a direction that the native code computes; else None."""
+    cell = find_native_cell((direction,))
+    if cell is None:
         return None
     direction = with_whole_vectors(direction.replace(params=widen(direction.params)))
-    cell, states = native_cell((direction,)), state_of(direction).h.shape[-1]
-    w_x = direction.params.w_x
-    (inputs, columns), dtype = w_x.shape, jnp.int8 if is_quantized_matrix(w_x) else w_x.dtype
-    head = direction.params.w_h.shape[0]
-    size = library.packed_size(cell.name, inputs, columns, states, head, dtype)
-    packed = jax.ShapeDtypeStruct((size,), dtype)
+    states = state_of(direction).h.shape[-1]
+    w_x, w_h, *_ = of_params(direction.params)
+    inputs, columns = w_x.shape
+    size = library.packed_size(cell.name, inputs, columns, states, w_h.shape[0], w_x.dtype)
+    packed = jax.ShapeDtypeStruct((size,), w_x.dtype)
     return _pack.bind(packed, Operands(shared=direction)).shared
 
 

@@ -63,9 +63,8 @@ def _compute_residuals(direction: Direction, shapes: Residuals) -> Residuals:
         before = before._replace(h=before.h * noise.seen[:, None])
 
     def of_step(state: Any, x: jax.Array) -> jax.Array:
-        gates = plain_step(cell).gates(direction.params, state, x)
         stored = native_cell((direction,)).stored
-        return jnp.concatenate(stored(direction.params, state, x, gates))
+        return jnp.concatenate(stored(plain_step(cell), direction.params, state, x))
 
     gates = None
     if shapes.gates is not None:

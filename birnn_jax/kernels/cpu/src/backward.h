@@ -187,7 +187,8 @@ class Backward {
         for (int n = 0; n < Cell::kLayout.units; n++) {
           const Columns from(Cell::kLayout, layer_.hidden, panel, n);
           if (from.size <= 0) {
-            store(d_sums(panel, k) + n * kWidth, Vec{});
+            for (int sum = n; sum < kSums; sum += Cell::kLayout.units)
+              store(d_sums(panel, k) + sum * kWidth, Vec{});
             continue;
           }
           differentiate_unit(panel, k, n, from.unit, from.size);
@@ -240,7 +241,7 @@ class Backward {
       store(d_h(k) + unit, d_old);
     }
     for (int sum = 0; sum < kSums / Cell::kLayout.units; sum++)
-      store(d_first + sum * kWidth, back.d_sums[sum]);
+      store(d_first + sum * Cell::kLayout.units * kWidth, back.d_sums[sum]);
     for (int w = 0; w < Cell::kDiagonals; w++) {
       Scalar* d_w = d_w_ + w * padded_ + unit;
       store(d_w, load(d_w) + back.d_w[w]);

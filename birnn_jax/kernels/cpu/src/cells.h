@@ -57,6 +57,15 @@ struct PlainCell {
 template <class Cell>
 constexpr long kParts = 1 + Cell::kMore;
 
+// The sums of unit number n in a panel.
+template <class Cell>
+struct SumsOfUnit {
+  Vec sums[kSums / Cell::kLayout.units];
+  BIRNN_INLINE SumsOfUnit(const Vec* of_panel, int n) {
+    for (int k = 0; k < kSums / Cell::kLayout.units; k++) sums[k] = of_panel[k * Cell::kLayout.units + n];
+  }
+};
+
 template <class Cell>
 BIRNN_INLINE void load_c(const Scalar* c, long stride, long size, Unit& unit) {
   unit.c = load(c, size);

@@ -5,6 +5,7 @@
 #include "forward.h"
 #include "linear.h"
 #include "layer_norms.h"
+#include "minimal.h"
 
 namespace birnn::BIRNN_ISA {
 namespace {
@@ -37,6 +38,8 @@ constexpr CellKernels kCells[] = {
     table<LayerNormLstm<false>>("layer_norm_lstm_ba"),
     table<LayerNormLstm<true>>("layer_norm_lstm_tfa"),
     table<LayerNormGru>("layer_norm_gru_ba"),
+    table<MinGru>("mingru"),
+    table<MinLstm>("minlstm"),
 };
 
 #define BIRNN_STRING(x) #x

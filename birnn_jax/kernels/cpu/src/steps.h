@@ -122,7 +122,7 @@ class Steps {
       recompute_normed(count);
     else
       for (long panel = 0; panel < sums_.panels(); panel++)
-        sums_.add_states(panel, 0, count, xs_, hs_, nullptr,
+        sums_.add_states(panel, 0, count, xs_, hs_,
                          [&](long k, const Vec* sums) { recompute(panel, k, sums); });
     if constexpr (kMultipliesTwice<Cell> && Cell::kSecondStores) {
       for (long k = 0; k < count; k++) hs_[k] = value(k);
@@ -170,7 +170,8 @@ class Steps {
       if (Cell::kHasC) load_c<Cell>(c_before(k) + to.unit, layer_.hidden, to.size, unit);
       if (!Cell::kIsTwo || Cell::kSecondStores) seen = load(h_seen(k) + to.unit, to.size);
       Vec stored[kSums] = {};
-      Cell::step(sums + n, load_beside<Cell>(layer_, at(k), to.unit, to.size, seen), stored, unit);
+      const Beside beside = load_beside<Cell>(layer_, at(k), to.unit, to.size, seen);
+      Cell::step(SumsOfUnit<Cell>(sums, n).sums, beside, stored, unit);
       save(k, to.unit, to.size, stored);
       if (Cell::kIsTwo) store(value(k) + to.unit, unit.h, to.size);
     }
