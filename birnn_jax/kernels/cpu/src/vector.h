@@ -92,6 +92,22 @@ BIRNN_INLINE void store(Scalar* p, Vec v, long size) {
   if (size > 0) std::memcpy(p, &v, size * sizeof(Scalar));
 }
 
+// As whole numbers. The compiler takes bytes apart one by one.
+BIRNN_INLINE Ints widen(Bytes bytes) {
+#if defined(__AVX2__)
+  __m128i v{};
+  std::memcpy(&v, &bytes, sizeof bytes);
+#if defined(__AVX512F__)
+  if (kIsDouble) return (Ints)_mm512_maskz_cvtepu8_epi64(0xff, v);
+  return (Ints)_mm512_maskz_cvtepu8_epi32(0xffff, v);
+#else
+  return kIsDouble ? (Ints)_mm256_cvtepu8_epi64(v) : (Ints)_mm256_cvtepu8_epi32(v);
+#endif
+#else
+  return __builtin_convertvector(bytes, Ints);
+#endif
+}
+
 // All bits of an element where the flag is set, none where it is not or beyond `size`.
 BIRNN_INLINE Ints load_flags(const bool* p, long size) {
   Bytes v{};
@@ -99,7 +115,7 @@ BIRNN_INLINE Ints load_flags(const bool* p, long size) {
     std::memcpy(&v, p, sizeof v);
   else if (size > 0)
     std::memcpy(&v, p, size);
-  return __builtin_convertvector(v, Ints) != 0;
+  return widen(v) != 0;
 }
 
 BIRNN_INLINE void store_flags(bool* p, Ints flags, long size) {
