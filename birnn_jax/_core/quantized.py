@@ -1,7 +1,7 @@
-"""A weight matrix of whole numbers of 8 bits, and its product with rows of 13 bits.
+"""A weight matrix of whole numbers of 8 bits, and its product with rows of 8 bits.
 
     values[k, n] = round(w[k, n] / scale[n])         scale[n] = max over k of |w[k, n]| / 127
-    q[k]         = round(x[k] / size)                size = max over k of |x[k]| / 4095
+    q[k]         = round(x[k] / size)                size = max over k of |x[k]| / 127
     x @ w        = (sum over k of q[k] values[k, n]) * size * scale[n]
 
 Every row x has a size of its own, so that no row depends on another. A row or column whose numbers
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-WEIGHT_LEVELS, ROW_LEVELS = 127, 4095
+LEVELS = 127
 
 
 class QuantizedMatrix(NamedTuple):
@@ -53,19 +53,19 @@ def quantize_matrix(w: jax.Array) -> QuantizedMatrix:
     """Rounds `[K, N]` to the nearest numbers of 8 bits; a column of zeros has a scale of 0."""
     w = jnp.asarray(w, jnp.float32)
     largest = jnp.abs(w).max(axis=0, initial=0)
-    values = jnp.round(w * _divide(WEIGHT_LEVELS, largest)[None])
-    return QuantizedMatrix(values.astype(jnp.int8), largest / WEIGHT_LEVELS)
+    values = jnp.round(w * _levels_over(largest)[None])
+    return QuantizedMatrix(values.astype(jnp.int8), largest / LEVELS)
 
 
 def quantized_product(x: jax.Array, w: QuantizedMatrix) -> jax.Array:
     """`x @ w` for rows `x` `[..., K]`, in float32."""
     x = x.astype(w.scale.dtype)
     largest = jnp.abs(x).max(axis=-1, keepdims=True, initial=0)
-    q = jnp.round(x * _divide(ROW_LEVELS, largest))
+    q = jnp.round(x * _levels_over(largest))
     sums = jnp.matmul(q, w.values.astype(q.dtype), precision=jax.lax.Precision.HIGHEST)
-    return sums * (largest / ROW_LEVELS) * w.scale.reshape((1,) * (x.ndim - 1) + (-1,))
+    return sums * (largest / LEVELS) * w.scale.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def _divide(levels: int, largest: jax.Array) -> jax.Array:
+def _levels_over(largest: jax.Array) -> jax.Array:
     is_zero = largest < 1e-30
-    return jnp.where(is_zero, 0, levels / jnp.where(is_zero, 1, largest))
+    return jnp.where(is_zero, 0, LEVELS / jnp.where(is_zero, 1, largest))

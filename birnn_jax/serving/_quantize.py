@@ -20,8 +20,8 @@ _STEPS = {LSTM.step, GRU.step}
 def quantize(layers: Layers, params: Any) -> Any:
     """Rounds the weights of LSTMs and GRUs to 8 bits, with a scale for each output channel.
 
-    Each call rounds inputs and states to 13 bits, with a scale for each row (dynamic quantisation),
-    and multiplies whole numbers. On a CPU with native kernels this reads a quarter of the memory.
+    Each call rounds inputs and states to 8 bits, too, with a scale for each row (dynamic
+    quantisation), and multiplies whole numbers. Native kernels read a quarter of the memory so.
     Pass the result in place of `params` to any forward pass, on any backend; `prepare` packs it
     once for many calls. Biases, embeddings, readouts, and the norms and projections of layers stay
     as they are.

@@ -125,6 +125,17 @@ def forced_isa(isa: str) -> Iterator[bool]:
         handle.birnn_force_isa(before.encode())
 
 
+@contextlib.contextmanager
+def without_tiles() -> Iterator[None]:
+    """Weights of 8 bits are multiplied without the tile registers (AMX), to test that, too."""
+    handle = _get_handle()
+    before = handle.birnn_use_tiles(0)
+    try:
+        yield
+    finally:
+        handle.birnn_use_tiles(before)
+
+
 def packed_size(cell: str, inputs: int, columns: int, states: int, head: int, dtype: Any) -> int:
     """Numbers that the packed weights of a cell take, with the instruction set of now."""
     function = getattr(_get_handle(), _SIZES[jnp.dtype(dtype).name])

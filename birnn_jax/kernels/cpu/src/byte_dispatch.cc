@@ -93,3 +93,11 @@ extern "C" long birnn_packed_bytes(const char* name, long inputs, long columns, 
   const birnn::CellKernels<float>* cell = birnn::find_kernels(name);
   return cell->packed_size(birnn::read_weights(*cell, inputs, columns, states, head));
 }
+
+// Whether products of weights of 8 bits take the tiles of the processor, from now on and before; to test both ways.
+extern "C" int birnn_use_tiles(int takes) {
+  bool& has_tiles = birnn::get_byte_cells().has_tiles();
+  const bool before = has_tiles;
+  has_tiles = takes;
+  return before;
+}

@@ -49,7 +49,7 @@ class PackedBytes {
   struct Header {
     std::int32_t words[16];
     explicit Header(const Layer& layer)
-        : words{1, kWidth, kDepth, kOffset, Cell::kGates, Cell::kXFirst, Cell::kX, Cell::kHFirst,
+        : words{2, kWidth, kDepth, kBlock, kOffset, Cell::kGates, Cell::kXFirst, Cell::kX, Cell::kHFirst,
                 Cell::kH, std::int32_t(layer.inputs), std::int32_t(layer.hidden),
                 std::int32_t(layer.states)} {}
   };
@@ -87,50 +87,32 @@ class ByteSums {
   }
 
   void add_inputs(long panel, long begin, long end, const float* const*, float* sums) const {
-    for_rows(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      start(panel, acc, first);
-      for (int r = 0; r < tile.kRows; r++)
-        for (int n = 0; n < kSums; n++) store(sums + (first + r) * kPanel + n * kWidth, acc[r][n]);
-    });
+    start(panel, end - begin, begin, sums + begin * kPanel);
   }
 
   template <class Finish>
   BIRNN_INLINE void add_states(long panel, long begin, long end, const float* const*,
-                               const float* const*, const float* sums, Finish finish) const {
-    for_rows(begin, end, [&](auto tile, long first) {
-      Vec acc[tile.kRows][kSums];
-      if (sums == nullptr) {
-        start(panel, acc, first);
-      } else {
-        for (int r = 0; r < tile.kRows; r++)
-          for (int n = 0; n < kSums; n++)
-            acc[r][n] = load(sums + (first + r) * kPanel + n * kWidth);
-      }
-      w_h_.multiply(panel, acc, hs_, first);
-      for (int r = 0; r < tile.kRows; r++) finish(first + r, acc[r]);
-    });
+                               const float* const*, Finish finish) const {
+    for_rows(begin, end, [&](long first, auto count, float* acc) {
+      start(panel, count, first, acc);
+      w_h_.multiply(panel, count, hs_, first, acc);
+    }, finish);
+  }
+
+  void add_states(long panel, long begin, long end, const float* const*, float* sums) const {
+    if (end - begin == 1)
+      w_h_.multiply(panel, One(), hs_, begin, sums + begin * kPanel);
+    else
+      w_h_.multiply(panel, end - begin, hs_, begin, sums + begin * kPanel);
   }
 
  private:
-  template <int R>
-  BIRNN_INLINE void start(long panel, Vec (&acc)[R][kSums], long first) const {
-    for (int r = 0; r < R; r++)
-      for (int n = 0; n < kSums; n++) acc[r][n] = load(b_ + panel * kPanel + n * kWidth);
-    w_x_.multiply(panel, acc, xs_, first);
-  }
-
-  template <int R>
-  struct RowTile {
-    static constexpr int kRows = R;
-  };
-
-  // function(RowTile<R>, first) for at most kRowsOfBytes rows at a time.
-  template <class F>
-  static BIRNN_INLINE void for_rows(long begin, long end, F function) {
-    for (; begin + kRowsOfBytes <= end; begin += kRowsOfBytes)
-      function(RowTile<kRowsOfBytes>(), begin);
-    for (; begin < end; begin++) function(RowTile<1>(), begin);
+  template <class Count>
+  BIRNN_INLINE void start(long panel, Count count, long first, float* sums) const {
+    for (long k = 0; k < count; k++)
+      for (int n = 0; n < kSums; n++)
+        store(sums + k * kPanel + n * kWidth, load(b_ + panel * kPanel + n * kWidth));
+    w_x_.multiply(panel, count, xs_, first, sums);
   }
 
   const long panels_;

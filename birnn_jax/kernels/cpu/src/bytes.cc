@@ -17,6 +17,6 @@ constexpr ByteCell kCells[] = {table<Gru>("gru"), table<Lstm>("lstm")};
 }  // namespace
 
 extern const ByteCells byte_cells;
-const ByteCells byte_cells = {kCells, sizeof kCells / sizeof kCells[0]};
+const ByteCells byte_cells = {kCells, sizeof kCells / sizeof kCells[0], has_tiles};
 
 }  // namespace birnn::BIRNN_ISA

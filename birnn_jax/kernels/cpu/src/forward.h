@@ -127,11 +127,16 @@ class Forward {
       const long panel = flips_ ? sums_.panels() - 1 - k : k;
       if constexpr (Cell::kIsNormed)
         sums_.multiply_states(panel, begin, end, hs_, behind_ + panel * stride());
+      else if (has_ahead_)
+        sums_.add_states(panel, begin, end, hs_, ahead_ + panel * stride());
       else
         sums_.add_states(panel, begin, end, xs_, hs_,
-                         has_ahead_ ? ahead_ + panel * stride() : nullptr,
                          [&](long k, const Vec* sums) { finish(panel, k, sums); });
     }
+    // The activations of a panel wait for one another: those of all panels at a time do not wait for products, too.
+    if (has_ahead_ && !Cell::kIsNormed)
+      for (long panel = 0; panel < sums_.panels(); panel++)
+        for (long k = begin; k < end; k++) finish(panel, k, ahead_ + panel * stride() + k * kPanel);
     if constexpr (Cell::kIsNormed)
       for (long k = begin; k < end; k++) finish_normed(k);
     if constexpr (Cell::kSecondNorms) {
@@ -182,6 +187,12 @@ class Forward {
     }
   }
 
+  void finish(long panel, long k, const Scalar* from) {
+    Vec sums[kSums];
+    for (int n = 0; n < kSums; n++) sums[n] = load(from + n * kWidth);
+    finish(panel, k, sums);
+  }
+
   BIRNN_INLINE void finish(long panel, long k, const Vec* sums) {
     const long i = row_steps_[k].row, at = step_number(k);
     for (int n = 0; n < Cell::kLayout.units; n++) {
@@ -192,7 +203,7 @@ class Forward {
           load_beside<Cell>(layer_, at, to.unit, to.size, load(hs_[k] + to.unit));
       Unit unit = before;
       Vec stored[kSums];
-      Cell::step(sums + n, beside, stored, unit);
+      Cell::step(SumsOfUnit<Cell>(sums, n).sums, beside, stored, unit);
       if (Cell::kHasC && !Cell::kSecondHasC) put_c(k, to.unit, to.size, before.c, unit);
       if (Cell::kIsTwo || out_.gates)
         for (int gate = 0; gate < Cell::kStored; gate++)

@@ -92,6 +92,7 @@ struct ByteCell {
 struct ByteCells {
   const ByteCell* first;
   long count;
+  bool& (*has_tiles)();  // whether products of many rows take them
 };
 
 // Random flags: out [rows, steps, size], true with the probability threshold / 2^23,

@@ -69,18 +69,24 @@ class Sums {
     start(panel, end - begin, xs + begin, sums + begin * kPanel);
   }
 
-  // Hands to finish(k, sums) what the state hs[k] adds to sums[k], or if there are no sums yet to
-  // those of the input xs[k].
+  // Hands to finish(k, sums) what the input xs[k] and the state hs[k] add.
   template <class Finish>
   BIRNN_INLINE void add_states(long panel, long begin, long end, const Scalar* const* xs,
-                               const Scalar* const* hs, const Scalar* sums, Finish finish) const {
+                               const Scalar* const* hs, Finish finish) const {
     for_rows(begin, end, [&](long first, auto count, Scalar* acc) {
-      if (sums == nullptr)
-        start(panel, count, xs + first, acc);
-      else
-        std::memcpy(acc, sums + first * kPanel, count * kPanel * sizeof(Scalar));
+      start(panel, count, xs + first, acc);
       if constexpr (Cell::kH > 0) w_h_.multiply(panel, count, hs + first, acc);
     }, finish);
+  }
+
+  // sums[k] += what the state hs[k] adds.
+  void add_states(long panel, long begin, long end, const Scalar* const* hs, Scalar* sums) const {
+    if constexpr (Cell::kH > 0) {
+      if (end - begin == 1)
+        w_h_.multiply(panel, One(), hs + begin, sums + begin * kPanel);
+      else
+        w_h_.multiply(panel, end - begin, hs + begin, sums + begin * kPanel);
+    }
   }
 
   // The same of what the state adds alone.

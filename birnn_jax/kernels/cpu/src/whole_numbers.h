@@ -1,4 +1,4 @@
-// Products of whole numbers: weights of 8 bits, and rows of 13 bits with a scale for each row.
+// Products of whole numbers: weights of 8 bits, and rows of 8 bits with a scale for each row.
 //
 // A row x becomes q = round(x / scale) with scale = max |x| / kLevels. Sums of q w over kMostFeatures
 // weights fit into 32 bits, without saturation on the way. A row without a number of kSmallest is zero.
@@ -9,130 +9,150 @@
 
 namespace birnn::BIRNN_ISA {
 
-constexpr int kLevels = 4095;
+constexpr int kLevels = 127;
 constexpr float kSmallest = 1e-30f;
-constexpr long kMostFeatures = 4096;  // 4095 * 127 * 4096 < 2^31
+constexpr long kMostFeatures = 65536;  // 255 * 127 * 65536 < 2^31
 
+// How a number of a row is kept, and how many of them, of one column, stand together in packed weights; rows
+// at most that are multiplied together.
 #if defined(__AVX512VNNI__)
-// q + kOffset in two bytes without sign, each of which is multiplied with four weights at a time.
-constexpr int kDepth = 4, kOffset = 4096, kRowsOfBytes = 3;
+using Short = std::uint8_t;  // q + kOffset
+constexpr int kDepth = 4, kOffset = 128, kRowsOfBytes = 6;
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+using Short = std::int8_t;
+constexpr int kDepth = 4, kOffset = 0, kRowsOfBytes = 2;
 #else
-constexpr int kDepth = 2, kOffset = 0, kRowsOfBytes = kWidth == 8 ? 2 : 1;
+using Short = std::int16_t;
+constexpr int kDepth = 2, kOffset = 0, kRowsOfBytes = 1;
 #endif
+// Memory of rows is of a multiple of so many.
+constexpr long kRowsOfTile = 16;
+// Rows and columns are filled up to a multiple of so many features.
+constexpr int kBlock = 16;
+
+// The largest element: halves against each other.
+BIRNN_INLINE std::int32_t find_most(Ints x) {
+  std::int32_t all[kWidth];
+  std::memcpy(all, &x, sizeof x);
+#pragma GCC unroll 4
+  for (long half = kWidth / 2; half > 0; half /= 2)
+    for (long k = 0; k < half; k++) all[k] = all[k] > all[k + half] ? all[k] : all[k + half];
+  return all[0];
+}
 
 // `count` rows of the same size, read one by one.
 class WholeRows {
  public:
   WholeRows(long count, long size)
-      : size_(size), stride_(round_up(size, 64)), scales_(count), whole_(count * stride_) {}
+      : size_(size), stride_(round_up(size, 64)), scales_(count), whole_(round_up(count, kRowsOfTile) * stride_) {}
 
   // What each of its numbers stands for.
   float scale(long k) const { return scales_[k]; }
+  const Short* row(long k) const { return whole_ + k * stride_; }
+  long stride() const { return stride_; }  // from one row to the next
 
   void read(long k, const float* row) {
-    Vec most{};
+    // Without their signs, floats have the order of the whole numbers of the same bits; NaN is the largest.
+    Ints most{};
     for (long n = 0; n < size_; n += kWidth) {
-      const Vec x = load(row + n, size_ - n);
-      most = at_least(most, at_least(x, -x));
+      const Ints x = (Ints)load(row + n, size_ - n) & 0x7fffffff;
+      most = x > most ? x : most;
     }
-    float max = 0;
-    for (long n = 0; n < kWidth; n++) max = most[n] <= max ? max : most[n];  // NaN stays
+    const std::int32_t bits = find_most(most);
+    float max;
+    std::memcpy(&max, &bits, sizeof max);
     scales_[k] = max / kLevels;
     const float inverse = max < kSmallest ? 0 : kLevels / max;
-    std::uint16_t* out = whole_ + k * stride_;
-    for (long n = 0; n < round_up(size_, kDepth); n += kWidth) {
-      const Vec x = (load(row + n, size_ - n) * inverse + kShifter) - kShifter;
-      put(out, n, __builtin_convertvector(x, Ints) + kOffset);
-    }
+    Short* out = whole_ + k * stride_;
+    for (long n = 0; n < round_up(size_, kBlock); n += kWidth)
+      put(out + n, load(row + n, size_ - n) * inverse);
   }
 
+ private:
+  BIRNN_INLINE static void put(Short* out, Vec x) {
 #if defined(__AVX512VNNI__)
-  // The bytes of kDepth numbers from n on, in every element: the low ones and the high ones.
-  BIRNN_INLINE __m512i low(long k, long n) const { return spread(bytes(k) + n); }
-  BIRNN_INLINE __m512i high(long k, long n) const { return spread(bytes(k) + stride_ + n); }
-
- private:
-  static BIRNN_INLINE __m512i spread(const unsigned char* from) {
-    int four;
-    std::memcpy(&four, from, sizeof four);
-    return _mm512_set1_epi32(four);
-  }
-  BIRNN_INLINE const unsigned char* bytes(long k) const {
-    return reinterpret_cast<const unsigned char*>(whole_ + k * stride_);
-  }
-  BIRNN_INLINE void put(std::uint16_t* out, long n, Ints q) const {
-    unsigned char* to = reinterpret_cast<unsigned char*>(out) + n;
-    const Bytes low = __builtin_convertvector(q & 255, Bytes);
-    const Bytes high = __builtin_convertvector(q >> 8, Bytes);
-    std::memcpy(to, &low, sizeof low);
-    std::memcpy(to + stride_, &high, sizeof high);
-  }
+    const Ints q = (Ints)_mm512_maskz_cvtps_epi32(kAll, (__m512)x) + kOffset;
+    const __m128i bytes = _mm512_maskz_cvtepi32_epi8(kAll, (__m512i)q);
+    std::memcpy(out, &bytes, sizeof bytes);
 #else
-  // kDepth numbers from n on.
-  BIRNN_INLINE const std::int16_t* at(long k, long n) const {
-    return reinterpret_cast<const std::int16_t*>(whole_ + k * stride_ + n);
-  }
-
- private:
-  BIRNN_INLINE static void put(std::uint16_t* out, long n, Ints q) {
-    typedef std::int16_t Shorts __attribute__((vector_size(2 * kWidth)));
-    const Shorts shorts = __builtin_convertvector(q, Shorts);
-    std::memcpy(out + n, &shorts, sizeof shorts);
-  }
+    typedef Short Shorts __attribute__((vector_size(sizeof(Short) * kWidth)));
+    const Vec whole = (x + kShifter) - kShifter;
+    const Shorts shorts = __builtin_convertvector(__builtin_convertvector(whole, Ints) + kOffset, Shorts);
+    std::memcpy(out, &shorts, sizeof shorts);
 #endif
+  }
 
   const long size_, stride_;
   const Array<float> scales_;
-  const Array<std::uint16_t> whole_;
+  const Array<Short> whole_;
 };
 
-// totals[r][n] += sum over `size` features of q of row first + r and the weights of vector n, which
-// are packed as [size / kDepth][N][kWidth][kDepth].
+// kDepth numbers of a row, side by side in every element.
+BIRNN_INLINE Ints spread(const Short* from) {
+  std::int32_t together;
+  std::memcpy(&together, from, sizeof together);
+  return together - Ints{};
+}
+
+// totals[r][n] += sum over `size` features of row first + r and the weights of vector n, which are packed
+// as [size / kDepth][N][kWidth][kDepth].
 template <int R, int N>
 BIRNN_INLINE void multiply_whole(Ints (&totals)[R][N], const WholeRows& rows, long first,
                                  const std::int8_t* weights, long size) {
+  constexpr long kVector = kWidth * kDepth;
+  const Short* row[R];
+  for (int r = 0; r < R; r++) row[r] = rows.row(first + r);
 #if defined(__AVX512VNNI__)
-  __m512i low[R][N], high[R][N];
+  // A sum waits for its last addition: with few sums in flight there are several sets of them.
+  constexpr int kSets = R * N >= 10 ? 1 : R * N >= 5 ? 2 : 4;
+  __m512i sets[kSets][R][N];
   for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) low[r][n] = high[r][n] = _mm512_setzero_si512();
-  for (long k = 0; k < size; k += kDepth, weights += N * 64) {
-    __m512i w[N];
-    for (int n = 0; n < N; n++) w[n] = _mm512_loadu_si512(weights + n * 64);
-#pragma GCC unroll 3
+    for (int n = 0; n < N; n++) {
+      sets[0][r][n] = (__m512i)totals[r][n];
+      for (int s = 1; s < kSets; s++) sets[s][r][n] = _mm512_setzero_si512();
+    }
+  for (long k = 0; k < size; k += kSets * kDepth)
+#pragma GCC unroll 4
+    for (int s = 0; s < kSets; s++, weights += N * kVector) {
+      __m512i w[N];
+      for (int n = 0; n < N; n++) w[n] = _mm512_loadu_si512(weights + n * kVector);
+#pragma GCC unroll 6
+      for (int r = 0; r < R; r++) {
+        const __m512i x = (__m512i)spread(row[r] + k + s * kDepth);
+        for (int n = 0; n < N; n++) sets[s][r][n] = _mm512_dpbusd_epi32(sets[s][r][n], x, w[n]);
+      }
+    }
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) {
+      Ints total = (Ints)sets[0][r][n];
+      for (int s = 1; s < kSets; s++) total += (Ints)sets[s][r][n];
+      totals[r][n] = total;
+    }
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  // Products of numbers without signs with weights that have them: two of them are at most 2 * 127 * 127, which
+  // is below 2^15, so nothing saturates.
+  for (long k = 0; k < size; k += kDepth, weights += N * kVector) {
+    __m256i x[R], size_of_x[R];
     for (int r = 0; r < R; r++) {
-      const __m512i l = rows.low(first + r, k), h = rows.high(first + r, k);
-      for (int n = 0; n < N; n++) {
-        low[r][n] = _mm512_dpbusd_epi32(low[r][n], l, w[n]);
-        high[r][n] = _mm512_dpbusd_epi32(high[r][n], h, w[n]);
+      x[r] = (__m256i)spread(row[r] + k);
+      size_of_x[r] = _mm256_abs_epi8(x[r]);
+    }
+    for (int n = 0; n < N; n++) {
+      const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + n * kVector));
+      for (int r = 0; r < R; r++) {
+        const __m256i pairs = _mm256_maddubs_epi16(size_of_x[r], _mm256_sign_epi8(w, x[r]));
+        totals[r][n] += (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
       }
     }
   }
-  for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) totals[r][n] += (Ints)low[r][n] + (Ints)high[r][n] * 256;
-#elif defined(__AVX2__)
-  for (long k = 0; k < size; k += kDepth, weights += N * 16) {
-    __m256i pairs[R];
-    for (int r = 0; r < R; r++) {
-      int pair;
-      std::memcpy(&pair, rows.at(first + r, k), sizeof pair);
-      pairs[r] = _mm256_set1_epi32(pair);
-    }
-    for (int n = 0; n < N; n++) {
-      const __m256i w = _mm256_cvtepi8_epi16(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + n * 16)));
-      for (int r = 0; r < R; r++) totals[r][n] += (Ints)_mm256_madd_epi16(w, pairs[r]);
-    }
-  }
 #else
-  for (long k = 0; k < size; k += kDepth, weights += N * kWidth * kDepth)
-    for (int r = 0; r < R; r++) {
-      const std::int16_t* q = rows.at(first + r, k);
+  for (long k = 0; k < size; k += kDepth, weights += N * kVector)
+    for (int r = 0; r < R; r++)
       for (int n = 0; n < N; n++)
         for (long j = 0; j < kWidth; j++) {
           const std::int8_t* w = weights + (n * kWidth + j) * kDepth;
-          totals[r][n][j] += q[0] * w[0] + q[1] * w[1];
+          totals[r][n][j] += row[r][k] * w[0] + row[r][k + 1] * w[1];
         }
-    }
 #endif
 }
 
