@@ -20,7 +20,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.signal import resample_poly
 
 from experiments.speech.features import Features, band_centres, spectrum_basis
 
@@ -98,6 +97,8 @@ def _ratio(speed: float) -> tuple[int, int]:
 
 
 def _resampled(samples: np.ndarray, speed: float) -> np.ndarray:
+    from scipy.signal import resample_poly  # half a second
+
     faster, slower = _ratio(speed)
     return resample_poly(samples, slower, faster).astype(samples.dtype)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 from scipy.io import wavfile
-from scipy.signal import resample_poly
 
 from experiments.runner.data.files import parsed_as, read_bytes
 from experiments.runner.data.reading import STANDARD_INPUT, file_or_standard_input
@@ -51,6 +50,8 @@ def read_wav(path: pathlib.Path, rate: int) -> Sound:
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
     if file_rate != rate:
+        from scipy.signal import resample_poly  # half a second
+
         shared = math.gcd(rate, file_rate)
         samples = resample_poly(samples, rate // shared, file_rate // shared)
     if not np.isfinite(samples).all():
