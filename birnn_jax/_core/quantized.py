@@ -49,6 +49,16 @@ def has_quantized(params: Any) -> bool:
     return any(map(is_quantized_matrix, jax.tree.leaves(params, is_leaf=is_quantized_matrix)))
 
 
+def refuse_quantized(params: Any) -> None:
+    """Raises a ValueError for matrices of 8 bits, where weights leave for another framework."""
+    if has_quantized(params):
+        raise ValueError(
+            "Weights of 8 bits cannot be written for other frameworks. Use the parameters that "
+            "were given to serving.quantize; birnn_jax.interop.onnx.quantized makes ONNX models "
+            "of 8 bits."
+        )
+
+
 def quantize_matrix(w: jax.Array) -> QuantizedMatrix:
     """Rounds `[K, N]` to the nearest numbers of 8 bits; a column of zeros has a scale of 0."""
     w = jnp.asarray(w, jnp.float32)

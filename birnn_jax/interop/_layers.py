@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.prepared import refuse_prepared
+from .._core.quantized import refuse_quantized
 from .._core.types import Bi, Carry, Cell, Params
 from .._stacks.layer import Layer, LayerParams, Layers, as_layers, find_extras
 from .._stacks.run import check_stack
@@ -185,6 +186,7 @@ def directions_of(layer: Layer, params: LayerParams) -> list[CellParams]:
     No other framework has heads: their blocks become a matrix with zeros around them.
     """
     refuse_prepared(params)
+    refuse_quantized(params)
     rnn = jax.tree.map(as_numpy, params.rnn)
     if layer.direction != "both":
         assert isinstance(layer.cell, Cell)

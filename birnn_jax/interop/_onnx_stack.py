@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._core.prepared import refuse_prepared
 from .._core.types import Cell
 from .._stacks.layer import LayerParams, Layers, as_layers
 from .._stacks.run import check_stack
@@ -187,6 +188,7 @@ def add_mask(graph: Graph, xs: str, lengths: str) -> str:
 
 def input_size_of(layers: Layers, params: Sequence[LayerParams]) -> int:
     """The features of a step that the stack reads."""
+    refuse_prepared(params)
     layer, first = as_layers(layers)[0], params[0].rnn
     first = getattr(first, "fwd", first)
     if not hasattr(first, "w_x"):

@@ -22,6 +22,7 @@ from .. import models as _models
 from .. import stacks as _stacks
 from .. import training as _training
 from .._core.prepared import refuse_prepared
+from .._core.quantized import QuantizedMatrix
 from .._core.types import Bi, Cell, InitWithOptions
 from .._stacks.layer import Layer
 from ._errors import framework
@@ -41,7 +42,7 @@ _TYPES = {
     for room in _ROOMS
     for name, value in vars(room).items()
     if isinstance(value, type) and issubclass(value, tuple)
-}
+} | {QuantizedMatrix.__name__: QuantizedMatrix}
 
 
 class Loaded(NamedTuple):

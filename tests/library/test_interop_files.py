@@ -17,7 +17,7 @@ import birnn_jax
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, serving
 from birnn_jax.cells import PROJECTED_LSTM, LSTMCarry, elman
 from birnn_jax.checkpoint import Checkpoints
-from birnn_jax.interop.onnx import to_onnx
+from birnn_jax.interop.onnx import stack_to_onnx, to_onnx
 from birnn_jax.interop.safetensors import load, save
 from birnn_jax.interop.stablehlo import Input, deserialize, serialize
 from birnn_jax.interop.torch import from_torch, to_torch
@@ -173,10 +173,21 @@ def test_prepared_parameters_are_refused_wherever_parameters_leave(tmp_path):
         lambda: Checkpoints(tmp_path / "run").save(state, position={}),
         lambda: to_torch(layers, prepared.rnn),
         lambda: to_onnx(layers[0], prepared.rnn[0]),
+        lambda: stack_to_onnx(layers, prepared.rnn),
     ):
         with pytest.raises(ValueError, match="Use the parameters that were given to serving"):
             leave()
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_weights_of_8_bits_are_saved_and_not_converted(tmp_path):
+    layers, params = make_tagger(Layer(LSTM))
+    small = serving.quantize(layers, params)
+    save(tmp_path / "m.safetensors", small, {"layers": layers})
+    assert_equal(load(tmp_path / "m.safetensors").params, small)
+    for leave in (to_torch, stack_to_onnx):
+        with pytest.raises(ValueError, match=r"8 bits cannot be written for other frameworks"):
+            leave(layers, small.rnn)
 
 
 def test_weights_of_pytorch_are_read_by_their_converter(tmp_path):
