@@ -24,6 +24,7 @@ jax.config.update("jax_enable_compilation_cache", False)
 
 # Nearly everything is compiled to be run once, on tiny arrays. XLA's older code generator takes
 # half of the time; `python -m birnn_jax.selfcheck` is compiled as for users.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # of processes that tests start, too
 jax.config.update("jax_disable_most_optimizations", True)
 QUICK = ("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1")
 
@@ -45,11 +46,36 @@ def _compile_quickly():
 _compile_quickly()
 
 
+class _Programs:
+    """Counts what was compiled since JAX forgot its programs."""
+
+    def __init__(self):
+        self.count = 0
+        jax.monitoring.register_event_duration_secs_listener(self.listen)
+
+    def listen(self, event, seconds, **_):
+        self.count += event == "/jax/core/compile/backend_compile_duration"
+
+    def forget(self):
+        self.count = 0
+        jax.clear_caches()
+
+
+_programs = _Programs()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_programs():
-    """JAX keeps what it lowered: beside a thousand programs, one more takes 0.7 s, not 0.02."""
     yield
-    jax.clear_caches()
+    _programs.forget()
+
+
+@pytest.fixture(autouse=True)
+def _forget_many_programs():
+    """JAX keeps what it lowered: beside 1,200 programs, one more takes four times as long."""
+    yield
+    if _programs.count > 300:
+        _programs.forget()
 
 
 @pytest.fixture(autouse=True)
