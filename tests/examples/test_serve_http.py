@@ -131,7 +131,8 @@ def test_batches_have_at_most_their_size(module):
         return [["X"] * len(row) for row in sentences]
 
     with serving(module.make_app(tag, batch_size=3)) as address:
-        del sizes[:]  # of the warming up
+        assert sizes == [len(module.LENGTHS)]  # the warming up
+        del sizes[:]
         reply = httpx.post(f"{address}/tag", json={"sentences": [*"abcdefg"]})
     assert reply.json()["tags"] == [["X"]] * 7 and sizes == [3, 3, 1]
 
@@ -173,6 +174,17 @@ def test_body_that_cannot_be_read_gets_a_sentence(address, body, status, words):
     reply = httpx.post(f"{address}/tag", content=body)
     assert reply.status_code == status
     assert words in reply.json()["error"]
+
+
+def test_largest_request_is_served(address):
+    longest = " ".join(["a" * 100, *"b" * 127])
+    reply = httpx.post(f"{address}/tag", json={"sentences": [longest, *"c" * 63]})
+    assert [len(tags) for tags in reply.json()["tags"]] == [128, *[1] * 63]
+
+
+def test_connection_of_a_body_that_is_too_large_is_closed(address):
+    reply = httpx.post(f"{address}/tag", content=b" " * (64 * 1024 + 1))
+    assert reply.headers["Connection"] == "close"
 
 
 def test_endless_body_is_refused_before_its_end(address):
