@@ -96,38 +96,51 @@ struct Part {
 // where a and b of a block are as(block) and bs(block).
 template <int R, int First, int N, class Sums, class As, class Bs>
 BIRNN_INLINE void multiply_inline(Sums sums, As as, Bs bs, long size, long blocks) {
+  // Loops over sums are unrolled early, and the others turn at least once: else GCC keeps sums in memory as well, and a
+  // tile loads and stores each of them three times.
+  if (size <= 0 || blocks <= 0) return;
   // A sum waits for its last addition: with few sums in flight, even and odd k have their own.
   constexpr int kSets = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
   Vec sets[kSets][R][N];
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
     for (int n = 0; n < N; n++) {
       sets[0][r][n] = load(sums(r) + (First + n) * kWidth);
+#pragma GCC unroll 8
       for (int s = 1; s < kSets; s++) sets[s][r][n] = Vec{};
     }
-  for (long block = 0; block < blocks; block++) {
+  long block = 0;
+  do {
     const auto a = as(block);
     const auto b = bs(block);
-    long k = 0;
-    for (; k + kSets <= size; k += kSets)
-#pragma GCC unroll 4
-      for (int s = 0; s < kSets; s++) {
-        Vec w[N];
-        for (int n = 0; n < N; n++) w[n] = load(b(k + s, First + n));
+    const auto add = [&](int s, long k) BIRNN_LAMBDA {
+      Vec w[N];
 #pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-          const Vec x = broadcast(a(r, k + s));
-          for (int n = 0; n < N; n++) sets[s][r][n] += x * w[n];
-        }
+      for (int n = 0; n < N; n++) w[n] = load(b(k, First + n));
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const Vec x = broadcast(a(r, k));
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n++) sets[s][r][n] += x * w[n];
       }
-    if constexpr (kSets > 1)
-      for (long rest = size % kSets; rest > 0; rest--, k++)
-        for (int r = 0; r < R; r++) {
-          const Vec x = broadcast(a(r, k));
-          for (int n = 0; n < N; n++) sets[0][r][n] += x * load(b(k, First + n));
-        }
-  }
+    };
+    long k = 0;
+    if constexpr (kSets == 1) {
+      do add(0, k);
+      while (++k < size);
+    } else {
+      for (; k + kSets <= size; k += kSets)
+#pragma GCC unroll 8
+        for (int s = 0; s < kSets; s++) add(s, k + s);
+      for (; k < size; k++) add(0, k);
+    }
+  } while (++block < blocks);
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
     for (int n = 0; n < N; n++) {
+#pragma GCC unroll 8
       for (int s = 1; s < kSets; s++) sets[0][r][n] += sets[s][r][n];
       store(sums(r) + (First + n) * kWidth, sets[0][r][n]);
     }
