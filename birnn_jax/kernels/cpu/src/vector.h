@@ -32,6 +32,7 @@
 #endif
 
 #define BIRNN_INLINE __attribute__((always_inline)) inline
+// The same for a lambda, after its parameters.
 #define BIRNN_LAMBDA __attribute__((always_inline))
 // A function of its own: compiled once for all cells, and out of larger ones, where GCC spills registers.
 #define BIRNN_ALONE __attribute__((noinline))
