@@ -13,15 +13,26 @@ import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_final_carry, add_projection, add_stack
 from birnn_jax.interop.stablehlo import Input
+from experiments.characters.data import read_corpus
 from experiments.characters.model import initial_carry, score
 from experiments.characters.training import VOCABULARY, TrainedModel, load_model
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.characters.windows import Whole
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    Test,
+    add_inputs,
+)
 from experiments.runner.export.states import (
     add_one_hot,
     carries_of,
     named_carries,
     state_inputs,
     state_names,
+    zeros_of,
 )
 from experiments.runner.run.folder import RunFolder
 
@@ -42,8 +53,21 @@ def exported(folder: RunFolder) -> Exported:
     """The language model of a run."""
     trained = load_model(folder)
     inputs = dict(TOKENS)
+    states = {}
     if _has_states(trained):
-        inputs |= state_inputs(trained.model.layers, trained.params.rnn)
+        states = state_inputs(trained.model.layers, trained.params.rnn)
+        inputs |= states
+
+    def read_test() -> Test:
+        config = trained.config
+        options = {"characters": config.characters, "held_out": config.held_out}
+        corpus = read_corpus(config.text, config.reading(), **options)
+        text = corpus.vocabulary.decode(corpus.held_out if config.held_out else corpus.train)
+        tokens = trained.vocabulary.encode(text, str(config.text))
+        whole = Whole(tokens, steps=config.steps, batch_size=config.batch_size)[0]
+        measure = "held_out_bits" if config.held_out else "bits"
+        return functools.partial(_test, measure, whole, zeros_of(states, config.batch_size))
+
     return Exported(
         parts={
             "model": Part(
@@ -56,7 +80,24 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary={"labels": list(trained.vocabulary.characters)},
         card=CARD,
         files=[VOCABULARY],
+        read_test=read_test,
     )
+
+
+def _test(measure: str, windows: Arrays, states: Arrays, answers: Answers) -> dict[str, float]:
+    """Bits a character, over every character but the first."""
+    bits, number = 0.0, 0
+    names = ("inputs", "labels", "lengths")
+    for tokens, labels, lengths in zip(*(windows[name] for name in names), strict=True):
+        inputs = {"tokens": tokens.astype(np.int32), "lengths": lengths.astype(np.int32)}
+        found = answers["model"]({**inputs, **states})
+        states = {name: found[name.removeprefix("initial_")] for name in states}
+        logits = found["logits"]
+        wanted = np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+        nats = np.logaddexp.reduce(logits, axis=-1) - wanted
+        valid = np.arange(tokens.shape[1]) < lengths[:, None]
+        bits, number = bits + nats[valid].sum() / np.log(2), number + valid.sum()
+    return {measure: float(bits / number)}
 
 
 def _has_states(trained: TrainedModel) -> bool:

@@ -11,13 +11,21 @@ import numpy as np
 
 from birnn_jax.heads import crf_decode
 from birnn_jax.interop.onnx import Graph, add_crf_decode
+from birnn_jax.metrics import score_entities
 from experiments.ner.config import EntityTagger
 from experiments.ner.data import read_data
 from experiments.ner.model import EntityParams, chain, load_tagger
 from experiments.pos_tagging.export import add_logits, tag
-from experiments.runner.export.exported import Arrays, Card, Exported, add_labels
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Test,
+    add_labels,
+)
 from experiments.runner.run.folder import RunFolder
-from experiments.words.export import examples_of, vocabulary_of, word_part
+from experiments.words.export import labels_of, vocabulary_of, word_part
 from experiments.words.model import VOCABULARY, score
 
 CARD = Card(
@@ -39,9 +47,21 @@ def exported(folder: RunFolder) -> Exported:
     config, params = tagger.config, tagger.params
     encoder, model = config.encoder(tagger.vocabulary), config.model(tagger.vocabulary)
 
-    def examples() -> list[dict[str, np.ndarray]]:
-        parts, _ = read_data(config, config.reading())
-        return encoder.encode_all(parts["test"])
+    def read_test() -> Test:
+        sentences = read_data(config, config.reading())[0]["test"]
+        examples = encoder.encode_all(sentences)
+        gold = [sentence.tags for sentence in sentences]
+
+        def test(answers: Answers) -> dict[str, float]:
+            rows = labels_of(answers, examples, config.tokens_per_batch)
+            found = [
+                [model.tags[label] for label in row[: len(tags)]]
+                for row, tags in zip(rows, gold, strict=True)
+            ]
+            overall = score_entities(gold, found)[""]
+            return {name: getattr(overall, name) for name in CARD.metrics}
+
+        return test
 
     return Exported(
         parts={
@@ -56,7 +76,7 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary=vocabulary_of(encoder) | {"scheme": model.scheme},
         card=CARD,
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch, "labels"),
+        read_test=read_test,
     )
 
 

@@ -18,11 +18,18 @@ from birnn_jax.interop.onnx import Graph, add_projection, add_stack
 from experiments.pos_tagging.data import read_data
 from experiments.pos_tagging.model import TrainedTagger, load_tagger
 from experiments.runner.data.files import require_new
-from experiments.runner.export.exported import Arrays, Card, Exported, add_labels
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Test,
+    add_labels,
+)
 from experiments.runner.run.folder import RunFolder, write_bytes
 from experiments.words.config import WordTagger
 from experiments.words.data import Encoder
-from experiments.words.export import add_words, examples_of, vocabulary_of, word_part
+from experiments.words.export import add_words, labels_of, vocabulary_of, word_part
 from experiments.words.model import VOCABULARY, WordTaggerParams, score
 
 CARD = Card(
@@ -46,10 +53,18 @@ def exported(folder: RunFolder) -> Exported:
     encoder = Encoder(tagger.vocabulary, config.word_width)
     model = config.tagger
 
-    def examples() -> list[dict[str, np.ndarray]]:
+    def read_test() -> Test:
         reading = config.reading()
         parts = read_data(**config.files, tags=config.tags, reading=reading)
-        return encoder.encode_all(parts["test"])
+        examples = encoder.encode_all(parts["test"])
+        gold = np.concatenate([example["labels"] for example in examples])
+
+        def test(answers: Answers) -> dict[str, float]:
+            rows = labels_of(answers, examples, config.tokens_per_batch)
+            found = [row[: len(own["labels"])] for row, own in zip(rows, examples, strict=True)]
+            return {"accuracy": float((np.concatenate(found) == gold).mean())}
+
+        return test
 
     return Exported(
         parts={
@@ -64,7 +79,7 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary=vocabulary_of(encoder),
         card=CARD,
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch, "labels"),
+        read_test=read_test,
     )
 
 

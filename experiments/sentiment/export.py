@@ -10,13 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_classifier
-from experiments.runner.export.exported import Arrays, Card, Exported, add_label
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Test,
+    add_label,
+)
 from experiments.runner.run.folder import RunFolder
 from experiments.sentiment.config import TextClassifier
 from experiments.sentiment.data import encode_texts, read_data
 from experiments.sentiment.model import TextParams, attention, classify, load_classifier
 from experiments.words.data import Encoder
-from experiments.words.export import examples_of, vocabulary_of, word_part
+from experiments.words.export import labels_of, vocabulary_of, word_part
 from experiments.words.model import VOCABULARY
 
 CARD = Card(
@@ -40,9 +47,16 @@ def exported(folder: RunFolder) -> Exported:
     config, params = classifier.config, classifier.params
     model = config.model()
 
-    def examples() -> list[dict[str, np.ndarray]]:
+    def read_test() -> Test:
         texts = read_data(config, config.reading())["test"]
-        return encode_texts(config, classifier.vocabulary, texts)
+        examples = encode_texts(config, classifier.vocabulary, texts)
+        gold = np.array([example["label"] for example in examples])
+
+        def test(answers: Answers) -> dict[str, float]:
+            found = labels_of(answers, examples, config.tokens_per_batch)
+            return {"accuracy": float((np.array(found) == gold).mean())}
+
+        return test
 
     return Exported(
         parts={
@@ -58,7 +72,7 @@ def exported(folder: RunFolder) -> Exported:
         card=CARD,
         preprocessing={"segmentation": config.segmentation},
         files=[VOCABULARY],
-        examples=examples_of(examples, config.tokens_per_batch, "label"),
+        read_test=read_test,
     )
 
 

@@ -25,18 +25,21 @@ from birnn_jax.interop.onnx import (
     add_stack_lengths,
 )
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.data.batches import examples_alone
+from birnn_jax.metrics import label_error_rate
+from experiments.runner.data.batches import Source, by_rows
+from experiments.runner.data.measures import share
 from experiments.runner.export.exported import (
-    TRUE_LABELS,
+    Answers,
     Arrays,
     Card,
     Exported,
     Part,
+    Test,
     add_inputs,
     add_label,
 )
 from experiments.runner.run.folder import RunFolder
-from experiments.speech.config import SpeechModel
+from experiments.speech.config import SpeechModel, Task
 from experiments.speech.data import LABELS, read_parts
 from experiments.speech.features import FRAME_SECONDS, SHIFT_SECONDS, log_mel
 from experiments.speech.graph import FULL_SCALE, add_features
@@ -72,19 +75,12 @@ def exported(folder: RunFolder) -> Exported:
         constraints=(f"time >= {model.features.frame}",),
     )
 
-    def examples() -> list[Arrays]:
-        batches = make_batches(config, read_parts(config).test, labels)
-        made = [examples_alone(batches[at]) for at in range(len(batches))]
-        if made[0]["signals"].ndim == 3:
+    def read_test() -> Test:
+        recordings = read_parts(config).test
+        batches = make_batches(config, recordings, listener.known_with(recordings))
+        if batches[0]["signals"].ndim == 3:
             raise ValueError("they are features of speech, but the graph reads samples.")
-        return [
-            {
-                "samples": (batch["signals"] / FULL_SCALE).astype(np.float32),
-                "lengths": batch["lengths"].astype(np.int32),
-                **({TRUE_LABELS: batch["labels"][:, 0]} if model.task == "label" else {}),
-            }
-            for batch in made
-        ]
+        return functools.partial(_test, model.task, batches)
 
     task = CARD.task if model.task == "row" else "audio-classification"
     return Exported(
@@ -99,8 +95,22 @@ def exported(folder: RunFolder) -> Exported:
             "subsample": list(config.subsample),
         },
         files=[LABELS],
-        examples=examples,
+        read_test=read_test,
     )
+
+
+def _test(task: Task, batches: Source, answers: Answers) -> dict[str, float]:
+    def hear(batch: Arrays) -> Any:
+        samples = np.asarray(batch["signals"], np.float32) / FULL_SCALE
+        inputs = {"samples": samples, "lengths": np.asarray(batch["lengths"], np.int32)}
+        return batch["labels"], batch["label_lengths"], answers["model"](inputs)["labels"]
+
+    rows = by_rows(batches, hear)
+    if task == "label":
+        return {"accuracy": share([said[0] == heard for said, _, heard in rows], "sounds")}
+    said = [labels[:count].tolist() for labels, count, _ in rows]
+    heard = [labels[labels >= 0].tolist() for _, _, labels in rows]
+    return {"greedy_label_error_rate": label_error_rate(said, heard)}
 
 
 def add_listener(model: SpeechModel, params: Any, graph: Graph) -> None:

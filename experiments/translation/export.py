@@ -7,17 +7,30 @@ that begin with `next_` what goes in again with the next token. A beam is a batc
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from birnn_jax.interop.onnx import add_seq2seq_encoder, add_seq2seq_step
 from birnn_jax.interop.stablehlo import Input
+from birnn_jax.metrics import score_translations
 from birnn_jax.models import DecoderState, Memory, seq2seq_encode, seq2seq_step
-from experiments.runner.export.exported import Arrays, Card, Exported, Part
+from experiments.runner.data.batches import by_rows
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    Test,
+)
 from experiments.runner.run.folder import RunFolder
-from experiments.translation.encoding import LEXICON
+from experiments.translation.data import Pair, read_pairs
+from experiments.translation.encoding import LEXICON, encode_pairs, make_batches
+from experiments.translation.search import MORE_STEPS
 from experiments.translation.subwords import BEGIN, END, PAD, UNKNOWN, Subwords
 from experiments.translation.training import TrainedTranslator, load_translator
 
@@ -44,6 +57,11 @@ def exported(folder: RunFolder) -> Exported:
         "source": Input("batch, time", jnp.int32),
         "source_lengths": Input("batch", jnp.int32),
     }
+
+    def read_test() -> Test:
+        pairs = read_pairs(translator.config, translator.config.reading())["test"]
+        return functools.partial(_test, translator, pairs)
+
     return Exported(
         parts={
             "encoder": Part(
@@ -65,7 +83,39 @@ def exported(folder: RunFolder) -> Exported:
         card=CARD,
         preprocessing={"padding": PAD, "unknown": UNKNOWN, "begin": BEGIN, "end": END},
         files=LEXICON,
+        read_test=read_test,
     )
+
+
+def _test(
+    translator: TrainedTranslator, pairs: Sequence[Pair], answers: Answers
+) -> dict[str, float]:
+    """BLEU and chrF of greedy search."""
+    batches = make_batches(translator.config, encode_pairs(translator.lexicon, pairs))
+    rows = by_rows(batches, functools.partial(translate, answers))
+    found = [translator.lexicon.target.decode(row[row >= 0]) for row in rows]
+    tokens = translator.config.bleu_tokens
+    scores = score_translations(found, [pair.target for pair in pairs], tokenize=tokens)
+    return {"greedy_bleu": scores.bleu, "greedy_chrf": scores.chrf}
+
+
+def translate(answers: Answers, batch: Arrays) -> np.ndarray:
+    """The subwords `[B, N]` that greedy search finds, -1 behind the last of a row."""
+    source = {name: np.asarray(batch[name], np.int32) for name in ("source", "source_lengths")}
+    state = dict(answers["encoder"](source))
+    tokens = np.full(len(source["source"]), BEGIN, np.int32)
+    ended, rows = np.zeros(len(tokens), bool), []
+    for _ in range(2 * source["source"].shape[1] + MORE_STEPS):
+        after = answers["decoder"]({**state, "tokens": tokens})
+        state |= {name: after[f"next_{name}"] for name in state if f"next_{name}" in after}
+        logits = np.array(after["logits"])
+        logits[:, : END + (not rows)] = -np.inf  # no padding, no unknown, no empty sentence
+        tokens = logits.argmax(axis=-1).astype(np.int32)
+        ended |= tokens == END
+        rows.append(np.where(ended, -1, tokens))
+        if ended.all():
+            break
+    return np.stack(rows, axis=1)
 
 
 def encode(translator: TrainedTranslator, inputs: Arrays) -> Arrays:

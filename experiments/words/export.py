@@ -4,7 +4,7 @@ Inputs are `words` `[B, T]`, `characters` `[B, T, W]` and `lengths` `[B]`, integ
 looked up in lower case and in the composed form of Unicode (NFC), its characters in that form only.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ from birnn_jax import Cell
 from birnn_jax.interop.onnx import Graph, add_character_encoder, add_embedding
 from birnn_jax.interop.stablehlo import Input
 from birnn_jax.models import CharacterEncoderParams
-from experiments.runner.data.batches import Batches, examples_alone
-from experiments.runner.export.exported import TRUE_LABELS, Arrays, Part, add_inputs
+from experiments.runner.data.batches import Batches, by_rows
+from experiments.runner.export.exported import Answers, Arrays, Part, add_inputs
 from experiments.words.data import NO_CHARACTER, UNKNOWN_WORD, Encoder
 from experiments.words.model import WordParams
 
@@ -79,16 +79,14 @@ def vocabulary_of(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def examples_of(
-    encode: Callable[[], Sequence[Mapping[str, np.ndarray]]], tokens_per_batch: int, truth: str
-) -> Callable[[], Iterable[Arrays]]:
-    """Inputs of a graph made of encoded sentences, and what is right: what they call `truth`."""
+def labels_of(
+    answers: Answers, examples: Sequence[Mapping[str, np.ndarray]], tokens_per_batch: int
+) -> list[np.ndarray]:
+    """The output `labels` of each encoded sentence, in their order; -1 in padding."""
+    batches = Batches(examples, buckets=(8, 32, 128), tokens_per_batch=tokens_per_batch)
 
-    def make() -> Iterable[Arrays]:
-        batches = Batches(encode(), buckets=(8, 32, 128), tokens_per_batch=tokens_per_batch)
-        for at in range(len(batches)):
-            batch = examples_alone(batches[at])
-            inputs = {name: np.asarray(batch[name], np.int32) for name in INPUTS}
-            yield inputs | {TRUE_LABELS: batch[truth]}
+    def read(batch: Arrays) -> Any:
+        inputs = {name: np.asarray(batch[name], np.int32) for name in INPUTS}
+        return answers["model"](inputs)["labels"]
 
-    return make
+    return by_rows(batches, read)

@@ -6,19 +6,31 @@ the frame after each, one for each key of a piano, and the states after the last
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_final_carry, add_projection, add_stack
 from birnn_jax.interop.stablehlo import Input
 from experiments.music.compose.model import TrainedComposer, load_composer, score
+from experiments.music.data import read_parts
 from experiments.music.midi import KEYS, LOWEST
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    Test,
+    add_inputs,
+)
 from experiments.runner.export.states import (
     carries_of,
     named_carries,
     state_inputs,
     state_names,
+    zeros_of,
 )
 from experiments.runner.run.folder import RunFolder
 
@@ -39,7 +51,14 @@ def exported(folder: RunFolder) -> Exported:
     composer = load_composer(folder)
     layers = composer.config.model.layers
     inputs = {"rolls": Input(f"batch, time, {KEYS}"), "lengths": Input("batch", jnp.int32)}
-    inputs |= state_inputs(layers, composer.params.rnn)
+    states = state_inputs(layers, composer.params.rnn)
+    inputs |= states
+
+    def read_test() -> Test:
+        rolls = read_parts(composer.config, composer.config.reading())["test"]
+        rolls = [roll.astype(np.float32) for roll in rolls]
+        return functools.partial(_test, rolls, zeros_of(states, 1))
+
     return Exported(
         parts={
             "model": Part(
@@ -52,7 +71,18 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary={"midi_numbers": list(range(LOWEST, LOWEST + KEYS))},
         card=CARD,
         preprocessing={"frames_per_beat": composer.config.frames_per_beat},
+        read_test=read_test,
     )
+
+
+def _test(rolls: Sequence[np.ndarray], states: Arrays, answers: Answers) -> dict[str, float]:
+    """Nats a frame, over every frame but the first of each piece."""
+    nats = []
+    for roll in rolls:
+        inputs = {"rolls": roll[None, :-1], "lengths": np.array([len(roll) - 1], np.int32)}
+        logits = answers["model"]({**inputs, **states})["logits"][0]
+        nats.append((np.logaddexp(0, logits) - logits * roll[1:]).sum(axis=1))
+    return {"nats": float(np.concatenate(nats).mean())}
 
 
 def add_composer(composer: TrainedComposer, inputs: dict[str, Input], graph: Graph) -> None:

@@ -49,12 +49,6 @@ def flat_batch(examples: Sequence[Example], **options: Any) -> FlatBatch:
     return flat(pad(examples, **options))
 
 
-def examples_alone(batch: FlatBatch) -> FlatBatch:
-    """A batch without the rows that only fill it up."""
-    is_example = batch["rows"] >= 0
-    return {name: np.asarray(leaf)[is_example] for name, leaf in batch.items()}
-
-
 class Batches:
     """Padded batches of `epochs` epochs: `self[i]` is batch i, `len(self)` their number.
 

@@ -11,44 +11,32 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.results import command_of, has_result, read_result, results_of
 
 
-class Agreement(NamedTuple):
-    """How far the 8-bit model agrees with the 32-bit one: a share of labels, or a difference."""
+class Cost(NamedTuple):
+    """What the 8-bit model loses: each measure of the 32-bit model, and of it."""
 
     missing: str | None
-    output: str = ""
-    value: float = 0.0
-    number: int = 0
-    accuracy: tuple[float, ...] | None = None  # of 32 bits and of 8, where true labels are known
+    measures: Mapping[str, tuple[float, float]] = {}
 
-    def sentence(self) -> str:
-        """In words."""
+    def text(self) -> str:
+        """In words, and a table."""
         if self.missing:
             return f"The effect of 8 bits was not measured. {self.missing}"
-        if self.output == "labels":
-            same = (
-                f"On the test data of the run, {self.value:.2%} of {self.number:,} labels of the "
-                "8-bit model equal those of the 32-bit model."
-            )
-            if self.accuracy is None:
-                return f"{same} Its accuracy was not measured."
-            whole, small = self.accuracy
-            return f"{same} {small:.2%} of them are right, and {whole:.2%} of the 32-bit model's."
-        return (
-            f"On the test data of the run, `{self.output}` of the 8-bit model differs by "
-            f"{self.value:.4f} on average from the 32-bit model, over {self.number:,} values."
-        )
+        rows = [
+            f"| {name} | {whole:.4f} | {small:.4f} |"
+            for name, (whole, small) in self.measures.items()
+        ]
+        head = ["| graph, test data of the run | 32 bits | 8 bits |", "| --- | --- | --- |"]
+        return "\n".join([*head, *rows])
 
 
-def card_of(
-    folder: RunFolder, card: Card, models: Sequence[str], agreement: Agreement | None
-) -> str:
+def card_of(folder: RunFolder, card: Card, models: Sequence[str], cost: Cost | None) -> str:
     """The text of the card.
 
     Args:
       folder: of the run.
       card: what the experiment says.
       models: names of the ONNX files.
-      agreement: of the model of 8 bits, if there is one.
+      cost: of 8 bits, if there is such a model.
     """
     data = data_of(folder)
     environment = read_json(folder.path / "environment.json", "the environment of a run")
@@ -58,7 +46,7 @@ def card_of(
     sections = {
         "Use": f"{card.use}\n\n{_example(name, models)}",
         "Data and licence": _data(folder, data),
-        "Results": _results(metrics, folder, name, command, agreement),
+        "Results": _results(metrics, folder, name, command, cost),
         "Limits": card.limits,
         "How it was made": _origin(folder, command, environment),
     }
@@ -127,7 +115,7 @@ def _results(
     folder: RunFolder,
     name: str,
     command: str,
-    agreement: Agreement | None,
+    cost: Cost | None,
 ) -> str:
     rows = ["| measure | value | seeds |", "| --- | --- | --- |"]
     seed = folder.settings["seed"]
@@ -137,7 +125,7 @@ def _results(
         value = f"{result['mean']:.4f} ± {result['std']:.4f}"
         rows.append(f"| {result['label']}, recorded runs | {value} | {seeds} |")
     text = "\n".join(rows) if len(rows) > 2 else "The run has not been tested yet."
-    return text if agreement is None else f"{text}\n\n{agreement.sentence()}"
+    return text if cost is None else f"{text}\n\n{cost.text()}"
 
 
 def _origin(folder: RunFolder, command: str, environment: Mapping[str, Any]) -> str:

@@ -23,8 +23,8 @@ class ExportCommand(RunCommand):
     opset: int = 18
     """Version of the ONNX operator set, from 17 on."""
     int8: bool = False
-    """Write model.int8.onnx too, with weights of 8 bits; the model card compares its outputs
-    and its accuracy with those of model.onnx on the test data of the run, if there are any."""
+    """Write model.int8.onnx too, with weights of 8 bits; the model card compares its measures with
+    those of model.onnx on the test data of the run."""
     sizes: Words = ()
     """Write model.static.onnx too, with these sizes of its inputs, such as batch=1 time=64."""
 

@@ -1,6 +1,6 @@
 """What an experiment provides to export its model."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +41,10 @@ class Card(NamedTuple):
     language: str | None = None
 
 
-TRUE_LABELS = "true_labels"
+Answers = Mapping[str, Callable[[Arrays], Arrays]]
+"""What computes the parts of a model, by their names: from inputs to outputs."""
+Test = Callable[[Answers], Mapping[str, float]]
+"""Measures a model by what its parts answer."""
 
 
 class Exported(NamedTuple):
@@ -57,9 +60,8 @@ class Exported(NamedTuple):
     """Further settings that a program needs before it calls the graph."""
     files: Sequence[str] = ()
     """Files of the run folder from which the model is loaded again."""
-    examples: Callable[[], Iterable[Arrays]] | None = None
-    """Inputs of the first part made of the test data of the run; and where they are known,
-    `TRUE_LABELS` of the shape of its output `labels`, -1 for one that training does not have."""
+    read_test: Callable[[], Test] | None = None
+    """Reads the test data of the run, for measures of the model and of its other forms."""
 
 
 def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from birnn_jax.interop import safetensors, stablehlo
 from birnn_jax.interop.onnx import Graph, quantized, with_sizes
-from experiments.runner.export.card import Agreement, card_of
-from experiments.runner.export.exported import TRUE_LABELS, Exported, Part
+from experiments.runner.export.card import Cost, card_of
+from experiments.runner.export.exported import Arrays, Exported, Part
 from experiments.runner.export.weights import WEIGHTS
 from experiments.runner.run.folder import (
     RUN_OF_EXPORT,
@@ -89,11 +87,8 @@ def _write(path: pathlib.Path, folder: RunFolder, exported: Exported, variants: 
     for name in (*_OF_RUN, *exported.files):
         if (folder.path / name).exists():
             shutil.copy(folder.path / name, run / name)
-    agreement = None
-    if variants.int8:
-        first = next(iter(exported.parts))
-        agreement = _agreement(exported, path / f"{first}.onnx", path / f"{first}.int8.onnx")
-    write_text(path / "README.md", card_of(folder, exported.card, sorted(models), agreement))
+    cost = _cost(exported, path) if variants.int8 else None
+    write_text(path / "README.md", card_of(folder, exported.card, sorted(models), cost))
 
 
 def _models(name: str, part: Part, variants: Variants) -> dict[str, Any]:
@@ -127,34 +122,29 @@ def _value(value: Any) -> dict[str, Any]:
     return {"name": value.name, "dtype": _DTYPES[kind.elem_type], "shape": shape}
 
 
-def _agreement(exported: Exported, whole: pathlib.Path, small: pathlib.Path) -> Agreement:
-    """How far the outputs of the 8-bit graph equal those of the other, on the test data."""
+def _cost(exported: Exported, path: pathlib.Path) -> Cost:
+    """What 8 bits cost, by the measures of the experiment."""
+    if exported.read_test is None:
+        return Cost("This experiment exports no test to measure it by.")
+    try:
+        test = exported.read_test()
+    except (OSError, ValueError) as error:
+        return Cost(f"The test data of the run cannot be used: {error}")
+    whole, small = (
+        test({name: _answer(path / f"{name}{form}.onnx") for name in exported.parts})
+        for form in ("", ".int8")
+    )
+    return Cost(None, {name: (whole[name], small[name]) for name in whole})
+
+
+def _answer(path: pathlib.Path) -> Callable[[Arrays], Arrays]:
+    """The outputs of a graph in ONNX Runtime, by their names."""
     import onnxruntime
 
-    if exported.examples is None:
-        return Agreement("This experiment exports no test data to measure it on.")
-    try:
-        examples = list(exported.examples())
-    except (OSError, ValueError) as error:
-        return Agreement(f"The test data of the run cannot be used: {error}")
-    sessions = [onnxruntime.InferenceSession(str(path)) for path in (whole, small)]
-    names = [value.name for value in sessions[0].get_outputs()]
-    wanted = "labels" if "labels" in names else names[0]
-    same = number = compared = 0
-    right = np.zeros(2)  # labels of either model
-    for example in examples:
-        feeds = {name: value for name, value in example.items() if name != TRUE_LABELS}
-        first, second = (np.asarray(session.run([wanted], feeds)[0]) for session in sessions)
-        if wanted == "labels":
-            given = (first >= 0) | (second >= 0)
-            same += int(((first == second) & given).sum())
-            number += int(given.sum())
-        else:
-            number += first.size
-            same += float(np.abs(first - second).sum())
-        if TRUE_LABELS in example:
-            valid = first >= 0  # -1 in padding
-            right += [((found == example[TRUE_LABELS]) & valid).sum() for found in (first, second)]
-            compared += int(valid.sum())
-    accuracy = tuple(right / compared) if compared else None
-    return Agreement(None, wanted, same / max(number, 1), number, accuracy)
+    session = onnxruntime.InferenceSession(str(path))
+    names = [value.name for value in session.get_outputs()]
+
+    def answer(inputs: Arrays) -> Arrays:
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+    return answer

@@ -1,6 +1,6 @@
 """States of a stack as inputs and outputs of a graph, and as the carries of JAX that they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -33,6 +33,14 @@ def state_inputs(layers: Sequence[Layer], params: Sequence[LayerParams]) -> dict
         name: Input(f"batch, 1, {getattr(carry, field).shape[0]}")
         for names, carry in zip(state_names(layers, params), _carries(layers, params), strict=True)
         for field, name in names.items()
+    }
+
+
+def zeros_of(inputs: Mapping[str, Input], rows: int) -> dict[str, np.ndarray]:
+    """The states before the first step of a new sequence, by the names of `state_inputs`."""
+    return {
+        name: np.zeros([rows, 1, int(shape.rpartition(" ")[2])], np.float32)
+        for name, (shape, _) in inputs.items()
     }
 
 

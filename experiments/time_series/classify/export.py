@@ -12,11 +12,12 @@ import numpy as np
 from birnn_jax.interop.onnx import Graph, add_classifier
 from birnn_jax.interop.stablehlo import Input
 from experiments.runner.export.exported import (
-    TRUE_LABELS,
+    Answers,
     Arrays,
     Card,
     Exported,
     Part,
+    Test,
     add_inputs,
     add_label,
 )
@@ -50,16 +51,15 @@ def exported(folder: RunFolder) -> Exported:
         "lengths": Input("batch", jnp.int32),
     }
 
-    def examples() -> list[Arrays]:
-        _, test = read_data(config.train, config.test, config.reading())
-        return [
-            {
-                "values": series.values[None].astype(np.float32),
-                "lengths": np.array([len(series.values)], np.int32),
-                TRUE_LABELS: problem.indices([series]),
-            }
-            for series in test
-        ]
+    def read_test() -> Test:
+        _, series = read_data(config.train, config.test, config.reading())
+        gold = problem.indices(series)
+
+        def test(answers: Answers) -> dict[str, float]:
+            found = [answers["model"](_inputs_of(item.values))["labels"] for item in series]
+            return {"accuracy": float((np.concatenate(found) == gold).mean())}
+
+        return test
 
     return Exported(
         parts={
@@ -73,8 +73,13 @@ def exported(folder: RunFolder) -> Exported:
         vocabulary={"labels": problem.labels},
         card=CARD,
         files=[PROBLEM],
-        examples=examples,
+        read_test=read_test,
     )
+
+
+def _inputs_of(values: np.ndarray) -> Arrays:
+    lengths = np.array([len(values)], np.int32)
+    return {"values": values[None].astype(np.float32), "lengths": lengths}
 
 
 def add_series_classifier(

@@ -16,7 +16,15 @@ import numpy as np
 from birnn_jax import bidirectional, scan_cell
 from birnn_jax.interop.onnx import Graph, add_mask, add_scan_cell
 from birnn_jax.interop.stablehlo import Input
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    Test,
+    add_inputs,
+)
 from experiments.runner.run.folder import RunFolder
 from experiments.time_series.impute.brits import BRITS
 from experiments.time_series.impute.data import read_parts
@@ -43,11 +51,18 @@ def exported(folder: RunFolder) -> Exported:
         "lengths": Input("batch", jnp.int32),
     }
 
-    def examples() -> list[Arrays]:
-        windows = read_parts(imputer.config)[2]["test"]
+    def read_test() -> Test:
+        windows = read_parts(imputer.config).windows["test"]
         values = np.where(windows.seen, imputer.scale.restore(windows.values), np.nan)
         lengths = np.full(len(values), values.shape[1], np.int32)
-        return [{"values": values.astype(np.float32), "lengths": lengths}]
+
+        def test(answers: Answers) -> dict[str, float]:
+            found = answers["model"]({"values": values.astype(np.float32), "lengths": lengths})
+            estimates = imputer.scale.standardise(found["estimates"])
+            errors = (estimates - windows.values)[windows.hidden]
+            return {"mae": float(np.abs(errors).mean()), "mse": float((errors**2).mean())}
+
+        return test
 
     return Exported(
         parts={
@@ -62,7 +77,7 @@ def exported(folder: RunFolder) -> Exported:
         card=CARD,
         preprocessing={"steps": imputer.config.steps},
         files=[FEATURES],
-        examples=examples,
+        read_test=read_test,
     )
 
 

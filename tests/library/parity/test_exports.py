@@ -1,5 +1,6 @@
 """Every experiment that exports: the folder computes what the model does, and comes back whole."""
 
+import importlib
 import json
 import unicodedata
 
@@ -19,6 +20,7 @@ from experiments.ner.config import EntityConfig
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.runner.data.files import DATA
 from experiments.runner.export.bundled import BUNDLED
+from experiments.runner.run.folder import RunFolder
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment.config import TextConfig
 from experiments.speech import __main__ as speech
@@ -39,6 +41,7 @@ from tests.experiments._commands import command
 from tests.experiments._small_table import write_table
 
 from ._exports import check, export, random_run
+from ._measures import MEASURES
 from ._stacks import EXACT, assert_close
 
 FILES = {"README.md", "config.json", "model.safetensors", "run", "vocabulary.json"}
@@ -60,7 +63,9 @@ def data(tmp_path_factory):
     rows = ["good\tA fine film !", "bad\tSo dull and dull", "good\tFine , fine", "bad\tDull film"]
     texts.write_text("".join(f"{row} {number}\n" for number in range(9) for row in rows))
     entities = folder / "entities.txt"
-    entities.write_text("A B-PER\nB I-PER\n\nc O\nA B-PER\nc O\n\nc O\nD B-LOC\n\n" * 5)
+    lines = ["A B-PER", "B I-PER", "", "c O", "A B-PER", "c O", "", "c O", "D B-LOC", ""]
+    lines += [f"{word} B-{name}\n" for word in "ABDEFGHIJK" for name in ("PER", "LOC")]
+    entities.write_text("\n".join(lines * 2))
     return {
         "tagged": tagged,
         "texts": texts,
@@ -205,6 +210,19 @@ def test_folder_computes_what_the_model_does(name, data, tmp_path, rng, monkeypa
         assert count == found["logits"].shape[-1]
 
 
+@pytest.mark.parametrize("name", [*MEASURES, "ner, without a CRF", "speech, one label"])
+def test_measures_of_a_graph_are_those_of_the_model(name, data, tmp_path, rng):
+    """So the model card compares what it says."""
+    experiment, config = RUNS[name](data)
+    run = RunFolder.open(random_run(experiment, config, tmp_path / "run", rng, scale=6.0))
+    module = name.split(",")[0]
+    exporting = importlib.import_module(f"experiments.{module.replace(' ', '.')}.export")
+    exported = exporting.exported(run)
+    answers = {part: jax.jit(made.function) for part, made in exported.parts.items()}
+    found = exported.read_test()(answers)
+    assert_close(found, MEASURES[module](exporting.load(run), config), {"rtol": 1e-4})
+
+
 def encode(vocabulary, sentence):
     """What a program in any language does with vocabulary.json."""
     width = vocabulary["word_width"]
@@ -266,11 +284,7 @@ def test_other_forms_card_and_commands(data, tmp_path, rng, monkeypatch, capsys)
 
     card = (model / "README.md").read_text()
     assert card.startswith('---\nlibrary_name: "birnn_jax"\npipeline_tag: "token-classification"')
-    assert (
-        "of them are right" in card
-        and "75 labels of the 8-bit model" in card
-        and 'license: "other"' in card
-    )
+    assert "| accuracy | 0." in card and 'license: "other"' in card
     assert "small.tsv" in card and "The run has not been tested yet." in card
     capsys.readouterr()
     assert command(monkeypatch, pos_tagging, "predict", "--run", model, "I know .") == 0
