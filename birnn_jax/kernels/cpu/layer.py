@@ -54,10 +54,11 @@ Directions = tuple[Direction, ...]
 # (whether gates are stored, whether residuals="auto", what is wanted)
 BackwardStatic = tuple[bool, bool, tuple[Moving, ...]]
 
-# LSTM train, gates stored against computed again, 39.5 against 34 ms at 128,50,128,128 (38 MiB),
-# 34 against 31 at 16,500,40,128, even at 32,128,128,256 (48 MiB), but 17.8 against 22 at
-# 32,128,128,128 (24 MiB). Where the system takes idle memory away in between, 86 against 62 there.
-RECOMPUTE = Recompute(bytes=30 * 2**20, features=400)
+# LSTM train, milliseconds with gates stored and computed again. An AMD processor with AVX-512: 39.5
+# and 34 at 128,50,128,128 (38 MiB), 62 and 63 at 32,128,128,256 (48 MiB), where the system took
+# idle memory away in between 86 and 62. A busy Intel processor: with AVX-512 272 and 309, 491 and
+# 571 there, with AVX2 346 and 482 at 32,128,128,256.
+RECOMPUTE = Recompute(bytes=64 * 2**20, features=400)
 
 
 def run_natively(directions: Directions, keep_gates: bool, auto: bool = False) -> Outputs:
