@@ -8,8 +8,8 @@
 
 namespace birnn::BIRNN_ISA {
 
-// Few rows of a batch: the input of several steps is multiplied at once, so many rows in all.
-constexpr long kRowsAtOnce = 24;
+// Of at most so many rows the input of several steps is multiplied at once, so many rows in all.
+constexpr long kMostOfFew = 12, kRowsAtOnce = 96;
 
 template <class Cell, class Products>
 class Forward {
@@ -19,7 +19,7 @@ class Forward {
         out_(out),
         rows_(rows),
         size_(rows.end - rows.begin),
-        steps_(larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
+        steps_(size_ > kMostOfFew ? 1 : larger(1, smaller(layer.steps, kRowsAtOnce / larger(1, size_)))),
         packed_(layer),
         sums_(layer, packed_, larger(1, count_tiles(size_ * layer.steps)),
               larger(1, count_tiles(size_) * layer.steps), size_ * steps_),
