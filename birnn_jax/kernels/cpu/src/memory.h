@@ -11,8 +11,8 @@ template <class T>
 class Array {
  public:
   // Aligned by hand: what the system aligns leaves pieces behind, which cost it a tenth of a call with few rows.
-  explicit Array(long size) : memory_(size > 0 ? std::malloc(size * sizeof(T) + 2 * kLine) : nullptr) {
-    if (size > 0 && memory_ == nullptr) std::abort();  // XLA's own buffers are taken to be there, too
+  explicit Array(long size) : memory_(std::malloc(size * sizeof(T) + 2 * kLine)) {
+    if (memory_ == nullptr) std::abort();  // XLA's own buffers are taken to be there, too
     const auto at = reinterpret_cast<std::uintptr_t>(memory_);
     data_ = reinterpret_cast<T*>((at + kLine - 1) / kLine * kLine);
   }
