@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from tests.library._cases import CASES
+from tests.library import _cases
 
 collect_ignore_glob = ["library/typing_*.py"]  # for type checkers: read, never run
 
@@ -18,7 +18,7 @@ def jit_or_eager(request):
     return request.param
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=_cases.CASES.values(), ids=_cases.CASES.keys())
 def case(request):
     """Every row of the table of cells in turn."""
     return request.param

@@ -19,7 +19,7 @@ import jax
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner.run import loop
 from tests.experiments import _cluster
-from tests.library._checkpoint_states import bits
+from tests.library import _checkpoint_states as states
 
 EPOCHS, PAUSE = 480, 0.04  # 1440 steps, a checkpoint after every third
 
@@ -35,7 +35,9 @@ def outcome(run):
     like = loop.initial_state(_cluster.make_training())
     with Checkpoints(run / "checkpoints") as checkpoints:
         found = checkpoints.restore_latest(like), checkpoints.restore_best(like)
-    return (run / "metrics.jsonl").read_bytes(), [(bits(one.state), one.position) for one in found]
+    return (run / "metrics.jsonl").read_bytes(), [
+        (states.bits(one.state), one.position) for one in found
+    ]
 
 
 def newest(run):

@@ -1,4 +1,4 @@
-"""What a type checker knows about data: read by `tests.library._typing`, never run."""
+"""What a type checker knows about data: read by `_typing.py`, never run."""
 
 from typing import NamedTuple, reveal_type
 
