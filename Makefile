@@ -19,7 +19,8 @@ test: $(VENV)/.test  ## Run the tests and the examples of the documentation
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 parity: $(VENV)/.peers  ## Compare with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
-	$(BIN)/python -m pytest -n auto --dist worksteal tests/library/parity
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/library/parity tests/benchmarks \
+		tests/experiments/test_pos_tagging.py::test_throughput_measures_taggers_that_agree
 
 pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Compare pretrained networks with their own runtimes (installs 1 GB of packages)
 	$(BIN)/python -m pytest -q -n 0 tests/examples/test_pretrained.py

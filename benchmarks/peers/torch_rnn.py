@@ -39,7 +39,8 @@ def make_program(point: Point, inputs: dict, *, int8: bool = False) -> Program:
     is_training = point.work == "train"
     module: torch.nn.Module = _make_module(point, inputs["weights"], move).train(is_training)
     if int8:
-        module = torch.ao.quantization.quantize_dynamic(module, {type(module)}, torch.qint8)
+        held = torch.nn.Sequential(module)  # only what another module holds is replaced
+        module = torch.ao.quantization.quantize_dynamic(held, {type(module)}, torch.qint8)[0]
     xs = move(inputs["xs"]).requires_grad_(is_training)
     d_ys, lengths = move(inputs["d_ys"]), inputs["lengths"]
     if lengths is not None:

@@ -37,7 +37,7 @@ from experiments.translation.subwords import Subwords
 from experiments.words.data import Vocabulary as TaggingVocabulary
 from experiments.words.vectors import read_folded
 from tests.experiments import _small_speech
-from tests.library._checkpoint_states import make_state
+from tests.library import _checkpoint_states
 
 LAYERS = (Layer(LSTM),)
 CHARACTERS = Vocabulary("ab\n你")
@@ -47,12 +47,12 @@ def read_checkpoint(path):
     """The damaged file stands where that of the only checkpoint stood."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Checkpoints(path.parents[1]).restore_latest(make_state(0))
+        return Checkpoints(path.parents[1]).restore_latest(_checkpoint_states.make_state(0))
 
 
 def write_checkpoint(folder):
     with Checkpoints(folder) as checkpoints:
-        checkpoints.save(make_state(1), position={"row": 1}, score=0.5)
+        checkpoints.save(_checkpoint_states.make_state(1), position={"row": 1}, score=0.5)
     return folder / "1" / "record.json"
 
 

@@ -1,6 +1,7 @@
 """What a model card says of the model of 8 bits: its measures beside those of 32 bits."""
 
 import pathlib
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from experiments.runner.export.folder import _cost
 from experiments.words.export import labels_of
 
-onnxruntime = pytest.importorskip("onnxruntime")
 OUTPUTS = {
     "encoder.onnx": [2.0, 3.0],
     "decoder.onnx": [5.0, 7.0],
@@ -40,7 +40,7 @@ def said(monkeypatch):
         )
         return _cost(exported, pathlib.Path("model")).text()
 
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
     return of
 
 

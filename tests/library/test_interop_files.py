@@ -17,7 +17,7 @@ import birnn_jax
 from birnn_jax import ELMAN, GRU, LSTM, Bi, Layer, serving
 from birnn_jax.cells import PROJECTED_LSTM, LSTMCarry, elman
 from birnn_jax.checkpoint import Checkpoints
-from birnn_jax.interop.onnx import stack_to_onnx, to_onnx
+from birnn_jax.interop.onnx import to_onnx
 from birnn_jax.interop.safetensors import load, save
 from birnn_jax.interop.stablehlo import Input, deserialize, serialize
 from birnn_jax.interop.torch import from_torch, to_torch
@@ -186,15 +186,6 @@ def test_weights_of_8_bits_are_saved_and_not_converted(tmp_path):
     assert_equal(load(tmp_path / "m.safetensors").params, small)
     with pytest.raises(ValueError, match=r"8 bits cannot be written for other frameworks"):
         to_torch(layers, small.rnn)
-
-
-def test_graphs_are_made_of_plain_parameters():
-    pytest.importorskip("onnx")
-    layers, params = make_tagger(Layer(LSTM))
-    with pytest.raises(ValueError, match="Use the parameters that were given to serving"):
-        stack_to_onnx(layers, serving.prepare(layers, params).rnn)
-    with pytest.raises(ValueError, match=r"8 bits cannot be written for other frameworks"):
-        stack_to_onnx(layers, serving.quantize(layers, params).rnn)
 
 
 def test_weights_of_pytorch_are_read_by_their_converter(tmp_path):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import GRU, LSTM, Bi, Cell, Layer, cells, stack, stack_lengths
+from birnn_jax import GRU, LSTM, Bi, Cell, Layer, cells, init_stack, serving, stack, stack_lengths
 from birnn_jax.cells import zoneout
 from birnn_jax.interop.onnx import Graph, add_stack_lengths, stack_to_onnx
 
@@ -164,3 +164,12 @@ def test_operation_without_an_operator_is_named(rng):
     params = random_params(layers, rng, dtype=jnp.float32)
     with pytest.raises(ValueError, match=r"The JAX operation sort cannot be exported to ONNX here"):
         stack_to_onnx(layers, params)
+
+
+def test_graphs_are_made_of_plain_parameters():
+    layers = (Layer(LSTM),)
+    params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=H)
+    with pytest.raises(ValueError, match="Use the parameters that were given to serving"):
+        stack_to_onnx(layers, serving.prepare(layers, params))
+    with pytest.raises(ValueError, match="8 bits cannot be written for other frameworks"):
+        stack_to_onnx(layers, serving.quantize(layers, params))
