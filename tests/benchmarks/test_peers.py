@@ -7,7 +7,7 @@ from benchmarks import _weights
 from benchmarks._points import Point
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.ao
+@pytest.mark.filterwarnings("ignore")  # of torch.ao
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_weights_of_8_bits_are_rounded_in_pytorch(cell):
     pytest.importorskip("torch")
