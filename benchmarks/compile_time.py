@@ -27,10 +27,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         description="Measure how long a training step compiles: a tagger with a CRF, dropout and "
         "Adam with clipping.",
     )
-    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--layers", type=int, default=1, help="of LSTM, in both directions")
     parser.add_argument("--size", type=int, default=100, help="of words and states")
     parser.add_argument("--words", type=int, default=4000, help="in the vocabulary")
-    parser.add_argument("--steps", type=int, nargs="+", default=[8, 12, 16, 20, 24, 32, 40])
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        default=[8, 12, 16, 20, 24, 32, 40],
+        help="of each shape; rows fill 512 words",
+    )
     parser.add_argument("--quick", action="store_true", help="with `quick_compilation`")
     options = parser.parse_args(argv)
     seconds = []
