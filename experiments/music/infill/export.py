@@ -6,16 +6,27 @@ silence, `hidden` `[B, T, 4]`, 1 where a note is to be filled in, and `lengths` 
 """
 
 import functools
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 
 from birnn_jax.interop.onnx import Graph, add_projection, add_stack
 from birnn_jax.interop.stablehlo import Input
-from experiments.music.infill.data import VOICES
+from experiments.music.data import read_parts
+from experiments.music.infill.data import VOICES, ways_to_hide
 from experiments.music.infill.model import TrainedInfiller, load_infiller, score
+from experiments.music.infill.report import flat_measures
 from experiments.music.midi import KEYS, LOWEST
-from experiments.runner.export.exported import Arrays, Card, Exported, Part, add_inputs
+from experiments.runner.export.exported import (
+    Answers,
+    Arrays,
+    Card,
+    Exported,
+    Part,
+    Test,
+    add_inputs,
+)
 from experiments.runner.export.states import add_one_hot
 from experiments.runner.run.folder import RunFolder
 
@@ -43,6 +54,12 @@ def exported(folder: RunFolder) -> Exported:
     part = Part(
         functools.partial(add_infiller, infiller), functools.partial(fill, infiller), INPUTS
     )
+
+    def read_test() -> Test:
+        config = infiller.config
+        rolls = read_parts(config, config.reading())["test"]
+        return functools.partial(_test, ways_to_hide(rolls, config.bar))
+
     return Exported(
         parts={"model": part},
         params=infiller.params,
@@ -52,7 +69,30 @@ def exported(folder: RunFolder) -> Exported:
         },
         card=CARD,
         preprocessing={"bar": infiller.config.bar},
+        read_test=read_test,
     )
+
+
+def _test(ways: Mapping[str, Sequence[Arrays]], answers: Answers) -> dict[str, float]:
+    measured = flat_measures({name: _measure(examples, answers) for name, examples in ways.items()})
+    return {name: measured[name] for name in CARD.metrics}
+
+
+def _measure(examples: Sequence[Arrays], answers: Answers) -> dict[str, float]:
+    """Nats a hidden note and accuracy, as in training."""
+    nats, right = [], []
+    for example in examples:
+        voices, counted = example["voices"], example["hidden"] & example["certain"]
+        inputs = {name: example[name][None].astype(np.int32) for name in ("voices", "hidden")}
+        lengths = np.array([len(voices)], np.int32)
+        logits = np.asarray(answers["model"]({**inputs, "lengths": lengths})["logits"])[0][counted]
+        wanted = voices[counted]
+        nats.append(np.logaddexp.reduce(logits, axis=-1) - logits[np.arange(len(wanted)), wanted])
+        right.append(logits.argmax(axis=-1) == wanted)
+    return {
+        "loss": float(np.concatenate(nats).mean()),
+        "accuracy": float(np.concatenate(right).mean()),
+    }
 
 
 def add_infiller(infiller: TrainedInfiller, graph: Graph) -> None:

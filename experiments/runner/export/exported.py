@@ -56,12 +56,12 @@ class Exported(NamedTuple):
     vocabulary: Mapping[str, Any]
     """How inputs become numbers and numbers answers, in JSON; `labels` in the order of logits."""
     card: Card
+    read_test: Callable[[], Test]
+    """Reads the test data of the run, for measures of the model and of its other forms."""
     preprocessing: Mapping[str, Any] = {}
     """Further settings that a program needs before it calls the graph."""
     files: Sequence[str] = ()
     """Files of the run folder from which the model is loaded again."""
-    read_test: Callable[[], Test] | None = None
-    """Reads the test data of the run, for measures of the model and of its other forms."""
 
 
 def add_inputs(graph: Graph, inputs: Mapping[str, Input]) -> dict[str, str]:

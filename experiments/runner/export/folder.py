@@ -124,8 +124,6 @@ def _value(value: Any) -> dict[str, Any]:
 
 def _cost(exported: Exported, path: pathlib.Path) -> Cost:
     """What 8 bits cost, by the measures of the experiment."""
-    if exported.read_test is None:
-        return Cost("This experiment exports no test to measure it by.")
     try:
         test = exported.read_test()
     except (OSError, ValueError) as error:

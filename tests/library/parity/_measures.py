@@ -5,6 +5,7 @@ import numpy as np
 from birnn_jax.metrics import label_error_rate, score_entities, score_translations
 from experiments.characters.data import read_corpus
 from experiments.music.data import read_test
+from experiments.music.infill.report import flat_measures
 from experiments.ner import data as ner
 from experiments.pos_tagging import data as pos_tagging
 from experiments.sentiment import data as sentiment
@@ -74,6 +75,12 @@ def of_music(composer, config):
     return {"nats": composer.measure(read_test(None, config))}
 
 
+def of_infiller(infiller, config):
+    measured = flat_measures(infiller.measure(read_test(None, config)))
+    kinds = [(measure, part) for measure in ("accuracy", "nats") for part in ("voices", "bars")]
+    return {"_".join(kind): measured["_".join(kind)] for kind in kinds}
+
+
 def of_translator(translator, config):
     pairs = read_pairs(config, config.reading())["test"]
     found = translator.translate([pair.source for pair in pairs], Search(1, 0.0))
@@ -91,5 +98,6 @@ MEASURES = {
     "time_series impute": of_table,
     "char_lm": of_text,
     "music compose": of_music,
+    "music infill": of_infiller,
     "translation": of_translator,
 }
