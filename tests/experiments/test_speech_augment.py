@@ -248,10 +248,11 @@ def test_what_was_chosen_stands_when_a_run_is_taken_up(tmp_path):
             known |= {"hidden_size": 96, "dropout": 0.4, "noise": 0.3}
             del known["hold_out_dev"]
         path.write_text(json.dumps({**stored, "settings": known}))
-        prepared = speech.prepare(config, path.parent, Console(quiet=True))
+        taken_up = config.taking_up(speech.EXPERIMENT.open(path.parent))
+        prepared = speech.prepare(taken_up, path.parent, Console(quiet=True))
         assert prepared.learned["hidden_size"] == known["hidden_size"]
         assert prepared.learned["speeds"] == tuple(known.get("speeds", LARGE.speeds))
-        speech.EXPERIMENT.start(config, path.parent, prepared.learned)  # nothing is refused
+        speech.EXPERIMENT.start(taken_up, path.parent, prepared.learned)  # nothing is refused
 
 
 def test_choice_is_told_in_a_sentence(tmp_path, capsys):

@@ -237,9 +237,10 @@ def _pushed_loop(args, index, side, field, t, push):
             hit = (place, one) == (index, side)
 
             def step(params, carry, x, hit=hit, step=STEPS[layer.cell]):
-                new, _ = step(params, carry, x[:-1])
-                if hit and x[-1] == t:
-                    new = new._replace(**{field: getattr(new, field) + push})
+                new, _ = step(params, carry, x[..., :-1])
+                if hit:
+                    pushed = getattr(new, field) + push * (x[..., -1:] == t)
+                    new = new._replace(**{field: pushed})
                 return new, new.h
 
             weights, carry = (
