@@ -73,6 +73,7 @@ STEPS = {
     "parallel_para_lstm": variants.para_lstm_step,
 }
 HEADS = ("slstm", "lstm_heads", "gru_heads")
+NORMED = ("layer_norm_lstm_ba", "layer_norm_lstm_tfa", "layer_norm_gru_ba")
 _BY_NEWTON = ("parallel_para_gru", "parallel_para_lstm")
 # Cells of which a backend has a fast path of its own; of the others "xla" is the reference.
 FAST = {

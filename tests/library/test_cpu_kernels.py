@@ -8,8 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from birnn_jax import ELMAN, GRU, LSTM, Bi, Mask, backends, bidirectional, scan_cell
+from birnn_jax import (
+    ELMAN,
+    GRU,
+    LSTM,
+    Bi,
+    Mask,
+    backends,
+    bidirectional,
+    init_bidirectional,
+    scan_cell,
+)
 from birnn_jax._core.direction import Direction
+from birnn_jax.cells import LAYER_NORM_GRU_BA
 from birnn_jax.kernels.cpu import call
 from birnn_jax.kernels.cpu import library as cpu
 from tests.library import _oracles
@@ -133,6 +144,22 @@ def test_residuals_change_no_result(cell, residuals):
     params, xs, carry = make_inputs(cell, (5, 21, 4, 19))
     args = (cell, params, xs, make_lengths(5, 21), carry)
     assert_near(run(*args, residuals=residuals), run(*args))
+
+
+@pytest.mark.parametrize("isa", cpu.find_isas())
+def test_norm_of_one_value_has_no_derivative_by_it(isa):
+    """It is zero whatever the value: exactly, however a processor rounds products."""
+    params = init_bidirectional(LAYER_NORM_GRU_BA, jax.random.key(0), input_size=5, hidden_size=1)
+    params, xs = random_like(params, 1), random_xs(2, 4, 6, 5)
+
+    def loss(params):
+        return weigh(bidirectional(LAYER_NORM_GRU_BA, params, xs, backend="cpu_kernel"))
+
+    with cpu.forced_isa(isa):
+        grads = jax.grad(loss)(params)
+    for own in grads:
+        assert not own.w_x[:, 2].any() and not own.w_h[:, 2].any()  # the candidate's
+        assert own.w_x[:, :2].all()
 
 
 @CELLS

@@ -122,7 +122,7 @@ class RowNorm {
     for_sums([&](long panel, int sum, long size) {
       const Vec x = load(row + panel * stride + sum * kWidth, size);
       const Vec d = load(d_row + panel * d_stride + sum * kWidth, size);
-      const Vec d_x = d * scale(panel, sum);
+      const Vec d_x = rounded(d * scale(panel, sum));
       Scalar* d_s = d_scale + panel * kPanel + sum * kWidth;
       store(d_s, load(d_s) + d * x);
       totals[sum] += d_x, products[sum] += d_x * x;
@@ -131,7 +131,7 @@ class RowNorm {
     for_sums([&](long panel, int sum, long) {
       const int norm = Which::kOf[sum];
       const Vec x = load(row + panel * stride + sum * kWidth);
-      const Vec d_x = load(d_row + panel * d_stride + sum * kWidth) * scale(panel, sum);
+      const Vec d_x = rounded(load(d_row + panel * d_stride + sum * kWidth) * scale(panel, sum));
       store(out + panel * stride + sum * kWidth,
             (d_x - mean[norm] - x * slope[norm]) * inverses[norm]);
     });

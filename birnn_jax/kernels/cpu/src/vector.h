@@ -73,6 +73,17 @@ BIRNN_INLINE long larger(long a, long b) { return a > b ? a : b; }
 
 BIRNN_INLINE Vec broadcast(Scalar x) { return x - Vec{}; }
 
+// A product as it is rounded by itself: compilers would fuse it with a subtraction that follows, and
+// a difference of equal products is then the error of their rounding, and not zero.
+BIRNN_INLINE Vec rounded(Vec product) {
+#if defined(__x86_64__)
+  asm("" : "+x"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 BIRNN_INLINE Vec load(const Scalar* p) {
   Vec v;
   std::memcpy(&v, p, sizeof v);
