@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
 RUN    ?= runs/pos_tagging
+CASES  ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help train test parity pretrained lint docs docs-serve docs-browser demo web kernels selfcheck sanitize fuzz modes races kills clean
@@ -54,8 +55,8 @@ kernels: $(VENV)/.test  ## Rebuild the native CPU kernels and list the backends
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(BIN)/python -c 'import birnn_jax; print(birnn_jax.backends())'
 
-selfcheck: $(VENV)/.test  ## Compare every backend with the equations in float64
-	$(BIN)/python -m birnn_jax.selfcheck
+selfcheck: $(VENV)/.test  ## Compare every backend with the equations in float64, on CASES layers of each cell
+	$(BIN)/python -m birnn_jax.selfcheck --cases $(CASES)
 
 sanitize: $(VENV)/.test  ## Run the native CPU kernels under the address, undefined-behaviour and thread sanitisers
 	$(BIN)/python setup.py --quiet sanitize
