@@ -27,11 +27,14 @@ def run_in_chunks(
     size = near_divisor(num_steps, math.isqrt(num_steps))
     run = jax.checkpoint(run, prevent_cse=False)
     whole, rest = zip(
-        *(_split(sequence, size, back) for sequence, back in zip(sequences, reverse, strict=True)),
+        *(
+            split_chunks(sequence, size, back)
+            for sequence, back in zip(sequences, reverse, strict=True)
+        ),
         strict=True,
     )
     carries, ys = scan(run, carries, whole)
-    ys = tuple(_join(y, back) for y, back in zip(ys, reverse, strict=True))
+    ys = tuple(join_chunks(y, back) for y, back in zip(ys, reverse, strict=True))
     if num_steps % size:
         carries, more = run(carries, rest)
         ys = tuple(
@@ -49,7 +52,7 @@ def near_divisor(number: int, target: int) -> int:
     return min(near, key=lambda d: max(d / target, target / d), default=target)
 
 
-def _split(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
+def split_chunks(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
     """Leaves `[B, T, ...]` as `[chunks, B, size, ...]` in their order, and the rest."""
 
     def whole(leaf):
@@ -65,6 +68,7 @@ def _split(sequence: Any, size: int, back: bool) -> tuple[Any, Any]:
     return jax.tree.map(whole, sequence), jax.tree.map(rest, sequence)
 
 
-def _join(ys: jax.Array, back: bool) -> jax.Array:
+def join_chunks(ys: jax.Array, back: bool) -> jax.Array:
+    """The inverse of `split_chunks`, without the rest."""
     ys = (ys[::-1] if back else ys).swapaxes(0, 1)
     return ys.reshape(ys.shape[0], ys.shape[1] * ys.shape[2], *ys.shape[3:])

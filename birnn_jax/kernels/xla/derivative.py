@@ -18,10 +18,11 @@ from ..._core.dtypes import widen
 from ...cells._heads import multiply_heads, recurrent_product, split_heads
 from ..moving import Moving, fill_zeros, parts_of, start_of, where_moving
 from .cell_rule import CellRule
+from .chunks import InTime, over_chunks
 from .lanes import Lanes, arrange
 from .plan import chunk_steps, get_plan, unrolled_steps
 from .rules import get_rule
-from .time_order import Inputs, cut, cut_inputs, over_chunks, select, to_steps
+from .time_order import Inputs, clear, cut, cut_inputs, from_steps, select, to_steps
 
 
 class LinearSteps(NamedTuple):
@@ -61,7 +62,7 @@ def layer_tangent(
     moving: Sequence[Moving],
     linear_loop: LinearLoop | None,
 ) -> Any:
-    """`(d_carry, d_hs)` for each direction, `d_hs` `[T, B, H]` in the order of the direction.
+    """`(d_carry, d_hs)` for each direction, `d_hs` `[B, T, H]`, anything in padding.
 
     `ys` are the outputs of all directions, side by side; `moving` are the tangents. Without a loop
     that is given it is arranged, and cut into chunks, as the plan says.
@@ -71,7 +72,7 @@ def layer_tangent(
         moving = _move_alike(directions, moving)
     pairs = list(zip(moving, directions, strict=True))
     d_xs = [
-        None if d.xs is None else to_steps(d.xs, direction.valid, direction.reverse)
+        None if d.xs is None else InTime(clear(d.xs, direction.valid), direction.reverse)
         for d, direction in pairs
     ]
     d_carries = lanes.join(fill_zeros(d.state, direction.carry) for d, direction in pairs)
@@ -94,7 +95,10 @@ def layer_tangent(
         chunks = _cut_steps(lanes, directions, ys, begin, size, steps)
         make = lanes.over_time(functools.partial(_linear_steps, rule))
         linear = linear_loop or functools.partial(scan_linear, lanes)
-        return linear(rule, recurrent, d_carries, d_starts, tuple(map(make, params, chunks)))
+        steps = tuple(map(make, params, chunks))
+        d_carries, d_hs = linear(rule, recurrent, d_carries, d_starts, steps)
+        pairs = zip(lanes.split(d_hs, axis=1), directions, strict=True)
+        return d_carries, [InTime(from_steps(d_h, d.reverse), d.reverse) for d_h, d in pairs]
 
     if linear_loop is None:
         run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
@@ -103,15 +107,13 @@ def layer_tangent(
             size, begin, directions, ys, params, d_starts, d_carries, steps
         ),
         d_carries,
-        lanes.join(zip(residuals, d_xs, strict=True), axis=1),
+        (lanes.join(residuals, axis=1), d_xs),
         num_steps,
         size,
     )
     return tuple(
-        (d_carry, d_h.astype(direction.xs.dtype))
-        for direction, d_carry, d_h in zip(
-            directions, lanes.split(d_carries), lanes.split(d_hs, axis=1), strict=True
-        )
+        (d_carry, d_h.leaf.astype(direction.xs.dtype))
+        for direction, d_carry, d_h in zip(directions, lanes.split(d_carries), d_hs, strict=True)
     )
 
 
@@ -129,11 +131,14 @@ def _cut_steps(
     ys: jax.Array,
     begin: Any,
     size: int,
-    steps: tuple[Any, ...],
+    steps: tuple[Any, Any],
 ) -> tuple[_Steps, ...]:
-    """The steps of each lane from `begin` on; `steps` are their residuals and d_xs."""
+    """The steps of each lane from `begin` on, of its residuals and of d_xs of each direction."""
     inputs = lanes.join((cut_inputs(d, begin, size) for d in directions), axis=1)
-    residuals, d_xs = zip(*steps, strict=True)
+    residuals, parts = steps
+    d_xs = lanes.join(
+        (None if part is None else to_steps(part.leaf, part.reverse) for part in parts), axis=1
+    )
     if residuals[0].carry.h is None:
         offsets = itertools.accumulate((d.carry.h.shape[-1] for d in directions), initial=0)
         hs = lanes.join(
@@ -155,7 +160,7 @@ def _cut_states(
 ) -> jax.Array:
     """The h before each step from `begin` on, where outputs begin at that column of `ys`."""
     columns = (first_column, direction.carry.h.shape[-1])
-    before = cut(ys, jnp.maximum(begin - 1, 0), 1, direction.reverse, *columns)
+    before = cut(ys, jnp.maximum(begin - size, 0), size, direction.reverse, *columns)[-1:]
     first = jnp.where(begin == 0, direction.carry.h, before)
     return jnp.concatenate([first, cut(ys, begin, size, direction.reverse, *columns)[:-1]])
 
@@ -213,40 +218,38 @@ def _advance(rule: CellRule, w_t: jax.Array, d_start: Any, d_carry: Any, step: L
 
 def _d_sums(params: Any, d_params: Any, steps: _Steps) -> tuple[jax.Array, jax.Array]:
     """Derivatives of x w_x + b and of h w_h + b_hn at constant h, `[T, B, G*H]` each."""
-    num_steps, batch_size, _ = steps.inputs.xs.shape
-    hidden_size, size = steps.residuals.carry.h.shape[-1], params.b.shape[0]
-    d_a_x = d_a_h = jnp.zeros([batch_size * num_steps, size], steps.inputs.xs.dtype)
+    xs, h, size = steps.inputs.xs, steps.residuals.carry.h, params.b.shape[0]
+    d_a_x = d_a_h = jnp.zeros([*xs.shape[:2], size], xs.dtype)
     if steps.d_xs is not None:
-        d_a_x += _rows(steps.d_xs) @ params.w_x
+        d_a_x += _times(steps.d_xs, params.w_x)
     if d_params.w_x is not None:
-        d_a_x += _times(steps.inputs.xs, d_params.w_x)
+        d_a_x += _times(xs, d_params.w_x, turned=get_plan().turned)
     if d_params.b is not None:
-        d_a_x += d_params.b[None]
+        d_a_x += d_params.b[None, None]
     if d_params.w_h is not None:
-        d_a_h += _times_heads(steps.residuals.carry.h, d_params.w_h)
+        d_a_h += _times_heads(h, d_params.w_h)
     if getattr(d_params, "b_hn", None) is not None:
-        d_a_h += jnp.pad(d_params.b_hn, (size - hidden_size, 0))[None]
-    shape = (batch_size, num_steps, size)
-    return d_a_x.reshape(shape).swapaxes(0, 1), d_a_h.reshape(shape).swapaxes(0, 1)
+        d_a_h += jnp.pad(d_params.b_hn, (size - h.shape[-1], 0))[None, None]
+    return d_a_x, d_a_h
 
 
-def _rows(xs: jax.Array) -> jax.Array:
-    """`[T, B, .]` as `[B*T, .]`: in this order the rows of one device stay together."""
-    return xs.swapaxes(0, 1).reshape(-1, xs.shape[-1])
-
-
-def _times(xs: jax.Array, d_w: jax.Array) -> jax.Array:
-    """`_rows(xs) @ d_w`, arranged for its transpose, the gradient of the weights.
+def _times(steps: jax.Array, w: jax.Array, turned: bool = False) -> jax.Array:
+    """`steps @ w`, if `turned` arranged for its transpose, the gradient of the weights.
 
     XLA on CPU is twice as fast at that product when its left side is stored turned, but folds a
     mere transpose back into the product (docs/development/kernels.md).
     """
-    if not get_plan().turned:
-        return _rows(xs) @ d_w
-    turned = jax.lax.optimization_barrier(_rows(xs).T)
-    return jax.lax.dot_general(turned, d_w, (((0,), (0,)), ((), ())))
+    if not turned:
+        return steps @ w
+    num_steps, batch_size, size = steps.shape
+    # In this order the rows of one device stay together.
+    rows = steps.swapaxes(0, 1).reshape(batch_size * num_steps, size)
+    turned_rows = jax.lax.optimization_barrier(rows.T)
+    sums = jax.lax.dot_general(turned_rows, w, (((0,), (0,)), ((), ())))
+    return sums.reshape(batch_size, num_steps, w.shape[-1]).swapaxes(0, 1)
 
 
-def _times_heads(hs: jax.Array, d_w: jax.Array) -> jax.Array:
+def _times_heads(hs: jax.Array, w_h: jax.Array) -> jax.Array:
     """The same for recurrent weights."""
-    return _times(hs, d_w) if len(d_w) == hs.shape[-1] else recurrent_product(_rows(hs), d_w)
+    has_one = len(w_h) == hs.shape[-1]
+    return _times(hs, w_h, turned=get_plan().turned) if has_one else recurrent_product(hs, w_h)

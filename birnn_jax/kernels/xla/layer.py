@@ -34,7 +34,7 @@ from .derivative import LinearLoop, layer_tangent
 from .loop import Results, make_store, run_loops, sizes_of, store_nothing
 from .plan import keeps_gates
 from .rules import get_rule
-from .time_order import to_time
+from .time_order import clear
 
 Directions = tuple[Direction, ...]
 Launch = Callable[[Any, Operands], Operands]
@@ -146,10 +146,7 @@ def _compute_tangent(
         stored = tuple(of_direction._replace(activations=None) for of_direction in stored)
     parts = layer_tangent(directions, ys, stored, moving, linear_loop)
     d_carries, d_hs = zip(*parts, strict=True)
-    d_ys = [
-        to_time(d_h, direction.valid, direction.reverse)
-        for d_h, direction in zip(d_hs, directions, strict=True)
-    ]
+    d_ys = [clear(d_h, direction.valid) for d_h, direction in zip(d_hs, directions, strict=True)]
     return Operands(rows=(d_carries, jnp.concatenate(d_ys, axis=-1)))
 
 

@@ -6,16 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.layout import Layout, with_layout_constraint
 
 from ..._core.direction import Direction
 from ..._core.meshes import vary
-from ..target import takes_layouts
+from .chunks import over_chunks
 from .derivative import StepResiduals
 from .lanes import arrange
 from .plan import are_apart, block_steps, get_plan, unrolled_steps
 from .rules import get_rule
-from .time_order import Inputs, cut_inputs, over_chunks, over_steps, put, select
+from .time_order import Inputs, cut_inputs, over_steps, put, select
 
 Directions = tuple[Direction, ...]
 Results = tuple[tuple[Any, ...], jax.Array]  # carries, and ys of all directions [B, T, .]
@@ -94,8 +93,7 @@ def loop(
 
     def run(size: int, begin: Any, state: Any, _: None) -> tuple[Any, Any]:
         carries, ys = state
-        now = (direction.replace(xs=_in_order(direction.xs, size)) for direction in directions)
-        inputs = lanes.join((cut_inputs(direction, begin, size) for direction in now), axis=1)
+        inputs = lanes.join((cut_inputs(d, begin, size) for d in directions), axis=1)
         if plan.hoisted:
             sums = tuple(map(project, weights, (lane.xs for lane in inputs)))
             sums = jax.lax.optimization_barrier(sums)  # else XLA for GPUs has a kernel more a step
@@ -105,17 +103,12 @@ def loop(
         offsets = itertools.accumulate(sizes, initial=0)
         for direction, h, offset in zip(directions, lanes.split(hs, axis=1), offsets, strict=False):
             ys = put(ys, h, begin, direction.reverse, offset)
-        return (carries, _in_order(ys, size)), stored
+        return (carries, ys), stored
 
     carries = lanes.join(direction.carry for direction in directions)
     size = block_steps(num_steps)
     (carries, ys), stored = over_chunks(run, (carries, ys), None, num_steps, size)
     return (lanes.split(carries), ys), lanes.split(stored, axis=1)
-
-
-def _in_order(leaf: jax.Array, size: int) -> jax.Array:
-    """`[B, T, .]` as it is: XLA for GPUs would copy it, T first, to cut out several steps."""
-    return with_layout_constraint(leaf, Layout((0, 1, 2))) if size > 1 and takes_layouts() else leaf
 
 
 def sizes_of(directions: Directions) -> tuple[int, ...]:

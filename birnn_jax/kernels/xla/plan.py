@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     # Steps of the derivative at once, `(num_steps, h, keep_gates) -> steps`; None is all of them.
     chunk: Callable[[int, jax.Array, bool], int] | None
     turned: bool  # one side of a product that gives gradients of weights is stored turned
+    in_order: bool  # layouts are named, so that steps are turned over chunk by chunk, not all once
     apart: int  # rows up to which each direction has a loop of its own, if nothing is stored
     parallel: bool  # cells of `parallel` over all of time at once, or step by step
     recompute: Recompute | None  # None is nowhere
@@ -87,6 +88,7 @@ PLANS = {
         unroll=1,
         chunk=_chunk_in_cache,
         turned=True,
+        in_order=False,
         apart=1,
         parallel=False,
         recompute=Recompute(bytes=18 * 2**20, features=400),
@@ -101,6 +103,7 @@ PLANS = {
         unroll=16,
         chunk=_chunk_of_a_quarter,
         turned=False,
+        in_order=True,
         apart=0,
         parallel=True,
         recompute=Recompute(bytes=0, features=2048),
@@ -113,6 +116,7 @@ PLANS = {
         unroll=1,
         chunk=_chunk_of_few_rows,
         turned=False,
+        in_order=True,
         apart=0,
         parallel=True,
         recompute=None,

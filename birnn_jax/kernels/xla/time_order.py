@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from ..._core.direction import Direction
+from ..target import takes_layouts
+from .plan import get_plan
 
 
 class Inputs(NamedTuple):
@@ -32,29 +35,6 @@ def at_of(direction: Direction) -> jax.Array | None:
     return None if direction.starts is None else direction.starts.at
 
 
-def over_chunks(run: Callable[..., Any], carry: Any, steps: Any, num_steps: int, size: int) -> Any:
-    """`run(size, begin, carry, steps) -> (carry, ys)` over time, `size` steps at a time.
-
-    Leaves of `steps` and `ys` are `[T, ...]`. Once more for the steps that remain.
-    """
-    if isinstance(num_steps, int) and num_steps in (0, size):  # and not a symbol, as in an export
-        return run(num_steps, 0, carry, steps)
-    count, rest = divmod(num_steps, size)
-    whole = jax.tree.map(
-        lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]), steps
-    )
-    begins = size * jnp.arange(count)
-    carry, ys = jax.lax.scan(
-        lambda carry, chunk: run(size, chunk[0], carry, chunk[1]), carry, (begins, whole)
-    )
-    ys = jax.tree.map(lambda leaf: leaf.reshape(count * size, *leaf.shape[2:]), ys)
-    if rest:
-        last = jax.tree.map(lambda leaf: leaf[count * size :], steps)
-        carry, more = run(rest, count * size, carry, last)
-        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, more)
-    return carry, ys
-
-
 def over_steps(
     run: Callable[[Any, Any], Any], carry: Any, steps: Any, size: int, unroll: int
 ) -> Any:
@@ -65,34 +45,68 @@ def over_steps(
     return carry, jax.tree.map(lambda leaf: leaf[None], ys)
 
 
-def to_steps(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
-    """`[B, T, .]` as `[T, B, .]` in the order of the direction, zero where a step is not valid."""
-    leaf = turn(clear(leaf, valid), reverse)
-    return leaf.swapaxes(0, 1)
-
-
 def cut(
     leaf: jax.Array, begin: Any, size: int, reverse: bool, first: int = 0, width: int | None = None
 ) -> jax.Array:
-    """Steps of a direction from `begin` on, `[size, B, .]` of `[B, T, .]`; all columns or some."""
+    """Steps of a direction from `begin` on, `[size, B, .]` of `[B, T, .]`; all columns or some.
+
+    `begin` is a multiple of `size`, or of so many steps are the last.
+    """
     batch_size, num_steps, columns = leaf.shape
-    start = num_steps - size - begin if reverse else begin
-    sizes = (batch_size, size, columns if width is None else width)
-    part = jax.lax.dynamic_slice(leaf, (0, start, first), sizes, allow_negative_indices=False)
-    return turn(part, reverse).swapaxes(0, 1)
+    width = columns if width is None else width
+    if _is_whole(num_steps, size):
+        leaf = leaf.reshape(batch_size, num_steps // size, size, columns)
+        index = _index(num_steps, begin, size, reverse)
+        starts, sizes = (0, index, 0, first), (batch_size, 1, size, width)
+    else:
+        start = num_steps - size - begin if reverse else begin
+        starts, sizes = (0, start, first), (batch_size, size, width)
+    part = jax.lax.dynamic_slice(leaf, starts, sizes, allow_negative_indices=False)
+    return to_steps(part.reshape(batch_size, size, width), reverse)
 
 
 def put(leaf: jax.Array, part: jax.Array, begin: Any, reverse: bool, first: int) -> jax.Array:
     """The inverse of `cut`: `leaf` with the steps of `part`, columns from `first` on."""
-    size, num_steps = part.shape[0], leaf.shape[1]
-    start = num_steps - size - begin if reverse else begin
-    part = turn(part.swapaxes(0, 1), reverse)
-    return jax.lax.dynamic_update_slice(leaf, part, (0, start, first), allow_negative_indices=False)
+    size, (batch_size, num_steps, columns) = part.shape[0], leaf.shape
+    part = from_steps(part, reverse)
+    if _is_whole(num_steps, size):
+        parts = leaf.reshape(batch_size, num_steps // size, size, columns)
+        part, starts = part[:, None], (0, _index(num_steps, begin, size, reverse), 0, first)
+    else:
+        start = num_steps - size - begin if reverse else begin
+        parts, starts = leaf, (0, start, first)
+    parts = jax.lax.dynamic_update_slice(parts, part, starts, allow_negative_indices=False)
+    return parts.reshape(leaf.shape)
 
 
-def to_time(leaf: jax.Array, valid: jax.Array | None, reverse: bool) -> jax.Array:
-    """`[T, B, .]` in the order of the direction as `[B, T, .]`, zero where a step is not valid."""
-    return clear(turn(leaf.swapaxes(0, 1), reverse), valid)
+def _index(num_steps: int, begin: Any, size: int, reverse: bool) -> Any:
+    """Of the part from the step `begin` on. No begin is negative: that saves six instructions."""
+    index = jax.lax.div(jnp.uint32(begin), jnp.uint32(size)).astype(int)
+    return num_steps // size - 1 - index if reverse else index
+
+
+def _is_whole(num_steps: int, size: int) -> bool:
+    """Whether parts are whole numbers on an axis of their own.
+
+    XLA for TPUs turns an array over before it cuts one of the last two axes anywhere.
+    """
+    return size > 1 and num_steps % size == 0
+
+
+def to_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
+    """`[B, T, .]` as `[T, B, .]` in the order of the direction."""
+    return _in_order(turn(_in_order(leaf), reverse).swapaxes(0, 1))
+
+
+def from_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
+    """The inverse of `to_steps`."""
+    return _in_order(turn(_in_order(leaf).swapaxes(0, 1), reverse))
+
+
+def _in_order(leaf: jax.Array) -> jax.Array:
+    """`leaf` as it is in memory, too: XLA would turn over the whole of which it is a part."""
+    names = get_plan().in_order and takes_layouts()
+    return with_layout_constraint(leaf, Layout((0, 1, 2))) if names else leaf
 
 
 def turn(leaf: jax.Array, reverse: bool) -> jax.Array:
