@@ -21,6 +21,7 @@ from benchmarks.compilers import _environments, _limits, _programs, _targets
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "benchmarks/results/compilers.jsonl"
+_ONE_THREAD = "--xla_gpu_force_compilation_parallelism=1"
 _NOISE = re.compile(r"InitializeLog|cudart_stub|Could not find cuda drivers")
 
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the status is 1 if a limit is passed or a program does not compile."""
     options = _parse(arguments)
     rows, missing = [], set()
+    limits = _limits.read(options.against, times=options.times)
     for target in options.targets:
         platform = _targets.TARGETS[target].platform
         if platform in missing:
@@ -37,13 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{target} is left out. {why_not}", file=sys.stderr)
             missing.add(platform)
             continue
-        for row in _compile(python, target, options.suites, options.against):
+        against = options.against if options.times else Path(os.devnull)
+        for row in _compile(python, target, options.suites, against):
             rows.append(row)
             print(_limits.describe(row), flush=True)
             if options.json:  # after each, so that a run may be broken off
                 _write(options.json, rows)
-    recorded = _limits.read(options.against) if options.against.exists() else {}
-    passed = [text for row in rows for text in _limits.find_passed(row, recorded)]
+    passed = [text for row in rows for text in _limits.find_passed(row, limits)]
     for text in passed:
         print(text, file=sys.stderr)
     print(f"{len(rows)} programs, {len(passed)} over a limit.")
@@ -86,7 +88,8 @@ def _compile(python: Path, target: str, suites: Sequence[str], against: Path) ->
 def _start(python: Path, words: Sequence[str], said: IO[str]) -> subprocess.Popen:
     dump = words[0]
     mosaic = {"MOSAIC_GPU_DUMP_PTXAS": "1", "MOSAIC_GPU_DUMP_TO": dump}
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump}"
+    # By one thread, on any machine: a program that is cut into more parts takes more CPU time.
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump} {_ONE_THREAD}"
     environment = os.environ | _targets.ENVIRONMENT | mosaic | {"XLA_FLAGS": flags}
     return subprocess.Popen(
         [python, "-m", "benchmarks.compilers._worker", *words],
@@ -116,6 +119,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--suites", nargs="+", choices=suites, default=suites, metavar="SUITE", help=str(suites))
     add("--json", type=Path, help="file for the rows, replaced")
     add("--against", type=Path, default=RECORDED, help="rows that are the limits")
+    add("--no-times", dest="times", action="store_false", help="no limits of times of compiling")
     add("--environments", type=Path, default=ROOT, help="folder for the environments, .venv-aot-*")
     add("--jax", default="0.10.2", help="version of JAX in a new environment")
     return parser.parse_args(arguments)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks.compilers import __main__ as compilers
-from benchmarks.compilers import _environments, _limits, _programs, _stand_ins, _targets
+from benchmarks.compilers import _environments, _limits, _programs, _stand_ins, _targets, _worker
 from benchmarks.compilers._compiled import (
     Loop,
     collectives,
@@ -155,6 +155,34 @@ def test_limits_are_what_was_recorded_and_a_tenth(tmp_path, change, sentences):
     assert all(part in text for part, text in zip(sentences, found, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("loads", "seconds", "want"),  # how slow the machine is at each compilation
+    [
+        ([1, 1, 1, 1, 1], 5.5, 5.5),
+        ([1, 1, 1, 1, 9, 1, 1], 5, 5),
+        ([1, 1, 1, 3, 3, 3, 3, 3, 3], 5, 5),  # from now on slower
+        ([1, 1, 1] + [1, 1] * 4, 5.6, 5.6),
+        ([1, 1, 1] + [9, 1] + [1, 1] * 3, 5.6, 5.6),  # a slow yardstick hides nothing
+    ],
+)
+def test_a_busy_machine_is_told_from_a_program_that_takes_longer(
+    loads, seconds, want, tmp_path, monkeypatch, capsys
+):
+    busy, program = iter(loads), _programs.Program()
+
+    def compile_(target, compiled, dump):
+        return {"compile_cpu_s": next(busy) * (seconds if compiled == program else 1)}
+
+    recorded = tmp_path / "recorded.jsonl"
+    recorded.write_text(json.dumps(ROW | {"program": str(program), "compile_relative": 5}))
+    monkeypatch.setattr(_worker, "compile_program", compile_)
+    monkeypatch.setattr(_programs, "of_suites", lambda *words: [program])
+    monkeypatch.setattr("sys.argv", ["worker", str(tmp_path), "v5e", str(recorded), "0", "quick"])
+    _worker.main()
+    *_, row = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["compile_relative"], [*busy]) == (want, [])
+
+
 def test_a_platform_without_packages_is_left_out(tmp_path, monkeypatch, capsys):
     def run(*words):
         if "install" in words:
@@ -206,11 +234,11 @@ def run_with(tmp_path):
     (home / _environments.READY).write_text("\n".join(packages))
     recorded.write_text(json.dumps(ROW) + "\n")
 
-    def run(row, then="true", first=""):
+    def run(row, then="true", first="", options=()):
         python.write_text(f"#!/bin/sh\n{first}\necho '{json.dumps(row)}'\n{then}\n")
         python.chmod(0o755)
         words = ["--targets", "v5e", "--environments", str(tmp_path), "--against", str(recorded)]
-        return compilers.main(words)
+        return compilers.main([*words, *options])
 
     return run
 
@@ -229,6 +257,8 @@ def run_with(tmp_path):
 def test_the_command_fails_where_a_limit_is_passed(change, status, run_with):
     shown = {"copies_in_loops": 0, "collectives": 0, "compile_cpu_s": 1.0}
     assert run_with(ROW | shown | change) == status
+    if "compile_relative" in change:
+        assert run_with(ROW | shown | change, options=["--no-times"]) == 0
 
 
 def test_the_command_fails_where_a_compiler_dies(run_with, capsys):
@@ -263,12 +293,12 @@ def test_programs_of_a_suite_are_different():
 
 @pytest.mark.parametrize("target", ["v5e", "h200", "mi300x"])
 def test_a_layer_is_compiled_for_another_device(target, tmp_path):
-    """Where `make aot` has made the environments: in CI it has, on most machines not."""
+    """Where `make aot` has made the environments; .ci/run has one of its own for TPUs."""
     platform = _targets.TARGETS[target].platform
     if not (_environments.ROOT / f".venv-aot-{platform}" / _environments.READY).exists():
         pytest.skip("make aot installs the compilers")
     out = tmp_path / "rows.jsonl"
-    words = ["--targets", target, "--suites", "quick", "--json", str(out)]
+    words = ["--targets", target, "--suites", "quick", "--json", str(out), "--no-times"]
     assert compilers.main(words) == 0
     rows = _limits.read(out)
     ours, flax = (
