@@ -14,7 +14,6 @@ import tyro
 from rich.console import Console
 
 from experiments.char_lm.config import ROWS, row_config
-from experiments.char_lm.export import exported
 from experiments.char_lm.report import plot_rows, print_rows
 from experiments.characters import commands as characters
 from experiments.characters.config import LanguageConfig
@@ -97,7 +96,7 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
 
 

@@ -1,6 +1,5 @@
 """Text made character by character, each drawn from what the model expects next."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from experiments.characters.config import CharModel
 from experiments.characters.model import CharParams, initial_carry, score
 from experiments.runner.run.options import Options
+from experiments.runner.run.programs import quick_jit
 
 
 class Drawing(Options):
@@ -117,7 +117,7 @@ def generate_rows(
             tokens = np.where(numbers < 0, given[:, min(step + 1, ends.max())], tokens)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "drawing"))
+@quick_jit(static_argnames=("model", "drawing"))
 def _step(
     model: CharModel,
     drawing: Drawing,

@@ -182,4 +182,4 @@ def _zeros(carry: Any) -> Any:
 
 
 def _shapes(make: Any) -> Any:
-    return jax.eval_shape(make, jax.random.key(0))
+    return jax.eval_shape(lambda: make(jax.random.key(0)))

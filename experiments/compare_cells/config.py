@@ -23,7 +23,8 @@ def count(init: Callable[[jax.Array], Any]) -> int:
       >>> count(lambda key: LSTM.init(key, 3, 4))
       128
     """
-    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(init, jax.random.key(0))))
+    params = jax.eval_shape(lambda: init(jax.random.key(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def solve_size(parameters: Callable[[int], int], target: int) -> int:

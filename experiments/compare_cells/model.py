@@ -43,7 +43,7 @@ def prepare(
     training = dataclasses.replace(training, steps_per_evaluation=every)
 
     def finish(folder: RunFolder, console: Console) -> dict[str, float]:
-        params = average_of(loop.best_state(folder, loop.initial_state(training)))
+        params = average_of(loop.best_state(folder, loop.shapes_of(training)))
         metrics = measure(config, params, vocabulary, parts["test"]) | {
             "cpu_seconds": cpu_seconds(read_journal(folder.path / "clock.jsonl"))
         }

@@ -27,7 +27,6 @@ from experiments.ner.data import (
     read_entities,
     with_all_tags,
 )
-from experiments.ner.export import exported
 from experiments.ner.model import load_tagger, make_training
 from experiments.ner.report import finish, print_scores, print_table
 from experiments.ner.schemes import scheme_of
@@ -176,7 +175,7 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
 
 

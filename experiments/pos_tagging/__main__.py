@@ -16,10 +16,8 @@ from rich.console import Console
 
 from experiments.pos_tagging.config import TaggingConfig
 from experiments.pos_tagging.data import read_data, read_sentences, tags_of
-from experiments.pos_tagging.export import export, exported
 from experiments.pos_tagging.model import load_tagger, make_training
 from experiments.pos_tagging.report import finish, print_summary, tag_all
-from experiments.pos_tagging.throughput import measure
 from experiments.runner.data.measures import require_labels
 from experiments.runner.export.command import ExportCommand
 from experiments.runner.pictures.curves import plot_comparison
@@ -154,7 +152,7 @@ class Export(ExportCommand):
     of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
     onnx: pathlib.Path | None = None
     """File to write in place of a folder; it must not exist yet."""
@@ -164,6 +162,8 @@ class Export(ExportCommand):
         if self.onnx is None:
             super().run()
             return
+        from experiments.pos_tagging.export import export
+
         tagger = load_tagger(self.folder)
         size = export(tagger, self.onnx)
         print(f"{self.onnx}: {size / 1e6:.2f} MB, {len(tagger.vocabulary.tags)} tags.")
@@ -193,6 +193,8 @@ class Throughput(RunCommand):
 
     def run(self) -> None:
         """Measures and prints."""
+        from experiments.pos_tagging.throughput import measure
+
         tagger = load_tagger(self.folder)
         config, reading = tagger.config, tagger.config.reading()
         test = read_data(**config.files, tags=config.tags, reading=reading)["test"]

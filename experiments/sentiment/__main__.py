@@ -28,7 +28,6 @@ from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.runner.run.sweep import CompareCommand, print_means, train_all
 from experiments.sentiment.config import TextConfig
 from experiments.sentiment.data import Text, build_text_vocabulary, read_data, read_texts
-from experiments.sentiment.export import exported
 from experiments.sentiment.model import Judged, load_classifier, make_training
 from experiments.sentiment.report import finish, print_summary, show
 from experiments.words.model import GROWING, VOCABULARY, extended, with_buckets
@@ -140,7 +139,7 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
 
 

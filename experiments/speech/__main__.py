@@ -33,7 +33,6 @@ from experiments.speech.data import (
     read_recordings,
     save_labels,
 )
-from experiments.speech.export import exported
 from experiments.speech.features import SHIFT_SECONDS
 from experiments.speech.latency import latency_of, sentence_of
 from experiments.speech.model import TrainedListener, load_listener, make_training
@@ -148,7 +147,7 @@ class Export(ExportCommand):
     interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
 
 

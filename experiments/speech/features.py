@@ -15,7 +15,7 @@ References:
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -55,16 +55,17 @@ class Features:
         return round(SHIFT_SECONDS * self.rate)
 
 
-def num_frames(features: Features, num_samples: jax.Array | int) -> jax.Array:
+def num_frames(features: Features, num_samples: jax.Array | int) -> Any:
     """Whole frames in so many samples; one, filled up with silence, where there is none.
 
     Example:
       >>> num_frames(Features(), jnp.array([0, 1, 200, 279, 280])).tolist()
       [0, 1, 1, 1, 2]
     """
-    samples = jnp.asarray(num_samples)
-    whole = 1 + jnp.maximum(samples - features.frame, 0) // features.shift
-    return jnp.where(samples > 0, whole, 0)
+    xp = jnp if isinstance(num_samples, jax.Array) else np  # numbers of the host stay there
+    samples = xp.asarray(num_samples)
+    whole = 1 + xp.maximum(samples - features.frame, 0) // features.shift
+    return xp.where(samples > 0, whole, 0)
 
 
 def extract(

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
-from scipy.io import wavfile
 
 from experiments.runner.data.files import parsed_as, read_bytes
 from experiments.runner.data.reading import STANDARD_INPUT, file_or_standard_input
@@ -40,6 +39,8 @@ def read_wav(path: pathlib.Path, rate: int) -> Sound:
     Raises:
       ValueError: names the file if it is not a wav file, or has no sample.
     """
+    from scipy.io import wavfile  # a tenth of a second
+
     content = read_bytes(path)
     with parsed_as(path, "a wav file"), warnings.catch_warnings():
         warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are not sound

@@ -11,8 +11,9 @@ import birnn_jax
 from experiments.runner.data.batches import Batches, by_rows
 from experiments.runner.data.reading import Reading
 from experiments.runner.run.folder import RunFolder
-from experiments.runner.run.loop import best_state, initial_state
+from experiments.runner.run.loop import best_state, shapes_of
 from experiments.runner.run.predicting import Predictor, PredictTexts
+from experiments.runner.run.programs import quick_jit
 from experiments.synthetic.config import SyntheticConfig
 from experiments.synthetic.model import make_training
 from experiments.synthetic.sequences import read_sequence, write_answer
@@ -47,7 +48,7 @@ class Predict(PredictTexts):
 def load_network(folder: RunFolder) -> tuple[SyntheticConfig, Any]:
     """The settings of a run and its best parameters."""
     config = SyntheticConfig.of(folder)
-    return config, best_state(folder, initial_state(make_training(config))).params
+    return config, best_state(folder, shapes_of(make_training(config))).params
 
 
 def answers(
@@ -60,6 +61,6 @@ def answers(
     return [outputs[: len(xs)] for outputs, xs in zip(found, sequences, strict=True)]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@quick_jit(static_argnums=0)
 def _outputs(stack: Any, params: Any, batch: dict[str, jax.Array]) -> jax.Array:
     return birnn_jax.tagger(stack, params, batch["xs"], batch["lengths"])

@@ -112,7 +112,7 @@ def prepare(
             is_finite = False
 
     def test_and_draw(folder: RunFolder, console: Console) -> dict[str, float]:
-        params = loop.best_state(folder, loop.initial_state(training)).params
+        params = loop.best_state(folder, loop.shapes_of(training)).params
         metrics = test(config, params) | {"finite": float(is_finite)}
         if finish is not None:
             metrics |= finish(folder, config, params)

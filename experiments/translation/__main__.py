@@ -23,7 +23,6 @@ from experiments.runner.run.predicting import Predictor, PredictTexts
 from experiments.translation.config import TranslationConfig
 from experiments.translation.data import Pair, read_pairs, read_parallel
 from experiments.translation.encoding import LEXICON, learn_or_load
-from experiments.translation.export import exported
 from experiments.translation.report import (
     draw_alignments,
     finish,
@@ -135,7 +134,7 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
 
 

@@ -1,6 +1,9 @@
 """What a command shows: help, refusals, the progress bar."""
 
 import ast
+import functools
+import gc
+import importlib
 import io
 import itertools
 import pathlib
@@ -10,6 +13,7 @@ import sys
 import pytest
 from rich.console import Console
 
+import experiments
 from experiments.music import __main__ as music
 from experiments.ner import __main__ as ner
 from experiments.pos_tagging import __main__ as pos_tagging
@@ -22,15 +26,55 @@ from tests.experiments._commands import command
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def test_libraries_that_take_seconds_to_import_wait_for_those_who_use_them():
-    slow = {"sklearn", "onnx", "onnxruntime", "spacy", "torch"}
+# What no command imports before it is needed: it would take a share of each prediction.
+LATE = ("sklearn", "scipy", "matplotlib", "onnx", "onnxruntime", "spacy", "torch", "safetensors")
+LATE += (
+    "birnn_jax.interop.onnx",
+    "birnn_jax.interop.stablehlo",
+    "experiments.runner.export.folder",
+)
+COMMANDS = sorted(ROOT.glob("experiments/*/__main__.py"))
+
+
+@functools.cache
+def imported_by(path):
+    """The modules that a file imports when it is imported itself."""
     found = []
-    for path in sorted((ROOT / "experiments").rglob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found += [f"{path}: {name}" for name in names if name.split(".")[0] in slow]
-    assert not found
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.parent.name)
+def test_libraries_that_take_long_to_import_wait_for_those_who_use_them(path):
+    reached, paths = {}, [path]
+    while paths:
+        path = paths.pop()
+        for name in imported_by(path):
+            if name not in reached:
+                reached[name] = path
+                file = ROOT / name.replace(".", "/")
+                files = (file.with_suffix(".py"), file / "__init__.py")
+                paths += [file for file in files if file.exists() and "experiments" in name]
+    late = [name for name in reached if any(f"{name}.".startswith(f"{n}.") for n in LATE)]
+    assert {name: str(reached[name].relative_to(ROOT)) for name in late} == {}
+    assert len(reached) > 50
+
+
+def test_search_for_garbage_waits_for_imports_and_is_as_usual_in_a_command(monkeypatch, capsys):
+    usual = gc.get_threshold()
+    importlib.reload(experiments)
+    assert gc.get_threshold() == usual  # whoever imports the package is no command
+    monkeypatch.setattr(sys, "argv", ["-m"])
+    importlib.reload(experiments)
+    rare = gc.get_threshold()
+    shown(monkeypatch, capsys, pos_tagging)
+    there, after = gc.get_freeze_count(), gc.get_threshold()
+    gc.unfreeze()
+    assert after == usual and rare[0] > 50_000 and there > 50_000
 
 
 def shown(monkeypatch, capsys, module, *words):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import pathlib
 import shutil
 
 import jax
@@ -28,7 +29,7 @@ from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.settings import RunSettings
 from tests import _figures
 from tests.experiments import _small_music
-from tests.experiments._commands import command, options
+from tests.experiments._commands import command, options, standard_input
 from tests.experiments._computed import batches_of, program_of
 from tests.experiments._small_music import read_midi, read_rolls
 from tests.experiments._trainings import grown_from, started_training
@@ -329,7 +330,33 @@ def test_chords_of_a_file_are_continued_together_as_each_alone(
     assert run(monkeypatch, *words, tmp_path / "other", "--file", path) == 1
     assert f"{path}, line 2: " in capsys.readouterr().err
     assert run(monkeypatch, *words, tmp_path / "o", "--file", path, "--beginning", folder) == 1
-    assert "without --beginning, --picture" in capsys.readouterr().err
+    assert "--file or MIDI files with --beginning" in capsys.readouterr().err
+
+
+def test_midi_files_of_any_lengths_are_continued_as_each_alone(
+    trained, data, tmp_path, monkeypatch, capsys
+):
+    rolls = [
+        roll[:length] for roll, length in zip(read_rolls(data, "test"), (3, 2, 3), strict=True)
+    ]
+    paths = [tmp_path / f"{name}.mid" for name in "cab"]
+    for path, roll in zip(paths, rolls, strict=True):
+        write_midi(path, roll)
+    words = ("compose", "generate", "--run", trained / "compose", "--frames", "6", "--json")
+    assert run(monkeypatch, *words, tmp_path / "pieces", "--beginning", *paths) == 0
+    together = [*map(json.loads, capsys.readouterr().out.splitlines())]
+    for number, (path, roll) in enumerate(zip(paths[:2], rolls[:2], strict=True), start=1):
+        assert run(monkeypatch, *words, tmp_path / "one.mid", "--beginning", path) == 0
+        alone = json.loads(capsys.readouterr().out)
+        assert alone["given"] == len(roll)
+        made = tmp_path / "pieces" / f"{number}.mid"
+        assert together[number - 1] == alone | {"file": str(made)}
+        np.testing.assert_array_equal(read_midi(made), read_midi(tmp_path / "one.mid"))
+        np.testing.assert_array_equal(read_midi(made)[: len(roll)], roll)
+        (tmp_path / "one.mid").unlink()
+    picture = ("--picture", tmp_path / "x.png")
+    assert run(monkeypatch, *words, tmp_path / "o", "--beginning", *paths, *picture) == 1
+    assert "--picture draws one piece" in capsys.readouterr().err
 
 
 def test_fill_hides_a_bar_of_a_midi_file(trained, data, tmp_path, monkeypatch, capsys):
@@ -346,10 +373,44 @@ def test_fill_hides_a_bar_of_a_midi_file(trained, data, tmp_path, monkeypatch, c
     np.testing.assert_array_equal(found > 0, read_midi(midi) > 0)
     assert _sounding(before, BLUE)[4:].any() and not _sounding(before, BLUE)[:4].any()
     assert run(monkeypatch, *words, "--bar", 3) == 1
-    assert "The piece has the bars 1 to 2, got 3." in capsys.readouterr().err
+    assert f"The piece {piece} has the bars 1 to 2, got 3." in capsys.readouterr().err
     assert run(monkeypatch, *words, "--voice", "bass") == 0
     assert "of 6 notes" in capsys.readouterr().out
     assert run(monkeypatch, *words, "--bar", 2, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     frames = [(np.flatnonzero(frame) + LOWEST).tolist() for frame in read_midi(midi)]
     assert (record["hidden"], record["frames"]) == (8, frames) and 0 <= record["as_it_was"] <= 1
+
+
+def test_fill_takes_several_pieces_and_answers_as_for_each_alone(
+    trained, data, tmp_path, monkeypatch, capsys
+):
+    pieces = [tmp_path / "one.mid", tmp_path / "other.mid"]
+    for path, roll in zip(pieces, read_rolls(data, "test")[:2], strict=True):
+        write_midi(path, roll)
+    words = ("infill", "fill", "--run", trained / "infill", "--bar", 1, "--json")
+    alone = ""
+    for path in pieces:
+        assert run(monkeypatch, *words, "--piece", path, "--midi", f"{path}.new") == 0
+        alone += capsys.readouterr().out
+    folder = tmp_path / "filled"
+    assert run(monkeypatch, *words, "--piece", *pieces, "--midi", folder) == 0
+    assert capsys.readouterr().out == alone
+    assert [json.loads(line)["piece"] for line in alone.splitlines()] == [*map(str, pieces)]
+    for number, path in enumerate(pieces, start=1):
+        made = (folder / f"{number}.mid").read_bytes()
+        assert made == pathlib.Path(f"{path}.new").read_bytes()
+    standard_input(monkeypatch, f"{pieces[0]}\n{pieces[1]}\n".encode())
+    assert run(monkeypatch, *words, "--file", "-") == 0
+    assert capsys.readouterr().out == alone
+    assert run(monkeypatch, *words, "--piece", *pieces, "--picture", tmp_path / "x.png") == 1
+    assert "--picture draws one piece, got 2." in capsys.readouterr().err
+    missing = shutil.copy(data, trained / "gone.json")
+    try:
+        assert run(monkeypatch, *words, "--piece", pieces[0], 4) == 1
+        assert "Piece 2: the test part has the pieces 1 to 3, got 4." in capsys.readouterr().err
+        assert run(monkeypatch, *words, "--piece", 2) == 0
+        other = json.loads(capsys.readouterr().out)
+        assert other | {"piece": str(pieces[1])} == json.loads(alone.splitlines()[1])
+    finally:
+        pathlib.Path(missing).unlink()

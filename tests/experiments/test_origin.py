@@ -14,15 +14,18 @@ import pytest
 from rich.console import Console
 
 from birnn_jax import Total, make_optimizer
+from birnn_jax.interop import safetensors
 from birnn_jax.training import average_of, with_average
 from experiments.pos_tagging import __main__ as pos_tagging
 from experiments.pos_tagging.model import load_tagger
 from experiments.runner.data.batches import Batches
+from experiments.runner.export.weights import WEIGHTS
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RUN_OF_EXPORT, RunFolder
 from experiments.runner.run.origin import Origin, frozen, load_origin, named_leaves, started_from
 from tests.experiments import _small_tagging
 from tests.experiments._commands import command
+from tests.experiments._trainings import started_training
 from tests.experiments.test_runs import interrupt_at
 
 QUIET = Console(quiet=True)
@@ -199,6 +202,16 @@ def tuned(trained, new_data):
     return run
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    """The folder of the exported tagger, without graphs."""
+    folder = trained.parent / "exported"
+    without = shutil.ignore_patterns("checkpoints")
+    shutil.copytree(trained, folder / RUN_OF_EXPORT, ignore=without)
+    safetensors.save(folder / WEIGHTS, load_tagger(RunFolder.open(trained)).params, {})
+    return folder
+
+
 def leaves(run):
     return named_leaves(load_tagger(RunFolder.open(run)).params)
 
@@ -228,6 +241,20 @@ def test_vocabulary_is_extended_and_frozen_rows_stay(trained, tuned):
     assert after["tagger.b"].shape == (len(new.tags),)
 
 
+def test_training_from_an_exported_model_is_that_from_its_run(
+    trained, exported, new_data, tmp_path, monkeypatch
+):
+    words = ("train", "--train", new_data, "--run")
+    begun = []
+    for number, origin in enumerate((trained, exported)):
+        path = tmp_path / str(number)
+        started_training(monkeypatch, pos_tagging, *words, path, "--from", origin)
+        folder = RunFolder.open(path)
+        assert folder.config["origin"]["run"] == str(origin)
+        begun.append((folder.identity, (path / "vocabulary.json").read_text()))
+    assert begun[0] == begun[1] and "parameters of --from" in begun[0][0]
+
+
 def test_tuned_tagger_stands_alone(trained, tuned, tmp_path, monkeypatch, capsys):
     shutil.copytree(tuned, tmp_path / "alone")
     told = ("predict", "--run", tmp_path / "alone", "th\u00eb man .")
@@ -240,18 +267,19 @@ def test_tuned_tagger_stands_alone(trained, tuned, tmp_path, monkeypatch, capsys
     [
         (("--from", "no"), "no is not a run folder: it has no config.json."),
         (("--from", "{run}", "--run", "{run}"), "--from and --run are both"),
-        (("--from", "{model}", "--run", "{new}"), "has no checkpoints: give the run folder of its"),
+        (("--from", "{model}", "--run", "{new}"), "nor model.safetensors beside it: give the run"),
+        (("--from", "{whole}", "--run", "{new}", "--layers", 2), "has no parameter tagger.rnn.1."),
         (("--from", "{run}", "--run", "{new}", "--freeze", "spellar"), "Did you mean speller"),
         (("--from", "{run}", "--run", "{new}", "--hidden-size", 7), "[11, 5] in {run} and [11, 7]"),
         (("--from", "{run}", "--run", "{new}", "--layers", 2), "is a run of another model"),
     ],
 )
 def test_what_cannot_be_started_from_is_refused_in_a_sentence(
-    trained, tmp_path, monkeypatch, capsys, words, sentence
+    trained, exported, tmp_path, monkeypatch, capsys, words, sentence
 ):
     places = {"run": trained, "new": tmp_path / "new", "model": tmp_path / "exported"}
-    without = shutil.ignore_patterns("checkpoints")
-    shutil.copytree(trained, tmp_path / "exported" / RUN_OF_EXPORT, ignore=without)
+    places["whole"] = exported
+    shutil.copytree(exported / RUN_OF_EXPORT, tmp_path / "exported" / RUN_OF_EXPORT)
     words = [str(word).format(**places) for word in words]
     assert command(monkeypatch, pos_tagging, "train", *words) == 1
     said = " ".join(capsys.readouterr().err.split())

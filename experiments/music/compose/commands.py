@@ -1,6 +1,7 @@
 """The commands of `python -m experiments.music compose`."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tyro
@@ -8,9 +9,8 @@ from rich.console import Console
 
 from experiments.music.compose.config import MusicConfig
 from experiments.music.compose.data import chord_of
-from experiments.music.compose.export import exported
 from experiments.music.compose.generate import compose
-from experiments.music.compose.model import load_composer, make_training
+from experiments.music.compose.model import TrainedComposer, load_composer, make_training
 from experiments.music.compose.report import draw, finish
 from experiments.music.config import NAME
 from experiments.music.data import notes_of, read_parts, read_test
@@ -71,8 +71,8 @@ class Evaluate(RunCommand):
 
 
 class Generate(RunCommand):
-    """Continue a chord with a trained model, and write the piece as a MIDI file; or each chord of a
-    text file, all together, and write a folder of MIDI files.
+    """Continue a chord or a MIDI file with a trained model, and write the piece as a MIDI file; or
+    each chord of a text file or each of several MIDI files, and write a folder of MIDI files.
 
     The same seed gives the same piece, alone and beside others.
     """
@@ -80,13 +80,14 @@ class Generate(RunCommand):
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
     midi: tyro.conf.Positional[pathlib.Path]
-    """File to write, with --file the folder of 1.mid, 2.mid and so on; it must not exist yet."""
+    """File to write, with --file or several of --beginning the folder of 1.mid, 2.mid and so on; it
+    must not exist yet."""
     chord: str = "C4 C5 G5 E6"
     """The first chord: notes such as C4, F#3, Bb5, or MIDI numbers, with spaces between them."""
     file: pathlib.Path | None = None
     """File of first chords, one per line, in place of one chord; - is standard input."""
-    beginning: pathlib.Path | None = None
-    """A MIDI file to continue, in place of a chord."""
+    beginning: tuple[pathlib.Path, ...] = ()
+    """MIDI files to continue, in place of a chord."""
     frames: int = 64
     """Number of frames to generate."""
     voices: int = 4
@@ -105,43 +106,60 @@ class Generate(RunCommand):
 
     def run(self) -> None:
         """Composes and writes."""
-        if self.file is not None and (self.beginning or self.picture):
-            raise ValueError("--file makes several pieces: give it without --beginning, --picture.")
+        has_several = self.file is not None or len(self.beginning) > 1
+        if self.file is not None and self.beginning:
+            raise ValueError("Give first chords with --file or MIDI files with --beginning.")
+        if has_several and self.picture:
+            raise ValueError("--picture draws one piece: give it without --file, one --beginning.")
         require_new(self.midi)
         composer = load_composer(self.folder)
         beginnings = self._beginnings(composer.config)
-        rolls = compose(
-            *(composer.config.model, composer.params, beginnings),
-            frames=self.frames,
-            voices=self.voices,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
-        given = beginnings.shape[1]
-        if self.file is not None:
+        rolls = self._compose(composer, beginnings)
+        if has_several:
             self.midi.mkdir(parents=True)
-        for number, roll in enumerate(rolls, start=1):
-            path = self.midi if self.file is None else self.midi / f"{number}.mid"
+        for number, (beginning, roll) in enumerate(zip(beginnings, rolls, strict=True), start=1):
+            path = self.midi / f"{number}.mid" if has_several else self.midi
             write_midi(path, roll, beats_per_minute=self.beats_per_minute)
             if self.json:
-                print(json_line({"file": str(path), "given": given, "frames": notes_of(roll)}))
+                record = {"file": str(path), "given": len(beginning), "frames": notes_of(roll)}
+                print(json_line(record))
             else:
                 print(f"{path}: {len(roll)} frames, {self.frames} of them generated.")
         if self.picture:
-            draw(self.picture, rolls[0], given)
+            draw(self.picture, rolls[0], len(beginnings[0]))
 
-    def _beginnings(self, config: MusicConfig) -> np.ndarray:
-        """What each piece begins with, `[B, T, 88]`."""
+    def _compose(
+        self, composer: TrainedComposer, beginnings: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The piece after each beginning; those after beginnings of one length together."""
+        pieces: dict[int, np.ndarray] = {}
+        lengths = [len(beginning) for beginning in beginnings]
+        for length in set(lengths):
+            numbers = [number for number, other in enumerate(lengths) if other == length]
+            made = compose(
+                composer.config.model,
+                composer.params,
+                np.stack([beginnings[number] for number in numbers]),
+                frames=self.frames,
+                voices=self.voices,
+                temperature=self.temperature,
+                seed=self.seed,
+            )
+            pieces |= zip(numbers, made, strict=True)
+        return [pieces[number] for number in range(len(beginnings))]
+
+    def _beginnings(self, config: MusicConfig) -> list[np.ndarray]:
+        """What each piece begins with, `[T, 88]`."""
         reading = config.reading()
         if self.file is not None:
             lines = read_lines((), self.file, reading, what="chord")
             reading.tell()
-            return np.stack([_chord_at(line) for line in lines])
-        if self.beginning is not None:
-            roll = read_midi(self.beginning, reading, config.frames_per_beat)
+            return [_chord_at(line) for line in lines]
+        if self.beginning:
+            rolls = [read_midi(path, reading, config.frames_per_beat) for path in self.beginning]
             reading.tell()
-            return roll[None]
-        return chord_of(self.chord)[None]
+            return rolls
+        return [chord_of(self.chord)]
 
 
 def _chord_at(line: Line) -> np.ndarray:
@@ -157,5 +175,5 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN

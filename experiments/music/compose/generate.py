@@ -10,6 +10,7 @@ import numpy as np
 from birnn_jax.models import TaggerParams
 from experiments.music.compose.config import MusicModel
 from experiments.music.compose.model import score
+from experiments.runner.run.programs import quick_jit
 
 
 @functools.partial(jax.jit, static_argnames="most")
@@ -57,7 +58,7 @@ def draw_chord(logits: jax.Array, most: int, key: jax.Array) -> jax.Array:
     return taken.astype(jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "frames", "voices"))
+@quick_jit(static_argnames=("model", "frames", "voices"))
 def go_on(
     model: MusicModel,
     params: TaggerParams,

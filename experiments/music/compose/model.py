@@ -19,6 +19,7 @@ from experiments.music.model import read
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 
 
 def score(
@@ -123,6 +124,6 @@ def load_composer(folder: RunFolder) -> TrainedComposer:
     return TrainedComposer(*load_best(folder, MusicConfig, init_params))
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _music_totals(model: MusicModel, params: Any, batch: Any) -> Any:
     return make_loss(model)(params, batch, None)

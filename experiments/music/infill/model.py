@@ -31,6 +31,7 @@ from experiments.music.model import read
 from experiments.runner.run import loop
 from experiments.runner.run.best import load_best
 from experiments.runner.run.folder import RunFolder
+from experiments.runner.run.programs import quick_jit
 
 
 def score(
@@ -157,12 +158,12 @@ def load_infiller(folder: RunFolder) -> TrainedInfiller:
     return TrainedInfiller(*load_best(folder, InfillConfig, init_params))
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _infill_totals(model: InfillModel, params: Any, batch: Any) -> Any:
     return make_loss(model)(params, batch, None)
 
 
-@jax.jit(static_argnames="model")
+@quick_jit(static_argnames="model")
 def _shares(
     model: InfillModel,
     params: Any,

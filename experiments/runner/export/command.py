@@ -1,21 +1,15 @@
 """The command that writes a trained model as a folder."""
 
 import pathlib
-from collections.abc import Callable
-from typing import ClassVar
 
 from experiments.runner.data.files import require_new
-from experiments.runner.export.exported import Exported
-from experiments.runner.export.folder import Variants, write_model
+from experiments.runner.export.modules import export_module
 from experiments.runner.run.commands import RunCommand
-from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Words
 
 
 class ExportCommand(RunCommand):
     """Exports the model of a run to a folder, for programs with and without JAX."""
-
-    exported: ClassVar[Callable[[RunFolder], Exported]]
 
     to: pathlib.Path | None = None
     """Folder to create; it must not exist yet. It gets model.onnx, model.safetensors,
@@ -30,12 +24,14 @@ class ExportCommand(RunCommand):
 
     def run(self) -> None:
         """Exports, and says what was written."""
+        from experiments.runner.export.folder import Variants, write_model
+
         if self.to is None:
             raise ValueError("No folder to write was given. Name one with --to.")
         require_new(self.to)
         variants = Variants(self.opset, self.int8, dict(map(_size, self.sizes)))
         folder = self.folder
-        write_model(self.to, folder, type(self).exported(folder), variants)
+        write_model(self.to, folder, export_module(folder).exported(folder), variants)
         files = sorted(path for path in self.to.iterdir() if path.is_file())
         shown = ", ".join(f"{path.name} {_as_text(path.stat().st_size)}" for path in files)
         print(f"{self.to}: {shown}.")

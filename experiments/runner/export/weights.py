@@ -22,13 +22,19 @@ def exported_params(folder: RunFolder, init_params: Callable[[jax.Array], Any]) 
     Raises:
       ValueError: if the file is of another model.
     """
+    like = jax.eval_shape(lambda: init_params(jax.random.key(0)))
+    params = stored_params(folder, like)
+    if params is not None:
+        _require_alike(folder.path.parent / WEIGHTS, params, like)
+    return params
+
+
+def stored_params(folder: RunFolder, like: Any) -> Any | None:
+    """The same, whatever their names and shapes are; `like` has their types of NamedTuples."""
     path = folder.path.parent / WEIGHTS
     if folder.path.name != RUN_OF_EXPORT or not path.exists():
         return None
-    like = jax.eval_shape(init_params, jax.random.key(0))
-    params = safetensors.load(path, types=list(_types_in(like))).params
-    _require_alike(path, params, like)
-    return params
+    return safetensors.load(path, types=list(_types_in(like))).params
 
 
 def _require_alike(path: pathlib.Path, params: Any, like: Any) -> None:

@@ -74,8 +74,8 @@ def best_of(
       ValueError: if the run has not come to its first evaluation, or is of another model.
     """
 
-    def make(key: jax.Array) -> TrainState | CarriedState:
-        state = init_train_state(init_params(key), optimizer)
+    def make() -> TrainState | CarriedState:
+        state = init_train_state(init_params(jax.random.key(0)), optimizer)
         return state if carry is None else CarriedState(*state, carry)
 
-    return best_state(folder, jax.eval_shape(make, jax.random.key(0)))
+    return best_state(folder, jax.eval_shape(make))

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import tyro
 
 from experiments.runner.devices.processes import RESUME, Interrupted, PartDone
+from experiments.runner.run.collector import search_as_usual
 from experiments.runner.run.compilation_cache import use_compilation_cache
 from experiments.runner.run.help import HELP
 from experiments.runner.run.options import Refused, parsing
@@ -39,6 +40,7 @@ def run_command(experiment: str, commands: Any, description: str) -> None:
     after another, 141 where what is written is read no further, 2 for options that do not parse.
     `python -X dev` shows where a failure came from.
     """
+    search_as_usual()
     try:
         parse = functools.partial(
             _parse, commands, prog=f"python -m experiments.{experiment}", description=description

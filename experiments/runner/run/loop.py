@@ -123,8 +123,17 @@ def initial_state(training: Training) -> Any:
     return CarriedState(*state, jax.tree.map(jnp.copy, training.initial_carry))
 
 
+def shapes_of(training: Training) -> Any:
+    """The state of a training without its values, for `best_state`."""
+    return jax.eval_shape(lambda: initial_state(training))
+
+
 def best_state(folder: RunFolder, like: Any) -> Any:
     """The state that did best on dev.
+
+    Args:
+      folder: of the run.
+      like: a state of the same structure, such as `shapes_of` gives it.
 
     Raises:
       ValueError: if the run has not come to its first evaluation, or is of another model.

@@ -22,6 +22,7 @@ import optax
 import tyro
 
 from birnn_jax.checkpoint import Checkpoints
+from experiments.runner.export.weights import WEIGHTS, stored_params
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options, Words
@@ -31,8 +32,9 @@ class Start(Options):
     """What a training starts from, and what of it stays."""
 
     run: Annotated[pathlib.Path | None, tyro.conf.arg(name="from")] = None
-    """Run folder of a trained model to start from, with its best parameters; new words and labels
-    get newly initialised ones. Settings and data files that are not given are those of that run."""
+    """Run folder of a trained model, or folder of an exported one, to start from, with its best
+    parameters; new words and labels get newly initialised ones. Settings and data files that are
+    not given are those of that run."""
     freeze: Words = ()
     """Names of parameters that are not trained, such as words, or patterns with * and ?, such as
     *.bwd.*. The name of a group means all parameters in it. An unknown name gives an error that
@@ -58,12 +60,26 @@ class Origin(NamedTuple):
 def load_origin(folder: RunFolder, training: loop.Training) -> Origin:
     """The parameters with which a run did best, which may have fewer rows than those of `training`.
 
+    They are those of its checkpoint, or of an exported model.
+
     Raises:
-      ValueError: if there is no checkpoint, or it has other parameters.
+      ValueError: if there is neither, or they have other names.
     """
+    state = loop.shapes_of(training)
+    params = stored_params(folder, state.params)
+    if params is not None:
+        names, found = named_leaves(state.params), named_leaves(params)
+        for name in names | found:
+            if name not in found:
+                raise _another_model(folder, f"it has no parameter {name}")
+            if name not in names:
+                raise _another_model(folder, f"it has a further parameter, {name}")
+        return Origin(folder, params)
     if not (folder.path / "checkpoints").is_dir():
-        raise ValueError(f"{folder.path} has no checkpoints: give the run folder of its training.")
-    state = jax.eval_shape(lambda: loop.initial_state(training))
+        raise ValueError(
+            f"{folder.path} has neither checkpoints nor {WEIGHTS} beside it: give the run folder "
+            "of a training, or a folder that the command export wrote."
+        )
     with Checkpoints(folder.path / "checkpoints") as checkpoints:
         if not checkpoints.steps:
             raise ValueError(f"{folder.path} has no checkpoint yet. Resume its training first.")
@@ -72,10 +88,7 @@ def load_origin(folder: RunFolder, training: loop.Training) -> Origin:
         def of_checkpoint(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
             name = jax.tree_util.keystr(path).lstrip(".")
             if name not in found:
-                raise ValueError(
-                    f"{folder.path} is a run of another model: it has no parameter {name}. "
-                    f"{_SAME_MODEL}"
-                )
+                raise _another_model(folder, f"it has no parameter {name}")
             return jax.ShapeDtypeStruct(_shape(found[name]), leaf.dtype)
 
         best = checkpoints.restore_best(jax.tree_util.tree_map_with_path(of_checkpoint, state))
@@ -95,7 +108,7 @@ def started_from(training: loop.Training, origin: Origin, grows: Sequence[str]) 
     Raises:
       ValueError: names a parameter of another shape.
     """
-    fresh = jax.eval_shape(training.init_params, jax.random.key(0))
+    fresh = jax.eval_shape(lambda: training.init_params(jax.random.key(0)))
     old = named_leaves(origin.params)
     for name, leaf in named_leaves(fresh).items():
         shapes = old[name].shape, leaf.shape
@@ -119,7 +132,7 @@ def frozen(training: loop.Training, patterns: Sequence[str]) -> tuple[loop.Train
     Raises:
       ValueError: if a pattern is no name of a parameter, or nothing is left to learn.
     """
-    names = [*named_leaves(jax.eval_shape(training.init_params, jax.random.key(0)))]
+    names = [*named_leaves(jax.eval_shape(lambda: training.init_params(jax.random.key(0))))]
     for pattern in patterns:
         if not any(_matches(name, pattern) for name in names):
             raise ValueError(_unknown(pattern, names))
@@ -158,6 +171,10 @@ def named_leaves(params: Any) -> dict[str, Any]:
 
 
 _SAME_MODEL = "Use the model settings of that run."
+
+
+def _another_model(folder: RunFolder, reason: str) -> ValueError:
+    return ValueError(f"{folder.path} is a run of another model: {reason}. {_SAME_MODEL}")
 
 
 def _name(path: Any) -> str:

@@ -23,7 +23,6 @@ from experiments.time_series.classify.data import (
     read_series,
     read_unlabelled,
 )
-from experiments.time_series.classify.export import exported
 from experiments.time_series.classify.model import PROBLEM, load_classifier, make_training
 from experiments.time_series.classify.report import finish, print_summary
 from experiments.time_series.classify.ts_file import Series
@@ -130,5 +129,5 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN

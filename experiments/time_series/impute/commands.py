@@ -19,7 +19,6 @@ from experiments.runner.run.predicting import PredictCommand, Predictor
 from experiments.time_series.impute.baselines import BASELINES
 from experiments.time_series.impute.config import ImputeConfig
 from experiments.time_series.impute.data import read_parts, require_features
-from experiments.time_series.impute.export import exported
 from experiments.time_series.impute.model import (
     FEATURES,
     TrainedImputer,
@@ -189,5 +188,5 @@ class Export(ExportCommand):
     Needs the packages of the extra interop.
     """
 
-    experiment, exported = EXPERIMENT, staticmethod(exported)
+    experiment = EXPERIMENT
     run_folder: OldRun = RUN
