@@ -77,7 +77,7 @@ def test_table_has_what_pandas_writes_for_missing_values(tmp_path):
     ("text", "told"),
     [
         ("time,é,b\n9,1.5,\n10,2,3e1\n", ""),
-        ("time;é;b\n9;1,5;null\n10;2,0;3,0e1\n", "by semicolons. numbers have decimal commas"),
+        ("time;é;b\n9;1,5; null\n10;2,0;3,0E1\n", "by semicolons. numbers have decimal commas"),
         ("time\té\tb\n9\t1.5\t?\n10\t2\t30\n", "separated by tabs"),
         ("\ntime;é;b\n9;1.5;\n10;2;30\n", "by semicolons. an empty line"),
         ("time,é,b\n\n9,1.5,N/A\n , ,\n10,2,30\n\n", "an empty line, 2 times (lines 2, 4)"),
