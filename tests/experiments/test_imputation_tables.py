@@ -102,6 +102,8 @@ def test_tables_are_read_as_they_are_found_and_that_is_told(tmp_path, text, told
 def test_names_with_commas_do_not_separate_columns(tmp_path, row):
     table, _ = read(tmp_path, f"time;CO, mg/m3;T\n{row}\n")
     assert table.names == ("CO, mg/m3", "T") and table.values.tolist() == [[1.5, 2.25]]
+    table, _ = read(tmp_path, '"time; zone",a\n"9; CET",1.5\n"9; GMT",2\n')  # quoted
+    assert (table.names, table.values.tolist()) == (("a",), [[1.5], [2]])
 
 
 @pytest.mark.parametrize(
