@@ -324,11 +324,18 @@ def test_training_leaves_numbers_and_pictures(trained):
     }
 
 
-def test_predict_names_the_class_of_each_series(trained, waves, monkeypatch, capsys):
-    told = ("classify", "predict", waves, "--run", trained)
-    assert command(monkeypatch, time_series, *told) == 0
+def test_predict_names_the_class_of_each_series(trained, waves, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other.ts"
+    other.write_text(
+        "\n".join(line for line in waves.read_text().splitlines()[::-1] if ":" in line)
+    )
+    told = ("classify", "predict", "--run", trained)
+    assert command(monkeypatch, time_series, *told, waves, other) == 0
     named = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
-    assert named == [one.label for one in read_ts(waves, Reading())]
+    labels = [one.label for one in read_ts(waves, Reading())]
+    assert named == labels + labels[::-1] != labels[::-1] + labels
+    assert command(monkeypatch, time_series, *told) == 1
+    assert "No file of series was given." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("predict",), ("evaluate", "--test")], ids=lambda w: w[0])

@@ -16,7 +16,8 @@ from experiments.speech.feature_stream import FeatureStream
 from experiments.speech.features import Features, extract
 from experiments.speech.model import TrainedListener, params_maker
 from experiments.speech.sounds import Recording
-from experiments.speech.stream import LiveListener
+from experiments.speech.stream import LiveListener, stream_recordings
+from experiments.speech.utterances import make_draw
 from tests.experiments import _small_speech
 from tests.experiments._commands import command
 
@@ -185,7 +186,15 @@ def test_stream_of_the_test_is_measured_beside_the_whole(
     assert (told["label_error_rate"] == told["whole_label_error_rate"]) == is_whole
     sentence = stream(listener, *words)[1].splitlines()[0]
     assert f"label error rate {told['label_error_rate']:.2%}, and " in sentence
-    assert sentence.startswith(f"{len(heard):,} sounds, ")
+    takes = make_draw(listener.config, test, listener.known_with(test), None)(0)
+    sizes = [len(take.render().signal) for take in takes]
+    seconds = sum(sizes) / _small_speech.RATE
+    assert sentence.startswith(f"{len(heard):,} sounds, {seconds:.0f} s: ")
+    live = LiveListener(listener, chunk=round(100 * chunk), lookahead=0)
+    _, spent, total = stream_recordings(live, listener, test)
+    assert total == pytest.approx(seconds)
+    size = round(chunk * _small_speech.RATE)
+    assert len(spent) == sum(-(-each // size) + 1 for each in sizes)  # and one at each end
 
 
 @pytest.mark.parametrize(

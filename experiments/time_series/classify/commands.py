@@ -88,24 +88,28 @@ class Evaluate(RunCommand):
 
 
 class Predict(PredictCommand):
-    """Predict the class of each series of a file, with its probability, one line per series.
+    """Predict the class of each series of files, with its probability, one line per series.
 
     A JSON record has label, probability, and probabilities, those of all classes.
     """
 
     experiment = EXPERIMENT
     run_folder: OldRun = RUN
-    series: tyro.conf.Positional[pathlib.Path]
-    """Series in the formats of train. Labels are not needed and are ignored; a .ts file may have no
-    header. - is standard input."""
+    series: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """Files of series in the formats of train. Labels are not needed and are ignored; a .ts file
+    may have no header. - is standard input."""
     encoding: FileEncoding = None
 
     def run(self) -> None:
         """Classifies and prints."""
+        if not self.series:
+            raise ValueError("No file of series was given. Name one or more; - is standard input.")
         classifier = load_classifier(self.folder)
         reading = classifier.config.reading(self.encoding)
-        path, labels = file_or_standard_input(self.series), classifier.problem.labels
-        series = read_unlabelled(path, reading, dimensions=len(classifier.problem.mean))
+        labels, size = classifier.problem.labels, len(classifier.problem.mean)
+        paths = map(file_or_standard_input, self.series)
+        files = [read_unlabelled(path, reading, dimensions=size) for path in paths]
+        series = [one for file in files for one in file]
         reading.tell()
 
         def record(_: Series, shares: np.ndarray) -> dict[str, Any]:
