@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 # Before NumPy is imported: threads that wait for each other over tiny matrices take half of the
 # processor time of the tests, and more where several processes of tests share the processors.
@@ -12,6 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import jax
 import jax.numpy as jnp
 import pytest
+from jax._src.interpreters import mlir
 
 import birnn_jax
 
@@ -29,21 +31,41 @@ jax.config.update("jax_disable_most_optimizations", True)
 QUICK = ("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1")
 
 
+def _set_flags(*flags):
+    """Whether this XLA knows them all: any other ends the process, so another one tries."""
+    given = f"{os.environ.get('XLA_FLAGS', '')} {' '.join(flags)}".strip()
+    env = os.environ | {"XLA_FLAGS": given, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", "import jax; jax.devices()"]
+    is_known = subprocess.run(command, env=env, capture_output=True).returncode == 0
+    if is_known:
+        os.environ["XLA_FLAGS"] = given
+    return is_known
+
+
 def _compile_quickly():
-    """Sets the flags that this XLA knows: any other ends the process, so another one tries."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # inherited
-    given = os.environ.get("XLA_FLAGS", "")
-    for flag in QUICK:
-        flags = f"{given} {flag}".strip()
-        env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, "-c", "import jax; jax.devices()"]
-        if subprocess.run(command, env=env, capture_output=True).returncode == 0:
-            given = flags
-    os.environ["XLA_FLAGS"] = given
+    """Workers of xdist inherit the flags."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and not _set_flags(*QUICK):
+        for flag in QUICK:
+            _set_flags(flag)
 
 
 _compile_quickly()
+
+
+# Before 0.12 JAX made a context of MLIR for every program, with all that the dialects define: a
+# megabyte, and half of the time of lowering a small one. Here all programs of a thread share one.
+_contexts = threading.local()
+_make_context = mlir.make_ir_context
+
+
+def _shared_context():
+    if not hasattr(_contexts, "shared"):
+        _contexts.shared = _make_context()
+    return _contexts.shared
+
+
+if not hasattr(mlir, "_thread_local_context"):
+    mlir.make_ir_context = _shared_context
 
 
 class _Programs:
@@ -59,22 +81,17 @@ class _Programs:
     def forget(self):
         self.count = 0
         jax.clear_caches()
+        vars(_contexts).clear()
 
 
 _programs = _Programs()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget_programs():
-    yield
-    _programs.forget()
-
-
 @pytest.fixture(autouse=True)
 def _forget_many_programs():
-    """JAX keeps what it lowered: beside 1,200 programs, one more takes four times as long."""
+    """Tests share what they compiled, such as initialisers of one shape, until it fills memory."""
     yield
-    if _programs.count > 300:
+    if _programs.count > 1500:
         _programs.forget()
 
 

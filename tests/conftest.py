@@ -5,7 +5,8 @@ import pytest
 
 from tests.library import _cases
 
-collect_ignore_glob = ["library/typing_*.py"]  # for type checkers: read, never run
+# Read by type checkers, never run; and helpers, which have no doctests, are imported by who needs them.
+collect_ignore_glob = ["library/typing_*.py", "*/_[a-z]*.py"]
 
 
 def _eager(function, **_):

@@ -29,7 +29,7 @@ def weights_of(name):
 
 
 def random_stack(*layers, hidden_size=H):
-    params = init_stack(layers, jax.random.key(0), input_size=D, hidden_size=hidden_size)
+    params = jax.eval_shape(lambda key: init_stack(layers, key, D, hidden_size), jax.random.key(0))
     rng = np.random.default_rng(0)
     return layers, jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
 
