@@ -20,7 +20,9 @@ test: $(VENV)/.test  ## Run the tests and the examples of the documentation
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 parity: $(VENV)/.peers  ## Compare with the real frameworks: PyTorch, Keras, Flax, Haiku, Equinox, ONNX Runtime
-	$(BIN)/python -m pytest -n auto --dist worksteal tests/library/parity tests/benchmarks \
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/library/parity \
+		tests/benchmarks/test_benchmarks.py::test_gpu_suite_runs_at_a_tiny_size_without_a_gpu \
+		tests/benchmarks/test_cells_suite.py tests/benchmarks/test_peers.py \
 		tests/experiments/test_pos_tagging.py::test_throughput_measures_taggers_that_agree
 
 pretrained: $(VENV)/.test $(VENV)/.pretrained  ## Compare pretrained networks with their own runtimes (installs 1 GB of packages)
