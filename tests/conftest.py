@@ -5,7 +5,7 @@ import pytest
 
 from tests.library import _cases
 
-# Read by type checkers, never run; and helpers, which have no doctests, are imported by who needs them.
+# What type checkers read and nothing runs, and helpers: they have no doctests.
 collect_ignore_glob = ["library/typing_*.py", "*/_[a-z]*.py"]
 
 
