@@ -25,6 +25,13 @@ def latency_of(delay: Delay, spent: Sequence[float], seconds: float) -> dict[str
       delay: what a sound waits for.
       spent: seconds that each step was computed.
       seconds: of sound.
+
+    Example:
+      >>> latency = latency_of(Delay(0.3, 0.1, 0.05), [0.01, 0.02, 0.06], seconds=3.0)
+      >>> latency["wait_ms"], latency["compute_ms"], latency["longest_compute_ms"]
+      (450.0, 20.0, 60.0)
+      >>> latency["real_time_factor"]
+      0.03
     """
     return {
         "wait_ms": round(1000 * delay.total, 1),

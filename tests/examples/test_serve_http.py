@@ -219,6 +219,40 @@ def test_failure_of_the_model_is_an_error_of_its_requests_only(module):
             assert reply.status_code == status
 
 
+def test_client_that_goes_leaves_the_others_their_answers(module):
+    computes, go = threading.Event(), threading.Event()
+
+    def tag(rows):
+        computes.set()
+        go.wait(30)
+        return [[word.upper() for word in row] for row in rows]
+
+    async def ask():
+        batcher = module.Batcher(tag)
+        worker = asyncio.create_task(batcher.run())
+        gone = asyncio.create_task(batcher.submit([["a"]]))
+        await asyncio.to_thread(computes.wait, 30)
+        gone.cancel()
+        await asyncio.wait([gone])
+        go.set()
+        answer = await asyncio.wait_for(batcher.submit([["b"]]), 10)
+        worker.cancel()
+        return answer
+
+    assert asyncio.run(ask()) == [["B"]]
+
+
+def test_server_that_stops_leaves_no_task(module):
+    async def count():
+        app = module.make_app(lambda rows: [[] for _ in rows])
+        async with app.router.lifespan_context(app):
+            during = len(asyncio.all_tasks())
+        await asyncio.sleep(0)
+        return during, len(asyncio.all_tasks())
+
+    assert asyncio.run(count()) == (2, 1)
+
+
 def test_more_than_can_wait_is_told_to_come_again(module):
     computes, go = threading.Event(), threading.Event()
 
