@@ -22,18 +22,23 @@ def exported_params(folder: RunFolder, init_params: Callable[[jax.Array], Any]) 
     Raises:
       ValueError: if the file is of another model.
     """
+    path = weights_of(folder)
+    if path is None:
+        return None
     like = jax.eval_shape(lambda: init_params(jax.random.key(0)))
-    params = stored_params(folder, like)
-    if params is not None:
-        _require_alike(folder.path.parent / WEIGHTS, params, like)
+    params = read_weights(path, like)
+    _require_alike(path, params, like)
     return params
 
 
-def stored_params(folder: RunFolder, like: Any) -> Any | None:
-    """The same, whatever their names and shapes are; `like` has their types of NamedTuples."""
+def weights_of(folder: RunFolder) -> pathlib.Path | None:
+    """The file beside the run of an exported model; None for any other run."""
     path = folder.path.parent / WEIGHTS
-    if folder.path.name != RUN_OF_EXPORT or not path.exists():
-        return None
+    return path if folder.path.name == RUN_OF_EXPORT and path.exists() else None
+
+
+def read_weights(path: pathlib.Path, like: Any) -> Any:
+    """The parameters in a file; `like` has NamedTuples of all their types."""
     return safetensors.load(path, types=list(_types_in(like))).params
 
 

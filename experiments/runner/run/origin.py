@@ -22,7 +22,7 @@ import optax
 import tyro
 
 from birnn_jax.checkpoint import Checkpoints
-from experiments.runner.export.weights import WEIGHTS, stored_params
+from experiments.runner.export.weights import WEIGHTS, read_weights, weights_of
 from experiments.runner.run import loop
 from experiments.runner.run.folder import RunFolder
 from experiments.runner.run.options import Options, Words
@@ -66,8 +66,9 @@ def load_origin(folder: RunFolder, training: loop.Training) -> Origin:
       ValueError: if there is neither, or they have other names.
     """
     state = loop.shapes_of(training)
-    params = stored_params(folder, state.params)
-    if params is not None:
+    path = weights_of(folder)
+    if path is not None:
+        params = read_weights(path, state.params)
         names, found = named_leaves(state.params), named_leaves(params)
         for name in names | found:
             if name not in found:
