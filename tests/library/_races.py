@@ -54,9 +54,11 @@ class Sizes(NamedTuple):
     hidden: int
 
 
-def random_like(rng: np.random.Generator, tree: Any) -> Any:
-    """Normal numbers of the shapes of a tree."""
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), tree)
+def random_like(rng: np.random.Generator, tree: Any, scale: float = 1.0) -> Any:
+    """Normal numbers of the shapes of a tree. Made by NumPy, for which nothing is compiled."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(scale * rng.normal(size=leaf.shape), leaf.dtype), tree
+    )
 
 
 def make_directions(
@@ -72,19 +74,22 @@ def make_directions(
     init = functools.partial(
         init_bidirectional, cell, input_size=sizes.features, hidden_size=sizes.hidden
     )
-    params = random_like(rng, jax.eval_shape(init, jax.random.key(0)))
-    params = jax.tree.map(lambda leaf: (leaf / 2).astype(dtype), params)
-    carry = cell.init_carry(params.fwd)
-    carry = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (sizes.rows, sizes.hidden)), carry)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes)
+    params = random_like(rng, shapes, scale=0.5)
+    carry = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((sizes.rows, sizes.hidden), leaf.dtype),
+        jax.eval_shape(cell.init_carry, params.fwd),
+    )
     valid = starts = None
     if lengths is not None:
         valid = jnp.asarray(np.arange(sizes.steps) < np.array(lengths)[:, None])
     directions = []
     for own, reverse in zip(params, (False, True), strict=True):
-        xs = random_like(rng, jnp.zeros(sizes[:3], dtype))
+        xs = random_like(rng, jax.ShapeDtypeStruct(sizes[:3], dtype))
         if ids is not None:
-            valid, at = ids != 0, segment_starts(Segments(ids), xs, reverse=reverse)
-            assert at is not None
+            find = functools.partial(segment_starts, Segments(ids), reverse=reverse)
+            valid, at = jnp.asarray(np.asarray(ids) != 0), jax.jit(find)(xs)
             starts = Starts(at, as_reachable(random_like(rng, carry)))
         first = as_reachable(random_like(rng, carry))
         directions.append(Direction(cell, reverse, own, first, xs, valid, starts))
@@ -148,17 +153,20 @@ def compare_with_definition(
     rows_of_ys = directions[0].xs.shape[:2]
     width = sum(carry.h.shape[-1] for carry in carries)
     dtype = directions[0].xs.dtype
-    cts = random_like(rng, (tuple(carries), jnp.zeros([*rows_of_ys, width], dtype)))
-    cts = jax.tree.map(lambda leaf: leaf / 4, cts)
+    ys = jax.ShapeDtypeStruct((*rows_of_ys, width), dtype)
+    cts = random_like(rng, (tuple(carries), ys), scale=0.25)
     want, d_want = _define(directions, parts, cts)
     shared, rows, *_ = split_directions(directions)
     wanted = tuple(jax.tree.map(lambda leaf: True, parts))
-    with detector() as said:
-        forward = jax.jit(lambda operands: launches.forward(keep_gates, operands))
-        got, stored = jax.block_until_ready(forward(Operands(shared, rows))).rows
-        backward = jax.jit(lambda operands: launches.backward((False, wanted), operands))
+
+    @jax.jit
+    def run(shared: Any, rows: Any, cts: Any) -> Any:
+        got, stored = launches.forward(keep_gates, Operands(shared, rows)).rows
         operands = Operands(shared, (rows, got[1], stored), d_rows=cts)
-        grads = jax.block_until_ready(backward(operands))
+        return got, launches.backward((False, wanted), operands)
+
+    with detector() as said:
+        got, grads = jax.block_until_ready(run(shared, rows, cts))
     if said.getvalue():
         return said.getvalue()
     assert_close(got, want, dtype.name)
@@ -178,8 +186,13 @@ def _define(directions: tuple[Direction, ...], parts: Any, cts: Any) -> tuple[An
 
     with jax.enable_x64(True):
         wide, parts, cts = jax.tree.map(widen, (directions, parts, cts))
-        results, vjp = jax.vjp(jax.jit(define), parts)
-        return results, vjp(cts)[0]
+
+        @jax.jit
+        def run(parts: Any, cts: Any) -> Any:
+            results, vjp = jax.vjp(define, parts)
+            return results, vjp(cts)[0]
+
+        return run(parts, cts)
 
 
 def main() -> None:

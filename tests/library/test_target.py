@@ -22,13 +22,11 @@ from tests.library import _races
 from tests.library._cases import assert_close
 from tests.library._races import Sizes, make_directions
 
-SIZES = Sizes(rows=3, steps=9, features=4, hidden=5)
+SIZES = Sizes(rows=3, steps=5, features=4, hidden=6)
 B, T, D, H = SIZES
 RNG = np.random.default_rng(0)
 random_like = functools.partial(_races.random_like, RNG)
-IDS = jnp.array(
-    [[1, 1, 2, 2, 2, 2, 3, 0, 0], [1, 2, 2, 3, 3, 3, 3, 3, 3], [0, 1, 1, 1, 0, 2, 2, 2, 2]]
-)
+IDS = np.array([[1, 1, 2, 3, 0], [1, 2, 2, 2, 2], [0, 1, 1, 0, 2]])
 
 
 def shapes_of_params(cell):
@@ -146,7 +144,7 @@ def test_export_for_several_platforms_gives_here_what_is_computed_here():
         (GRU, {"lengths": [4, T, 0]}, True),
         (GRU, {"ids": IDS}, False),
         (ELMAN, {}, True),
-        (SLSTM.with_init(heads=H), {"ids": IDS}, True),
+        (SLSTM.with_init(heads=2), {"ids": IDS}, True),
     ],
 )
 def test_residuals_mean_the_same_wherever_a_program_runs(cell, given, keep_gates):
