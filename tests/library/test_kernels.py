@@ -122,13 +122,14 @@ def test_derivative_in_chunks_is_that_at_once(cell, residuals, steps, lengths, m
 
 @CELLS
 @pytest.mark.parametrize(
-    ("platform", "block", "lengths"),
-    [("gpu", 16, None), ("gpu", 3, LENGTHS), ("tpu", 3, None)],
+    ("platform", "block", "steps", "lengths"),
+    [("gpu", 16, 5, None), ("gpu", 3, 5, LENGTHS), ("tpu", 3, 6, None)],  # two of 3, or 3 and 2
 )
 def test_plan_of_another_platform_changes_no_result(
-    cell, platform, block, lengths, monkeypatch, x64
+    cell, platform, block, steps, lengths, monkeypatch, x64
 ):
-    inputs = random_inputs(cell, dtype="float64")._replace(lengths=lengths)
+    xs = random_xs(0, B, steps, D, dtype="float64")
+    inputs = random_inputs(cell, dtype="float64")._replace(xs=xs, lengths=lengths)
     want = jit_outputs_and_grads(cell, inputs)
     chosen = plan.PLANS[platform]._replace(block=block, chunk=lambda *sizes: block)
     monkeypatch.setitem(plan.PLANS, "cpu", chosen)
