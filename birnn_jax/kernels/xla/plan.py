@@ -34,7 +34,9 @@ class Plan(NamedTuple):
     # Steps of the derivative at once, `(num_steps, h, keep_gates) -> steps`; None is all of them.
     chunk: Callable[[int, jax.Array, bool], int] | None
     turned: bool  # one side of a product that gives gradients of weights is stored turned
-    in_order: bool  # layouts are named, so that steps are turned over chunk by chunk, not all once
+    # Whether the layouts of some steps are named, in the order of time and in that of a direction:
+    # so they are turned over by themselves, not with all the others.
+    in_order: tuple[bool, bool]
     apart: int  # rows up to which each direction has a loop of its own, if nothing is stored
     parallel: bool  # cells of `parallel` over all of time at once, or step by step
     recompute: Recompute | None  # None is nowhere
@@ -88,7 +90,7 @@ PLANS = {
         unroll=1,
         chunk=_chunk_in_cache,
         turned=True,
-        in_order=False,
+        in_order=(False, False),
         apart=1,
         parallel=False,
         recompute=Recompute(bytes=18 * 2**20, features=400),
@@ -103,7 +105,7 @@ PLANS = {
         unroll=16,
         chunk=_chunk_of_a_quarter,
         turned=False,
-        in_order=True,
+        in_order=(True, False),
         apart=0,
         parallel=True,
         recompute=Recompute(bytes=0, features=2048),
@@ -116,7 +118,7 @@ PLANS = {
         unroll=1,
         chunk=_chunk_of_few_rows,
         turned=False,
-        in_order=True,
+        in_order=(True, True),
         apart=0,
         parallel=True,
         recompute=None,

@@ -93,20 +93,33 @@ def _is_whole(num_steps: int, size: int) -> bool:
     return size > 1 and num_steps % size == 0
 
 
-def to_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
+def to_steps(leaf: jax.Array, reverse: bool, *, is_part: bool = True) -> jax.Array:
     """`[B, T, .]` as `[T, B, .]` in the order of the direction."""
-    return _in_order(turn(_in_order(leaf), reverse).swapaxes(0, 1))
+    own, other = _namers(is_part)
+    return other(turn(own(leaf), reverse).swapaxes(0, 1))
 
 
-def from_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
+def from_steps(leaf: jax.Array, reverse: bool, *, is_part: bool = True) -> jax.Array:
     """The inverse of `to_steps`."""
-    return _in_order(turn(_in_order(leaf).swapaxes(0, 1), reverse))
+    own, other = _namers(is_part)
+    return own(turn(other(leaf).swapaxes(0, 1), reverse))
+
+
+def _namers(is_part: bool) -> tuple[Callable[[jax.Array], jax.Array], ...]:
+    """For the order of time and that of a direction: what says that an array is so in memory, too.
+
+    XLA would turn over the whole of which it is a part.
+    """
+    names = is_part and takes_layouts()
+    return tuple(_in_order if names and is_named else _as_it_is for is_named in get_plan().in_order)
 
 
 def _in_order(leaf: jax.Array) -> jax.Array:
-    """`leaf` as it is in memory, too: XLA would turn over the whole of which it is a part."""
-    names = get_plan().in_order and takes_layouts()
-    return with_layout_constraint(leaf, Layout((0, 1, 2))) if names else leaf
+    return with_layout_constraint(leaf, Layout((0, 1, 2)))
+
+
+def _as_it_is(leaf: jax.Array) -> jax.Array:
+    return leaf
 
 
 def turn(leaf: jax.Array, reverse: bool) -> jax.Array:
