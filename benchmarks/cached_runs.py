@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="module and arguments; --run and a new folder are put behind them",
     )
     options = parser.parse_args(argv)
-    print("run: wall seconds, CPU seconds, programs compiled, programs found")
+    print("run: wall seconds, CPU seconds, programs compiled, programs found", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, row in zip(RUNS, measure(options.command.split(), Path(folder)), strict=True):
             numbers = [f"{row[key]:.1f}" for key in ("wall_s", "cpu_s")]
@@ -45,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{name}: {', '.join(numbers)}", flush=True)
 
 
-def measure(command: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """Seconds and numbers of programs of each run.
+def measure(command: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:
+    """Seconds and numbers of programs of each run, as soon as it has ended.
 
     Raises:
       RuntimeError: if a run fails, or its metrics are others than those of the first.
     """
-    rows, metrics = [], []
+    metrics = []
     for number, name in enumerate(RUNS):
         run, answer = folder / f"run_{number}", folder / f"{number}.json"
         words = [sys.executable, "-m", "benchmarks.cached_runs", _COUNTED, str(answer), *command]
@@ -67,8 +67,7 @@ def measure(command: Sequence[str], folder: Path) -> list[dict[str, Any]]:
         metrics.append((run / "metrics.jsonl").read_bytes())
         if metrics[-1] != metrics[0]:
             raise RuntimeError(f"The run with {name} has other metrics than that without a cache.")
-        rows.append({"wall_s": wall, **json.loads(answer.read_text())})
-    return rows
+        yield {"wall_s": wall, **json.loads(answer.read_text())}
 
 
 def count(answer: Path, module: str, *arguments: str) -> None:

@@ -54,11 +54,11 @@ def test_three_runs_without_with_an_empty_and_with_a_full_cache(runs, capsys):
 def test_other_metrics_and_a_failure_are_refused(runs, tmp_path):
     runs.metrics[2] = "b"
     with pytest.raises(RuntimeError, match="with full cache has other metrics"):
-        cached_runs.measure(["m"], tmp_path)
+        list(cached_runs.measure(["m"], tmp_path))
     runs.status, runs.started[:] = 1, []
     (tmp_path / "again").mkdir()
     with pytest.raises(RuntimeError, match="with no cache failed: a reason"):
-        cached_runs.measure(["m"], tmp_path / "again")
+        list(cached_runs.measure(["m"], tmp_path / "again"))
 
 
 def test_programs_that_are_compiled_are_counted(monkeypatch, tmp_path):
