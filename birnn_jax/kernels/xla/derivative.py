@@ -98,10 +98,7 @@ def layer_tangent(
         steps = tuple(map(make, params, chunks))
         d_carries, d_hs = linear(rule, recurrent, d_carries, d_starts, steps)
         pairs = zip(lanes.split(d_hs, axis=1), directions, strict=True)
-        is_part = size < num_steps
-        return d_carries, [
-            InTime(from_steps(d_h, d.reverse, is_part=is_part), d.reverse) for d_h, d in pairs
-        ]
+        return d_carries, [InTime(from_steps(d_h, d.reverse), d.reverse) for d_h, d in pairs]
 
     if linear_loop is None:
         run = jax.checkpoint(run, prevent_cse=False, static_argnums=0)
@@ -139,13 +136,8 @@ def _cut_steps(
     """The steps of each lane from `begin` on, of its residuals and of d_xs of each direction."""
     inputs = lanes.join((cut_inputs(d, begin, size) for d in directions), axis=1)
     residuals, parts = steps
-    is_part = size < directions[0].xs.shape[1]
     d_xs = lanes.join(
-        (
-            None if part is None else to_steps(part.leaf, part.reverse, is_part=is_part)
-            for part in parts
-        ),
-        axis=1,
+        (None if part is None else to_steps(part.leaf, part.reverse) for part in parts), axis=1
     )
     if residuals[0].carry.h is None:
         offsets = itertools.accumulate((d.carry.h.shape[-1] for d in directions), initial=0)

@@ -93,25 +93,25 @@ def _is_whole(num_steps: int, size: int) -> bool:
     return size > 1 and num_steps % size == 0
 
 
-def to_steps(leaf: jax.Array, reverse: bool, *, is_part: bool = True) -> jax.Array:
+def to_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
     """`[B, T, .]` as `[T, B, .]` in the order of the direction."""
-    own, other = _namers(is_part)
+    own, other = _namers()
     return other(turn(own(leaf), reverse).swapaxes(0, 1))
 
 
-def from_steps(leaf: jax.Array, reverse: bool, *, is_part: bool = True) -> jax.Array:
+def from_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
     """The inverse of `to_steps`."""
-    own, other = _namers(is_part)
+    own, other = _namers()
     return own(turn(other(leaf).swapaxes(0, 1), reverse))
 
 
-def _namers(is_part: bool) -> tuple[Callable[[jax.Array], jax.Array], ...]:
+def _namers() -> tuple[Callable[[jax.Array], jax.Array], ...]:
     """For the order of time and that of a direction: what says that an array is so in memory, too.
 
     XLA would turn over the whole of which it is a part.
     """
-    names = is_part and takes_layouts()
-    return tuple(_in_order if names and is_named else _as_it_is for is_named in get_plan().in_order)
+    named = (names and takes_layouts() for names in get_plan().in_order)
+    return tuple(_in_order if is_named else _as_it_is for is_named in named)
 
 
 def _in_order(leaf: jax.Array) -> jax.Array:
