@@ -238,10 +238,9 @@ def _score_dtype(step: DecoderStep, context: Any, state: Any, begin: int) -> jnp
 
 
 def _batch_size(state: Any) -> int:
-    leaves = jax.tree.leaves(state)
-    if not leaves or any(jnp.ndim(leaf) == 0 or len(leaf) != len(leaves[0]) for leaf in leaves):
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(state)]
+    if not shapes or any(shape[:1] != shapes[0][:1] or shape == () for shape in shapes):
         raise ValueError(
-            "state must have arrays [B, ...], all with the same B, got shapes "
-            f"{[jnp.shape(leaf) for leaf in leaves]}."
+            f"state must have arrays [B, ...], all with the same B, got shapes {shapes}."
         )
-    return len(leaves[0])
+    return shapes[0][0]

@@ -43,7 +43,7 @@ def label_errors(
     for name, array in (("labels", labels), ("predicted", predicted)):
         if not jnp.issubdtype(array.dtype, jnp.integer):
             raise TypeError(f"{name} must be integers, the numbers of labels, got {array.dtype}.")
-        if array.ndim != 2 or len(array) != len(labels):
+        if array.ndim != 2 or array.shape[0] != labels.shape[0]:
             raise ValueError(
                 "labels must be [B, N] and predicted [B, M], got shapes "
                 f"{labels.shape} and {predicted.shape}."
@@ -61,7 +61,7 @@ def label_errors(
         row = jax.lax.cummin(row - steps, axis=1) + steps
         return jnp.where(valid[:, None], row, costs), None
 
-    first = jnp.broadcast_to(steps, (len(labels), steps.shape[1]))
+    first = jnp.broadcast_to(steps, (labels.shape[0], steps.shape[1]))
     costs, _ = scan(body, first, (predicted.T, found.T))
     counts = wanted.sum(axis=1)
     edits = jnp.take_along_axis(costs, counts[:, None], axis=1)

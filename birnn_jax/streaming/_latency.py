@@ -86,7 +86,7 @@ def latency_controlled(
     lookahead = as_size("lookahead", lookahead, least=0)
     batch_size, num_steps, _ = xs.shape
     lengths = jnp.minimum(_as_lengths(lengths, xs), num_steps)
-    count = max(1, -(-num_steps // chunk_size))
+    count = jax.core.max_dim(1, -(-num_steps // chunk_size))
     starts = chunk_size * jnp.arange(count)
     xs = clear_padding(xs, lengths)
     padded = jnp.pad(xs, [(0, 0), (0, count * chunk_size + lookahead - num_steps), (0, 0)])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 from .._core.checks import as_array, as_size
@@ -50,7 +51,8 @@ def initial_carry(
             start = jax.tree.map(at_least, initial, start)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch_size, *leaf.shape)), start)
 
-    batch_size = as_size("batch_size", batch_size, least=0)
+    if not jax.export.is_symbolic_dim(batch_size):  # as in an export for any number of rows
+        batch_size = as_size("batch_size", batch_size, least=0)
     layers = as_layers(layers)
     check_stack(layers, params)
     pairs = zip(layers, params, strict=True)

@@ -16,8 +16,8 @@ QUICK = """
     shard_map:zoneout|crf_marginals|gradient_norms ensemble:crf_marginals disable_jit:scan_cell_LSTM
     nan_made:scan_cell_LSTM nan_in_padding_eager:Mask_LSTM|attention_pool|dot_attention
     export:scan_cell_LSTM
-    symbolic:bidirectional_parallel_MINGRU strict:stack_lengths|ctc_beam|train_accumulated
-    strict:seq2seq_greedy_none|label_errors
+    symbolic:bidirectional_parallel_MINGRU|xla_GRU|label_errors
+    strict:stack_lengths|ctc_beam|train_accumulated strict:seq2seq_greedy_none|label_errors
     rbg:locked_dropout jet:scan_cell_LSTM|crf_loss
     explicit_alone:cross_entropy explicit_eager:bidirectional_parallel_MINGRU
 """.split()

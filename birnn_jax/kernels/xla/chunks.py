@@ -29,7 +29,7 @@ def over_chunks(run: Callable[..., Any], carry: Any, steps: Any, num_steps: int,
 
     Leaves of `steps` and `ys` are `[T, ...]` or `InTime`. Once more for the steps that remain.
     """
-    if isinstance(num_steps, int) and num_steps in (0, size):  # and not a symbol, as in an export
+    if num_steps in (0, size):
         return run(num_steps, 0, carry, steps)
     count, rest = divmod(num_steps, size)
     begins = size * jnp.arange(count)

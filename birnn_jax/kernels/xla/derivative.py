@@ -198,9 +198,9 @@ def scan_linear(
         new = tuple(map(advance, turned, d_starts, d_carries, now))
         return new, tuple(d_carry.h for d_carry in new)
 
-    num_steps = len(jax.tree.leaves(steps)[0])
+    num_steps = jax.tree.leaves(steps)[0].shape[0]
     unroll = unrolled_steps(num_steps)
-    if unroll == num_steps > 1:  # as a loop would: else XLA for GPUs computes them step by step
+    if 1 < unroll == num_steps:  # as a loop would: else XLA for GPUs computes them step by step
         held = jax.lax.optimization_barrier([step._replace(d_in=None) for step in steps])
         d_ins = jax.lax.optimization_barrier([step.d_in for step in steps])
         pairs = zip(held, d_ins, strict=True)

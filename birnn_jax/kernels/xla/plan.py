@@ -167,11 +167,15 @@ def block_steps(num_steps: int) -> int:
 
 def unrolled_steps(num_steps: int) -> int:
     """Of so many steps in a loop, those in one iteration."""
+    if not isinstance(num_steps, int):
+        return 1
     return near_divisor(num_steps, get_plan().unroll)
 
 
 def chunk_steps(num_steps: int, h: jax.Array, keep_gates: bool) -> int:
     """Steps of time that the derivative works on at once, for states `h` `[B, H]`."""
+    if not all(isinstance(size, int) for size in (num_steps, *h.shape)):
+        return num_steps  # a symbol, as in an export for any number of rows or steps
     chunk = get_plan().chunk
     if chunk is None or num_steps == 0 or h.size == 0:
         return max(num_steps, 1)

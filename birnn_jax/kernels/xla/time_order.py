@@ -90,7 +90,8 @@ def _is_whole(num_steps: int, size: int) -> bool:
 
     XLA for TPUs turns an array over before it cuts one of the last two axes anywhere.
     """
-    return size > 1 and num_steps % size == 0
+    known = all(isinstance(n, int) for n in (num_steps, size))  # no symbol, as in an export
+    return known and size > 1 and num_steps % size == 0
 
 
 def to_steps(leaf: jax.Array, reverse: bool) -> jax.Array:
