@@ -88,7 +88,8 @@ def random_like(tree, seed, dtype="float32"):
     rng = np.random.default_rng(seed)
 
     def draw(leaf):
-        return jnp.asarray(0.7 * rng.normal(size=leaf.shape), dtype or leaf.dtype)
+        values = np.asarray(0.7 * rng.normal(size=leaf.shape))
+        return jax.device_put(values.astype(dtype or leaf.dtype))  # which compiles nothing
 
     return jax.tree.map(draw, tree)
 
@@ -99,7 +100,8 @@ def random_cell(cell, seed, *, input_size=D, hidden_size=H, batch_size=B, dtype=
     params = jax.eval_shape(lambda key: cell.init(key, input_size, hidden_size), key)
     params = random_like(params, seed, dtype)
     carry = jax.eval_shape(cell.init_carry, params)
-    carry = jax.tree.map(lambda leaf: jnp.zeros([batch_size, *leaf.shape], leaf.dtype), carry)
+    of_rows = lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape), leaf.dtype)  # noqa: E731
+    carry = jax.tree.map(of_rows, carry)
     return params, as_reachable(random_like(carry, seed + 1, None))
 
 
@@ -109,7 +111,7 @@ def as_reachable(carry):
 
 
 def random_xs(seed=0, *shape, dtype="float32"):
-    return random_like(jnp.zeros(shape or (B, T, D)), seed + 100, dtype)
+    return random_like(jax.ShapeDtypeStruct(shape or (B, T, D), dtype), seed + 100, dtype)
 
 
 def random_inputs(cell, *, dtype="float32", batch_size=B):
