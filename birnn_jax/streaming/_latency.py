@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import max_dim
 
 from .._core.cell_checks import as_carry
 from .._core.checks import as_lengths, as_size, as_xs
@@ -86,7 +87,7 @@ def latency_controlled(
     lookahead = as_size("lookahead", lookahead, least=0)
     batch_size, num_steps, _ = xs.shape
     lengths = jnp.minimum(_as_lengths(lengths, xs), num_steps)
-    count = jax.core.max_dim(1, -(-num_steps // chunk_size))
+    count = max_dim(1, -(-num_steps // chunk_size))
     starts = chunk_size * jnp.arange(count)
     xs = clear_padding(xs, lengths)
     padded = jnp.pad(xs, [(0, 0), (0, count * chunk_size + lookahead - num_steps), (0, 0)])
