@@ -32,7 +32,7 @@ lint: $(VENV)/.lint  ## Check style, types, spelling and phrases
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m tests.library typing
+	$(BIN)/python tests/library typing
 	$(BIN)/codespell *.md birnn_jax benchmarks docs experiments tests website
 	$(BIN)/python -m website.prose
 
@@ -64,15 +64,15 @@ sanitize: $(VENV)/.test  ## Run the native CPU kernels under the address, undefi
 	$(BIN)/python setup.py --quiet sanitize
 
 fuzz: $(VENV)/.test  ## Compare 10,000 random stacks with float64 and read 1,000 broken files per reader (half an hour)
-	$(BIN)/python -m tests.library fuzz
+	$(BIN)/python tests/library fuzz
 	seed=$$(date +%s); echo "files from --hypothesis-seed=$$seed"; FUZZ_FILES=1000 $(BIN)/python -m pytest -q tests/experiments/test_file_fuzz.py --hypothesis-seed=$$seed
 
 modes: $(VENV)/.test  ## Run every function in every mode of JAX, on eight devices (half an hour)
-	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m tests.library modes
+	JAX_NUM_CPU_DEVICES=8 $(BIN)/python tests/library modes
 
 races: $(VENV)/.test  ## Try the kernels for TPUs and GPUs on random layers in interpret mode, with race detection (10 minutes)
-	$(BIN)/python -m tests.library races --kernel tpu --minutes 5
-	$(BIN)/python -m tests.library races --kernel gpu --minutes 5
+	$(BIN)/python tests/library races --kernel tpu --minutes 5
+	$(BIN)/python tests/library races --kernel gpu --minutes 5
 
 kills: $(VENV)/.test  ## Kill a training at 50 random moments and compare its final parameters bit for bit (8 minutes)
 	$(BIN)/python -m tests.experiments._kills

@@ -3,8 +3,6 @@
 import jax
 import pytest
 
-from tests.library import _cases
-
 # What type checkers read and nothing runs, and helpers: they have no doctests.
 collect_ignore_glob = ["library/typing_*.py", "*/_[a-z]*.py"]
 
@@ -16,12 +14,6 @@ def _eager(function, **_):
 @pytest.fixture(params=[jax.jit, _eager], ids=["jit", "eager"])
 def jit_or_eager(request):
     """`jax.jit`, and a stand-in that takes the same arguments and does nothing."""
-    return request.param
-
-
-@pytest.fixture(params=_cases.CASES.values(), ids=_cases.CASES.keys())
-def case(request):
-    """Every row of the table of cells in turn."""
     return request.param
 
 

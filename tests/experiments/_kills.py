@@ -18,8 +18,8 @@ import jax
 
 from birnn_jax.checkpoint import Checkpoints
 from experiments.runner.run import loop
+from tests import _checkpoint_states as states
 from tests.experiments import _cluster
-from tests.library import _checkpoint_states as states
 
 EPOCHS, PAUSE = 480, 0.04  # 1440 steps, a checkpoint after every third
 

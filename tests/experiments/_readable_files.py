@@ -36,8 +36,8 @@ from experiments.translation.report import read_translations
 from experiments.translation.subwords import Subwords
 from experiments.words.data import Vocabulary as TaggingVocabulary
 from experiments.words.vectors import read_folded
+from tests import _checkpoint_states
 from tests.experiments import _small_speech
-from tests.library import _checkpoint_states
 
 LAYERS = (Layer(LSTM),)
 CHARACTERS = Vocabulary("ab\n你")

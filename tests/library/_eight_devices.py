@@ -13,8 +13,8 @@ import birnn_jax
 from birnn_jax import LSTM, Layer, backends, init_train_state, make_optimizer, make_train_step
 from birnn_jax.cells import PEEPHOLE_LSTM
 from birnn_jax.checkpoint import Checkpoints
+from tests._checkpoint_states import assert_same_bits, make_state
 from tests.library._cases import assert_close, random_xs
-from tests.library._checkpoint_states import assert_same_bits, make_state
 
 jax.config.update("jax_disable_most_optimizations", True)
 SUMS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")

@@ -1,7 +1,7 @@
 """Random stacks on random batches, values and gradients, against the loops in float64.
 
-    python -m tests.library fuzz                 10,000 cases from a seed that it prints
-    python -m tests.library fuzz --seed 7 --first 31 --cases 50    what failed, once more
+    python tests/library fuzz                 10,000 cases from a seed that it prints
+    python tests/library fuzz --seed 7 --first 31 --cases 50    what failed, once more
 
 A program is a stack with its options, its sizes and its dtype: compiled once, and run on `_CASES`
 draws of parameters, carries, inputs and lengths. Of gradients, the derivative in one random

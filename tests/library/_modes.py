@@ -2,7 +2,7 @@
 
 A program of its own, since eight devices must be asked for before JAX starts:
 
-    JAX_NUM_CPU_DEVICES=8 python -m tests.library modes [MODE[:PATTERN OF SUBJECTS]] ...
+    JAX_NUM_CPU_DEVICES=8 python tests/library modes [MODE[:PATTERN OF SUBJECTS]] ...
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Layers by the Pallas kernels in interpret mode, with race detection, beside the definition.
 
-    python -m tests.library races --kernel gpu --minutes 10
+    python tests/library races --kernel gpu --minutes 10
 
 tries random sizes, lengths and blocks, and ends with the first layer that differs or has a race.
 """

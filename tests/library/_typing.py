@@ -1,6 +1,6 @@
 """Compares what pyright says about the files `typing_*.py` with the marks in them.
 
-    python -m tests.library typing
+    python tests/library typing
 
 A line that ends with `# refused` must have an error, and no other line may have one. A line that
 ends with `# reveals TYPE` must be found to be of that type. Types go to the users of the library,

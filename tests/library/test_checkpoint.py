@@ -12,7 +12,7 @@ import pytest
 import birnn_jax
 from birnn_jax import TrainState, make_optimizer, make_train_step
 from birnn_jax.checkpoint import Checkpoints
-from tests.library._checkpoint_states import (
+from tests._checkpoint_states import (
     assert_same_bits,
     contents,
     make_state,
@@ -196,7 +196,7 @@ SAVED_ON_A_DEVICE_OF_ITS_OWN = """
 import sys
 import jax
 from birnn_jax.checkpoint import Checkpoints
-from tests.library._checkpoint_states import make_state
+from tests._checkpoint_states import make_state
 
 jax.config.update("jax_num_cpu_devices", 2)
 state = jax.device_put(make_state(1), jax.devices()[1])

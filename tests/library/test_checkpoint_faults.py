@@ -13,7 +13,7 @@ import pytest
 
 from birnn_jax._training import checkpoint_folder as _checkpoint_folder
 from birnn_jax.checkpoint import Checkpoints
-from tests.library._checkpoint_states import (
+from tests._checkpoint_states import (
     assert_same_bits,
     contents,
     make_state,

@@ -25,7 +25,7 @@ QUICK = """
 
 def run(cells):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.library", "modes", *cells],
+        [sys.executable, "tests/library", "modes", *cells],
         env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"},
         capture_output=True,
         text=True,

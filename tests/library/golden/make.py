@@ -1,6 +1,6 @@
 """Makes the golden vectors of this folder by running the frameworks themselves.
 
-    python -m tests.library golden [NAME ...]
+    python tests/library golden [NAME ...]
 
 needs the `peers` extra. Values are float64 and come from a fixed seed for each file.
 """

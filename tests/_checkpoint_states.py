@@ -49,7 +49,7 @@ def run_child(code, *arguments):
     """Runs code in a process of its own, with `arguments` in its `sys.argv`."""
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
         timeout=300,
